@@ -1,0 +1,1 @@
+"""What an event is: schema, four-vectors and the representations of a jet."""

@@ -1,0 +1,67 @@
+"""Kinematics of four-vectors (px, py, pz, E) in GeV as torch tensors, padding allowed.
+
+All functions are differentiable, finite for zero vectors (padding), and export to ONNX.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["delta_phi", "jet_axis", "mass", "pt", "pt_eta_phi", "pt_rapidity_phi", "relative"]
+
+TINY = 1e-8
+
+
+def pt(p4: Tensor) -> Tensor:
+    """Return sqrt(px^2 + py^2), (..., 4) -> (...)."""
+    return (p4[..., 0].square() + p4[..., 1].square()).clamp(min=TINY**2).sqrt()
+
+
+def mass(p4: Tensor) -> Tensor:
+    """Return sqrt(max(E^2 - p^2, 0)), (..., 4) -> (...)."""
+    squared = p4[..., 3].square() - p4[..., :3].square().sum(-1)
+    return squared.clamp(min=TINY**2).sqrt()
+
+
+def pt_eta_phi(p4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return transverse momentum, pseudorapidity asinh(pz/pt) and azimuth, each (...)."""
+    transverse = pt(p4)
+    # A padded slot has px = py = 0, where atan2 has no gradient: move it off the origin.
+    px = torch.where(transverse > 2 * TINY, p4[..., 0], TINY)
+    return transverse, torch.asinh(p4[..., 2] / transverse), torch.atan2(p4[..., 1], px)
+
+
+def pt_rapidity_phi(p4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return transverse momentum, rapidity (1/2) ln((E + pz)/(E - pz)) and azimuth."""
+    transverse = pt(p4)
+    m2 = (p4[..., 3].square() - p4[..., :3].square().sum(-1)).clamp(min=0)
+    # asinh(pz/mt) is the rapidity and keeps its precision in float32 for forward particles.
+    transverse_mass = (transverse.square() + m2).sqrt()
+    px = torch.where(transverse > 2 * TINY, p4[..., 0], TINY)
+    return transverse, torch.asinh(p4[..., 2] / transverse_mass), torch.atan2(p4[..., 1], px)
+
+
+def delta_phi(a: Tensor, b: Tensor) -> Tensor:
+    """Return a - b wrapped to [-pi, pi)."""
+    return torch.remainder(a - b + math.pi, 2 * math.pi) - math.pi
+
+
+def jet_axis(p4: Tensor, mask: Tensor) -> Tensor:
+    """Sum the real constituents, (B, N, 4) and (B, N) -> (B, 4)."""
+    return (p4 * mask[..., None]).sum(1)
+
+
+def relative(p4: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (z, deta, dphi) of constituents to their jet, each (B, N), zero where padded.
+
+    z is the share of the summed pt; deta and dphi are measured from the axis of the summed
+    four-vector.
+    """
+    transverse, eta, phi = pt_eta_phi(p4)
+    _, axis_eta, axis_phi = pt_eta_phi(jet_axis(p4, mask))
+    transverse = transverse * mask
+    z = transverse / transverse.sum(1, keepdim=True).clamp(min=TINY)
+    deta = (eta - axis_eta[:, None]) * mask
+    dphi = delta_phi(phi, axis_phi[:, None]) * mask
+    return z, deta, dphi

@@ -1,0 +1,79 @@
+"""Ragged columns as tensors: flat values and offsets."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["Ragged"]
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Hold the constituents of N jets without padding.
+
+    - `values`: (P, C) float32, the constituents of all jets one after another;
+    - `offsets`: (N + 1,) int64, jet i is ``values[offsets[i] : offsets[i + 1]]``;
+    - `columns`: the C names, px, py, pz, E first.
+    """
+
+    values: Tensor
+    offsets: Tensor
+    columns: tuple[str, ...]
+
+    @classmethod
+    def from_awkward(cls, records: ak.Array, columns: Sequence[str]) -> "Ragged":
+        """Flatten ``var * {column: number}`` (the ``constituents`` of a jet array)."""
+        lengths = np.asarray(ak.to_numpy(ak.num(records, axis=1)), dtype=np.int64)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        values = np.empty((int(offsets[-1]), len(columns)), dtype=np.float32)
+        for i, column in enumerate(columns):
+            values[:, i] = ak.to_numpy(ak.flatten(records[column], axis=1))
+        return cls(torch.from_numpy(values), torch.from_numpy(offsets), tuple(columns))
+
+    @classmethod
+    def spool(cls, chunks: Iterable[ak.Array], columns: Sequence[str], folder: Path) -> "Ragged":
+        """Write chunks of records to `folder` one by one and map the result into memory.
+
+        The peak memory is that of one chunk, whatever the length of the whole.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        offsets = [np.zeros(1, dtype=np.int64)]
+        with open(folder / "values.f4", "wb") as file:
+            for chunk in chunks:
+                part = cls.from_awkward(chunk, columns)
+                part.values.numpy().tofile(file)
+                offsets.append(part.offsets.numpy()[1:] + offsets[-1][-1])
+        total = np.concatenate(offsets)
+        shape = (int(total[-1]), len(columns))
+        values = np.memmap(folder / "values.f4", np.float32, "r+", shape=shape)
+        return cls(torch.from_numpy(values), torch.from_numpy(total), tuple(columns))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> Tensor:
+        """The number of constituents of each jet, (N,) int64."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    def padded(self, jets: Tensor, longest: int | None = None) -> tuple[Tensor, Tensor]:
+        """Gather jets into (B, L, C) zero-padded values and a (B, L) mask, True where real.
+
+        L is the length of the longest of these jets (at least 1), or `longest` where shorter:
+        then the leading constituents are kept.
+        """
+        lengths = self.lengths[jets]
+        size = max(1, int(lengths.max())) if len(jets) else 1
+        if longest is not None:
+            size = min(size, longest)
+        place = torch.arange(size)
+        mask = place < lengths[:, None]
+        rows = (self.offsets[jets, None] + place).clamp_(max=max(len(self.values) - 1, 0))
+        if len(self.values) == 0:
+            return torch.zeros(len(jets), size, len(self.columns)), mask
+        return self.values[rows] * mask[..., None], mask

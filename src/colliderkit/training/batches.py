@@ -1,0 +1,134 @@
+"""Batches cut from contiguous tensors: nothing is collated, padding ends with the batch."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from colliderkit.events.ragged import Ragged
+
+__all__ = ["Batch", "Batches", "Dataset"]
+
+
+@dataclass
+class Batch:
+    """Carry B events to a network and its loss.
+
+    - `values`: (B, N, C) raw constituents, zero where padded, or a (B, C) table; float32;
+    - `mask`: (B, N), True where real; None for a table;
+    - `target`: (B,) int64 class index or (B, T) float32;
+    - `weight`: (B,) float32.
+    """
+
+    values: Tensor
+    mask: Tensor | None
+    target: Tensor
+    weight: Tensor
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """Return the batch on `device`."""
+        move = {name: getattr(self, name) for name in ("values", "mask", "target", "weight")}
+        return Batch(
+            **{
+                name: None if x is None else x.to(device, non_blocking=non_blocking)
+                for name, x in move.items()
+            }
+        )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Hold N events: `inputs` ragged or a table (N, C), `target` (N, ...) and `weight` (N,)."""
+
+    inputs: Ragged | Tensor
+    target: Tensor
+    weight: Tensor
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def batch(self, events: Tensor, longest: int | None = None) -> Batch:
+        """Gather `events` (B,) int64 into a batch padded to its own longest jet."""
+        if isinstance(self.inputs, Ragged):
+            values, mask = self.inputs.padded(events, longest)
+            return Batch(values, mask, self.target[events], self.weight[events])
+        return Batch(self.inputs[events], None, self.target[events], self.weight[events])
+
+    def subset(self, events: Tensor) -> "Dataset":
+        """Return the events (n,) as a data set of their own."""
+        if isinstance(self.inputs, Ragged):
+            lengths = self.inputs.lengths[events]
+            offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+            shift = self.inputs.offsets[events] - offsets[:-1]
+            rows = torch.arange(int(offsets[-1])) + shift.repeat_interleave(lengths)
+            inputs: Ragged | Tensor = replace(
+                self.inputs, values=self.inputs.values[rows], offsets=offsets
+            )
+        else:
+            inputs = self.inputs[events]
+        return Dataset(inputs, self.target[events], self.weight[events])
+
+
+class Batches:
+    """Iterate over a data set in batches; ragged jets of similar length go together.
+
+    Each epoch shuffles all events by (`seed`, `epoch`), cuts them into pools of `pool` batches,
+    sorts each pool by length, cuts it into batches and shuffles these. ``pool=1`` does not sort:
+    batches are then plain random draws. With ``shuffle=False`` events keep their order.
+    `rank` of `world` processes takes every `world`-th batch; all ranks take the same number.
+    """
+
+    def __init__(
+        self,
+        data: Dataset,
+        batch_size: int,
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+        pool: int = 16,
+        longest: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.data = data
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.pool = pool
+        self.longest = longest
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the shuffle of `epoch`."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        batches = -(-len(self.data) // self.batch_size)
+        # With several ranks the last, incomplete round is dropped: all must take equal steps.
+        return batches if self.world == 1 else batches // self.world
+
+    def order(self) -> list[Tensor]:
+        """Return the event numbers of each batch of this epoch, of all ranks."""
+        n, size = len(self.data), self.batch_size
+        if not self.shuffle:
+            return list(torch.arange(n).split(size))
+        random = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % (1 << 63))
+        events = torch.randperm(n, generator=random)
+        inputs = self.data.inputs
+        if self.pool == 1 or not isinstance(inputs, Ragged):
+            return list(events.split(size))
+        batches: list[Tensor] = []
+        for pool in events.split(self.pool * size):
+            batches += pool[inputs.lengths[pool].argsort(stable=True)].split(size)
+        return [batches[i] for i in torch.randperm(len(batches), generator=random).tolist()]
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = self.order()
+        for i in range(len(self)):
+            yield self.data.batch(order[i * self.world + self.rank], self.longest)
