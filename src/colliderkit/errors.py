@@ -1,6 +1,6 @@
 """The error that a user can cause and mend."""
 
-__all__ = ["InputError"]
+__all__ = ["InputError", "Interrupted"]
 
 
 class InputError(ValueError):
@@ -9,3 +9,7 @@ class InputError(ValueError):
     The sentence names the file, column, event or option. The command line prints it alone and
     exits with code 2; in Python it is an ordinary `ValueError`.
     """
+
+
+class Interrupted(Exception):
+    """Say that the user stopped a long run, what is kept of it and how to go on."""

@@ -1,7 +1,7 @@
 """Ragged columns as tensors: flat values and offsets."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import awkward as ak
@@ -17,23 +17,23 @@ class Ragged:
     """Hold the constituents of N jets without padding.
 
     - `values`: (P, C) float32, the constituents of all jets one after another;
-    - `offsets`: (N + 1,) int64, jet i is ``values[offsets[i] : offsets[i + 1]]``;
+    - `starts`, `lengths`: (N,) int64, jet i is ``values[starts[i] : starts[i] + lengths[i]]``;
     - `columns`: the C names, px, py, pz, E first.
     """
 
     values: Tensor
-    offsets: Tensor
+    starts: Tensor
+    lengths: Tensor
     columns: tuple[str, ...]
 
     @classmethod
     def from_awkward(cls, records: ak.Array, columns: Sequence[str]) -> "Ragged":
         """Flatten ``var * {column: number}`` (the ``constituents`` of a jet array)."""
-        lengths = np.asarray(ak.to_numpy(ak.num(records, axis=1)), dtype=np.int64)
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        values = np.empty((int(offsets[-1]), len(columns)), dtype=np.float32)
+        lengths = np.array(ak.to_numpy(ak.num(records, axis=1)), dtype=np.int64)
+        values = np.empty((int(lengths.sum()), len(columns)), dtype=np.float32)
         for i, column in enumerate(columns):
             values[:, i] = ak.to_numpy(ak.flatten(records[column], axis=1))
-        return cls(torch.from_numpy(values), torch.from_numpy(offsets), tuple(columns))
+        return cls(torch.from_numpy(values), *_layout(lengths), tuple(columns))
 
     @classmethod
     def spool(cls, chunks: Iterable[ak.Array], columns: Sequence[str], folder: Path) -> "Ragged":
@@ -42,24 +42,25 @@ class Ragged:
         The peak memory is that of one chunk, whatever the length of the whole.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        offsets = [np.zeros(1, dtype=np.int64)]
+        lengths = [np.zeros(0, dtype=np.int64)]
         with open(folder / "values.f4", "wb") as file:
             for chunk in chunks:
                 part = cls.from_awkward(chunk, columns)
                 part.values.numpy().tofile(file)
-                offsets.append(part.offsets.numpy()[1:] + offsets[-1][-1])
-        total = np.concatenate(offsets)
-        shape = (int(total[-1]), len(columns))
+                lengths.append(part.lengths.numpy())
+        total = np.concatenate(lengths)
+        shape = (int(total.sum()), len(columns))
+        if shape[0] == 0:
+            return cls(torch.zeros(shape), *_layout(total), tuple(columns))
         values = np.memmap(folder / "values.f4", np.float32, "r+", shape=shape)
-        return cls(torch.from_numpy(values), torch.from_numpy(total), tuple(columns))
+        return cls(torch.from_numpy(values), *_layout(total), tuple(columns))
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.lengths)
 
-    @property
-    def lengths(self) -> Tensor:
-        """The number of constituents of each jet, (N,) int64."""
-        return self.offsets[1:] - self.offsets[:-1]
+    def at(self, jets: Tensor) -> "Ragged":
+        """Return the jets (n,) as a view: the values are shared, not copied."""
+        return replace(self, starts=self.starts[jets], lengths=self.lengths[jets])
 
     def padded(self, jets: Tensor, longest: int | None = None) -> tuple[Tensor, Tensor]:
         """Gather jets into (B, L, C) zero-padded values and a (B, L) mask, True where real.
@@ -73,7 +74,12 @@ class Ragged:
             size = min(size, longest)
         place = torch.arange(size)
         mask = place < lengths[:, None]
-        rows = (self.offsets[jets, None] + place).clamp_(max=max(len(self.values) - 1, 0))
+        rows = (self.starts[jets, None] + place).clamp_(max=max(len(self.values) - 1, 0))
         if len(self.values) == 0:
             return torch.zeros(len(jets), size, len(self.columns)), mask
         return self.values[rows] * mask[..., None], mask
+
+
+def _layout(lengths: np.ndarray) -> tuple[Tensor, Tensor]:
+    starts = np.cumsum(lengths) - lengths
+    return torch.from_numpy(starts), torch.from_numpy(lengths)

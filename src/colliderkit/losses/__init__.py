@@ -1,0 +1,1 @@
+"""Losses: a loss is a tensor function ``(outputs, target, weight) -> scalar``."""

@@ -1,0 +1,1 @@
+"""The one optimiser loop, its batches and checkpoints."""

@@ -1,7 +1,7 @@
 """Batches cut from contiguous tensors: nothing is collated, padding ends with the batch."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -58,18 +58,10 @@ class Dataset:
             return Batch(values, mask, self.target[events], self.weight[events])
         return Batch(self.inputs[events], None, self.target[events], self.weight[events])
 
-    def subset(self, events: Tensor) -> "Dataset":
-        """Return the events (n,) as a data set of their own."""
-        if isinstance(self.inputs, Ragged):
-            lengths = self.inputs.lengths[events]
-            offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-            shift = self.inputs.offsets[events] - offsets[:-1]
-            rows = torch.arange(int(offsets[-1])) + shift.repeat_interleave(lengths)
-            inputs: Ragged | Tensor = replace(
-                self.inputs, values=self.inputs.values[rows], offsets=offsets
-            )
-        else:
-            inputs = self.inputs[events]
+    def at(self, events: Tensor) -> "Dataset":
+        """Return the events (n,) as a data set; ragged values are shared, not copied."""
+        ragged = isinstance(self.inputs, Ragged)
+        inputs = self.inputs.at(events) if ragged else self.inputs[events]  # type: ignore[union-attr]
         return Dataset(inputs, self.target[events], self.weight[events])
 
 
@@ -118,7 +110,7 @@ class Batches:
         n, size = len(self.data), self.batch_size
         if not self.shuffle:
             return list(torch.arange(n).split(size))
-        random = torch.Generator().manual_seed(hash((self.seed, self.epoch)) % (1 << 63))
+        random = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         events = torch.randperm(n, generator=random)
         inputs = self.data.inputs
         if self.pool == 1 or not isinstance(inputs, Ragged):

@@ -1,0 +1,356 @@
+"""Tagging: which class does a jet belong to?"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Literal, Self
+
+import awkward as ak
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from colliderkit import networks
+from colliderkit.errors import InputError
+from colliderkit.events import observables as substructure
+from colliderkit.events import representations
+from colliderkit.events.ragged import Ragged
+from colliderkit.events.schema import (
+    CONSTITUENTS,
+    FOURVECTOR,
+    check_jets,
+    hash_uniform,
+    labels_of,
+    weights_of,
+)
+from colliderkit.events.sets import FEATURES
+from colliderkit.events.spectra import class_weights, spectrum_weights
+from colliderkit.losses.classification import cross_entropy
+from colliderkit.losses.multitask import ClassAndRegression
+from colliderkit.methods.method import Method
+from colliderkit.networks.boosted_trees import BoostedTrees
+from colliderkit.networks.model import Model
+from colliderkit.training.batches import Dataset
+from colliderkit.training.fit import Epoch, Objective, Training, fit, predict
+
+__all__ = ["Tagger"]
+
+Jets = ak.Array | Iterable[ak.Array]
+
+
+class Tagger(Method):
+    """Classify jets with any network of the package.
+
+    Args:
+        network: a name of `colliderkit.networks.NETWORKS`.
+        options: keyword arguments of the network.
+        features: per-particle features of networks on sets and sequences: names of
+            `events.sets.FEATURES` or of further constituent columns; None takes the network's
+            published choice.
+        representation: keyword arguments of the representation (image size, order, ...).
+        observables: what networks on tables take: a preset or names of `events.observables`.
+        classes: their names, in the order of the label; the second of two is the signal.
+        regress: per-jet columns that the same trunk learns beside the class.
+        balance: give every class the same total weight.
+        spectrum: reweight the (pt, eta) spectrum of each class to be "flat", or equal to that
+            of the class of this name.
+        validation: the share of events kept for the choice of the epoch, by a hash of `event`.
+        training: epochs, batch size, learning rate and the like.
+
+    After `fit`: `model_` (raw columns to outputs), `columns_`, `history_` (one `Epoch` each).
+    """
+
+    name: ClassVar[str] = "tagging"
+
+    def __init__(
+        self,
+        network: str = "pfn",
+        *,
+        options: dict[str, Any] | None = None,
+        features: Sequence[str] | None = None,
+        representation: dict[str, Any] | None = None,
+        observables: str | Sequence[str] = "standard",
+        classes: Sequence[str] = ("background", "signal"),
+        regress: Sequence[str] = (),
+        balance: bool = False,
+        spectrum: str | None = None,
+        validation: float = 0.15,
+        training: Training = Training(),
+    ) -> None:
+        self.network = network
+        self.options = options
+        self.features = features
+        self.representation = representation
+        self.observables = observables
+        self.classes = classes
+        self.regress = regress
+        self.balance = balance
+        self.spectrum = spectrum
+        self.validation = validation
+        self.training = training
+
+    def fit(
+        self,
+        jets: Jets,
+        validation: ak.Array | None = None,
+        *,
+        weight: NDArray[np.floating[Any]] | None = None,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> Self:
+        """Train on jets with a `label` and return self.
+
+        `jets` is a jet array, or chunks of one: these are written to `folder` one by one and
+        trained from there, so that memory does not grow with their number. `validation` jets
+        choose the epoch; without them a share `self.validation` of the events does. `weight`
+        multiplies the jets' own. Negative weights stay negative in the loss, which is then
+        unbiased as long as each class sums to a positive weight. Checkpoints go to `folder`;
+        `resume` goes on from the last.
+        """
+        kind = networks.representation(self.network)
+        if folder is None:
+            with TemporaryDirectory(prefix="colliderkit-") as temporary:
+                return self.fit(
+                    jets,
+                    validation,
+                    weight=weight,
+                    seed=seed,
+                    folder=temporary,
+                    resume=resume,
+                    progress=progress,
+                )
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.columns_ = self._columns(kind)
+        inputs, light = self._inputs(jets, kind, folder / "events")
+        if weight is not None:
+            light = ak.with_field(light, weights_of(light) * np.asarray(weight), "weight")
+        if validation is not None:
+            held_inputs, held_light = self._inputs(validation, kind, None)
+            data = self._dataset(inputs, light)
+            held = self._dataset(held_inputs, held_light, fitted=True)
+        else:
+            everything = self._dataset(inputs, light)
+            apart = hash_uniform(np.asarray(light["event"]), seed) < self.validation
+            data = everything.at(torch.from_numpy(np.flatnonzero(~apart)))
+            held = everything.at(torch.from_numpy(np.flatnonzero(apart)))
+        torch.manual_seed(seed)
+        self.seed_ = seed
+        self.events_ = {"training": len(data), "validation": len(held)}
+        if kind == "trees":
+            self._grow(data, held, seed)
+            return self
+        self.model_ = self._build()
+        if hasattr(self.model_.representation, "fit"):
+            sample = data.inputs.values if isinstance(data.inputs, Ragged) else data.inputs
+            self.model_.representation.fit(sample)
+        trained, data, held = self._fixed(data, held)
+        self.history_ = fit(
+            trained,
+            self._objective(),
+            data,
+            held,
+            self.training,
+            folder=folder,
+            seed=seed,
+            resume=resume,
+            title=self.network,
+            progress=progress,
+        )
+        return self
+
+    def predict_proba(self, jets: ak.Array) -> NDArray[np.float64]:
+        """Return the probability of each class, (N, K); rows sum to 1."""
+        logits = self._outputs(jets)[:, : len(self.classes)]
+        return torch.softmax(logits.double(), dim=1).numpy()
+
+    def predict(self, jets: ak.Array) -> NDArray[np.int64]:
+        """Return the likeliest class of each jet, (N,)."""
+        return self.predict_proba(jets).argmax(1)
+
+    def regression(self, jets: ak.Array) -> dict[str, NDArray[np.float32]]:
+        """Return the regressed quantities in their own units, each (N,)."""
+        outputs = self._outputs(jets)[:, len(self.classes) :]
+        values = (outputs * self.target_scale_ + self.target_mean_).numpy()
+        return {name: values[:, i] for i, name in enumerate(self.regress)}
+
+    def inputs(self, jets: ak.Array) -> Ragged | Tensor:
+        """Return what `model_` takes for these jets: ragged raw columns, or a table."""
+        return self._inputs(jets, networks.representation(self.network), None)[0]
+
+    # What follows turns jets into tensors.
+
+    def _columns(self, kind: str) -> tuple[str, ...]:
+        if kind in ("table", "trees"):
+            return tuple(substructure.names(self.observables))
+        extra = [name for name in self._features() if name not in FEATURES]
+        order = (self.representation or {}).get("order", "pt")
+        if order != "pt" and order not in extra:
+            extra.append(order)
+        return (*FOURVECTOR, *extra)
+
+    def _features(self) -> tuple[str, ...]:
+        if self.features is not None:
+            return tuple(self.features)
+        return networks.default_features(self.network)
+
+    def _inputs(
+        self, jets: Jets, kind: str, folder: Path | None
+    ) -> tuple[Ragged | Tensor, ak.Array]:
+        """Return the network's raw inputs and the per-jet columns that training needs."""
+        per_jet = {"label", "weight", "event", "jet_pt", "jet_eta", *self.regress}
+        chunks = [jets] if isinstance(jets, ak.Array) else jets
+        light: list[ak.Array] = []
+        count = 0
+
+        def checked() -> Iterable[ak.Array]:
+            nonlocal count
+            for chunk in chunks:
+                wanted = FOURVECTOR if kind in ("table", "trees") else self.columns_
+                check_jets(chunk, "jets", wanted)
+                part = chunk[[name for name in chunk.fields if name in per_jet]]
+                if "event" not in part.fields:
+                    part = ak.with_field(part, np.arange(count, count + len(chunk)), "event")
+                count += len(chunk)
+                light.append(part)
+                yield chunk
+
+        inputs: Ragged | Tensor
+        if kind in ("table", "trees"):
+            tables = [substructure.table(chunk, self.observables)[0] for chunk in checked()]
+            inputs = torch.from_numpy(np.concatenate(tables))
+        elif isinstance(jets, ak.Array) or folder is None:
+            (whole,) = checked()
+            inputs = Ragged.from_awkward(whole[CONSTITUENTS], self.columns_)
+        else:
+            records = (chunk[CONSTITUENTS] for chunk in checked())
+            inputs = Ragged.spool(records, self.columns_, folder)
+        return inputs, ak.concatenate(light) if len(light) > 1 else light[0]
+
+    def _dataset(self, inputs: Ragged | Tensor, light: ak.Array, fitted: bool = False) -> Dataset:
+        label = labels_of(light, len(self.classes))
+        weight = weights_of(light)
+        if self.spectrum is not None:
+            reference: Literal["flat"] | int = "flat"
+            if self.spectrum != "flat":
+                if self.spectrum not in self.classes:
+                    raise InputError(
+                        f"--spectrum {self.spectrum}: give flat or one of {list(self.classes)}."
+                    )
+                reference = list(self.classes).index(self.spectrum)
+            weight = weight * spectrum_weights(light, reference=reference)
+        if self.balance:
+            weight = weight * class_weights(label, weight)
+        for k, name in enumerate(self.classes):
+            if (label == k).any() and weight[label == k].sum() <= 0:
+                raise InputError(
+                    f"the weights of class '{name}' sum to {weight[label == k].sum():.3g};"
+                    " a tagger needs a positive sum for each class."
+                )
+        target = torch.from_numpy(label)
+        if self.regress:
+            for name in self.regress:
+                if name not in light.fields:
+                    raise InputError(f"--regress {name}: the jets have no such column.")
+            stacked = np.stack([ak.to_numpy(light[name]) for name in self.regress], 1)
+            quantities = torch.from_numpy(stacked.astype(np.float32))
+            if not fitted:
+                self.target_mean_ = quantities.mean(0)
+                self.target_scale_ = quantities.std(0).clamp(min=1e-6)
+            standard = (quantities - self.target_mean_) / self.target_scale_
+            target = torch.cat([target[:, None].float(), standard], 1)
+        return Dataset(
+            inputs, target, torch.from_numpy((weight / weight.mean()).astype(np.float32))
+        )
+
+    def _objective(self) -> Objective:
+        return ClassAndRegression(len(self.classes)) if self.regress else cross_entropy
+
+    def _build(self) -> Model:
+        kind = networks.representation(self.network)
+        represent = representations.build(
+            kind, self.columns_, self._features(), **(self.representation or {})
+        )
+        network = networks.build(
+            self.network,
+            inputs=represent.size,
+            outputs=len(self.classes) + len(self.regress),
+            **(self.options or {}),
+        )
+        return Model(represent, network)
+
+    def _fixed(self, train: Dataset, held: Dataset) -> tuple[nn.Module, Dataset, Dataset]:
+        """Compute a representation that training does not change once, if it says so."""
+        if not getattr(self.model_.representation, "fixed", False):
+            return self.model_, train, held
+        represent = self.model_.representation
+        parts = [
+            Dataset(predict(represent, data), data.target, data.weight) for data in (train, held)
+        ]
+        return Model(nn.Identity(), self.model_.network), parts[0], parts[1]
+
+    def _grow(self, train: Dataset, held: Dataset, seed: int) -> None:
+        """Fit boosted trees, which no gradient trains."""
+        assert isinstance(train.inputs, Tensor)
+        if self.regress:
+            raise InputError(f"--regress: {self.network} has no trunk to share; use a network.")
+        trees = BoostedTrees.fit(
+            train.inputs.numpy(),
+            train.target.numpy(),
+            train.weight.numpy(),
+            seed=seed,
+            **(self.options or {}),
+        )
+        self.model_ = Model(nn.Identity(), trees)
+        losses = [
+            float(cross_entropy(predict(self.model_, data), data.target, data.weight))
+            for data in (train, held)
+        ]
+        self.history_ = [Epoch(0, losses[0], losses[1], 0.0, best=True)]
+
+    def _outputs(self, jets: ak.Array) -> Tensor:
+        if not hasattr(self, "model_"):
+            raise InputError("the tagger is not fitted; call fit or load a fitted one.")
+        inputs = self.inputs(jets)
+        n = len(jets)
+        return predict(self.model_, Dataset(inputs, torch.zeros(n), torch.ones(n)))
+
+    # What follows saves and restores.
+
+    def _parameters(self) -> dict[str, Any]:
+        return {**self.get_params(deep=False), "training": asdict(self.training)}
+
+    @classmethod
+    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        return cls(**{**parameters, "training": Training(**parameters["training"])})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return dict(self.model_.state_dict())
+
+    def _state(self) -> dict[str, Any]:
+        state = {
+            "columns": list(self.columns_),
+            "seed": self.seed_,
+            "events": self.events_,
+            "history": [asdict(epoch) for epoch in self.history_],
+        }
+        if self.regress:
+            state["target_mean"] = self.target_mean_.tolist()
+            state["target_scale"] = self.target_scale_.tolist()
+        return state
+
+    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        self.columns_ = tuple(state["columns"])
+        self.seed_ = state["seed"]
+        self.events_ = state["events"]
+        self.history_ = [Epoch(**epoch) for epoch in state["history"]]
+        if self.regress:
+            self.target_mean_ = torch.tensor(state["target_mean"])
+            self.target_scale_ = torch.tensor(state["target_scale"])
+        self.model_ = self._build()
+        self.model_.load_state_dict(tensors)
+        self.model_.eval()

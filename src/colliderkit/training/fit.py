@@ -1,0 +1,335 @@
+"""The one optimiser loop: a model, an objective and batches, run by Lightning."""
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch import Tensor, nn
+
+from colliderkit.errors import InputError, Interrupted
+from colliderkit.training.batches import Batch, Batches, Dataset
+from colliderkit.training.progress import Progress
+
+__all__ = ["Epoch", "Objective", "Training", "fit", "predict"]
+
+Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
+CHECKPOINT = "last.ckpt"
+
+
+@dataclass(frozen=True)
+class Training:
+    """Choose how a model is trained.
+
+    Args:
+        epochs: passes over the training events.
+        batch_size: events a step, on each device.
+        learning_rate: the largest learning rate of the schedule.
+        weight_decay: decoupled weight decay (AdamW).
+        schedule: "constant", "cosine" to zero, "one-cycle" (up for 30%, then down), or
+            "flat-then-decay" (the last 30% fall to 1%, as for the Particle Transformer).
+        patience: stop after this many epochs without a better validation loss; None runs all.
+        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them.
+        devices: processors of one node, "auto" for all GPUs there are (one CPU process if none).
+        nodes: machines, each with `devices`; started by the cluster as Lightning documents.
+        pool: batches that are sorted by length together; 1 does not sort.
+        longest: constituents of a jet that are kept, the leading ones; None keeps all.
+    """
+
+    epochs: int = 20
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine", "one-cycle", "flat-then-decay"] = "one-cycle"
+    patience: int | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    devices: int | Literal["auto"] = "auto"
+    nodes: int = 1
+    pool: int = 16
+    longest: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "nodes", "pool"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name} is {getattr(self, name)}; it must be at least 1.")
+        if not self.learning_rate > 0:
+            raise InputError(f"--learning_rate is {self.learning_rate}; it must be positive.")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Record one epoch: mean losses over training and validation events, and its seconds."""
+
+    epoch: int
+    training_loss: float
+    validation_loss: float
+    seconds: float
+    best: bool = False
+
+
+class _Module(lightning.LightningModule):
+    """Tell Lightning the step, the optimiser and the schedule."""
+
+    def __init__(self, model: nn.Module, objective: Objective, settings: Training, seed: int):
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.settings = settings
+        self.seed = seed
+        self.history: list[dict[str, Any]] = []
+        self._sum = torch.zeros(())
+        self._count = 0
+        self._started = 0.0
+
+    def on_train_epoch_start(self) -> None:
+        # Dropout depends on (seed, epoch) alone, so that a resumed training equals one that
+        # was never interrupted.
+        key = (self.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank
+        torch.manual_seed(key)
+        self.trainer.datamodule.train.set_epoch(self.current_epoch)  # type: ignore[attr-defined]
+        self._sum = torch.zeros((), device=self.device)
+        self._count = 0
+        self._started = time.perf_counter()
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        loss = self.objective(self.model(batch.values, batch.mask), batch.target, batch.weight)
+        self._sum += loss.detach() * len(batch)
+        self._count += len(batch)
+        return loss
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        loss = self.objective(self.model(batch.values, batch.mask), batch.target, batch.weight)
+        self.log("validation_loss", loss, on_epoch=True, batch_size=len(batch), sync_dist=True)
+
+    def on_train_epoch_end(self) -> None:
+        training = float(self._sum) / max(self._count, 1)
+        validation = float(self.trainer.callback_metrics["validation_loss"])
+        if not math.isfinite(training) or not math.isfinite(validation):
+            raise InputError(
+                f"the loss became {training} in epoch {self.current_epoch};"
+                " lower --learning_rate or check the input columns."
+            )
+        self.history.append(
+            {
+                "epoch": self.current_epoch,
+                "training_loss": training,
+                "validation_loss": validation,
+                "seconds": time.perf_counter() - self._started,
+            }
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = list(checkpoint["history"])
+
+    def configure_optimizers(self) -> Any:
+        settings = self.settings
+        decay = [p for p in self.model.parameters() if p.ndim > 1]
+        plain = [p for p in self.model.parameters() if p.ndim <= 1]
+        optimiser = torch.optim.AdamW(
+            [
+                {"params": decay, "weight_decay": settings.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=settings.learning_rate,
+        )
+        steps = max(1, int(self.trainer.estimated_stepping_batches))
+        factor = {
+            "constant": lambda x: 1.0,
+            "cosine": lambda x: 0.5 * (1 + math.cos(math.pi * x)),
+            "one-cycle": _one_cycle,
+            "flat-then-decay": lambda x: 0.01 ** max(0.0, (x - 0.7) / 0.3),
+        }[settings.schedule]
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda step: factor(min(step / steps, 1.0))
+        )
+        return [optimiser], [{"scheduler": schedule, "interval": "step"}]
+
+
+def _one_cycle(x: float) -> float:
+    """Rise from 1/10 to 1 over the first 30%, fall as a cosine to 1/1000."""
+    if x < 0.3:
+        return 0.1 + 0.9 * x / 0.3
+    return 0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * (x - 0.3) / 0.7))
+
+
+class _Data(lightning.LightningDataModule):
+    """Cut batches for the rank that asks."""
+
+    train: Batches
+
+    def __init__(self, train: Dataset, validation: Dataset, settings: Training, seed: int):
+        super().__init__()
+        self.data = train, validation
+        self.settings = settings
+        self.seed = seed
+
+    def _batches(self, data: Dataset, shuffle: bool) -> Batches:
+        assert self.trainer is not None
+        return Batches(
+            data,
+            self.settings.batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            pool=self.settings.pool,
+            longest=self.settings.longest,
+            rank=self.trainer.global_rank,
+            world=self.trainer.world_size,
+        )
+
+    def train_dataloader(self) -> Batches:
+        self.train = self._batches(self.data[0], shuffle=True)
+        return self.train
+
+    def val_dataloader(self) -> Batches:
+        return self._batches(self.data[1], shuffle=False)
+
+
+def fit(
+    model: nn.Module,
+    objective: Objective,
+    train: Dataset,
+    validation: Dataset,
+    settings: Training,
+    *,
+    folder: Path,
+    seed: int = 0,
+    resume: bool = False,
+    title: str = "training",
+    progress: bool = True,
+) -> list[Epoch]:
+    """Train `model` in place, leave it with the weights of the best validation loss.
+
+    Every epoch ends with a checkpoint in `folder`; with `resume` a training that was killed
+    goes on from there and ends with the same weights as one that was not. Raises `Interrupted`
+    naming the checkpoint on Ctrl-C, `InputError` if there is nothing to train on.
+    """
+    if len(train) == 0 or len(validation) == 0:
+        raise InputError("no events to train on or to validate with; give more events.")
+    last = folder / CHECKPOINT
+    if last.exists() and not resume:
+        last.unlink()
+    module = _Module(model, objective, settings, seed)
+    data = _Data(train, validation, settings, seed)
+    best = ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor="validation_loss",
+        save_last=True,
+        enable_version_counter=False,
+        # After training, so that the state of this epoch's history is in the file.
+        save_on_train_epoch_end=True,
+    )
+    callbacks: list[Any] = [best]
+    if settings.patience is not None:
+        callbacks.append(
+            EarlyStopping("validation_loss", patience=settings.patience, check_finite=False)
+        )
+    if progress:
+        callbacks.append(Progress(title))
+    with quiet():
+        trainer = trainer_for(settings, callbacks=callbacks, max_epochs=settings.epochs)
+        try:
+            trainer.fit(
+                module,
+                datamodule=data,
+                ckpt_path=str(last) if resume and last.exists() else None,
+                weights_only=True,
+            )
+        except (KeyboardInterrupt, SystemExit) as stop:
+            raise _interruption(last) from stop
+        if trainer.interrupted:
+            raise _interruption(last)
+    chosen = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+    weights = {
+        name.removeprefix("model."): value
+        for name, value in chosen["state_dict"].items()
+        if name.startswith("model.")
+    }
+    model.to("cpu")
+    model.load_state_dict(weights)
+    model.eval()
+    losses = [row["validation_loss"] for row in module.history]
+    chosen_epoch = losses.index(min(losses))
+    return [Epoch(**row, best=i == chosen_epoch) for i, row in enumerate(module.history)]
+
+
+def _interruption(checkpoint: Path) -> Interrupted:
+    if checkpoint.exists():
+        return Interrupted(
+            f"interrupted; the last complete epoch is kept in {checkpoint},"
+            " the same command with --resume goes on from there."
+        )
+    return Interrupted("interrupted before the first epoch was complete; nothing was written.")
+
+
+def trainer_for(settings: Training, **options: Any) -> lightning.Trainer:
+    """Build Lightning's trainer for the devices of `settings`, silent but for our own bar."""
+    devices = settings.devices
+    if devices == "auto":
+        devices = torch.cuda.device_count() or 1
+    distributed = devices * settings.nodes > 1
+    return lightning.Trainer(
+        accelerator="auto" if torch.cuda.is_available() else "cpu",
+        devices=devices,
+        num_nodes=settings.nodes,
+        strategy="ddp" if distributed else "auto",
+        precision=settings.precision,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        **options,
+    )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's tips, banners and loader warnings off the user's screen."""
+    loggers = [logging.getLogger(f"lightning.{name}") for name in ("pytorch", "fabric")]
+    loggers.append(logging.getLogger("lightning.pytorch.utilities.rank_zero"))
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", category=FutureWarning)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, data: Dataset, batch_size: int = 512) -> Tensor:
+    """Return the model's outputs (N, outputs) for all events, in their order.
+
+    Jets are sorted by length first, so that little is computed on padding.
+    """
+    model.eval()
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    inputs = data.inputs
+    order = (
+        torch.arange(len(data))
+        if isinstance(inputs, Tensor)
+        else inputs.lengths.argsort(stable=True)
+    )
+    parts = []
+    for events in order.split(batch_size):
+        batch = data.batch(events).to(device)
+        parts.append(model(batch.values, batch.mask).float().cpu())
+    outputs = torch.empty(len(data), *parts[0].shape[1:])
+    outputs[order] = torch.cat(parts)
+    return outputs
