@@ -1,0 +1,36 @@
+"""Numbers that say how good a model is, each with its uncertainty."""
+
+from colliderkit.metrics.calibration import Calibration, calibration
+from colliderkit.metrics.classes import (
+    Confusion,
+    accuracy,
+    auc_of_classes,
+    best_accuracy,
+    confusion,
+    one_against,
+)
+from colliderkit.metrics.ensembles import EnsembleRejection, combine, ensemble_rejection
+from colliderkit.metrics.roc import Roc, auc, rejection, roc
+from colliderkit.metrics.value import Seeds, Value, bootstrap, over_seeds
+
+__all__ = [
+    "Calibration",
+    "Confusion",
+    "EnsembleRejection",
+    "Roc",
+    "Seeds",
+    "Value",
+    "accuracy",
+    "auc",
+    "auc_of_classes",
+    "best_accuracy",
+    "bootstrap",
+    "calibration",
+    "combine",
+    "confusion",
+    "ensemble_rejection",
+    "one_against",
+    "over_seeds",
+    "rejection",
+    "roc",
+]
