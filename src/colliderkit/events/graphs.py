@@ -1,0 +1,93 @@
+"""A jet as a graph: each particle is joined to its nearest neighbours."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colliderkit.events import fourvectors
+from colliderkit.events.sets import LOG_FEATURES, ParticleSet
+
+__all__ = ["Graph", "ParticleGraph", "angular_distance", "nearest", "squared_distance"]
+
+
+def squared_distance(points: Tensor) -> Tensor:
+    """Return |x_i - x_j|^2, (B, N, D) -> (B, N, N)."""
+    squares = points.square().sum(-1)
+    products = points @ points.transpose(1, 2)
+    return (squares[:, :, None] + squares[:, None, :] - 2 * products).clamp(min=0)
+
+
+def angular_distance(eta: Tensor, phi: Tensor) -> Tensor:
+    """Return deta^2 + dphi^2, dphi in [-pi, pi), (B, N) and (B, N) -> (B, N, N)."""
+    deta = eta[:, :, None] - eta[:, None, :]
+    dphi = fourvectors.delta_phi(phi[:, :, None], phi[:, None, :])
+    return deta.square() + dphi.square()
+
+
+def nearest(distance: Tensor, mask: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Find the `k` nearest real neighbours of each particle, itself excluded.
+
+    `distance` is (B, N, N) and `mask` (B, N), True where real. Returns the neighbours' slots
+    (B, N, k) int64, nearest first, and (B, N, k) bool, True where there is such a neighbour: a
+    particle in a jet of n has min(k, n - 1) of them, a padded slot none that count.
+    """
+    size = mask.shape[1]
+    alone = torch.eye(size, dtype=torch.bool, device=mask.device)
+    distance = distance.masked_fill(alone | ~mask[:, None, :], torch.inf)
+    if torch.compiler.is_exporting():
+        distance = F.pad(distance, (0, k), value=torch.inf)  # N is not known and may be below k
+    else:
+        distance = F.pad(distance, (0, max(0, k - size)), value=torch.inf)
+    found, slot = distance.topk(k, dim=2, largest=False)
+    exists = (found < torch.inf) & mask[..., None]
+    return torch.where(exists, slot, 0), exists
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Hold the graphs of B jets as one graph of P particles and E directed edges.
+
+    - `features`: (P, F) of each particle;
+    - `senders`, `receivers`: (E,) int64, the particles that each edge leads from and to, sorted
+      by receiver, the nearest sender first;
+    - `jet`: (P,) int64, the jet that each particle belongs to.
+    """
+
+    features: Tensor
+    senders: Tensor
+    receivers: Tensor
+    jet: Tensor
+
+
+class ParticleGraph(nn.Module):
+    """Turn raw columns (B, N, C) into a `Graph`: k nearest neighbours in (eta, phi).
+
+    `columns` and `features` are those of `ParticleSet`.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        features: Sequence[str] = LOG_FEATURES,
+        *,
+        neighbours: int = 16,
+    ) -> None:
+        super().__init__()
+        self.particles = ParticleSet(columns, features)
+        self.neighbours = neighbours
+
+    def forward(self, values: Tensor, mask: Tensor) -> Graph:
+        features, vectors, mask = self.particles(values, mask)
+        _, deta, dphi = fourvectors.relative(vectors, mask)
+        slot, exists = nearest(angular_distance(deta, dphi), mask, self.neighbours)
+        row = (mask.flatten().cumsum(0) - 1).view(mask.shape)
+        jets = torch.arange(len(mask), device=mask.device)[:, None]
+        return Graph(
+            features[mask],
+            row[jets[..., None], slot][exists],
+            row[..., None].expand_as(slot)[exists],
+            jets.expand_as(mask)[mask],
+        )

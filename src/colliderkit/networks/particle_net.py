@@ -1,0 +1,194 @@
+"""ParticleNet (1902.08570): convolutions on the graph of each particle's nearest neighbours."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from colliderkit.events import fourvectors
+from colliderkit.events.graphs import angular_distance, nearest, squared_distance
+from colliderkit.networks.pointwise import RELU, Packing, PointwiseLayers, chunk_rows, row_norm
+
+__all__ = ["ParticleNet", "ParticleNetLite"]
+
+
+class ParticleNet(nn.Module):
+    """Classify a jet by edge convolutions over its particles.
+
+    The first neighbours are those in (deta, dphi), the following ones those in the features that
+    the last convolution made. A particle has min(k, n - 1) neighbours in a jet of n: padding is
+    nobody's neighbour, and a lone particle keeps the shortcut alone. Takes `features` (B, N, F),
+    `vectors` (B, N, 4) px, py, pz, E in GeV and `mask` (B, N), True where real; returns logits
+    (B, outputs). Input features are normalised over the batch.
+    """
+
+    representation = "set"
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int = 2,
+        *,
+        neighbours: int = 16,
+        blocks: Sequence[Sequence[int]] = ((64, 64, 64), (128, 128, 128), (256, 256, 256)),
+        hidden: int = 256,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(inputs)
+        widths = [inputs, *(block[-1] for block in blocks)]
+        self.convolutions = nn.ModuleList(
+            [
+                EdgeConvolution(width, block, neighbours)
+                for width, block in zip(widths[:-1], blocks, strict=True)
+            ]
+        )
+        self.head = nn.Sequential(
+            nn.Linear(widths[-1], hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, outputs)
+        )
+
+    def forward(self, features: Tensor, vectors: Tensor, mask: Tensor) -> Tensor:
+        packing = Packing(mask)
+        x = row_norm(packing.pack(features), self.norm)
+        _, deta, dphi = fourvectors.relative(vectors, mask)
+        distance = angular_distance(deta, dphi)
+        for convolution in self.convolutions:
+            if distance is None:
+                distance = squared_distance(packing.unpack(x.detach()))
+            x = convolution(x, distance, packing)
+            distance = None
+        output: Tensor = self.head(packing.mean(x))
+        return output
+
+
+class ParticleNetLite(ParticleNet):
+    """ParticleNet with two blocks, 7 neighbours and 26k parameters (1902.08570)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int = 2,
+        *,
+        neighbours: int = 7,
+        blocks: Sequence[Sequence[int]] = ((32, 32, 32), (64, 64, 64)),
+        hidden: int = 128,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__(
+            inputs,
+            outputs,
+            neighbours=neighbours,
+            blocks=blocks,
+            hidden=hidden,
+            dropout=dropout,
+        )
+
+
+class EdgeConvolution(nn.Module):
+    """Average an MLP over the edges of each particle: EdgeConv (1801.07829) with a shortcut.
+
+        x_i' = ReLU(s(x_i) + 1/|N(i)| sum over j in N(i) of MLP(x_i, x_j - x_i))
+
+    The MLP is Linear - BatchNorm - ReLU for each of `sizes`, s is Linear - BatchNorm, or nothing
+    where the width does not change.
+    """
+
+    def __init__(self, inputs: int, sizes: Sequence[int], neighbours: int) -> None:
+        super().__init__()
+        self.neighbours = neighbours
+        self.edges = PointwiseLayers([2 * inputs, *sizes], RELU, bias=False)
+        self.shortcut: nn.Linear | None = None
+        if inputs != sizes[-1]:
+            self.shortcut = nn.Linear(inputs, sizes[-1], bias=False)
+            self.shortcut_norm = nn.BatchNorm1d(sizes[-1])
+
+    def forward(self, x: Tensor, distance: Tensor, packing: Packing) -> Tensor:
+        # W (x_i, x_j - x_i) = (U - V) x_i + V x_j: the first layer is computed on particles.
+        to_self, to_other = self.edges.linears[0].weight.chunk(2, dim=1)
+        own, other = F.linear(x, to_self - to_other), F.linear(x, to_other)
+        slot, exists = nearest(distance, packing.mask, self.neighbours)
+        jets = torch.arange(len(slot), device=x.device)[:, None, None]
+        senders = packing.row[jets, slot].flatten(0, 1)
+        if packing.exporting:
+            h = self.edges.plain(own[:, None] + other[senders])
+            real = exists.flatten(0, 1)
+            mean = (h * real[..., None]).sum(1) / real.sum(1).clamp(min=1)[:, None]
+        else:
+            senders = senders[packing.slots]
+            degrees = exists.flatten(0, 1)[packing.slots].sum(1)
+            mean = _EdgeMean.apply(self.edges, senders, degrees, own, other, *self.edges.tensors())
+        if self.shortcut is not None:
+            x = row_norm(self.shortcut(x), self.shortcut_norm)
+        return F.relu(x + mean)
+
+
+class _EdgeMean(torch.autograd.Function):
+    """Average the MLP over the `degrees` (P,) first of the `senders` (P, k) of each particle.
+
+    A piece is a run of particles of equal degree d, its edges a dense block (rows, d, C).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        layers: PointwiseLayers,
+        senders: Tensor,
+        degrees: Tensor,
+        own: Tensor,
+        other: Tensor,
+        *tensors: Tensor | None,
+    ) -> Tensor:
+        width = max(linear.out_features for linear in layers.linears)
+        pieces, first = [], []
+        for start, stop, degree in _runs(degrees, chunk_rows(width, own.device)):
+            piece = senders[start:stop, :degree].flatten()
+            edges = other.index_select(0, piece).view(stop - start, degree, -1)
+            pieces.append((start, stop, degree, piece))
+            first.append(edges.add_(own[start:stop, None]).flatten(0, 1))
+        run = layers.run(first)
+        mean = own.new_zeros(len(own), layers.linears[-1].out_features)
+        for (start, stop, degree, _), y in zip(pieces, run.layers[-1], strict=True):
+            h = layers.activation.forward(run.norms[-1](y))
+            torch.mean(h.view(stop - start, degree, -1), 1, out=mean[start:stop])
+        ctx.layers, ctx.pieces, ctx.run = layers, pieces, run
+        return mean
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        own = grad.new_zeros(len(grad), ctx.layers.linears[0].out_features)
+        other = torch.zeros_like(own)
+
+        def spread(start: int, stop: int, degree: int, _: Tensor) -> Tensor:
+            edges = (grad[start:stop, None] / degree).expand(-1, degree, -1)
+            return edges.reshape((stop - start) * degree, -1)
+
+        def take(piece: int, edges: Tensor) -> None:
+            start, stop, degree, senders = ctx.pieces[piece]
+            torch.sum(edges.view(stop - start, degree, -1), 1, out=own[start:stop])
+            other.index_add_(0, senders, edges)
+
+        grads = (spread(*piece) for piece in ctx.pieces)
+        tensors = ctx.layers.run_backward(ctx.run, grads, take)
+        return None, None, None, own, other, *tensors
+
+
+def _runs(degrees: Tensor, edges: int) -> list[tuple[int, int, int]]:
+    """Cut particles into runs (start, stop, degree) of one degree and at most so many edges.
+
+    Particles without neighbours are left out.
+    """
+    values, lengths = torch.unique_consecutive(degrees, return_counts=True)
+    runs, start = [], 0
+    for degree, length in zip(values.tolist(), lengths.tolist(), strict=True):
+        step = max(1, edges // max(1, degree))
+        if degree > 0:
+            runs += [
+                (first, min(first + step, start + length), degree)
+                for first in range(start, start + length, step)
+            ]
+        start += length
+    return runs
