@@ -1,5 +1,6 @@
 """Tagging: which class does a jet belong to?"""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -126,7 +127,7 @@ class Tagger(Method):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.columns_ = self._columns(kind)
-        inputs, light = self._inputs(jets, kind, folder / "events")
+        inputs, light = self._inputs(jets, kind, folder / f"events-{os.environ.get('LOCAL_RANK', 0)}")
         if weight is not None:
             light = ak.with_field(light, weights_of(light) * np.asarray(weight), "weight")
         if validation is not None:

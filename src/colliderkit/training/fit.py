@@ -21,6 +21,7 @@ from colliderkit.training.progress import Progress
 
 __all__ = ["Epoch", "Objective", "Training", "fit", "predict"]
 
+
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 CHECKPOINT = "last.ckpt"
 
@@ -75,7 +76,7 @@ class Epoch:
     best: bool = False
 
 
-class _Module(lightning.LightningModule):
+class Module(lightning.LightningModule):
     """Tell Lightning the step, the optimiser and the schedule."""
 
     def __init__(self, model: nn.Module, objective: Objective, settings: Training, seed: int):
@@ -83,6 +84,7 @@ class _Module(lightning.LightningModule):
         self.model = model
         self.objective = objective
         self.settings = settings
+        self.learning_rate = settings.learning_rate
         self.seed = seed
         self.history: list[dict[str, Any]] = []
         self._sum = torch.zeros(())
@@ -110,6 +112,8 @@ class _Module(lightning.LightningModule):
         self.log("validation_loss", loss, on_epoch=True, batch_size=len(batch), sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
+        if "validation_loss" not in self.trainer.callback_metrics:
+            return  # A learning-rate scan does not validate, and its loss may well diverge.
         training = float(self._sum) / max(self._count, 1)
         validation = float(self.trainer.callback_metrics["validation_loss"])
         if not math.isfinite(training) or not math.isfinite(validation):
@@ -141,7 +145,7 @@ class _Module(lightning.LightningModule):
                 {"params": decay, "weight_decay": settings.weight_decay},
                 {"params": plain, "weight_decay": 0.0},
             ],
-            lr=settings.learning_rate,
+            lr=self.learning_rate,
         )
         steps = max(1, int(self.trainer.estimated_stepping_batches))
         factor = {
@@ -163,7 +167,7 @@ def _one_cycle(x: float) -> float:
     return 0.001 + 0.999 * 0.5 * (1 + math.cos(math.pi * (x - 0.3) / 0.7))
 
 
-class _Data(lightning.LightningDataModule):
+class Data(lightning.LightningDataModule):
     """Cut batches for the rank that asks."""
 
     train: Batches
@@ -219,8 +223,8 @@ def fit(
     last = folder / CHECKPOINT
     if last.exists() and not resume:
         last.unlink()
-    module = _Module(model, objective, settings, seed)
-    data = _Data(train, validation, settings, seed)
+    module = Module(model, objective, settings, seed)
+    data = Data(train, validation, settings, seed)
     best = ModelCheckpoint(
         dirpath=folder,
         filename="best",

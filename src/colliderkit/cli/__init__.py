@@ -1,0 +1,104 @@
+"""The command line: one file a verb, built from the typed signature of its function."""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from colliderkit.errors import InputError, Interrupted
+
+__all__ = ["VERBS", "main", "run"]
+
+VERBS = {
+    "generate": "make collider events with Pythia 8, FastJet and a fast detector",
+    "fit": "train a method on event files",
+    "apply": "write a method's scores beside the events' own columns",
+    "evaluate": "measure a method on events that it has not seen",
+    "report": "draw an evaluation as one HTML file",
+    "export": "write a fitted method as one ONNX file",
+    "fetch": "download a public data set by name",
+    "study": "reproduce a published result from data to report",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code: 0 done, 2 for an error that the user can mend."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # Nothing heavy is imported before a verb is known: --help answers at once.
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if arguments[0] == "--version":
+        from colliderkit import __version__
+
+        print(f"colliderkit {__version__}")
+        return 0
+    verb, *rest = arguments
+    if verb not in VERBS:
+        print(f"colliderkit: '{verb}' is no verb; choose from {', '.join(VERBS)}.", file=sys.stderr)
+        return 2
+    try:
+        import_module(f"colliderkit.cli.{verb}").main(rest)
+    except (InputError, Interrupted) as error:
+        print(f"colliderkit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("colliderkit: interrupted; what was complete is kept.", file=sys.stderr)
+        return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"colliderkit: {where}{error.strerror or error}.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(
+    function: Callable[..., Any],
+    argv: Sequence[str],
+    prog: str,
+    parts: dict[str, type] | None = None,
+) -> Any:
+    """Parse `argv` by the signature of `function` and call it.
+
+    `parts` maps parameters of the function to classes whose own parameters become options
+    beside the others. Options can come from a YAML file (``--config``) and be written to one
+    (``--print_config``). A parameter named `configuration` receives that YAML, to be kept beside
+    the output.
+    """
+    import inspect
+
+    from jsonargparse import ActionConfigFile, ArgumentParser
+
+    parts = parts or {}
+    parser = ArgumentParser(
+        prog=prog, description=(inspect.getdoc(function) or "").split("\n\n")[0]
+    )
+    parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of these options")
+    parser.add_function_arguments(function, skip={"configuration", *parts})
+    for part in parts.values():
+        parser.add_class_arguments(part)
+    parsed = parser.parse_args(list(argv))
+    keywords = vars(parser.instantiate_classes(parsed))
+    keywords.pop("config", None)
+    for name, part in parts.items():
+        own = [key for key in inspect.signature(part).parameters if key in keywords]
+        keywords[name] = part(**{key: keywords.pop(key) for key in own})
+    if "configuration" in inspect.signature(function).parameters:
+        keywords["configuration"] = f"# {prog} --config THIS\n" + parser.dump(parsed)
+    return function(**keywords)
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    lines = [f"  {verb:<{width}}  {text}" for verb, text in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: colliderkit VERB [options]",
+            "",
+            "Machine learning for particle physics, from events to physics results.",
+            "",
+            *lines,
+            "",
+            "colliderkit VERB --help lists the options of a verb.",
+        ]
+    )

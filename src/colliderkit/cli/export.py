@@ -1,0 +1,39 @@
+"""Write a fitted method as one ONNX file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from colliderkit.cli import run
+from colliderkit.cli.reading import Reading
+from colliderkit.files import refuse_existing
+from colliderkit.methods.method import load
+from colliderkit.serve.onnx import export_method
+
+__all__ = ["export", "main"]
+
+
+def export(
+    model: Path,
+    files: list[str],
+    *,
+    out: Path,
+    reading: Reading,
+    force: bool = False,
+) -> None:
+    """Export a tagger with its preprocessing, checked on events against the original.
+
+    Args:
+        model: a folder written by fit.
+        files: events on which both must agree; the first 512 are used.
+        out: the .onnx file.
+        force: overwrite `out`.
+    """
+    refuse_existing(out, force)
+    jets = reading.head(files, 512)
+    difference = export_method(load(model), out, jets, force=force)
+    print(f"exported: {out} (largest difference to torch {difference:.1e} on {len(jets)} events)")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Parse and run."""
+    run(export, argv, "colliderkit export", {"reading": Reading})

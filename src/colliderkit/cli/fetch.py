@@ -1,0 +1,26 @@
+"""Download a public data set by name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from colliderkit.cli import run
+from colliderkit.sources import benchmarks
+
+__all__ = ["fetch", "main"]
+
+
+def fetch(name: str, *, out: Path, files: list[str] | None = None) -> None:
+    """Download a public data set and check it.
+
+    Args:
+        name: the data set.
+        out: the folder to write to; files that are complete there are kept.
+        files: those to take; None takes all.
+    """
+    for path in benchmarks.fetch(name, out, files=files):
+        print(path)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Parse and run."""
+    run(fetch, argv, "colliderkit fetch")

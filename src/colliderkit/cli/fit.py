@@ -1,0 +1,99 @@
+"""Train a method on event files."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import awkward as ak
+
+from colliderkit.cli import run
+from colliderkit.cli.reading import Reading
+from colliderkit.errors import InputError
+from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.methods.ensembles import CrossFit, Ensemble
+from colliderkit.methods.tagging import Tagger
+
+__all__ = ["class_files", "main", "tagging"]
+
+
+def tagging(
+    *,
+    out: Path,
+    tagger: Tagger,
+    reading: Reading,
+    signal: list[str] | None = None,
+    background: list[str] | None = None,
+    files: dict[str, list[str]] | None = None,
+    members: int = 1,
+    folds: int = 0,
+    seed: int = 0,
+    resume: bool = False,
+    force: bool = False,
+    configuration: str = "",
+) -> Path:
+    """Train a jet tagger.
+
+    Args:
+        out: the folder that the fitted tagger is written to.
+        signal: ROOT, HDF5 or Parquet files of the signal.
+        background: files of the background.
+        files: for several classes, files by class name, instead of signal and background.
+        members: trainings with other seeds that are averaged.
+        folds: cross-fit with this many folds, for unbiased scores of the training sample.
+        seed: of initial weights, batches and the split.
+        resume: go on from the last checkpoint of an interrupted run.
+        force: overwrite `out`, and drop what an interrupted run left.
+    """
+    first_process = {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")} == {"0"}
+    if first_process:
+        refuse_existing(out, force)
+    if members > 1 and folds:
+        raise InputError("--members and --folds exclude each other; give one.")
+    by_class = class_files(signal, background, files)
+    tagger.set_params(classes=list(by_class))
+    work = out.with_name(out.name + ".training")
+    if first_process and work.exists() and not resume:
+        if not force:
+            raise InputError(
+                f"{work}: an interrupted training; give --resume to go on or --force to drop it."
+            )
+        shutil.rmtree(work)
+    chunks = reading.classes(by_class)
+    method: Tagger | Ensemble | CrossFit
+    if members > 1 or folds:
+        whole = ak.concatenate(list(chunks))
+        method = Ensemble(tagger, members=members) if members > 1 else CrossFit(tagger, folds=folds)
+        method.fit(whole, seed=seed, folder=work, resume=resume)
+    else:
+        method = tagger.fit(chunks, seed=seed, folder=work, resume=resume)
+    if first_process:
+        method.save(out, force=force)
+        with atomic_file(out / "config.yaml", force=True) as part:
+            part.write_text(configuration)
+        shutil.rmtree(work)
+        print(f"fitted {tagger.network}: {out}")
+    return out
+
+
+def class_files(
+    signal: list[str] | None, background: list[str] | None, files: dict[str, list[str]] | None
+) -> dict[str, list[str]]:
+    """Return the files by class, in the order of the label, however they were given."""
+    if files and not signal and not background:
+        return files
+    if signal and background and not files:
+        return {"background": background, "signal": signal}
+    raise InputError("give --signal and --background, or --files for several classes.")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Parse and run."""
+    methods = {"tagging": (tagging, {"tagger": Tagger, "reading": Reading})}
+    if not argv or argv[0] in ("-h", "--help"):
+        print(f"usage: colliderkit fit METHOD [options]\n\nmethods: {', '.join(methods)}")
+        return
+    if argv[0] not in methods:
+        raise InputError(f"'{argv[0]}' is no method; choose from {', '.join(methods)}.")
+    function, parts = methods[argv[0]]
+    run(function, argv[1:], f"colliderkit fit {argv[0]}", dict(parts))
