@@ -1,0 +1,127 @@
+"""What can be generated: each process with its Pythia settings and the jets to keep."""
+
+from dataclasses import dataclass
+
+from colliderkit.errors import InputError
+
+__all__ = ["PROCESSES", "SAMPLES", "Process", "process_named"]
+
+
+@dataclass(frozen=True)
+class Process:
+    """State how one class of jets is made.
+
+    - `title`: what the jets are, in words;
+    - `settings`: Pythia 8 settings, beyond those of every process;
+    - `energy`: of the proton-proton collision [GeV];
+    - `radius`: of the anti-kT jets, or None for a process that is not clustered;
+    - `pt`: the window of the jet [GeV]; `eta`: its largest |eta|;
+    - `leading`: how many of the hardest jets of an event are looked at;
+    - `match`: "top" or "W" keeps jets with that particle, and its decay quarks (three, two),
+      within `radius` of the axis; "b", "c" or "light" keeps jets by the heavy hadrons of
+      pt > 5 GeV within 0.3 of the axis; "" keeps all;
+    - `tracks`: the constituents are the charged particles alone, with impact parameters.
+    """
+
+    title: str
+    settings: tuple[str, ...]
+    energy: float = 14_000.0
+    radius: float | None = None
+    pt: tuple[float, float] = (0.0, float("inf"))
+    eta: float = 2.0
+    leading: int = 2
+    match: str = ""
+    tracks: bool = False
+
+
+# The public top-tagging benchmark (arXiv:1902.09914): 14 TeV, no multiple interactions,
+# anti-kT R = 0.8, 550 < pt < 650 GeV, |eta| < 2. The window on the hard process is wider than
+# the jets' by what final-state radiation and recoil move most of them.
+TOP_JETS: dict = {"radius": 0.8, "pt": (550.0, 650.0), "eta": 2.0}
+TOP_HARD = ("PartonLevel:MPI = off", "PhaseSpace:pTHatMin = 525.", "PhaseSpace:pTHatMax = 700.")
+HADRONIC_W = ("24:onMode = off", "24:onIfAny = 1 2 3 4 5")
+
+# The W-tagging set of DisCo (arXiv:2001.05310): 13 TeV, R = 1.0, 300 < pt < 400 GeV, |eta| < 2.
+W_JETS: dict = {"energy": 13_000.0, "radius": 1.0, "pt": (300.0, 400.0), "eta": 2.0}
+W_HARD = ("PhaseSpace:pTHatMin = 270.", "PhaseSpace:pTHatMax = 450.")
+
+# energyflow's quark and gluon jets (arXiv:1810.05165, Zenodo 3164691): Z(nu nu) + parton at
+# 14 TeV with multiple interactions; the hardest jet, R = 0.4, 500 < pt < 550 GeV, |y| < 1.7
+# (|eta| here: the same within the mass of a jet).
+Z_JETS: dict = {"radius": 0.4, "pt": (500.0, 550.0), "eta": 1.7, "leading": 1}
+Z_HARD = (
+    "WeakZ0:gmZmode = 2",
+    "23:onMode = off",
+    "23:onIfAny = 12 14 16",
+    "PhaseSpace:pTHatMin = 475.",
+    "PhaseSpace:pTHatMax = 600.",
+)
+
+# Flavour: dijets at 13 TeV with multiple interactions, in one pt window for all flavours.
+FLAVOUR_JETS: dict = {
+    "energy": 13_000.0,
+    "radius": 0.4,
+    "pt": (50.0, 150.0),
+    "eta": 2.1,
+    "tracks": True,
+}
+FLAVOUR_HARD = ("PhaseSpace:pTHatMin = 50.", "PhaseSpace:pTHatMax = 200.")
+LIGHT_DIJETS = ("gg2gg", "gg2qqbar", "qg2qg", "qq2qq", "qqbar2gg", "qqbar2qqbarNew")
+
+PROCESSES: dict[str, Process] = {
+    "top": Process(
+        "top quarks, decayed to hadrons",
+        ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on", *HADRONIC_W, *TOP_HARD),
+        match="top",
+        **TOP_JETS,
+    ),
+    "qcd": Process("quarks and gluons", ("HardQCD:all = on", *TOP_HARD), **TOP_JETS),
+    "w": Process(
+        "W bosons, decayed to hadrons",
+        ("WeakDoubleBoson:ffbar2WW = on", *HADRONIC_W, *W_HARD),
+        match="W",
+        **W_JETS,
+    ),
+    "qcd-w": Process("quarks and gluons", ("HardQCD:all = on", *W_HARD), **W_JETS),
+    "quark": Process(
+        "light quarks beside a Z", ("WeakBosonAndParton:qg2gmZq = on", *Z_HARD), **Z_JETS
+    ),
+    "gluon": Process(
+        "gluons beside a Z", ("WeakBosonAndParton:qqbar2gmZg = on", *Z_HARD), **Z_JETS
+    ),
+    "b": Process(
+        "bottom jets",
+        ("HardQCD:gg2bbbar = on", "HardQCD:qqbar2bbbar = on", *FLAVOUR_HARD),
+        match="b",
+        **FLAVOUR_JETS,
+    ),
+    "c": Process(
+        "charm jets",
+        ("HardQCD:gg2ccbar = on", "HardQCD:qqbar2ccbar = on", *FLAVOUR_HARD),
+        match="c",
+        **FLAVOUR_JETS,
+    ),
+    "light": Process(
+        "jets without heavy hadrons",
+        (*(f"HardQCD:{name} = on" for name in LIGHT_DIJETS), *FLAVOUR_HARD),
+        match="light",
+        **FLAVOUR_JETS,
+    ),
+    "minimum-bias": Process("inelastic collisions", ("SoftQCD:inelastic = on",)),
+}
+
+# Samples of several classes: (process, label), 0 the background.
+SAMPLES: dict[str, tuple[tuple[str, int], ...]] = {
+    "top-qcd": (("qcd", 0), ("top", 1)),
+    "w-qcd": (("qcd-w", 0), ("w", 1)),
+    "quark-gluon": (("gluon", 0), ("quark", 1)),
+    "flavour": (("light", 0), ("c", 1), ("b", 2)),
+}
+
+
+def process_named(name: str) -> Process:
+    """Return the process; raise `InputError` listing the names if there is none such."""
+    if name not in PROCESSES:
+        known = ", ".join([*PROCESSES, *SAMPLES])
+        raise InputError(f"process '{name}' is unknown; choose one of {known}.")
+    return PROCESSES[name]
