@@ -259,9 +259,10 @@ def pair_features(a: Tensor, b: Tensor) -> Tensor:
     pt_a, y_a, phi_a = fourvectors.pt_rapidity_phi(a)
     pt_b, y_b, phi_b = fourvectors.pt_rapidity_phi(b)
     square = (y_a - y_b).square() + fourvectors.delta_phi(phi_a, phi_b).square()
+    # At Delta = 0, as in a particle's pair with itself, the root has no gradient.
     delta = square.clamp(min=TINY**2).sqrt()
     softer = torch.minimum(pt_a, pt_b)
-    kt = (softer * delta).clamp(min=TINY)
+    kt = torch.where(square > TINY**2, softer * delta, 0.0).clamp(min=TINY)
     z = (softer / (pt_a + pt_b).clamp(min=TINY)).clamp(min=TINY)
     px, py, pz, energy = (a + b).unbind(-1)
     m2 = (energy.square() - (px.square() + py.square() + pz.square())).clamp(min=TINY)
