@@ -1,0 +1,144 @@
+"""Gradient-boosted trees, grown by scikit-learn, evaluated as tensors."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from colliderkit.errors import InputError
+
+__all__ = ["BoostedTrees"]
+
+
+class BoostedTrees(nn.Module):
+    """Sum regression trees into logits: ``logit_k(x) = b_k + sum_t value(leaf of x in tree t)``.
+
+    `forward(x (B, inputs)) -> (B, outputs)`, float32. NaN goes the way that training found best.
+    For two outputs there is one tree a round, and the logits are (0, sum).
+
+    `fit` makes one; the constructor makes room for the nodes that `load_state_dict` brings: give
+    it the `options` of the fitted one. Each tree is walked `depth` steps from its root, leaves
+    pointing at themselves.
+    """
+
+    feature: Tensor
+    threshold: Tensor
+    left: Tensor
+    right: Tensor
+    missing_left: Tensor
+    value: Tensor
+    root: Tensor
+    baseline: Tensor
+
+    def __init__(
+        self, inputs: int, outputs: int = 2, *, rounds: int = 1, nodes: int = 1, depth: int = 0
+    ) -> None:
+        super().__init__()
+        self.options = {
+            "inputs": inputs,
+            "outputs": outputs,
+            "rounds": rounds,
+            "nodes": nodes,
+            "depth": depth,
+        }
+        self.inputs, self.depth = inputs, depth
+        self.trees = outputs if outputs > 2 else 1
+        for name in ("feature", "left", "right"):
+            self.register_buffer(name, torch.zeros(nodes, dtype=torch.int64))
+        self.register_buffer("missing_left", torch.zeros(nodes, dtype=torch.bool))
+        self.register_buffer("threshold", torch.zeros(nodes))
+        self.register_buffer("value", torch.zeros(nodes))
+        # Tree k of round r, where k counts the classes.
+        self.register_buffer("root", torch.zeros(rounds, self.trees, dtype=torch.int64))
+        self.register_buffer("baseline", torch.zeros(self.trees))
+
+    @classmethod
+    def fit(
+        cls,
+        x: NDArray[Any] | Tensor,
+        y: NDArray[Any] | Tensor,
+        weight: NDArray[Any] | Tensor | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> "BoostedTrees":
+        """Grow trees on a table x (N, C) with classes y (N,) 0, 1, ... and weights (N,).
+
+        `options` are those of `sklearn.ensemble.HistGradientBoostingClassifier` (`max_iter`,
+        `learning_rate`, `max_leaf_nodes`, `early_stopping`, ...) but for categorical columns.
+        Raises `InputError` for negative weights: with them the loss of a leaf has no minimum.
+        """
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        # Columns are binned in float32, which is what `forward` compares.
+        table = np.asarray(x, dtype=np.float32)
+        target = np.asarray(y)
+        classes = np.unique(target)
+        if len(classes) < 2 or not np.array_equal(classes, np.arange(len(classes))):
+            raise InputError(
+                f"classes {classes.tolist()}: boosted trees need 0, 1, ... all present."
+            )
+        if weight is not None:
+            weight = np.asarray(weight, dtype=np.float64)
+            if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
+                raise InputError(
+                    "weight: boosted trees need finite weights >= 0 that are not all 0;"
+                    " drop or merge events with negative weights."
+                )
+        if "categorical_features" in options:
+            raise InputError("categorical_features: boosted trees take numbers only; encode them.")
+        options.setdefault("categorical_features", None)
+        grown = HistGradientBoostingClassifier(random_state=seed, **options)
+        return cls.from_sklearn(grown.fit(table, target, sample_weight=weight))
+
+    @classmethod
+    def from_sklearn(cls, grown: Any) -> "BoostedTrees":
+        """Copy the nodes of a fitted `HistGradientBoostingClassifier` without categories."""
+        trees = [tree.nodes for iteration in grown._predictors for tree in iteration]
+        nodes = np.concatenate(trees)
+        if nodes["is_categorical"].any():
+            raise InputError("categorical_features: boosted trees take numbers only; encode them.")
+        sizes = [len(tree) for tree in trees]
+        starts = np.cumsum([0, *sizes[:-1]])
+        network = cls(
+            grown.n_features_in_,
+            len(grown.classes_),
+            rounds=len(grown._predictors),
+            nodes=len(nodes),
+            depth=int(nodes["depth"].max()),
+        )
+        leaf = nodes["is_leaf"].astype(bool)
+        here, offset = np.arange(len(nodes)), np.repeat(starts, sizes)
+        columns = {
+            "feature": np.where(leaf, 0, nodes["feature_idx"]),
+            "left": np.where(leaf, here, nodes["left"] + offset),
+            "right": np.where(leaf, here, nodes["right"] + offset),
+            "missing_left": nodes["missing_go_to_left"].astype(bool),
+            "threshold": _rounded_down(nodes["num_threshold"]),
+            "value": np.where(leaf, nodes["value"], 0),
+            "root": starts.reshape(network.root.shape),
+            "baseline": grown._baseline_prediction.ravel(),
+        }
+        for name, column in columns.items():
+            getattr(network, name).copy_(torch.from_numpy(column))
+        return network
+
+    def forward(self, x: Tensor) -> Tensor:
+        node = self.root.reshape(1, -1).expand(len(x), -1)
+        for _ in range(self.depth):
+            tested = x.gather(1, self.feature[node])
+            goes_left = torch.where(
+                tested.isnan(), self.missing_left[node], tested <= self.threshold[node]
+            )
+            node = torch.where(goes_left, self.left[node], self.right[node])
+        total = self.value[node].unflatten(1, self.root.shape).sum(1) + self.baseline
+        return total if self.trees > 1 else torch.cat([torch.zeros_like(total), total], dim=1)
+
+
+def _rounded_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest float32 not above: then x <= threshold answers the same for every float32 x."""
+    single = threshold.astype(np.float32)
+    above = single > threshold
+    single[above] = np.nextafter(single[above], np.float32(-np.inf))
+    return single
