@@ -12,7 +12,7 @@ from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
 from colliderkit.sources import write
 
-__all__ = ["apply", "main", "with_scores"]
+__all__ = ["apply", "main", "score_columns", "with_scores"]
 
 
 def with_scores(jets: ak.Array, method: Any) -> ak.Array:
@@ -22,15 +22,18 @@ def with_scores(jets: ak.Array, method: Any) -> ak.Array:
     """
     tagger = getattr(method, "method", method)
     probability = method.predict_proba(jets)
-    if len(tagger.classes) == 2:
-        jets = ak.with_field(jets, probability[:, 1], "score")
-    else:
-        for k, name in enumerate(tagger.classes):
-            jets = ak.with_field(jets, probability[:, k], f"score_{name}")
+    columns = probability[:, 1:].T if len(tagger.classes) == 2 else probability.T
+    for name, column in zip(score_columns(tagger.classes), columns, strict=True):
+        jets = ak.with_field(jets, column, name)
     if tagger is method and tagger.regress:
         for name, values in method.regression(jets).items():
             jets = ak.with_field(jets, values, f"predicted_{name}")
     return jets
+
+
+def score_columns(classes: Sequence[str]) -> list[str]:
+    """Name the columns of the scores."""
+    return ["score"] if len(classes) == 2 else [f"score_{name}" for name in classes]
 
 
 def apply(
@@ -51,7 +54,7 @@ def apply(
     """
     refuse_existing(out, force)
     method = load(model)
-    write(out, (with_scores(chunk, method) for chunk in reading.chunks(files)), force=force)
+    write(out, ak.concatenate([with_scores(c, method) for c in reading.chunks(files)]), force=force)
     print(f"scores: {out}")
 
 

@@ -7,7 +7,6 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors

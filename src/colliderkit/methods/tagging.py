@@ -1,6 +1,7 @@
 """Tagging: which class does a jet belong to?"""
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,8 +17,9 @@ from torch import Tensor, nn
 from colliderkit import networks
 from colliderkit.errors import InputError
 from colliderkit.events import observables as substructure
-from colliderkit.events import representations
+from colliderkit.events.energyflow import EnergyFlow
 from colliderkit.events.ragged import Ragged
+from colliderkit.events.representations import representation as represent_as
 from colliderkit.events.schema import (
     CONSTITUENTS,
     FOURVECTOR,
@@ -26,7 +28,7 @@ from colliderkit.events.schema import (
     labels_of,
     weights_of,
 )
-from colliderkit.events.sets import FEATURES
+from colliderkit.events.sets import FEATURES, LOG_FEATURES, RELATIVE_FEATURES
 from colliderkit.events.spectra import class_weights, spectrum_weights
 from colliderkit.losses.classification import cross_entropy
 from colliderkit.losses.multitask import ClassAndRegression
@@ -48,9 +50,11 @@ class Tagger(Method):
         network: a name of `colliderkit.networks.NETWORKS`.
         options: keyword arguments of the network.
         features: per-particle features of networks on sets and sequences: names of
-            `events.sets.FEATURES` or of further constituent columns; None takes the network's
-            published choice.
-        representation: keyword arguments of the representation (image size, order, ...).
+            `events.sets.FEATURES` or of further constituent columns; None takes (z, deta, dphi)
+            for "pfn" and "efn" as published, and `events.sets.LOG_FEATURES` for the others.
+        representation: a name of `events.representations.REPRESENTATIONS`; None takes the
+            network's own ("efp" with the network "linear" is the linear EFP tagger).
+        represent: keyword arguments of the representation (image size, order, ...).
         observables: what networks on tables take: a preset or names of `events.observables`.
         classes: their names, in the order of the label; the second of two is the signal.
         regress: per-jet columns that the same trunk learns beside the class.
@@ -71,7 +75,8 @@ class Tagger(Method):
         *,
         options: dict[str, Any] | None = None,
         features: Sequence[str] | None = None,
-        representation: dict[str, Any] | None = None,
+        representation: str | None = None,
+        represent: dict[str, Any] | None = None,
         observables: str | Sequence[str] = "standard",
         classes: Sequence[str] = ("background", "signal"),
         regress: Sequence[str] = (),
@@ -84,6 +89,7 @@ class Tagger(Method):
         self.options = options
         self.features = features
         self.representation = representation
+        self.represent = represent
         self.observables = observables
         self.classes = classes
         self.regress = regress
@@ -112,7 +118,6 @@ class Tagger(Method):
         unbiased as long as each class sums to a positive weight. Checkpoints go to `folder`;
         `resume` goes on from the last.
         """
-        kind = networks.representation(self.network)
         if folder is None:
             with TemporaryDirectory(prefix="colliderkit-") as temporary:
                 return self.fit(
@@ -126,12 +131,12 @@ class Tagger(Method):
                 )
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.columns_ = self._columns(kind)
-        inputs, light = self._inputs(jets, kind, folder / f"events-{os.environ.get('LOCAL_RANK', 0)}")
+        self.columns_ = self._columns()
+        inputs, light = self._inputs(jets, folder / f"events-{os.environ.get('LOCAL_RANK', 0)}")
         if weight is not None:
             light = ak.with_field(light, weights_of(light) * np.asarray(weight), "weight")
         if validation is not None:
-            held_inputs, held_light = self._inputs(validation, kind, None)
+            held_inputs, held_light = self._inputs(validation, None)
             data = self._dataset(inputs, light)
             held = self._dataset(held_inputs, held_light, fitted=True)
         else:
@@ -142,14 +147,11 @@ class Tagger(Method):
         torch.manual_seed(seed)
         self.seed_ = seed
         self.events_ = {"training": len(data), "validation": len(held)}
-        if kind == "trees":
+        if hasattr(networks.network(self.network), "fit"):
             self._grow(data, held, seed)
             return self
         self.model_ = self._build()
-        if hasattr(self.model_.representation, "fit"):
-            sample = data.inputs.values if isinstance(data.inputs, Ragged) else data.inputs
-            self.model_.representation.fit(sample)
-        trained, data, held = self._fixed(data, held)
+        trained, data, held = self._fit_representation(data, held)
         self.history_ = fit(
             trained,
             self._objective(),
@@ -181,27 +183,34 @@ class Tagger(Method):
 
     def inputs(self, jets: ak.Array) -> Ragged | Tensor:
         """Return what `model_` takes for these jets: ragged raw columns, or a table."""
-        return self._inputs(jets, networks.representation(self.network), None)[0]
+        return self._inputs(jets, None)[0]
 
     # What follows turns jets into tensors.
 
-    def _columns(self, kind: str) -> tuple[str, ...]:
-        if kind in ("table", "trees"):
-            return tuple(substructure.names(self.observables))
-        extra = [name for name in self._features() if name not in FEATURES]
-        order = (self.representation or {}).get("order", "pt")
-        if order != "pt" and order not in extra:
-            extra.append(order)
-        return (*FOURVECTOR, *extra)
+    @property
+    def _kind(self) -> str:
+        kind: str = self.representation or networks.network(self.network).representation
+        return kind
 
     def _features(self) -> tuple[str, ...]:
         if self.features is not None:
             return tuple(self.features)
-        return networks.default_features(self.network)
+        return RELATIVE_FEATURES if self.network in ("pfn", "efn") else LOG_FEATURES
 
-    def _inputs(
-        self, jets: Jets, kind: str, folder: Path | None
-    ) -> tuple[Ragged | Tensor, ak.Array]:
+    def _columns(self) -> tuple[str, ...]:
+        """Name the raw inputs: columns of constituents, or observables."""
+        if self._kind == "table":
+            preset = substructure.PRESETS.get(str(self.observables), self.observables)
+            return tuple(preset)
+        if self._kind in ("image", "efp"):
+            return FOURVECTOR
+        extra = [name for name in self._features() if name not in FEATURES]
+        order = (self.represent or {}).get("order", "pt")
+        if order != "pt" and order not in extra:
+            extra.append(order)
+        return (*FOURVECTOR, *extra)
+
+    def _inputs(self, jets: Jets, folder: Path | None) -> tuple[Ragged | Tensor, ak.Array]:
         """Return the network's raw inputs and the per-jet columns that training needs."""
         per_jet = {"label", "weight", "event", "jet_pt", "jet_eta", *self.regress}
         chunks = [jets] if isinstance(jets, ak.Array) else jets
@@ -211,7 +220,7 @@ class Tagger(Method):
         def checked() -> Iterable[ak.Array]:
             nonlocal count
             for chunk in chunks:
-                wanted = FOURVECTOR if kind in ("table", "trees") else self.columns_
+                wanted = FOURVECTOR if self._kind == "table" else self.columns_
                 check_jets(chunk, "jets", wanted)
                 part = chunk[[name for name in chunk.fields if name in per_jet]]
                 if "event" not in part.fields:
@@ -221,7 +230,7 @@ class Tagger(Method):
                 yield chunk
 
         inputs: Ragged | Tensor
-        if kind in ("table", "trees"):
+        if self._kind == "table":
             tables = [substructure.table(chunk, self.observables)[0] for chunk in checked()]
             inputs = torch.from_numpy(np.concatenate(tables))
         elif isinstance(jets, ak.Array) or folder is None:
@@ -272,46 +281,61 @@ class Tagger(Method):
         return ClassAndRegression(len(self.classes)) if self.regress else cross_entropy
 
     def _build(self) -> Model:
-        kind = networks.representation(self.network)
-        represent = representations.build(
-            kind, self.columns_, self._features(), **(self.representation or {})
-        )
+        make = represent_as(self._kind)
+        options = self.represent or {}
+        if self._kind == "table":
+            represent = make(len(self.columns_), **options)
+        elif self._kind == "efp":
+            represent = make(**options)
+        elif self._kind == "image":
+            represent = make(self.columns_, **options)
+        else:
+            represent = make(self.columns_, self._features(), **options)
         network = networks.build(
             self.network,
-            inputs=represent.size,
+            inputs=len(self.columns_) if self._kind == "table" else represent.size,
             outputs=len(self.classes) + len(self.regress),
             **(self.options or {}),
         )
         return Model(represent, network)
 
-    def _fixed(self, train: Dataset, held: Dataset) -> tuple[nn.Module, Dataset, Dataset]:
-        """Compute a representation that training does not change once, if it says so."""
-        if not getattr(self.model_.representation, "fixed", False):
-            return self.model_, train, held
+    def _fit_representation(self, train: Dataset, held: Dataset) -> tuple[Model, Dataset, Dataset]:
+        """Fit shifts and scales to the training jets; return what is left to train, and on what.
+
+        Energy-flow polynomials take longer than the network on them and do not change: they are
+        computed once.
+        """
         represent = self.model_.representation
-        parts = [
-            Dataset(predict(represent, data), data.target, data.weight) for data in (train, held)
+        if not isinstance(represent, EnergyFlow):
+            represent.fit(_sample(train))
+            return self.model_, train, held
+        tables = [
+            torch.cat([represent.polynomials(*_padded(data, events)) for events in _pieces(data)])
+            for data in (train, held)
         ]
-        return Model(nn.Identity(), self.model_.network), parts[0], parts[1]
+        represent.scaling.fit(tables[0])
+        train, held = (
+            Dataset(table, data.target, data.weight)
+            for table, data in zip(tables, (train, held), strict=True)
+        )
+        return Model(represent.scaling, self.model_.network), train, held
 
     def _grow(self, train: Dataset, held: Dataset, seed: int) -> None:
         """Fit boosted trees, which no gradient trains."""
         assert isinstance(train.inputs, Tensor)
         if self.regress:
             raise InputError(f"--regress: {self.network} has no trunk to share; use a network.")
+        begin = time.perf_counter()
         trees = BoostedTrees.fit(
-            train.inputs.numpy(),
-            train.target.numpy(),
-            train.weight.numpy(),
-            seed=seed,
-            **(self.options or {}),
+            train.inputs, train.target, train.weight, seed=seed, **(self.options or {})
         )
+        seconds = time.perf_counter() - begin
         self.model_ = Model(nn.Identity(), trees)
         losses = [
             float(cross_entropy(predict(self.model_, data), data.target, data.weight))
             for data in (train, held)
         ]
-        self.history_ = [Epoch(0, losses[0], losses[1], 0.0, best=True)]
+        self.history_ = [Epoch(0, losses[0], losses[1], seconds, best=True)]
 
     def _outputs(self, jets: ak.Array) -> Tensor:
         if not hasattr(self, "model_"):
@@ -339,6 +363,8 @@ class Tagger(Method):
             "events": self.events_,
             "history": [asdict(epoch) for epoch in self.history_],
         }
+        if isinstance(self.model_.network, BoostedTrees):
+            state["trees"] = self.model_.network.options
         if self.regress:
             state["target_mean"] = self.target_mean_.tolist()
             state["target_scale"] = self.target_scale_.tolist()
@@ -352,6 +378,27 @@ class Tagger(Method):
         if self.regress:
             self.target_mean_ = torch.tensor(state["target_mean"])
             self.target_scale_ = torch.tensor(state["target_scale"])
-        self.model_ = self._build()
+        if "trees" in state:
+            self.model_ = Model(nn.Identity(), BoostedTrees(**state["trees"]))
+        else:
+            self.model_ = self._build()
         self.model_.load_state_dict(tensors)
         self.model_.eval()
+
+
+def _pieces(data: Dataset) -> Sequence[Tensor]:
+    return torch.arange(len(data)).split(512)
+
+
+def _padded(data: Dataset, events: Tensor) -> tuple[Tensor, Tensor]:
+    batch = data.batch(events)
+    assert batch.mask is not None
+    return batch.values, batch.mask
+
+
+def _sample(data: Dataset, most: int = 100_000) -> Tensor:
+    """Return the rows, of particles or of a table, of the first `most` events."""
+    first = data.at(torch.arange(min(len(data), most)))
+    if isinstance(first.inputs, Tensor):
+        return first.inputs
+    return torch.cat([values[mask] for values, mask in (_padded(first, e) for e in _pieces(first))])

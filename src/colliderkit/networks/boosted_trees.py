@@ -1,6 +1,6 @@
 """Gradient-boosted trees, grown by scikit-learn, evaluated as tensors."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ class BoostedTrees(nn.Module):
     it the `options` of the fitted one. Each tree is walked `depth` steps from its root, leaves
     pointing at themselves.
     """
+
+    representation: ClassVar[str] = "table"
 
     feature: Tensor
     threshold: Tensor

@@ -1,0 +1,23 @@
+"""Each published result, reproduced: one file a study."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from colliderkit.errors import InputError
+
+__all__ = ["STUDIES", "reproduce"]
+
+STUDIES = {
+    "top-tagging": "colliderkit.studies.top_tagging",
+    "quark-gluon": "colliderkit.studies.quark_gluon",
+    "flavour-tagging": "colliderkit.studies.flavour_tagging",
+}
+
+
+def reproduce(name: str, *, scale: str, out: Path, **options: Any) -> Path:
+    """Run the study `name` into the folder `out` and return the path of its report."""
+    if name not in STUDIES:
+        raise InputError(f"'{name}' is no study; choose from {', '.join(STUDIES)}.")
+    report: Path = import_module(STUDIES[name]).run(scale=scale, out=Path(out), **options)
+    return report

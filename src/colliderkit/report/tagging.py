@@ -1,0 +1,195 @@
+"""What is shown of taggers: figures, curves, ensembles, calibration and confusion."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colliderkit.errors import InputError
+from colliderkit.metrics.calibration import calibration
+from colliderkit.metrics.classes import accuracy, confusion
+from colliderkit.metrics.ensembles import ensemble_rejection
+from colliderkit.metrics.roc import auc, rejection, roc
+from colliderkit.metrics.value import Value
+from colliderkit.report import plots
+from colliderkit.report.html import Report
+from colliderkit.report.results import Result
+from colliderkit.training.fit import Epoch
+
+__all__ = ["Scored", "Separation", "Truth", "add_taggers", "last_class", "results_of"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Ask for the rejection 1 / eps of class `background` at an efficiency for `signal`."""
+
+    figure: str
+    signal: int
+    background: int
+    efficiency: float
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Hold what the test jets are: `label` (N,), `weight` (N,) and the names of the classes.
+
+    `discriminant` turns class probabilities (N, K) into the number (N,) that is cut on for all
+    `separations`; the first of them is also that of the AUC and of the curves.
+    """
+
+    label: NDArray[np.int64]
+    weight: Floats
+    classes: Sequence[str]
+    separations: Sequence[Separation]
+    discriminant: Callable[[Floats], Floats]
+
+    def pair(self, ask: Separation) -> NDArray[np.bool_]:
+        """Pick the jets of the two classes of a separation, (N,)."""
+        return np.isin(self.label, (ask.signal, ask.background))
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Hold the trainings of one tagger: probabilities (seeds, N, K) of the test jets, histories.
+
+    `published` gives (value, error) by figure, all from `source`.
+    """
+
+    name: str
+    probabilities: Floats
+    histories: Sequence[Sequence[Epoch]]
+    published: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    source: str = ""
+
+
+def results_of(scored: Scored, truth: Truth) -> list[Result]:
+    """Return AUC, accuracy and the rejection of each separation, over the seeds."""
+    values: dict[str, list[Value]] = {}
+    main = truth.separations[0]
+    pair = truth.pair(main)
+    for probability in scored.probabilities:
+        score = truth.discriminant(probability)
+        is_signal = truth.label == main.signal
+        values.setdefault("AUC", []).append(auc(score[pair], is_signal[pair], truth.weight[pair]))
+        guess = probability[:, 1] if len(truth.classes) == 2 else probability
+        values.setdefault("accuracy", []).append(accuracy(guess, truth.label, truth.weight))
+        for ask in truth.separations:
+            both = truth.pair(ask)
+            values.setdefault(ask.figure, []).append(
+                rejection(
+                    score[both],
+                    truth.label[both] == ask.signal,
+                    ask.efficiency,
+                    truth.weight[both],
+                )
+            )
+    return [
+        Result.over_seeds(
+            scored.name,
+            figure,
+            found,
+            published=scored.published.get(figure, (None, None))[0],
+            published_error=scored.published.get(figure, (None, None))[1],
+            source=scored.source if figure in scored.published else "",
+        )
+        for figure, found in values.items()
+    ]
+
+
+def add_taggers(report: Report, taggers: Sequence[Scored], truth: Truth, remarks: str = "") -> None:
+    """Add results, curves, ensembles, scores, calibration and confusion to the report."""
+    report.add_heading("Results")
+    results = [results_of(scored, truth) for scored in taggers]
+    report.add_results([result for rows in results for result in rows])
+    if remarks:
+        report.add_text(remarks)
+    main = truth.separations[0]
+    pair = truth.pair(main)
+    is_signal, weight = truth.label[pair] == main.signal, truth.weight[pair]
+    curves = {
+        scored.name: roc(truth.discriminant(scored.probabilities[0])[pair], is_signal, weight)
+        for scored in taggers
+    }
+    signal, background = truth.classes[main.signal], truth.classes[main.background]
+    report.add_figure(
+        plots.roc(curves),
+        f"Rejection of {background} jets against the efficiency for {signal} jets, first seed;"
+        " bands: counting errors of the test jets; below, the ratio to the first curve.",
+    )
+    histories = {s.name: s.histories[0] for s in taggers if s.histories and len(s.histories[0]) > 1}
+    if histories:
+        report.add_figure(
+            plots.training(histories),
+            "Loss by epoch, first seed: validation (full), training (dotted); the star is the epoch"
+            " that was kept, chosen by validation jets alone.",
+        )
+    if len(taggers[0].probabilities) > 1:
+        _add_ensembles(report, taggers, truth)
+    report.add_heading("Scores and their calibration")
+    best = max(range(len(taggers)), key=lambda i: results[i][0].value)
+    probability, name = taggers[best].probabilities[0], taggers[best].name
+    if len(truth.classes) == 2:
+        report.add_figure(
+            plots.scores(
+                probability[:, 1], truth.label, weight=truth.weight, classes=truth.classes
+            ),
+            f"Score of {name}, which has the largest AUC, by class.",
+        )
+        if (truth.weight >= 0).all():
+            report.add_figure(
+                plots.calibration(
+                    {
+                        scored.name: calibration(
+                            scored.probabilities[0][:, 1], truth.label, truth.weight
+                        )
+                        for scored in taggers
+                    }
+                ),
+                "Share of signal among jets of a score, and its difference to that score. ECE: the"
+                " expected calibration error; its floor is what counting alone makes of it.",
+            )
+    report.add_figure(
+        plots.confusion(confusion(probability, truth.label, truth.weight), truth.classes),
+        f"Confusion matrix of {name}.",
+    )
+
+
+def _add_ensembles(report: Report, taggers: Sequence[Scored], truth: Truth) -> None:
+    main = truth.separations[0]
+    pair = truth.pair(main)
+    rows = []
+    for scored in taggers:
+        members = np.stack([truth.discriminant(p)[pair] for p in scored.probabilities])
+        found = ensemble_rejection(
+            members, truth.label[pair] == main.signal, main.efficiency, truth.weight[pair]
+        )
+        rows.append([scored.name, found.single, found.mean, found.median])
+    report.add_heading("Ensembles")
+    report.add_table(
+        ["", "single", "mean ensemble", "median ensemble"],
+        rows,
+        f"{main.figure} of single trainings (mean ± standard deviation over"
+        f" {len(taggers[0].probabilities)} seeds) and of the mean and the median of their scores"
+        " (± counting error).",
+    )
+
+
+def last_class(
+    label: NDArray[np.int64],
+    weight: Floats,
+    classes: Sequence[str],
+    efficiencies: Sequence[float] = (0.3, 0.5),
+) -> Truth:
+    """Ask for the separation of the last class from each other by its own probability."""
+    signal = len(classes) - 1
+    separations = []
+    for efficiency in efficiencies:
+        if not 0 < efficiency < 1:
+            raise InputError(f"--efficiencies {efficiency}: give numbers between 0 and 1.")
+        for background, name in enumerate(classes[:signal]):
+            figure = f"R{100 * efficiency:g}" + (f" {name}" if signal > 1 else "")
+            separations.append(Separation(figure, signal, background, efficiency))
+    return Truth(label, weight, classes, separations, lambda p: p[:, signal])
