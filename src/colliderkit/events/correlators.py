@@ -113,9 +113,10 @@ def _correlate(
                 every, smallest, smaller = 0.0, 0.0, 0.0
                 for k in range(j):
                     b, c = angles[i, k], angles[j, k]
-                    every += z[k] * b * c
-                    smallest += z[k] * min(a, min(b, c))
-                    smaller += z[k] * min(a * b, min(a * c, b * c))
+                    least, product = min(b, c), b * c
+                    every += z[k] * product
+                    smallest += z[k] * min(a, least)
+                    smaller += z[k] * min(a * least, product)
                 sums[0, jet] += weight * a
                 sums[1, jet] += weight * a * every
                 sums[2, jet] += weight * smallest
