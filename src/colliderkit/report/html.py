@@ -117,12 +117,11 @@ class Report:
         for subject in subjects:
             own = {r.figure: r for r in results if r.subject == subject}
             published = [r for r in own.values() if r.published is not None]
-            setups = ", ".join(dict.fromkeys(r.setup for r in published))
-            sources = ", ".join(dict.fromkeys(r.source for r in published))
+            sources = dict.fromkeys(f"{r.source} ({r.setup})" for r in published)
             cells = [own.get(figure, "") for figure in figures]
-            rows.append([subject, *cells, setups, sources])
+            rows.append([subject, *cells, ", ".join(sources)])
         units = {r.figure: f" [{r.unit}]" if r.unit else "" for r in results}
-        columns = ["", *(f + units[f] for f in figures), "set-up", "published in"]
+        columns = ["", *(f + units[f] for f in figures), "published in (our set-up)"]
         self.blocks.append(Table(columns, rows, caption or RESULTS_CAPTION))
 
     def write(self, folder: str | Path, force: bool = False) -> Path:
@@ -164,7 +163,9 @@ class Report:
             versions=versions(),
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             is_result=lambda cell: isinstance(cell, Result),
+            is_text_column=lambda table, i: all(isinstance(row[i], str) for row in table.rows),
             is_text=lambda cell: isinstance(cell, str),
+            written=_written,
         )
 
 
@@ -174,6 +175,13 @@ RESULTS_CAPTION = (
     " published value. Set-up: “same” if ours was made as the published one, “stand-in” if events,"
     " detector or training differ, so that the two are not expected to agree."
 )
+
+
+def _written(cell: Any) -> str:
+    """Write a cell: whole numbers of five digits and more in groups of three."""
+    if isinstance(cell, int) and not isinstance(cell, bool) and abs(cell) >= 10_000:
+        return f"{cell:,}".replace(",", "\u202f")
+    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 
 def _grouped(blocks: Sequence[Any]) -> list[list[Any]]:
@@ -191,6 +199,6 @@ def _address(figure: Figure) -> str:
     """Return the figure as a data address; the same figure gives the same bytes."""
     file = io.StringIO()
     with style(), matplotlib.rc_context({"svg.hashsalt": "colliderkit"}):
-        figure.savefig(file, format="svg", metadata={"Date": None}, bbox_inches="tight")
+        figure.savefig(file, format="svg", metadata={"Date": None})
     content = base64.b64encode(file.getvalue().encode()).decode()
     return f"data:image/svg+xml;base64,{content}"

@@ -4,10 +4,11 @@ Colours are those of Petroff (2107.02270), made for readers with any colour visi
 the same colour and line in every plot (`styles`).
 """
 
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import matplotlib
@@ -15,7 +16,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogFormatterSciNotation,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+)
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.events.schema import CONSTITUENTS, labels_of, weights_of
@@ -23,7 +31,9 @@ from colliderkit.metrics.calibration import Calibration
 from colliderkit.metrics.classes import Confusion
 from colliderkit.metrics.roc import Roc
 from colliderkit.metrics.value import Value
-from colliderkit.training.fit import Epoch
+
+if TYPE_CHECKING:  # Lightning takes seconds to import
+    from colliderkit.training.fit import Epoch
 
 __all__ = [
     "calibration",
@@ -54,22 +64,26 @@ COLOURS = (
 )
 LINES = ("-", "--", "-.", ":")
 
-# The place of a network in the palette: ten colours, then the same with the next line.
+# The place of a model in the palette: ten colours, then the same with the next line. Relatives
+# share a colour.
 PLACES = {
     "pfn": 0,
-    "particlenet": 2,
-    "transformer": 4,
+    "dips": 10,
     "efn": 1,
-    "cnn": 5,
-    "resnext": 6,
-    "particlenet-lite": 3,
-    "lstm": 7,
-    "gru": 8,
-    "mlp": 9,
-    "efp": 10,
-    "boosted-trees": 11,
-    "particle-transformer": 4,
+    "particlenet": 2,
+    "particlenetlite": 12,
+    "boostedtrees": 3,
+    "particletransformer": 4,
     "part": 4,
+    "cnn": 5,
+    "resnext": 15,
+    "nsubjettiness6": 7,
+    "nsubjettiness8": 17,
+    "mlp": 27,
+    "lstm": 8,
+    "gru": 18,
+    "efp": 9,
+    "linear": 19,
 }
 CLASSES = (COLOURS[0], COLOURS[2], COLOURS[1], COLOURS[4], *COLOURS[5:], COLOURS[3])
 
@@ -105,10 +119,10 @@ def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     Networks of the package have fixed places in the palette; any other name has the place
     that its checksum gives, or the next that is free among `names`.
     """
+    keys = {name: re.sub(r"[^a-z0-9]", "", name.lower()) for name in names}
     places: dict[str, int] = {}
-    known = [name for name in names if name.lower() in PLACES]
-    for name in [*known, *(name for name in names if name not in known)]:
-        place = PLACES.get(name.lower(), zlib.crc32(name.encode()) % len(COLOURS))
+    for name in sorted(names, key=lambda name: keys[name] not in PLACES):
+        place = PLACES.get(keys[name], zlib.crc32(name.encode()) % len(COLOURS))
         while place in places.values():
             place = (place + 1) % (len(COLOURS) * len(LINES))
         places[name] = place
@@ -131,19 +145,20 @@ def roc(
     """Draw rejection against signal efficiency with counting bands, and the ratio to one curve.
 
     `reference` names that curve, the first if not given. `published` gives points
-    {model: (signal efficiency, rejection)}, drawn open in the model's colour.
+    {model: (signal efficiency, rejection)}, drawn open in the model's colour. A curve begins
+    where eps_B is known to better than 50%: about four background events.
     """
     reference = reference if reference is not None else next(iter(curves))
-    look = styles([*curves, *(name for name in published or {} if name not in curves)])
+    published = published or {}
+    look = styles([*curves, *(name for name in published if name not in curves)])
     figure, (top, bottom) = _with_ratio()
     efficiency = np.linspace(0.02, 1.0, 393)
     base, _ = curves[reference].background_at(efficiency)
     for name, curve in curves.items():
         background, error = curve.background_at(efficiency)
-        seen = background > 0
+        seen = background > 2 * error
         x, eps, sigma = efficiency[seen], background[seen], error[seen]
-        # A band below the reach of the sample would go to infinity: it stops at eps / 4.
-        low, high = 1 / (eps + sigma), 1 / np.maximum(eps - sigma, eps / 4)
+        low, high = 1 / (eps + sigma), 1 / (eps - sigma)
         top.plot(x, 1 / eps, label=name, **look[name])
         top.fill_between(x, low, high, color=look[name]["color"], alpha=0.22, linewidth=0)
         if len(curves) > 1:
@@ -158,7 +173,7 @@ def roc(
                 alpha=0.22,
                 linewidth=0,
             )
-    for name, (place, value) in (published or {}).items():
+    for name, (place, value) in published.items():
         top.errorbar(
             place,
             value.value,
@@ -169,16 +184,17 @@ def roc(
             markeredgewidth=2,
             capsize=4,
             color=look[name]["color"],
-            label=f"{name}, published",
         )
+    if published:
+        top.plot([], [], "ko", mfc="white", mew=2, markersize=9, label="published")
     top.set_yscale("log")
     top.set_xlim(0, 1)
-    top.set_ylim(bottom=1)
+    top.set_ylim(1, 3 * top.get_ylim()[1])
     top.set_ylabel(r"Background rejection $1/\varepsilon_B$")
     top.legend()
     if len(curves) > 1:
         bottom.set_ylabel(f"Ratio to\n{reference}", loc="center")
-        _limit_ratio(bottom, 0.25, 4)
+        _limit_ratio(bottom)
     else:
         bottom.remove()
         top.tick_params(labelbottom=True)
@@ -214,13 +230,13 @@ def spectra(jets: ak.Array, classes: Sequence[str]) -> Figure:
         "Jet mass": ("GeV", jets["jet_mass"]),
         "Constituents": ("", ak.num(jets[CONSTITUENTS], axis=1)),
     }
-    figure = Figure(figsize=(20, 7.2))
+    figure = Figure(figsize=(20, 7.2), layout=ConstrainedLayoutEngine(wspace=0.04))
     axes = figure.subplots(2, 3, sharex="col", height_ratios=(3, 1))
     for i, (name, (unit, column)) in enumerate(columns.items()):
         values = np.asarray(ak.to_numpy(column), dtype=np.float64)
         low, high = np.quantile(values, [0.002, 0.998])
         if unit:
-            edges = np.linspace(low, high if high > low else low + 1, 41)
+            edges = _round_edges(low, high)
         else:
             step = max(1, round((high - low) / 40))
             edges = np.arange(low, high + step + 1, step) - 0.5
@@ -254,17 +270,19 @@ def scores(
     p = np.linspace(0.004, 0.996, 300)
     odds = p / (1 - p) * float(weight[label == 0].sum() / weight[label == 1].sum())
     bottom.lines[0].remove()
+    bottom.patches[0].remove()
     bottom.plot(p, odds, "k--", linewidth=1.4, label="calibrated")
     bottom.set_yscale("log")
     bottom.set_ylim(odds[0] / 2, odds[-1] * 2)
-    bottom.set_ylabel("Ratio", loc="center")
-    bottom.legend(loc="upper left", fontsize=14)
+    bottom.yaxis.set_major_formatter(LogFormatterSciNotation())
+    bottom.set_ylabel(f"{classes[1]} /\n{classes[0]}", loc="center")
+    bottom.legend(loc="upper left", fontsize=15)
     return figure
 
 
 @style()
-def training(histories: Mapping[str, Sequence[Epoch]]) -> Figure:
-    """Draw training (thin) and validation (thick) loss by epoch; a star marks the one chosen."""
+def training(histories: Mapping[str, "Sequence[Epoch]"]) -> Figure:
+    """Draw training (dotted) and validation (full) loss by epoch; a star marks the one chosen."""
     figure = Figure()
     axes = figure.subplots()
     look = styles(list(histories))
@@ -272,7 +290,7 @@ def training(histories: Mapping[str, Sequence[Epoch]]) -> Figure:
         colour = look[name]["color"]
         epochs = [row.epoch + 1 for row in history]
         validation = [row.validation_loss for row in history]
-        axes.plot(epochs, validation, color=colour, linewidth=2.6, label=name)
+        axes.plot(epochs, validation, linewidth=2.6, label=name, **look[name])
         axes.plot(epochs, [row.training_loss for row in history], ":", color=colour, linewidth=1.8)
         for row in history:
             if row.best:
@@ -324,7 +342,7 @@ def calibration(curves: Mapping[str, Calibration]) -> Figure:
 @style()
 def confusion(matrix: Confusion, classes: Sequence[str]) -> Figure:
     """Draw the share of each true class (row) that is taken for each class (column), in %."""
-    figure = Figure()
+    figure = Figure(layout="compressed")
     axes = figure.subplots()
     size = len(classes)
     image = axes.imshow(100 * matrix.fraction, cmap="Blues", vmin=0, vmax=100)
@@ -354,14 +372,14 @@ def confusion(matrix: Confusion, classes: Sequence[str]) -> Figure:
 
 @style()
 def filters(responses: NDArray[np.floating[Any]], reach: float) -> Figure:
-    """Draw an energy-flow network's learned filters (F, n, n) in the rapidity-azimuth plane.
+    """Draw an energy-flow network's learned filters (F, n, n) in the (eta, phi) plane.
 
-    Element [f, i, j] is Phi_f at rapidity number i and azimuth number j of an even grid over
+    Element [f, i, j] is Phi_f at pseudorapidity number i and azimuth number j of an even grid over
     [-reach, reach], relative to the jet. A line encloses where the filter exceeds half of its
     largest value; its colour is the distance of that region's centre from the jet axis, as in
     1810.05165. Filters that are zero everywhere are left out.
     """
-    figure = Figure(figsize=(9.0, 7.4))
+    figure = Figure(figsize=(9.0, 7.4), layout="compressed")
     axes = figure.subplots()
     grid = np.linspace(-reach, reach, responses.shape[1])
     y, phi = np.meshgrid(grid, grid, indexing="ij")
@@ -376,8 +394,8 @@ def filters(responses: NDArray[np.floating[Any]], reach: float) -> Figure:
         colour = shade(scale(distance))
         axes.contour(y, phi, response, [peak / 2], colors=[colour], linewidths=1.2)
     axes.set_aspect("equal")
-    axes.set_xlabel("Rapidity $y - y_{jet}$")
-    axes.set_ylabel(r"Azimuth $\varphi - \varphi_{jet}$ [rad]")
+    axes.set_xlabel(r"$\eta - \eta_{jet}$")
+    axes.set_ylabel(r"$\varphi - \varphi_{jet}$ [rad]")
     mappable = matplotlib.cm.ScalarMappable(scale, shade)
     figure.colorbar(mappable, ax=axes, label="Distance of the filter from the axis")
     return figure
@@ -409,14 +427,15 @@ def importance(values: Mapping[str, Value], label: str = "Drop in AUC when permu
 def jet_images(images: Mapping[str, NDArray[np.floating[Any]]], reach: float) -> Figure:
     """Draw mean jet images {class: (H, W)} on one logarithmic scale.
 
-    Rows run along rapidity, columns along azimuth, both over [-reach, reach] from the jet axis.
+    Rows count azimuth and columns pseudorapidity upwards, as `events.images.JetImage` has them,
+    over [-reach, reach] from the centre of the image.
     """
-    figure = Figure(figsize=(7.0 * len(images) + 1.5, 6.6))
+    figure = Figure(figsize=(7.0 * len(images) + 1.5, 6.6), layout="compressed")
     axes = figure.subplots(1, len(images), sharey=True, squeeze=False)[0]
     top = max(float(image.max()) for image in images.values())
     for panel, (name, image) in zip(axes, images.items(), strict=True):
         drawn = panel.imshow(
-            np.where(image > 0, image, np.nan).T,
+            np.where(image > 0, image, np.nan),
             origin="lower",
             extent=(-reach, reach, -reach, reach),
             norm=LogNorm(top * 1e-5, top),
@@ -424,8 +443,10 @@ def jet_images(images: Mapping[str, NDArray[np.floating[Any]]], reach: float) ->
             interpolation="nearest",
         )
         panel.set_title(name, loc="left")
-        panel.set_xlabel("Rapidity $y - y_{jet}$")
-    axes[0].set_ylabel(r"Azimuth $\varphi - \varphi_{jet}$ [rad]")
+        panel.set_xlabel(r"$\Delta\eta$")
+        panel.tick_params(which="both", direction="out", top=False, right=False)
+        panel.xaxis.set_major_locator(MaxNLocator(5))
+    axes[0].set_ylabel(r"$\Delta\varphi$ [rad]")
     figure.colorbar(drawn, ax=list(axes), label="Mean share of $p_T$ in a pixel")
     return figure
 
@@ -486,10 +507,28 @@ def _distribution(
     top.legend()
     bottom.set_xlabel(f"{label} [{unit}]" if unit else label)
     bottom.set_ylabel(f"Ratio to\n{next(iter(samples))}", loc="center")
-    _limit_ratio(bottom, 0, 3)
+    _limit_ratio(bottom)
 
 
-def _limit_ratio(axes: Axes, low: float, high: float) -> None:
-    """Show what the data need of the ratio, within limits that keep 1 readable."""
-    found = axes.get_ylim()
-    axes.set_ylim(max(low, found[0]), min(high, found[1]))
+def _limit_ratio(axes: Axes) -> None:
+    """Show a ratio linearly within [0, 2] if that holds it, else on a logarithm up to 20."""
+    found = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
+    ratio = np.concatenate([y[np.isfinite(y) & (y > 0)] for y in found])
+    if len(ratio) == 0 or (ratio.max() < 2 and ratio.min() > 0.2):
+        reach = min(1.0, 1.3 * np.abs(ratio - 1).max(initial=0.1))
+        axes.set_ylim(1 - reach, 1 + reach)
+        return
+    axes.set_yscale("log")
+    low, high = max(1 / 20, 0.7 * min(ratio.min(), 1)), min(20, 1.4 * max(ratio.max(), 1))
+    axes.set_ylim(low, high)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 15 * low else (1,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _round_edges(low: float, high: float, bins: int = 40) -> NDArray[np.float64]:
+    """Return edges over about [low, high] whose width is 1, 2, 2.5 or 5 times a power of ten."""
+    width = max(high - low, 1e-9) / bins
+    power = 10.0 ** np.floor(np.log10(width))
+    width = power * min((1, 2, 2.5, 5, 10), key=lambda step: abs(step - width / power))
+    return np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width

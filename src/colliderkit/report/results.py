@@ -75,12 +75,12 @@ class Result:
         return cls(subject, figure, mean, math.hypot(error, counting), std, counting, **published)
 
     def ours(self) -> str:
-        """Write ``value ± seeds ± counting`` with the digits of the smaller error."""
+        """Write ``value ± seeds ± counting`` to two digits of the larger error."""
         if self.lower_limit:
             return str(Value(self.value, math.nan, True))
         errors = [e for e in (self.seeds, self.counting) if e] or [self.error or math.nan]
-        finest = min(errors)
-        return " ± ".join([rounded(self.value, finest), *(rounded(e, finest) for e in errors)])
+        largest = max(errors)
+        return " ± ".join([rounded(self.value, largest), *(rounded(e, largest) for e in errors)])
 
     def theirs(self) -> str:
         """Write the published value and its error as published."""
