@@ -1,6 +1,7 @@
-"""Weights that make the classes equal in total, or in their (pt, eta) spectra."""
+"""Weights that take the jets' (pt, eta) spectrum, or the size of a class, out of training."""
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import awkward as ak
 import numpy as np
@@ -11,62 +12,98 @@ from colliderkit.events.schema import labels_of, weights_of
 
 __all__ = ["class_weights", "spectrum_weights"]
 
-Floats = NDArray[np.float64]
+Bins = int | Sequence[float]
 
 
-def class_weights(label: NDArray[np.integer[Any]], weight: Floats) -> Floats:
-    """Return factors (N,) that give each class the same summed `weight`, of mean 1 over events.
+def class_weights(
+    label: NDArray[np.int64], weight: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    r"""Scale weights so that all classes weigh the same and the mean weight is 1, (N,).
 
-    Raises `InputError` for a class whose weights do not sum to a positive number.
+    .. math:: w_i' = w_i \frac{N}{K \sum_{j: y_j = y_i} w_j}
+
+    for K classes present in `label` (N,). Raises `InputError` where the weights of a class do
+    not sum to more than zero.
     """
-    classes, place = np.unique(label, return_inverse=True)
-    total = np.bincount(place, weight)
-    if not (total > 0).all():
-        worst = classes[int(np.argmin(total))]
-        raise InputError(f"the weights of class {worst} sum to {total.min():.3g}, not above 0.")
-    return (weight.sum() / len(classes) / total)[place]
+    label = np.asarray(label)
+    weight = np.ones(len(label)) if weight is None else np.asarray(weight, dtype=np.float64)
+    classes, index = np.unique(label, return_inverse=True)
+    total = np.bincount(index, weight)
+    if (total <= 0).any():
+        wrong = classes[np.argmax(total <= 0)]
+        raise InputError(
+            f"the weights of class {wrong} sum to {total.min():g}; give positive ones."
+        )
+    return weight * (len(label) / len(classes) / total)[index]
 
 
 def spectrum_weights(
     jets: ak.Array,
     *,
     reference: Literal["flat"] | int = "flat",
-    pt_bins: int = 20,
-    eta_bins: int = 10,
-) -> Floats:
-    """Return factors (N,) that take the (pt, eta) spectrum of each class to the reference.
+    pt_bins: Bins = 20,
+    eta_bins: Bins = 10,
+) -> NDArray[np.float64]:
+    r"""Weight each class to one spectrum in (``jet_pt``, ``jet_eta``), (N,).
 
-    The reference is flat over the bins that a class fills, or the spectrum of the class of that
-    label. Bins are of equal population of all jets together. A factor multiplies the jets' own
-    weights; the sum of weights of each class stays. Where the reference has jets and a class has
-    none nothing can be done; bins in which the reference is empty get factor 0.
+    .. math:: w_i' \propto w_i \, t_{b(i)} / \sum_{j: y_j = y_i, b(j) = b(i)} w_j
+
+    with b the bin and t the target: equal in all bins ("flat"), or the weighted histogram of
+    class `reference`, whose own weights then stay in proportion. Existing weights count in the
+    histograms and in the result. The mean weight of each class is 1.
+
+    `pt_bins` [GeV] and `eta_bins` are edges, the outermost of which hold the overflow, or a
+    number of equal bins between the extremes of all jets. A bin without jets of a class is left
+    out of its target; a bin where the reference has none gives weight 0. Jets of a bin whose
+    weights sum to nothing or less (negative weights) get 0 too. Raises `InputError` for an
+    absent reference class, edges that do not rise, or a class left without weight.
     """
-    label, weight = labels_of(jets), weights_of(jets)
-    pt = np.asarray(ak.to_numpy(jets["jet_pt"]), dtype=np.float64)
-    eta = np.asarray(ak.to_numpy(jets["jet_eta"]), dtype=np.float64)
-    place = _place(pt, pt_bins) * eta_bins + _place(eta, eta_bins)
-    size = pt_bins * eta_bins
-    factor = np.zeros(len(jets))
-    if reference != "flat" and not (label == reference).any():
-        raise InputError(f"the reference class {reference} of the spectrum has no jets.")
-    for k in np.unique(label):
-        own = label == k
-        found = np.bincount(place[own], weight[own], size)
-        if reference == "flat":
-            wanted = (found > 0).astype(np.float64)
-        else:
-            like = label == reference
-            wanted = np.clip(np.bincount(place[like], weight[like], size), 0, None) * (found > 0)
-        ratio = np.divide(wanted, found, out=np.zeros(size), where=found > 0)
-        factor[own] = ratio[place[own]]
-        total = (factor[own] * weight[own]).sum()
-        if not total > 0:
-            raise InputError(f"class {k} and the reference have no (pt, eta) in common.")
-        factor[own] *= weight[own].sum() / total
-    return factor
+    label = labels_of(jets) if reference != "flat" else _labels(jets)
+    weight = weights_of(jets)
+    pt_bin, n_pt = _binned(ak.to_numpy(jets["jet_pt"]), pt_bins, "pt_bins")
+    eta_bin, n_eta = _binned(ak.to_numpy(jets["jet_eta"]), eta_bins, "eta_bins")
+    bins = pt_bin * n_eta + eta_bin
+    size = n_pt * n_eta
+    if reference == "flat":
+        target = np.ones(size)
+    elif (label == reference).any():
+        chosen = label == reference
+        target = np.bincount(bins[chosen], weight[chosen], size).clip(min=0)
+    else:
+        raise InputError(f"reference class {reference} has no jets; choose of {np.unique(label)}.")
+    result = np.zeros(len(label))
+    for each in np.unique(label):
+        own = label == each
+        content = np.bincount(bins[own], weight[own], size)
+        factor = np.divide(target, content, out=np.zeros(size), where=content > 0)
+        scaled = weight[own] * factor[bins[own]]
+        if scaled.sum() <= 0:
+            raise InputError(
+                f"class {each} shares no (pt, eta) bin with the reference {reference}; take wider"
+                " bins or select the same range."
+            )
+        result[own] = scaled * (own.sum() / scaled.sum())
+    return result
 
 
-def _place(values: Floats, bins: int) -> NDArray[np.int64]:
-    """Return the bin of each value among bins of equal population."""
-    inner = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
-    return np.searchsorted(inner, values, side="right")
+def _labels(jets: ak.Array) -> NDArray[np.int64]:
+    """Return the labels; one class, or none at all, can be flattened too."""
+    if "label" not in jets.fields:
+        return np.zeros(len(jets), dtype=np.int64)
+    return np.asarray(ak.to_numpy(jets["label"]), dtype=np.int64)
+
+
+def _binned(values: NDArray[np.float32], bins: Bins, name: str) -> tuple[NDArray[np.int64], int]:
+    """Return the bin of each value and the number of bins."""
+    if isinstance(bins, int):
+        low, high = float(values.min()), float(values.max())
+        edges = np.linspace(low, high, bins + 1) if bins > 0 else np.zeros(0)
+        if low == high:
+            return np.zeros(len(values), dtype=np.int64), 1
+    else:
+        edges = np.asarray(bins, dtype=np.float64)
+    if len(edges) < 2 or (np.diff(edges) <= 0).any():
+        raise InputError(f"{name} {bins} must be at least 1 bin, or edges that rise.")
+    return np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2), len(
+        edges
+    ) - 1

@@ -151,9 +151,9 @@ class Expression:
                 for value in values:
                     yield from self._names(value)
             case ast.Compare(left=left, ops=ops, comparators=others):
-                for op in ops:
-                    if type(op) not in BINARY:
-                        raise self._refuse(f"the operator '{type(op).__name__.lower()}'")
+                for test in ops:
+                    if type(test) not in BINARY:
+                        raise self._refuse(f"the operator '{type(test).__name__.lower()}'")
                 for value in (left, *others):
                     yield from self._names(value)
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if (
@@ -200,7 +200,7 @@ class Expression:
                 return self._apply(UNARY[type(op)], [self._value(operand, columns)])
             case ast.BinOp(left=left, op=op, right=right):
                 pair = [self._value(left, columns), self._value(right, columns)]
-                if isinstance(op, ast.Pow) and isinstance(pair[1][0], int):
+                if isinstance(op, ast.Pow) and isinstance(pair[1][0], int | np.integer):
                     # As floats: integers to negative powers are refused, large ones wrap around.
                     pair[1] = (float(pair[1][0]), *pair[1][1:])
                 return self._apply(BINARY[type(op)], pair)

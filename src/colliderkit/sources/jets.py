@@ -61,7 +61,8 @@ def read(
     name = ", ".join(map(str, _paths(path)[:3]))
     if not parts:
         raise InputError(f"{name}: holds no jets; check the selection and the file.")
-    return check_jets(_array(parts[0] if len(parts) == 1 else _join(parts)), name)
+    # Each number was checked with its row in the file at hand, hence columns=().
+    return check_jets(_array(parts[0] if len(parts) == 1 else _join(parts)), name, columns=())
 
 
 def iterate(
@@ -171,6 +172,11 @@ class Plan:
         if self.selection is not None:
             used += [name for name in self.selection.names if name in self.table.columns]
         return [name for name in dict.fromkeys(used) if name in self.table.columns]
+
+    @property
+    def computes(self) -> bool:
+        """Whether the jets' kinematics are to be summed from their constituents."""
+        return any(name not in self.expressions for name in JET_COLUMNS)
 
 
 def _plan(
@@ -296,12 +302,13 @@ def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int
     assert counts is not None  # _plan has checked the level
     jets: Jets = dict(zip(FOUR, four, strict=True))
     order = _order(four[0].values, four[1].values, counts)
-    momentum = _kinematics([column.values for column in four], counts)
-    computed = {name: Column(momentum[name]) for name in JET_COLUMNS}
+    computed = _kinematics([column.values for column in four], counts) if plan.computes else {}
     scope = {**jets, **computed, **raw}  # the file's own columns come first
     for name, expression in plan.expressions.items():
         if name not in FOUR:
             jets[name] = expression(scope)
+            if name in JET_COLUMNS and name not in raw:
+                scope[name] = jets[name]
     for name, column in list(jets.items()):
         values, own = column.values, column.counts
         if name.startswith(f"{CONSTITUENTS}."):
@@ -317,7 +324,7 @@ def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int
             jets[name] = Column(values if order is None else values[order], counts)
         else:
             jets[name] = Column(values)
-    jets = {**{name: jets.get(name, computed[name]) for name in JET_COLUMNS}, **jets}
+    jets = {**computed, **jets}
     jets.setdefault("event", Column(row + begin))
     if plan.selection is not None:
         truth = plan.selection({**raw, **jets}).values.astype(bool)
@@ -365,9 +372,7 @@ def _order(
     return np.asarray(ak.to_numpy(local)) + np.repeat(starts(counts), counts)
 
 
-def _kinematics(
-    four: list[NDArray[Any]], counts: NDArray[np.int64]
-) -> dict[str, NDArray[np.float64]]:
+def _kinematics(four: list[NDArray[Any]], counts: NDArray[np.int64]) -> Jets:
     """Return pt, eta, phi and mass of the constituents' sum; all 0 for a jet without any."""
     filled = counts > 0
     total = np.zeros((4, len(counts)))
@@ -379,7 +384,8 @@ def _kinematics(
     with np.errstate(all="ignore"):
         eta = np.arcsinh(pz / np.maximum(pt, 1e-300))
     mass = np.sqrt(np.maximum(energy**2 - px**2 - py**2 - pz**2, 0))
-    return dict(zip(JET_COLUMNS, (pt, eta, np.arctan2(py, px), mass), strict=True))
+    kinematics = (pt, eta, np.arctan2(py, px), mass)
+    return {name: Column(x) for name, x in zip(JET_COLUMNS, kinematics, strict=True)}
 
 
 def _typed(path: Path, name: str, column: Column, row: NDArray[np.int64]) -> Column:

@@ -136,7 +136,7 @@ def delphes(columns: Columns) -> dict[str, str]:
         "jet_pt": f"{jet}.PT",
         "jet_eta": f"{jet}.Eta",
         "jet_phi": f"{jet}.Phi",
-        "jet_mass": f"{jet}.Mass",
+        "jet_mass": f"maximum({jet}.Mass, 0)",  # of one massless particle: negative by rounding
         "flavour": f"{jet}.Flavor",
         "event": "Event.Number",
         "weight": "Event.Weight",

@@ -33,8 +33,7 @@ class RootTable:
         self.path = existing_file(path)
         with readable(self.path, "ROOT"):
             self._file = uproot.open(self.path)
-            classes = self._file.classnames(cycle=False)
-        self.tree = self._file[self._choose(classes, tree)]
+            self.tree = self._file[self._choose(self._file.classnames(cycle=False), tree)]
         self.branches: dict[str, Any] = {}
         self.columns: dict[str, Kind] = {}
         with readable(self.path, "ROOT"):
@@ -133,9 +132,8 @@ def write_root(path: Path, columns: dict[str, ak.Array], force: bool, tree: str 
                     for name, array in branches.items()
                 }
                 if first == 0:
-                    file[tree] = piece
-                else:
-                    file[tree].extend(piece)
+                    file.mktree(tree, {name: x.type.content for name, x in piece.items()})
+                file[tree].extend(piece)
     except (TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise

@@ -51,9 +51,12 @@ class Table(Protocol):
     """What each file format offers to the layouts."""
 
     path: Path
-    columns: Mapping[str, Kind]
     rows: int
     step: int  # rows to read at once when all are wanted
+
+    @property
+    def columns(self) -> Mapping[str, Kind]:
+        """The names and kinds of the columns."""
 
     def chunks(
         self, names: Iterable[str], start: int, stop: int, size: int
