@@ -49,7 +49,8 @@ def network(name: str) -> Any:
 def build(name: str, *, inputs: int, outputs: int = 2, **options: Any) -> Any:
     """Build the network `name` for `inputs` features (channels of an image) and `outputs`.
 
-    `options` are further keywords of its constructor. Raises `InputError` for an unknown name, or an option that this network does not have.
+    `options` are further keywords of its constructor. Raises `InputError` for an unknown name,
+    or an option that this network does not have.
     """
     make = network(name)
     known = [p for p in inspect.signature(make).parameters if p not in ("inputs", "outputs")]

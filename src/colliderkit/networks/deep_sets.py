@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from colliderkit.events import fourvectors
 from colliderkit.networks.mlp import MLP, dense
+from colliderkit.networks.pointwise import Packing, row_norm
 
 __all__ = ["DIPS", "EFN", "PFN"]
 
@@ -41,17 +42,15 @@ class _DeepSet(nn.Module):
 
     def summed(self, x: Tensor, mask: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return sum_i w_i Phi(x_i) over real particles, (B, N, C) -> (B, phi[-1])."""
-        if torch.compiler.is_compiling():
-            # The exported graph keeps the padded shape, where rows cannot be picked out.
-            every = self.phi(x.flatten(0, 1)).unflatten(0, mask.shape)
-            return (every * (mask if weight is None else weight * mask)[..., None]).sum(1)
-        rows = x[mask]
-        weights = None if weight is None else weight[mask]
-        jet = torch.arange(len(mask), device=mask.device).repeat_interleave(mask.sum(1))
-        if self.batch_norm or rows.is_cuda or torch.is_autocast_enabled(rows.device.type):
-            y = self.phi(rows)
-            y = y if weights is None else y * weights[:, None]
-            return y.new_zeros(len(mask), y.shape[1]).index_add(0, jet, y)
+        packing = Packing(mask)
+        rows = packing.pack(x)
+        weights = None if weight is None else packing.pack(weight[..., None])
+        plain = packing.exporting or rows.is_cuda or torch.is_autocast_enabled(rows.device.type)
+        if self.batch_norm or plain:
+            for layer in self.phi:
+                rows = row_norm(rows, layer) if isinstance(layer, nn.BatchNorm1d) else layer(rows)
+            return packing.unpack(rows if weights is None else rows * weights).sum(1)
+        jet = packing.slots // mask.shape[1]
         keep = torch.is_grad_enabled()
         total: Tensor = _PhiSum.apply(rows, weights, jet, len(mask), keep, *self.phi.parameters())
         return total
@@ -127,7 +126,7 @@ class DIPS(PFN):
 
 
 class _PhiSum(torch.autograd.Function):
-    """Sum w_i Phi(x_i) by jet: (P, C) rows, (P,) weights or None, (P,) jet index -> (jets, L).
+    """Sum w_i Phi(x_i) by jet: (P, C) rows, (P, 1) weights or None, (P,) jet index -> (jets, L).
 
     The same values as a stack of linear layers and ReLUs followed by `index_add`, computed in
     blocks of `ROWS` rows through all layers, forwards and backwards.
@@ -153,7 +152,7 @@ class _PhiSum(torch.autograd.Function):
             x = rows[block]
             for kernel, bias, layer in zip(kernels, biases, layers, strict=True):
                 x = torch.addmm(bias, x, kernel, out=layer[place]).relu_()
-            total.index_add_(0, jet[block], x if weights is None else x * weights[block, None])
+            total.index_add_(0, jet[block], x if weights is None else x * weights[block])
         if keep:
             ctx.save_for_backward(rows, weights, jet, *parameters[::2], *layers)
         return total
@@ -170,19 +169,21 @@ class _PhiSum(torch.autograd.Function):
         d_weights = torch.empty_like(weights) if ctx.needs_input_grad[1] else None
         # One scratch matrix a layer: block after block overwrites it while it is in the cache.
         scratch = [gradient.new_empty(min(ROWS, len(rows)), w.shape[0]) for w in kernels]
+        # Columns are summed as a product with ones, several times faster than `sum(0)`.
+        ones = gradient.new_ones(min(ROWS, len(rows)))
         for block in _blocks(len(rows)):
             here = slice(0, block.stop - block.start)
             d = torch.index_select(gradient, 0, jet[block], out=scratch[-1][here])
             if d_weights is not None:
-                d_weights[block] = (d * layers[-1][block]).sum(1)
+                d_weights[block] = (d * layers[-1][block]).sum(1, keepdim=True)
             if weights is not None:
-                d *= weights[block, None]
+                d *= weights[block]
             for i in reversed(range(depth)):
                 torch.ops.aten.threshold_backward.grad_input(
                     d, layers[i + 1][block], 0.0, grad_input=d
                 )
                 d_kernels[i].addmm_(layers[i][block].t(), d)
-                d_biases[i] += d.sum(0)
+                d_biases[i].addmv_(d.t(), ones[here])
                 if i > 0:
                     d = torch.mm(d, kernels[i], out=scratch[i - 1][here])
                 elif d_rows is not None:

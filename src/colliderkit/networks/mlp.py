@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from colliderkit.networks.pointwise import row_norm
+
 __all__ = ["MLP", "dense"]
 
 
@@ -48,5 +50,6 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*layers, dense((inputs, *hidden)[-1], outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.layers(x)
-        return logits
+        for layer in self.layers:
+            x = row_norm(x, layer) if isinstance(layer, nn.BatchNorm1d) else layer(x)
+        return x
