@@ -88,6 +88,8 @@ def jets(
     pool = minimum_bias(seed) if pileup > 0 else None
     if detector is True:
         detector = Detector()
+    # Events of equal number in two processes get other collisions.
+    own_seed = generator_seed(process, seed, 0)
     generator = start(chosen, generator_seed(process, seed, shard))
     random = np.random.default_rng([zlib.crc32(process.encode()), seed, shard])
     parts: list[ak.Array] = []
@@ -102,7 +104,7 @@ def jets(
         vertices = chosen.tracks or pool is not None or bool(detector)
         particles = final_state(batch, vertices)
         if pool is not None:
-            particles = overlay(particles, pool, pileup, event=number, seed=seed)
+            particles = overlay(particles, pool, pileup, event=number, seed=own_seed)
         if detector:
             particles = detector.reconstruct(particles, random)
         elif chosen.tracks:

@@ -309,7 +309,7 @@ def dask_client(address: str) -> Any:
             "dask needs the package distributed; run: pip install 'colliderkit[dask]'."
         ) from error
     try:
-        return Client(address, timeout="10s", set_as_default=False)
+        return Client(address, timeout="5s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise InputError(
             f"dask: no scheduler answers at {address}; check the address or start one."
