@@ -29,6 +29,11 @@ leaf = st.one_of(
 )
 
 
+def quiet(function: np.ufunc, *arguments: np.ndarray) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        return function(*arguments)
+
+
 def grow(child: st.SearchStrategy) -> st.SearchStrategy:
     binary = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}
     binary |= {"<": np.less, ">=": np.greater_equal}
@@ -37,13 +42,12 @@ def grow(child: st.SearchStrategy) -> st.SearchStrategy:
     def join(op: str, a: tuple, b: tuple) -> tuple:
         # Truths are added as numbers: numpy refuses to subtract booleans.
         left, right = (np.multiply(side[1], 1.0) for side in (a, b))
-        with np.errstate(all="ignore"):
-            return f"((1.0 * {a[0]}) {op} (1.0 * {b[0]}))", binary[op](left, right)
+        return f"((1.0 * {a[0]}) {op} (1.0 * {b[0]}))", quiet(binary[op], left, right)
 
     return st.one_of(
         st.builds(join, st.sampled_from(sorted(binary)), child, child),
         st.builds(
-            lambda f, a: (f"{f}(1.0 * {a[0]})", unary[f](np.multiply(a[1], 1.0))),
+            lambda f, a: (f"{f}(1.0 * {a[0]})", quiet(unary[f], np.multiply(a[1], 1.0))),
             st.sampled_from(sorted(unary)),
             child,
         ),

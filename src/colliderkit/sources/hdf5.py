@@ -132,11 +132,12 @@ class Hdf5Table:
     def chunks(
         self, names: Iterable[str], start: int, stop: int, size: int
     ) -> Iterator[tuple[NDArray[np.int64], dict[str, Column]]]:
-        """Yield row numbers and columns, `size` rows at a time."""
+        """Yield row numbers and columns, at most `size` rows at a time."""
         names = list(names)
         for name in names:
             if name not in self.columns:
                 raise missing(self.path, name, self.columns)
+        size = min(size, self.step)  # padding makes rows heavy
         for first in range(start, stop, size):
             last = min(first + size, stop)
             read: dict[str, Any] = {}  # each dataset once
