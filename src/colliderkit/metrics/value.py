@@ -26,7 +26,7 @@ class Value:
     lower_limit: bool = False
 
     def __float__(self) -> float:
-        return self.value
+        return float(self.value)
 
     def __str__(self) -> str:
         if self.lower_limit:

@@ -305,6 +305,8 @@ def training(histories: Mapping[str, "Sequence[Epoch]"]) -> Figure:
     axes.plot([], [], "k-", linewidth=2.6, label="validation")
     axes.plot([], [], "k:", linewidth=1.8, label="training")
     axes.plot([], [], "k*", markersize=14, linestyle="none", label="chosen epoch")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.07 * len(histories) * (high - low))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.minorticks_off()
     axes.set_xlabel("Epoch")
@@ -366,7 +368,7 @@ def confusion(matrix: Confusion, classes: Sequence[str]) -> Figure:
     axes.minorticks_off()
     axes.set_xlabel("Predicted class")
     axes.set_ylabel("True class")
-    figure.colorbar(image, ax=axes, label="Share of the true class [%]", shrink=0.85)
+    figure.colorbar(image, ax=axes, label="Share of the true class [%]")
     return figure
 
 
@@ -445,7 +447,7 @@ def jet_images(images: Mapping[str, NDArray[np.floating[Any]]], reach: float) ->
         panel.set_title(name, loc="left")
         panel.set_xlabel(r"$\Delta\eta$")
         panel.tick_params(which="both", direction="out", top=False, right=False)
-        panel.xaxis.set_major_locator(MaxNLocator(5))
+        panel.xaxis.set_major_locator(MaxNLocator(5, prune="upper"))
     axes[0].set_ylabel(r"$\Delta\varphi$ [rad]")
     figure.colorbar(drawn, ax=list(axes), label="Mean share of $p_T$ in a pixel")
     return figure

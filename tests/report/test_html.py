@@ -1,0 +1,140 @@
+"""The page: complete, self-contained, escaped, written whole."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from matplotlib.figure import Figure
+
+from colliderkit.errors import InputError
+from colliderkit.metrics import Value
+from colliderkit.report import Report, Result, read_results
+
+
+def drawn():
+    figure = Figure()
+    figure.subplots().plot([0, 1], [0, 1])
+    return figure
+
+
+@pytest.fixture
+def report():
+    """A report with one block of each kind."""
+    report = Report(
+        "Tops & <QCD>",
+        "One paragraph.",
+        command="colliderkit study top-tagging --scale smoke",
+        configuration="a: <b>\n",
+        seeds=[4, 5],
+        timing={"training": 12.34, "reading": 1.0},
+    )
+    report.add_heading("Input & data")
+    report.add_text("First\nline.\n\nSecond <script>alert(1)</script>.")
+    report.add_text("x = 1\n\ny = 2", code=True)
+    report.add_table(["class", "jets", "mean"], [["top", 60000, Value(1.25, 0.1)]], "Jets.")
+    report.add_figure(drawn(), "A line.")
+    report.add_figure(drawn(), 'Another "line".', wide=True)
+    published = {"published": 891.0, "published_error": 18.0, "source": "arXiv:1902.09914"}
+    report.add_results(
+        [
+            Result("PFN", "R30", 950, 82, 71, 65, **published),
+            Result("PFN", "AUC", 0.98, 0.01, setup="same"),
+            Result("EFN", "R30", 600, 30),
+        ]
+    )
+    return report
+
+
+class Tables(HTMLParser):
+    """Collect the text of all cells, and check that tags are closed in order."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.rows = [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append([])
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "td" in self.open or "th" in self.open:
+            self.rows[-1][-1].append(data)
+
+
+def tables(html):
+    parser = Tables()
+    parser.feed(html)
+    assert parser.open == []
+    return [tuple(" | ".join(cell) for cell in row) for row in parser.rows]
+
+
+def test_tables_hold_what_was_given(report):
+    rows = tables(report.html())
+    assert ("class", "jets", "mean") in rows
+    assert ("top", "60\u202f000", "1.25 ± 0.10") in rows
+    assert ("", "R30", "AUC", "published in (our set-up)") in rows
+    row = ("PFN", "950 ± 71 ± 65 | 891 ± 18", "0.980 ± 0.010", "arXiv:1902.09914 (stand-in)")
+    assert row in rows
+    assert ("EFN", "600 ± 30", "", "") in rows
+    assert ("training", "12.3") in rows
+    assert ("all", "13.3") in rows
+
+
+def test_page_needs_nothing_from_elsewhere(report):
+    html = report.html()
+    for address in re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', html):
+        assert address.startswith(("data:image/svg+xml;base64,", "#"))
+    assert "url(" not in html
+    assert "<script" not in html
+    assert "@import" not in html
+
+
+def test_text_is_escaped_and_paragraphs_are_kept(report):
+    html = report.html()
+    assert "Tops &amp; &lt;QCD&gt;" in html
+    assert "<p>First line.</p>" in html
+    assert "&lt;script&gt;" in html
+    assert "x = 1\n\ny = 2</pre>" in html
+    assert "a: &lt;b&gt;" in html
+
+
+def test_contents_lead_to_the_headings(report):
+    html = report.html()
+    assert '<a href="#input-data">Input &amp; data</a>' in html
+    assert '<h2 id="input-data">' in html
+
+
+def test_figures_are_numbered_and_stand_together(report):
+    html = report.html()
+    assert html.count('<div class="figures">') == 1
+    assert html.index("Figure 1.") < html.index("Figure 2.")
+    assert html.count('<figure class="wide">') == 1
+
+
+def test_the_same_figure_gives_the_same_bytes():
+    first, second = Report("a", "b"), Report("a", "b")
+    first.add_figure(drawn(), "c")
+    second.add_figure(drawn(), "c")
+    assert first.blocks == second.blocks
+
+
+def test_write_gives_page_and_results_or_neither(report, tmp_path):
+    page = report.write(tmp_path / "run")
+    assert page == tmp_path / "run" / "report.html"
+    assert read_results(tmp_path / "run" / "results.json") == report.results
+    assert sorted(p.name for p in page.parent.iterdir()) == ["report.html", "results.json"]
+    page.unlink()
+    with pytest.raises(InputError, match=r"results\.json: exists already"):
+        report.write(tmp_path / "run")
+    assert not page.exists()
+    report.write(tmp_path / "run", force=True)
+    assert page.exists()
