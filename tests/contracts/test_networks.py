@@ -13,11 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from colliderkit.errors import InputError
 from colliderkit.events.images import JetImage
+from colliderkit.events.ragged import Ragged
 from colliderkit.events.scaling import Standardise
 from colliderkit.events.sequences import ParticleSequence
 from colliderkit.events.sets import ParticleSet
 from colliderkit.networks import NETWORKS, build, network
 from colliderkit.networks.model import Model
+from colliderkit.serve.onnx import export
 
 COLUMNS = ("px", "py", "pz", "E")
 # Grown, not trained by gradients: its own tests hold what is below.
@@ -30,6 +32,9 @@ OPTIONS = {
     "particle-net": {"blocks": ((16, 16), (32, 32)), "neighbours": 5, "hidden": 16},
     "particle-transformer": {"blocks": 2, "class_blocks": 1},
 }
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+# A bias before a batch normalisation has no effect: its gradient is zero in truth.
+IDLE = {"particle-transformer": ("pairs.layers.linears.", ".bias")}
 LENGTHS = (9, 4, 1, 0, 13, 7)
 
 
@@ -91,7 +96,9 @@ def test_names_cost_no_import_of_torch():
 
 
 def test_an_unknown_name_lists_the_known():
-    with pytest.raises(InputError, match=r"no network is called 'lorentz-net'; choose one of .*pfn"):
+    with pytest.raises(
+        InputError, match=r"no network is called 'lorentz-net'; choose one of .*pfn"
+    ):
         build("lorentz-net", inputs=3)
 
 
@@ -124,9 +131,10 @@ def test_every_parameter_gets_a_gradient(name):
     for where, p in copy.named_parameters():
         assert p.grad is not None, where
         assert p.grad.isfinite().all(), where
-    if name not in ZERO_GRADIENTS:
-        zero = [where for where, p in copy.named_parameters() if not p.grad.any()]
-        assert zero == []
+    zero = [where for where, p in copy.named_parameters() if not p.grad.any()]
+    assert [
+        where for where in zero if not all(part in where for part in IDLE.get(name, ("?",)))
+    ] == []
 
 
 def build_again(name, outputs=2):
@@ -155,9 +163,12 @@ def test_batch_mates_are_not_seen(name):
 
 @pytest.mark.parametrize("name", ON_PARTICLES)
 def test_the_order_of_the_particles_is_not_seen(name):
-    # Images pile up, sets are symmetric, and a sequence is sorted by its representation.
+    # Images pile up, sets are symmetric, and a sequence is sorted by its representation. Real
+    # particles stay first, as in every batch.
     values, mask = data(name)
-    order = torch.rand(mask.shape, generator=torch.Generator().manual_seed(4)).argsort(1)
+    order = (
+        torch.rand(mask.shape, generator=torch.Generator().manual_seed(4)) - 1.0 * mask
+    ).argsort(1)
     mixed = values.gather(1, order[..., None].expand(-1, -1, 4)), mask.gather(1, order)
     torch.testing.assert_close(answer(name, *mixed), answer(name, values, mask), **TOLERANCE)
 
@@ -175,33 +186,21 @@ def test_saved_and_loaded_is_identical(name, tmp_path):
         assert torch.equal(other(*inputs), answer(name, *inputs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_onnx_gives_the_same_for_any_batch_and_length(name, tmp_path):
-    inputs = data(name)
-    batch, particles = torch.export.Dim("batch"), torch.export.Dim("particles")
-    shapes = {"values": {0: batch}, "mask": None}
-    if len(inputs) == 2:
-        shapes = {"values": {0: batch, 1: particles}, "mask": {0: batch, 1: particles}}
-    names = ["values", "mask"][: len(inputs)]
+    values, *masks = data(name, lengths=(9, 4, 1, 13, 7, 2) * 5)
+    example = values
+    if masks:
+        lengths = masks[0].sum(1)
+        example = Ragged(values[masks[0]], lengths.cumsum(0) - lengths, lengths, COLUMNS)
     path = tmp_path / "model.onnx"
-    torch.onnx.export(
-        model(name),
-        inputs,
-        path,
-        dynamo=True,
-        input_names=names,
-        output_names=["logits"],
-        dynamic_shapes={n: shapes[n] for n in names},
-        verbose=False,
-    )
+    columns = [f"x{i}" for i in range(values.shape[-1])]
+    export(model(name), path, example=example, classes=("background", "signal"), columns=columns)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (node,) = session.get_inputs()
     for lengths in (LENGTHS, (3, 30, 0), (1,)):
         other = data(name, lengths, seed=3)
-        feed = {n: x.numpy() for n, x in zip(names, other, strict=True)}
-        found = session.run(None, feed)[0]
-        np.testing.assert_allclose(found, answer(name, *other).numpy(), rtol=1e-4, atol=1e-4)
-
-
-TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
-# A batch of six leaves some ReLU of a wide layer off: then the weights behind it get zeros.
-ZERO_GRADIENTS: set[str] = set()
+        found = session.run(None, {node.name: other[0].numpy()})[0]
+        truth = answer(name, *other).softmax(1).numpy()
+        np.testing.assert_allclose(found, truth, rtol=0, atol=1e-4)
