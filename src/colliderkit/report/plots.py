@@ -72,7 +72,7 @@ PLACES = {
     "efn": 1,
     "particlenet": 2,
     "particlenetlite": 12,
-    "boostedtrees": 3,
+    "boostedtrees": 8,
     "particletransformer": 4,
     "part": 4,
     "cnn": 5,
@@ -80,8 +80,8 @@ PLACES = {
     "nsubjettiness6": 7,
     "nsubjettiness8": 17,
     "mlp": 27,
-    "lstm": 8,
-    "gru": 18,
+    "lstm": 6,
+    "gru": 16,
     "efp": 9,
     "linear": 19,
 }
@@ -333,7 +333,7 @@ def calibration(curves: Mapping[str, Calibration]) -> Figure:
         )
         bottom.errorbar(curve.predicted, curve.observed - curve.predicted, curve.error, **options)
     top.set_xlim(0, 1)
-    top.set_ylim(0, 1 + 0.1 * len(curves) + 0.06)
+    top.set_ylim(0, 1 + 0.13 * len(curves) + 0.04)
     top.set_ylabel("Share of signal")
     bottom.set_ylabel("Share $-$\nscore", loc="center")
     bottom.set_xlabel("Score, P(signal)")
