@@ -252,16 +252,16 @@ class Tagger(Method):
                         f"--spectrum {self.spectrum}: give flat or one of {list(self.classes)}."
                     )
                 reference = list(self.classes).index(self.spectrum)
-            weight = weight * spectrum_weights(light, reference=reference)
+            weight = spectrum_weights(light, reference=reference)
         if self.balance:
-            weight = weight * class_weights(label, weight)
+            weight = class_weights(label, weight)
         for k, name in enumerate(self.classes):
             if (label == k).any() and weight[label == k].sum() <= 0:
                 raise InputError(
                     f"the weights of class '{name}' sum to {weight[label == k].sum():.3g};"
                     " a tagger needs a positive sum for each class."
                 )
-        target = torch.from_numpy(label)
+        target = torch.tensor(label)
         if self.regress:
             for name in self.regress:
                 if name not in light.fields:

@@ -1,0 +1,48 @@
+"""The public names, frozen: a change here is a change for users."""
+
+import importlib
+
+import pytest
+
+PUBLIC = {
+    "colliderkit.sources": ["iterate", "read", "write"],
+    "colliderkit.sources.shards": ["generate"],
+    "colliderkit.methods.tagging": ["Tagger"],
+    "colliderkit.methods.ensembles": ["CrossFit", "Ensemble"],
+    "colliderkit.methods.method": ["FORMAT", "Method", "load", "versions"],
+    "colliderkit.networks": ["NETWORKS", "build", "network"],
+    "colliderkit.networks.model": ["Model"],
+    "colliderkit.events.schema": [
+        "CONSTITUENTS",
+        "FOURVECTOR",
+        "JET_COLUMNS",
+        "check_jets",
+        "labels_of",
+        "split",
+        "weights_of",
+    ],
+    "colliderkit.events.ragged": ["Ragged"],
+    "colliderkit.training.batches": ["Batch", "Batches", "Dataset"],
+    "colliderkit.training.fit": ["Epoch", "Objective", "Training", "fit", "predict"],
+    "colliderkit.report.html": ["Drawing", "Heading", "Report", "Table", "Text"],
+    "colliderkit.serve.onnx": ["TOLERANCE", "export", "export_method"],
+    "colliderkit.studies": ["STUDIES", "reproduce"],
+    "colliderkit.cli": ["VERBS", "main", "run"],
+    "colliderkit.errors": ["InputError", "Interrupted"],
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_names_are_frozen(module: str) -> None:
+    found = importlib.import_module(module).__all__
+    assert sorted(found) == sorted(PUBLIC[module])
+
+
+@pytest.mark.parametrize("package", ["methods.METHODS", "networks.NETWORKS", "studies.STUDIES"])
+def test_every_name_leads_to_something(package: str) -> None:
+    module, attribute = package.split(".")
+    names = getattr(importlib.import_module(f"colliderkit.{module}"), attribute)
+    for path in names.values():
+        where, _, noun = path.partition(":")
+        found = importlib.import_module(where)
+        assert not noun or hasattr(found, noun)
