@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 
 import awkward as ak
 import numpy as np
@@ -259,3 +261,14 @@ def test_workers_kills_and_interrupts_change_no_bit(tmp_path):
     assert process.returncode == 0, said
     assert two.read_bytes() == one.read_bytes()
     assert not shard_files.exists()
+
+
+def test_a_killed_worker_is_told_of(pretended, tmp_path, monkeypatch):
+    @contextmanager
+    def broken(workers, dask):
+        raise BrokenProcessPool
+        yield
+
+    monkeypatch.setattr(shards, "executor", broken)
+    with pytest.raises(InputError, match=r"a worker was killed.*0 of 1 shards are kept in"):
+        generate("top", 5, tmp_path / "out.parquet", workers=2, progress=False)

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -95,15 +96,14 @@ def generate(
     try:
         with reported(request, tasks, progress) as advance, executor(workers, dask) as pool:
             run(request, tasks, folder, pool, advance)
+        merge(request, folder, output, force)
     except KeyboardInterrupt:
-        done = sum(path_of(folder, *task).exists() for task in request.tasks())
-        print(
-            f"Interrupted: {done} of {len(request.tasks())} shards are kept in {folder};"
-            " give the same command again to go on.",
-            file=sys.stderr,
-        )
+        print(f"Interrupted: {kept(request, folder)}", file=sys.stderr)
         raise
-    merge(request, folder, output, force)
+    except BrokenProcessPool as error:
+        raise InputError(
+            f"a worker was killed, perhaps for memory: {kept(request, folder)}"
+        ) from error
     shutil.rmtree(folder)
     return output
 
@@ -133,6 +133,15 @@ def check(request: Request, workers: int) -> None:
         raise InputError(f"workers {workers} must be at least 1.")
     imported("pythia8mc")
     imported("fastjet")
+
+
+def kept(request: Request, folder: Path) -> str:
+    """Say what is on disk and how to go on."""
+    tasks = request.tasks()
+    done = sum(path_of(folder, *task).exists() for task in tasks)
+    return (
+        f"{done} of {len(tasks)} shards are kept in {folder}; give the same command again to go on."
+    )
 
 
 def path_of(folder: Path, process: str, number: int) -> Path:
