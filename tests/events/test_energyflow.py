@@ -288,3 +288,13 @@ def test_standardisation_is_fitted_once_and_saved():
     again = EnergyFlow(4, beta=1.0)
     again.load_state_dict(flow.state_dict())
     torch.testing.assert_close(again(values, mask), scaled, rtol=0, atol=0)
+
+
+def test_standardisation_keeps_small_values_and_leaves_the_dot():
+    # At beta = 2 the values of degree 7 are far below 1e-8; the dot varies by rounding alone.
+    values, mask = jets(batch=200, particles=20, dtype=torch.float32)
+    flow = EnergyFlow(7, beta=2.0).fit(values, mask)
+    assert flow.polynomials(values, mask)[:, -1].max() < 1e-5
+    scaled = flow(values, mask)
+    assert scaled[:, 0].abs().max() < 1e-5
+    assert (scaled[:, 1:].std(0) > 0.3).all()

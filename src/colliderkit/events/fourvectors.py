@@ -44,7 +44,9 @@ def pt_rapidity_phi(p4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def delta_phi(a: Tensor, b: Tensor) -> Tensor:
     """Return a - b wrapped to [-pi, pi)."""
-    return torch.remainder(a - b + math.pi, 2 * math.pi) - math.pi
+    difference = a - b
+    # Adding pi first, as is usual, would round small angles to 2e-7 in float32.
+    return difference - 2 * math.pi * torch.floor(difference / (2 * math.pi) + 0.5)
 
 
 def jet_axis(p4: Tensor, mask: Tensor) -> Tensor:

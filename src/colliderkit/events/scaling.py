@@ -22,11 +22,15 @@ class Standardise(nn.Module):
         self.register_buffer("std", torch.ones(size))
 
     def fit(self, values: Tensor) -> "Standardise":
-        """Take mean and standard deviation of (P, C) rows; a constant column keeps std 1."""
+        """Take mean and standard deviation of (P, C) rows; a constant column keeps std 1.
+
+        Constant is what varies by no more than float32 rounds, whatever the size of its values.
+        """
         rows = values.double()
         spread = rows.std(0, correction=0)
+        constant = spread <= 1e-6 * rows.abs().mean(0)
         self.mean.copy_(rows.mean(0))
-        self.std.copy_(torch.where(spread > 1e-8, spread, torch.ones_like(spread)))
+        self.std.copy_(torch.where(constant, torch.ones_like(spread), spread))
         return self
 
     def forward(self, values: Tensor) -> Tensor:

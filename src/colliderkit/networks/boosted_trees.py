@@ -127,11 +127,12 @@ class BoostedTrees(nn.Module):
         return network
 
     def forward(self, x: Tensor) -> Tensor:
-        node = self.root.reshape(1, -1).expand(len(x), -1)
+        node = self.root.reshape(1, -1).expand(x.shape[0], -1)
         for _ in range(self.depth):
             tested = x.gather(1, self.feature[node])
-            goes_left = torch.where(
-                tested.isnan(), self.missing_left[node], tested <= self.threshold[node]
+            # NaN is not below any threshold.
+            goes_left = (tested <= self.threshold[node]) | (
+                tested.isnan() & self.missing_left[node]
             )
             node = torch.where(goes_left, self.left[node], self.right[node])
         total = self.value[node].unflatten(1, self.root.shape).sum(1) + self.baseline

@@ -1,0 +1,191 @@
+"""ONNX files: the same answers as torch, from onnxruntime alone, or no file."""
+
+import json
+
+import awkward as ak
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from colliderkit.errors import InputError
+from colliderkit.events.energyflow import EnergyFlow
+from colliderkit.events.ragged import Ragged
+from colliderkit.events.scaling import Standardise
+from colliderkit.events.sets import ParticleSet
+from colliderkit.networks.boosted_trees import BoostedTrees
+from colliderkit.networks.linear import Linear
+from colliderkit.networks.model import Model
+from colliderkit.serve.onnx import export
+
+COLUMNS = ("px", "py", "pz", "E", "d0")
+
+
+class DeepSet(nn.Module):
+    """Phi, a sum over particles, F: a Particle Flow Network in small."""
+
+    def __init__(self, inputs: int, outputs: int = 2) -> None:
+        super().__init__()
+        self.phi = nn.Sequential(nn.Linear(inputs, 16), nn.ReLU(), nn.Linear(16, 16))
+        self.f = nn.Linear(16, outputs)
+
+    def forward(self, features, vectors, mask):
+        return self.f((self.phi(features) * mask[..., None]).sum(1))
+
+
+class Fixed(DeepSet):
+    """Takes one particle after another: the length that it is traced with becomes constant."""
+
+    def forward(self, features, vectors, mask):
+        total = 0
+        for i in range(features.shape[1]):
+            total = total + self.phi(features[:, i]) * mask[:, i, None]
+        return self.f(total)
+
+
+class Untruthful(DeepSet):
+    """Answers differently when it is exported."""
+
+    def forward(self, features, vectors, mask):
+        wrong = 0.01 if torch.compiler.is_exporting() else 0.0
+        return super().forward(features, vectors, mask) + torch.tensor([wrong, 0.0])
+
+
+@pytest.fixture(scope="module")
+def jets():
+    random = np.random.default_rng(0)
+    lengths = np.concatenate([[1, 2, 3], random.integers(1, 30, size=60)])
+    pt, eta, phi, d0 = random.normal(size=(4, lengths.sum()))
+    pt = 1 + 20 * pt**2
+    flat = {
+        "px": pt * np.cos(phi),
+        "py": pt * np.sin(phi),
+        "pz": pt * np.sinh(eta),
+        "E": 1.01 * pt * np.cosh(eta),
+        "d0": d0,
+    }
+    return Ragged.from_awkward(ak.unflatten(ak.zip(flat), lengths), COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def model(jets):
+    torch.manual_seed(1)
+    represent = ParticleSet(COLUMNS, ("deta", "dphi", "log_pt", "d0")).fit(jets.values)
+    return Model(represent, DeepSet(4, outputs=4)).eval()
+
+
+@pytest.fixture(scope="module")
+def exported(model, jets, tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "tagger.onnx"
+    difference = export(
+        model,
+        path,
+        example=jets,
+        classes=("qcd", "top", "w"),
+        regress={"jet_mass": (80.0, 25.0)},
+        metadata={"seed": 7},
+    )
+    return path, difference
+
+
+def test_probabilities_and_quantities_are_those_of_torch(model, jets, exported):
+    path, difference = exported
+    session = onnxruntime.InferenceSession(path)
+    assert difference < 1e-5
+    # Sizes that the check at export does not use.
+    for events in (torch.arange(5, 6), torch.arange(11), torch.arange(4).repeat(40)):
+        values, mask = jets.padded(events, 11)
+        with torch.no_grad():
+            outputs = model(values, mask)
+        probability, mass = session.run(None, {"constituents": values.numpy()})
+        np.testing.assert_allclose(probability, outputs[:, :3].softmax(1), atol=1e-5)
+        np.testing.assert_allclose(mass, 80 + 25 * outputs[:, 3], rtol=1e-4)
+
+
+def test_padding_changes_nothing(jets, exported):
+    session = onnxruntime.InferenceSession(exported[0])
+    values, _ = jets.padded(torch.arange(6))
+    longer = nn.functional.pad(values, (0, 0, 0, 9))
+    short, long = (session.run(None, {"constituents": x.numpy()})[0] for x in (values, longer))
+    np.testing.assert_allclose(short, long, atol=1e-6)
+    empty = session.run(None, {"constituents": np.zeros((2, 3, 5), np.float32)})[0]
+    assert np.isfinite(empty).all()
+
+
+def test_the_file_says_what_it_takes_and_gives(exported):
+    path, difference = exported
+    session = onnxruntime.InferenceSession(path)
+    (taken,) = session.get_inputs()
+    assert (taken.name, taken.type) == ("constituents", "tensor(float)")
+    assert taken.shape == ["batch", "length", 5]
+    assert [x.name for x in session.get_outputs()] == ["probability", "jet_mass"]
+    said = session.get_modelmeta().custom_metadata_map
+    assert json.loads(said["columns"]) == list(COLUMNS)
+    assert json.loads(said["units"]) == ["GeV", "GeV", "GeV", "GeV", "mm"]
+    assert json.loads(said["classes"]) == ["qcd", "top", "w"]
+    assert said["seed"] == "7"
+    assert float(said["largest_difference_to_torch"]) == pytest.approx(difference, rel=1e-3)
+    assert [file.name for file in path.parent.iterdir()] == ["tagger.onnx"]
+    onnx.checker.check_model(onnx.load(path, load_external_data=False))
+
+
+def test_the_exporter_is_quiet_and_leaves_the_model_alone(model, jets, tmp_path, capfd):
+    model.train()
+    export(model, tmp_path / "a.onnx", example=jets, classes=("a", "b", "c", "d"))
+    assert model.training
+    model.eval()
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err == ""
+
+
+def test_a_table_and_its_trees(tmp_path):
+    random = np.random.default_rng(2)
+    y = random.integers(3, size=600)
+    x = (random.normal(size=(600, 4)) + y[:, None]).astype(np.float32)
+    x[::7, 1] = np.nan
+    table = torch.from_numpy(x)
+    trees = BoostedTrees.fit(x, y, max_iter=8, max_depth=4)
+    path = tmp_path / "trees.onnx"
+    model = Model(nn.Identity(), trees)
+    export(model, path, example=table, columns=("a", "b", "c", "d"), classes=("q", "g", "b"))
+    probability = onnxruntime.InferenceSession(path).run(None, {"table": x[:101]})[0]
+    np.testing.assert_allclose(probability, trees(table[:101]).softmax(1), atol=1e-6)
+
+
+def test_energy_flow_is_inside_the_file(jets, tmp_path):
+    torch.manual_seed(3)
+    flow = EnergyFlow(4).fit(*jets.padded(torch.arange(len(jets))))
+    network = Linear(flow.size)
+    nn.init.normal_(network.layer.weight, std=0.1)
+    model, path = Model(flow, network).eval(), tmp_path / "efp.onnx"
+    export(model, path, example=jets, classes=("a", "b"))
+    values, mask = jets.padded(torch.arange(40, 60))
+    given = onnxruntime.InferenceSession(path).run(None, {"constituents": values.numpy()})[0]
+    np.testing.assert_allclose(given, model(values, mask).softmax(1).detach(), atol=1e-5)
+
+
+def test_no_file_where_onnxruntime_disagrees(jets, tmp_path):
+    model = Model(ParticleSet(COLUMNS), Untruthful(7))
+    with pytest.raises(InputError, match=r"differs from torch by \d.\de-03 for Untruthful"):
+        export(model, tmp_path / "a.onnx", example=jets, classes=("a", "b"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_file_where_a_size_becomes_constant(jets, tmp_path):
+    model = Model(ParticleSet(COLUMNS), Fixed(7))
+    with pytest.raises(InputError, match="Fixed: torch cannot write it as ONNX"):
+        export(model, tmp_path / "a.onnx", example=jets, classes=("a", "b"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_input_is_named(model, jets, exported, tmp_path):
+    with pytest.raises(InputError, match="exists already"):
+        export(model, exported[0], example=jets, classes=("a", "b"))
+    with pytest.raises(InputError, match="no example events"):
+        export(model, tmp_path / "a.onnx", example=jets.at(torch.arange(0)), classes=("a", "b"))
+    table = Model(Standardise(3), Linear(3))
+    with pytest.raises(InputError, match="name the columns"):
+        export(table, tmp_path / "a.onnx", example=torch.zeros(4, 3), classes=("a", "b"))
