@@ -1,5 +1,6 @@
 """The command line: one file a verb, built from the typed signature of its function."""
 
+import itertools
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -57,9 +58,11 @@ def run(
     argv: Sequence[str],
     prog: str,
     parts: dict[str, type] | None = None,
+    positional: Sequence[str] = (),
 ) -> Any:
     """Parse `argv` by the signature of `function` and call it.
 
+    `positional` names the options whose values may come first, without their names.
     `parts` maps parameters of the function to classes whose own parameters become options
     beside the others. Options can come from a YAML file (``--config``) and be written to one
     (``--print_config``). A parameter named `configuration` receives that YAML, to be kept beside
@@ -67,17 +70,27 @@ def run(
     """
     import inspect
 
-    from jsonargparse import ActionConfigFile, ArgumentParser
+    from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser
 
     parts = parts or {}
-    parser = ArgumentParser(
-        prog=prog, description=(inspect.getdoc(function) or "").split("\n\n")[0]
-    )
+    description = (inspect.getdoc(function) or "").split("\n\n")[0]
+    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of these options")
     parser.add_function_arguments(function, skip={"configuration", *parts})
     for part in parts.values():
         parser.add_class_arguments(part)
-    parsed = parser.parse_args(list(argv))
+    flags = [
+        f"--{name}"
+        for part in (function, *parts.values())
+        for name, parameter in inspect.signature(part).parameters.items()
+        if parameter.annotation is bool
+    ]
+    try:
+        parsed = parser.parse_args(_with_names(_with_values(argv, flags), positional))
+    except ArgumentError as error:
+        # jsonargparse explains in several lines what it tried; the first two say what is wrong.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise InputError(f"{' '.join(lines[:2])} (see {prog} --help)") from error
     keywords = vars(parser.instantiate_classes(parsed))
     keywords.pop("config", None)
     for name, part in parts.items():
@@ -86,6 +99,26 @@ def run(
     if "configuration" in inspect.signature(function).parameters:
         keywords["configuration"] = f"# {prog} --config THIS\n" + parser.dump(parsed)
     return function(**keywords)
+
+
+def _with_values(argv: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """Let ``--force`` stand for ``--force true``, which is what the parser takes."""
+    given = []
+    for i, word in enumerate(argv):
+        given.append(word)
+        following = argv[i + 1].lower() if i + 1 < len(argv) else ""
+        if word in flags and following not in ("true", "false"):
+            given.append("true")
+    return given
+
+
+def _with_names(argv: Sequence[str], positional: Sequence[str]) -> list[str]:
+    """Name the leading words: ``study top-tagging`` is ``study --name top-tagging``."""
+    leading = list(itertools.takewhile(lambda word: not word.startswith("-"), argv))
+    named = [
+        x for name, word in zip(positional, leading, strict=False) for x in (f"--{name}", word)
+    ]
+    return [*named, *argv[min(len(leading), len(positional)) :]]
 
 
 def _help() -> str:

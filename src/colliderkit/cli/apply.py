@@ -38,7 +38,7 @@ def score_columns(classes: Sequence[str]) -> list[str]:
 
 def apply(
     model: Path,
-    files: list[str],
+    files: list[str] | str,
     *,
     out: Path,
     reading: Reading,
@@ -60,4 +60,4 @@ def apply(
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run."""
-    run(apply, argv, "colliderkit apply", {"reading": Reading})
+    run(apply, argv, "colliderkit apply", {"reading": Reading}, positional=["model"])

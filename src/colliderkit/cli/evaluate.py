@@ -30,9 +30,9 @@ def evaluate(
     *,
     out: Path,
     reading: Reading,
-    signal: list[str] | None = None,
-    background: list[str] | None = None,
-    files: dict[str, list[str]] | None = None,
+    signal: list[str] | str | None = None,
+    background: list[str] | str | None = None,
+    files: dict[str, list[str] | str] | None = None,
     efficiencies: list[float] | None = None,
     force: bool = False,
     configuration: str = "",
@@ -103,4 +103,4 @@ def _print(results: Sequence[Result]) -> None:
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run."""
-    run(evaluate, argv, "colliderkit evaluate", {"reading": Reading})
+    run(evaluate, argv, "colliderkit evaluate", {"reading": Reading}, positional=["model"])

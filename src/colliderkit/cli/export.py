@@ -14,7 +14,7 @@ __all__ = ["export", "main"]
 
 def export(
     model: Path,
-    files: list[str],
+    files: list[str] | str,
     *,
     out: Path,
     reading: Reading,
@@ -36,4 +36,4 @@ def export(
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run."""
-    run(export, argv, "colliderkit export", {"reading": Reading})
+    run(export, argv, "colliderkit export", {"reading": Reading}, positional=["model"])

@@ -23,4 +23,4 @@ def fetch(name: str, *, out: Path, files: list[str] | None = None) -> None:
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run."""
-    run(fetch, argv, "colliderkit fetch")
+    run(fetch, argv, "colliderkit fetch", positional=["name"])

@@ -22,9 +22,9 @@ def tagging(
     out: Path,
     tagger: Tagger,
     reading: Reading,
-    signal: list[str] | None = None,
-    background: list[str] | None = None,
-    files: dict[str, list[str]] | None = None,
+    signal: list[str] | str | None = None,
+    background: list[str] | str | None = None,
+    files: dict[str, list[str] | str] | None = None,
     members: int = 1,
     folds: int = 0,
     seed: int = 0,
@@ -59,14 +59,20 @@ def tagging(
                 f"{work}: an interrupted training; give --resume to go on or --force to drop it."
             )
         shutil.rmtree(work)
+    method: Tagger | Ensemble | CrossFit = tagger
+    if members > 1:
+        method = Ensemble(tagger, members=members)
+    elif folds:
+        method = CrossFit(tagger, folds=folds)
     chunks = reading.classes(by_class)
-    method: Tagger | Ensemble | CrossFit
-    if members > 1 or folds:
-        whole = ak.concatenate(list(chunks))
-        method = Ensemble(tagger, members=members) if members > 1 else CrossFit(tagger, folds=folds)
-        method.fit(whole, seed=seed, folder=work, resume=resume)
-    else:
-        method = tagger.fit(chunks, seed=seed, folder=work, resume=resume)
+    try:
+        # One tagger is trained from a file of its own, however large; several need the jets.
+        jets = chunks if method is tagger else ak.concatenate(list(chunks))
+        method.fit(jets, seed=seed, folder=work, resume=resume)
+    except BaseException:
+        if first_process and not list(work.rglob("*.ckpt")):
+            shutil.rmtree(work, ignore_errors=True)
+        raise
     if first_process:
         method.save(out, force=force)
         with atomic_file(out / "config.yaml", force=True) as part:
@@ -77,8 +83,10 @@ def tagging(
 
 
 def class_files(
-    signal: list[str] | None, background: list[str] | None, files: dict[str, list[str]] | None
-) -> dict[str, list[str]]:
+    signal: list[str] | str | None,
+    background: list[str] | str | None,
+    files: dict[str, list[str] | str] | None,
+) -> dict[str, list[str] | str]:
     """Return the files by class, in the order of the label, however they were given."""
     if files and not signal and not background:
         return files

@@ -50,4 +50,4 @@ def generate(
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run."""
-    run(generate, argv, "colliderkit generate")
+    run(generate, argv, "colliderkit generate", positional=["process", "count"])

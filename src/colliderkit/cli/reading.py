@@ -29,26 +29,26 @@ class Reading:
     layout: str | None = None
     tree: str | None = None
 
-    def chunks(self, files: list[str]) -> Iterator[ak.Array]:
+    def chunks(self, files: list[str] | str) -> Iterator[ak.Array]:
         """Yield the jets of `files` in pieces."""
         yield from iterate(files, **asdict(self))
 
-    def head(self, files: list[str], count: int) -> ak.Array:
+    def head(self, files: list[str] | str, count: int) -> ak.Array:
         """Return the first `count` jets of `files`."""
         return read(files, **asdict(self), start=0, stop=count)
 
-    def classes(self, files: dict[str, list[str]]) -> Iterator[ak.Array]:
+    def classes(self, files: dict[str, list[str] | str]) -> Iterator[ak.Array]:
         """Yield the jets of several classes, labelled by their order in `files`."""
-        first: tuple[str, list[str]] | None = None
+        first: tuple[list[str] | str, list[str]] | None = None
         for label, paths in enumerate(files.values()):
             for chunk in self.chunks(paths):
                 columns = sorted(chunk["constituents"].fields)
                 if first is None:
-                    first = (paths[0], columns)
+                    first = (paths, columns)
                 elif first[1] != columns:
                     differ = ", ".join(sorted(set(first[1]) ^ set(columns)))
                     raise InputError(
-                        f"{first[0]} and {paths[0]} differ in the constituent columns {differ};"
+                        f"{first[0]} and {paths} differ in the constituent columns {differ};"
                         " name those to use with --columns."
                     )
                 chunk = ak.with_field(chunk, np.full(len(chunk), label), "label")

@@ -62,4 +62,4 @@ def report(model: Path, evaluation: Path, *, force: bool = False) -> None:
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run."""
-    run(report, argv, "colliderkit report")
+    run(report, argv, "colliderkit report", positional=["model", "evaluation"])

@@ -41,6 +41,4 @@ def main(argv: Sequence[str]) -> None:
     if argv and argv[0] == "--list":
         print("\n".join(STUDIES))
         return
-    if argv and not argv[0].startswith("-"):
-        argv = ["--name", *argv]
-    run(study, argv, "colliderkit study")
+    run(study, argv, "colliderkit study", positional=["name"])

@@ -99,7 +99,8 @@ def write(path: str | Path, array: ak.Array | Mapping[str, Any], *, force: bool 
     """
     path = Path(path)
     names = list(array.fields) if isinstance(array, ak.Array) else list(array)
-    columns = {name: ak.Array(array[name]) for name in names}
+    # Packed: Arrow takes no strided columns, and what a slice left out is not written.
+    columns = {name: ak.to_packed(ak.Array(array[name])) for name in names}
     lengths = {name: len(column) for name, column in columns.items()}
     if not names or min(lengths.values()) == 0:
         raise InputError(f"{path}: there are no rows to write.")
