@@ -1,6 +1,7 @@
 """ONNX files: the same answers as torch, from onnxruntime alone, or no file."""
 
 import json
+from types import SimpleNamespace
 
 import awkward as ak
 import numpy as np
@@ -18,7 +19,7 @@ from colliderkit.events.sets import ParticleSet
 from colliderkit.networks.boosted_trees import BoostedTrees
 from colliderkit.networks.linear import Linear
 from colliderkit.networks.model import Model
-from colliderkit.serve.onnx import export
+from colliderkit.serve.onnx import export, export_method
 
 COLUMNS = ("px", "py", "pz", "E", "d0")
 
@@ -78,16 +79,20 @@ def model(jets):
 
 @pytest.fixture(scope="module")
 def exported(model, jets, tmp_path_factory):
+    """What a fitted tagger gives to the exporter."""
     path = tmp_path_factory.mktemp("onnx") / "tagger.onnx"
-    difference = export(
-        model,
-        path,
-        example=jets,
+    tagger = SimpleNamespace(
+        model_=model,
+        name="tagging",
         classes=("qcd", "top", "w"),
-        regress={"jet_mass": (80.0, 25.0)},
-        metadata={"seed": 7},
+        columns_=COLUMNS,
+        regress=("jet_mass",),
+        target_mean_=torch.tensor([80.0]),
+        target_scale_=torch.tensor([25.0]),
+        seed_=7,
+        inputs=lambda jets: jets,
     )
-    return path, difference
+    return path, export_method(tagger, path, jets)
 
 
 def test_probabilities_and_quantities_are_those_of_torch(model, jets, exported):
@@ -131,11 +136,11 @@ def test_the_file_says_what_it_takes_and_gives(exported):
     onnx.checker.check_model(onnx.load(path, load_external_data=False))
 
 
-def test_the_exporter_is_quiet_and_leaves_the_model_alone(model, jets, tmp_path, capfd):
-    model.train()
-    export(model, tmp_path / "a.onnx", example=jets, classes=("a", "b", "c", "d"))
+def test_the_exporter_is_quiet_and_leaves_the_model_alone(tmp_path, capfd):
+    table, columns = torch.randn(9, 3), ("a", "b", "c")
+    model = Model(Standardise(3).fit(table), nn.Sequential(nn.Dropout(0.5), Linear(3))).train()
+    export(model, tmp_path / "a.onnx", example=table, columns=columns, classes=("a", "b"))
     assert model.training
-    model.eval()
     captured = capfd.readouterr()
     assert captured.out == ""
     assert captured.err == ""
@@ -175,13 +180,15 @@ def test_no_file_where_onnxruntime_disagrees(jets, tmp_path):
 
 
 def test_no_file_where_a_size_becomes_constant(jets, tmp_path):
-    model = Model(ParticleSet(COLUMNS), Fixed(7))
+    model, small = Model(ParticleSet(COLUMNS), Fixed(7)), jets.at(torch.arange(3))
     with pytest.raises(InputError, match="Fixed: torch cannot write it as ONNX"):
-        export(model, tmp_path / "a.onnx", example=jets, classes=("a", "b"))
+        export(model, tmp_path / "a.onnx", example=small, classes=("a", "b"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_input_is_named(model, jets, exported, tmp_path):
+    with pytest.raises(InputError, match="not fitted"):
+        export_method(SimpleNamespace(), tmp_path / "a.onnx", jets)
     with pytest.raises(InputError, match="exists already"):
         export(model, exported[0], example=jets, classes=("a", "b"))
     with pytest.raises(InputError, match="no example events"):
