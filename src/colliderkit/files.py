@@ -44,12 +44,9 @@ def atomic_file(path: str | Path, force: bool = False) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
-    except OSError as error:
+    except BaseException as error:
         part.unlink(missing_ok=True)
-        raise _explained(error, path) from error
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+        raise _explained(error, path)  # noqa: B904: the same error, where it needs no words
 
 
 @contextmanager
@@ -64,15 +61,21 @@ def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
         if path.exists():
             shutil.rmtree(path)
         os.replace(part, path)
-    except OSError as error:
-        raise _explained(error, path) from error
+    except BaseException as error:
+        raise _explained(error, path)  # noqa: B904: the same error, where it needs no words
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _explained(error: OSError, path: Path) -> OSError | InputError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return InputError(f"{path}: the disk is full; free some space, nothing was written.")
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return InputError(f"{path}: not writable; choose another output folder.")
+def _explained(error: BaseException, path: Path) -> BaseException:
+    """Return `error`, or a sentence if a full disk or a forbidden folder is behind it."""
+    cause: BaseException | None = error
+    # Libraries that fail over a failed write keep it as the cause or the context of theirs.
+    while cause is not None:
+        number = getattr(cause, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return InputError(f"{path}: the disk is full; free some space, nothing was written.")
+        if number in (errno.EACCES, errno.EROFS, errno.EPERM):
+            return InputError(f"{path}: not writable; choose another output folder.")
+        cause = cause.__cause__ or cause.__context__
     return error

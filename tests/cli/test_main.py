@@ -284,10 +284,11 @@ def test_full_disk_leaves_nothing(files: Path, model: Path, tmp_path: Path) -> N
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)),
         env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        check=False,
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert str(out) in done.stderr
+    assert f"{out}: the disk is full; free some space, nothing was written." in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 import vector
-from samples import make_jets
 from hypothesis import given
 from hypothesis import strategies as st
 
 from colliderkit.events import fourvectors
 from colliderkit.events.ragged import Ragged
+from samples import make_jets
 
 # p, m, eta and phi span what detectors see.
 kinematics = st.tuples(

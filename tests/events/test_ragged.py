@@ -1,8 +1,8 @@
 import numpy as np
 import torch
-from samples import make_jets
 
 from colliderkit.events.ragged import Ragged
+from samples import make_jets
 
 COLUMNS = ("px", "py", "pz", "E")
 

@@ -1,10 +1,10 @@
 import awkward as ak
 import numpy as np
 import pytest
-from samples import make_jets
 
 from colliderkit.errors import InputError
 from colliderkit.events import schema
+from samples import make_jets
 
 
 def test_check_names_the_event_and_the_column() -> None:

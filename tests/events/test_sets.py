@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from samples import make_jets
 
 from colliderkit.errors import InputError
 from colliderkit.events import sets
 from colliderkit.events.ragged import Ragged
+from samples import make_jets
 
 COLUMNS = ("px", "py", "pz", "E", "charge")
 

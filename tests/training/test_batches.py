@@ -1,8 +1,8 @@
 import torch
-from samples import make_jets
 
 from colliderkit.events.ragged import Ragged
 from colliderkit.training.batches import Batches, Dataset
+from samples import make_jets
 
 COLUMNS = ("px", "py", "pz", "E")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import awkward as ak
 import numpy as np
@@ -40,7 +40,8 @@ from colliderkit.training.fit import Epoch, Objective, Training, fit, predict
 
 __all__ = ["Tagger"]
 
-Jets = ak.Array | Iterable[ak.Array]
+# A jet array, or chunks of one.
+Jets: TypeAlias = Any
 
 
 class Tagger(Method):
@@ -305,7 +306,7 @@ class Tagger(Method):
         Energy-flow polynomials take longer than the network on them and do not change: they are
         computed once.
         """
-        represent = self.model_.representation
+        represent: Any = self.model_.representation
         if not isinstance(represent, EnergyFlow):
             represent.fit(_sample(train))
             return self.model_, train, held

@@ -25,8 +25,6 @@ class BoostedTrees(nn.Module):
 
     representation: ClassVar[str] = "table"
 
-    representation: ClassVar[str] = "table"
-
     feature: Tensor
     threshold: Tensor
     left: Tensor

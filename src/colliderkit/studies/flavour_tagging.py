@@ -3,6 +3,7 @@
 Sets train faster than sequences and need no order (ATL-PHYS-PUB-2020-014).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ features; the sequence falls in |d0| / error.
 """
 
 
-def further(report: Report, runs: list[Run], test: ak.Array) -> None:
+def further(report: Report, runs: Sequence[Run], test: ak.Array) -> None:
     """Set quality against time, the lecture's claim."""
     epochs = {run.entry.name: [e.seconds for e in run.taggers[0].history_] for run in runs}
     slowest = max(np.mean(seconds) for seconds in epochs.values())

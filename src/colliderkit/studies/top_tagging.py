@@ -1,5 +1,6 @@
 """Top tagging: the landscape of 1902.09914, one tagger for each way to represent a jet."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ by the ratio in the figure.
 """
 
 
-def further(report: Report, runs: list[Run], test: ak.Array) -> None:
+def further(report: Report, runs: Sequence[Run], test: ak.Array) -> None:
     """Show what the networks look at: EFN filters, importances, the mean jet images."""
     report.add_heading("What the networks see")
     by_name = {run.entry.name: run for run in runs}

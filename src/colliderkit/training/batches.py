@@ -28,12 +28,11 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """Return the batch on `device`."""
-        move = {name: getattr(self, name) for name in ("values", "mask", "target", "weight")}
         return Batch(
-            **{
-                name: None if x is None else x.to(device, non_blocking=non_blocking)
-                for name, x in move.items()
-            }
+            self.values.to(device, non_blocking=non_blocking),
+            None if self.mask is None else self.mask.to(device, non_blocking=non_blocking),
+            self.target.to(device, non_blocking=non_blocking),
+            self.weight.to(device, non_blocking=non_blocking),
         )
 
     def __len__(self) -> int:
@@ -60,9 +59,9 @@ class Dataset:
 
     def at(self, events: Tensor) -> "Dataset":
         """Return the events (n,) as a data set; ragged values are shared, not copied."""
-        ragged = isinstance(self.inputs, Ragged)
-        inputs = self.inputs.at(events) if ragged else self.inputs[events]  # type: ignore[union-attr]
-        return Dataset(inputs, self.target[events], self.weight[events])
+        inputs = self.inputs
+        chosen = inputs.at(events) if isinstance(inputs, Ragged) else inputs[events]
+        return Dataset(chosen, self.target[events], self.weight[events])
 
 
 class Batches:
