@@ -155,7 +155,7 @@ def _translated(deployed: Deployed, example: Ragged | Tensor, regress: list[str]
     else:
         traced, name, free = example[torch.arange(2) % len(example)], "table", {0: batch}
     try:
-        with _quiet():
+        with _quiet(), _recurrence_kept():
             try:
                 program = torch.export.export(deployed, (traced,), dynamic_shapes=(free,))
             except Exception:
@@ -226,6 +226,19 @@ def _largest(a: NDArray[Any], b: NDArray[Any]) -> float:
     if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
         return float("inf")
     return float(np.nanmax(np.abs(a - b), initial=0.0))
+
+
+@contextlib.contextmanager
+def _recurrence_kept() -> Iterator[None]:
+    """Keep an LSTM or GRU one loop of any length, where the tracer would write out each step."""
+    with contextlib.ExitStack() as stack:
+        # A torch without these traces recurrent networks for one length, which is an error then.
+        with contextlib.suppress(ImportError, AttributeError):
+            from torch.export import _patches
+
+            stack.enter_context(_patches.register_lstm_while_loop_decomposition())
+            stack.enter_context(_patches.register_gru_while_loop_decomposition())
+        yield
 
 
 @contextlib.contextmanager
