@@ -38,3 +38,12 @@ def test_ensemble_of_independent_noise_gains():
 def test_one_row_of_scores_is_no_ensemble():
     with pytest.raises(InputError, match="members, events"):
         combine([0.1, 0.2])
+
+
+def test_a_member_with_a_lower_limit_makes_the_row_one() -> None:
+    label = np.array([0] * 50 + [1] * 50)
+    perfect = np.linspace(0, 1, 100)
+    found = ensemble_rejection(np.stack([perfect, -perfect]), label, 0.3)
+    assert found.single.lower_limit
+    assert found.single.value <= 1.0 + 1e-12
+    assert found.single.value > 0

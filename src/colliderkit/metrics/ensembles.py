@@ -1,5 +1,6 @@
 """Several trainings of one model: combined scores, and what the combination gains."""
 
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -28,7 +29,8 @@ def combine(scores: ArrayLike, how: Literal["mean", "median"] = "mean") -> NDArr
 
 class EnsembleRejection(NamedTuple):
     """Hold one row of the landscape table: `single` is mean ± std over the members; the
-    `mean` and `median` ensembles have their counting errors."""
+    `mean` and `median` ensembles have their counting errors. If any member has a lower limit
+    alone, so does `single`: the smallest value of all."""
 
     single: Value
     mean: Value
@@ -43,9 +45,13 @@ def ensemble_rejection(
 ) -> EnsembleRejection:
     """Return the rejection of the members (E, N) and of their mean and median (1902.09914)."""
     members = np.asarray(scores, dtype=np.float64)
-    singles = over_seeds([rejection(s, label, signal_efficiency, weight) for s in members])
+    each = [rejection(s, label, signal_efficiency, weight) for s in members]
+    if any(value.lower_limit for value in each):
+        single = Value(min(value.value for value in each), math.nan, lower_limit=True)
+    else:
+        single = Value(*over_seeds(each)[:2])
     return EnsembleRejection(
-        Value(singles.mean, singles.std),
+        single,
         rejection(combine(members, "mean"), label, signal_efficiency, weight),
         rejection(combine(members, "median"), label, signal_efficiency, weight),
     )
