@@ -46,7 +46,9 @@ def atomic_file(path: str | Path, force: bool = False) -> Iterator[Path]:
         os.replace(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
-        raise _explained(error, path)  # noqa: B904: the same error, where it needs no words
+        if sentence := _explained(error, path):
+            raise sentence from error
+        raise
 
 
 @contextmanager
@@ -62,13 +64,15 @@ def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
             shutil.rmtree(path)
         os.replace(part, path)
     except BaseException as error:
-        raise _explained(error, path)  # noqa: B904: the same error, where it needs no words
+        if sentence := _explained(error, path):
+            raise sentence from error
+        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _explained(error: BaseException, path: Path) -> BaseException:
-    """Return `error`, or a sentence if a full disk or a forbidden folder is behind it."""
+def _explained(error: BaseException, path: Path) -> InputError | None:
+    """Return a sentence if a full disk or a forbidden folder is behind an error."""
     cause: BaseException | None = error
     # Libraries that fail over a failed write keep it as the cause or the context of theirs.
     while cause is not None:
@@ -78,4 +82,4 @@ def _explained(error: BaseException, path: Path) -> BaseException:
         if number in (errno.EACCES, errno.EROFS, errno.EPERM):
             return InputError(f"{path}: not writable; choose another output folder.")
         cause = cause.__cause__ or cause.__context__
-    return error
+    return None

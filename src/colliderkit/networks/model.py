@@ -30,5 +30,7 @@ class Model(nn.Module):
             inputs = self.representation(values)
         else:
             inputs = self.representation(values, mask)
-        output: Tensor = self.network(*inputs) if isinstance(inputs, tuple) else self.network(inputs)
+        if not isinstance(inputs, tuple):
+            inputs = (inputs,)
+        output: Tensor = self.network(*inputs)
         return output
