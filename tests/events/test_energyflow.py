@@ -298,3 +298,23 @@ def test_standardisation_keeps_small_values_and_leaves_the_dot():
     scaled = flow(values, mask)
     assert scaled[:, 0].abs().max() < 1e-5
     assert (scaled[:, 1:].std(0) > 0.3).all()
+
+
+def test_every_graph_can_be_traced_for_any_batch_and_length():
+    class Polynomials(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            # The complete graph of four takes a path of its own.
+            self.contraction = Contraction([((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))])
+
+        def forward(self, z, theta):
+            return self.contraction(z, theta)
+
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
+    traced = torch.export.export(
+        Polynomials(),
+        plane(batch=4, particles=5)[:2],
+        dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length, 2: length}),
+    )
+    z, theta, _ = plane(batch=3, particles=9)
+    torch.testing.assert_close(traced.module()(z, theta), Polynomials()(z, theta))

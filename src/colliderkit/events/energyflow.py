@@ -91,9 +91,7 @@ class Contraction:
             elif operation == "sum":
                 polynomials[i] = x[0].sum(-1)
             else:
-                few = len(z) if torch.compiler.is_exporting() else _few(z.shape[1] ** 3)
-                parts = zip(*(operand.split(few) for operand in x), strict=True)
-                held[i] = torch.cat([_diamond(*part) for part in parts])
+                held[i] = _diamonds(*x)
             for source in self._drop.get(i, ()):
                 del held[source]
         return torch.stack([polynomials[i] for i in self._outputs], dim=-1)
@@ -174,6 +172,15 @@ def _diamond(*operands: Tensor) -> Tensor:
     lij = (lj * j[:, None])[:, :, None, :] * ij[:, None]
     lik = (lij.reshape(batch, n * n, n) @ jk).reshape(batch, n, n, n) * ik[:, None]
     return ((li * i[:, None])[:, :, None, :] @ lik)[:, :, 0]
+
+
+def _diamonds(*operands: Tensor) -> Tensor:
+    """Return `_diamond` of a few jets at a time."""
+    if torch.compiler.is_exporting():
+        return _diamond(*operands)
+    few = _few(operands[0].shape[1] ** 3)
+    parts = zip(*(operand.split(few) for operand in operands), strict=True)
+    return torch.cat([_diamond(*part) for part in parts])
 
 
 def _few(numbers: int) -> int:
