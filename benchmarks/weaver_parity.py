@@ -26,7 +26,7 @@ LIMIT = 1e-5
 
 
 def jets(count: int = 64, longest: int = 100, seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw features (B, N, 7), vectors (B, N, 4) and mask (B, N) of jets of 18 particles or more."""
+    """Draw features (B, N, 7), vectors (B, N, 4) and mask (B, N) of jets of 18 or more."""
     random = np.random.default_rng(seed)
     mask = np.arange(longest) < random.integers(18, longest + 1, count)[:, None]
     pt = random.exponential(8.0, mask.shape) + 0.5

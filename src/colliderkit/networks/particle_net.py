@@ -47,7 +47,10 @@ class ParticleNet(nn.Module):
             ]
         )
         self.head = nn.Sequential(
-            nn.Linear(widths[-1], hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, outputs)
+            nn.Linear(widths[-1], hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, outputs),
         )
 
     def forward(self, features: Tensor, vectors: Tensor, mask: Tensor) -> Tensor:
@@ -110,7 +113,7 @@ class EdgeConvolution(nn.Module):
         to_self, to_other = self.edges.linears[0].weight.chunk(2, dim=1)
         own, other = F.linear(x, to_self - to_other), F.linear(x, to_other)
         slot, exists = nearest(distance, packing.mask, self.neighbours)
-        jets = torch.arange(len(slot), device=x.device)[:, None, None]
+        jets = torch.arange(slot.shape[0], device=x.device)[:, None, None]
         senders = packing.row[jets, slot].flatten(0, 1)
         if packing.exporting:
             h = self.edges.plain(own[:, None] + other[senders])

@@ -81,28 +81,29 @@ class ParticleTransformer(nn.Module):
                 block.contract.weight.div_(math.sqrt(2 * depth))
 
     def forward(self, features: Tensor, vectors: Tensor, mask: Tensor) -> Tensor:
-        exporting = torch.compiler.is_exporting()
-        if not exporting:
-            # Jets of similar length side by side: groups of them are padded to their own longest.
-            order = mask.sum(1).argsort(stable=True)
-            features, vectors, mask = features[order], vectors[order], mask[order]
-        packing = Packing(mask)
-        x = self.embed(row_norm(packing.pack(features), self.norm))
-        groups = [Group(mask, 0, len(x))] if exporting else _groups(mask)
+        # The batch meets only in its normalisations. All else goes group by group, so that what a
+        # layer writes is still in the cache when the next one reads it.
+        order, groups = _groups(mask)
+        features, vectors, mask = features[order], vectors[order], mask[order]
+        x = row_norm(Packing(mask).pack(features), self.norm)
         biases = self.pairs(vectors, mask, groups)
-        for block in self.blocks:
-            x = block(x, groups, biases)
-        token = self.class_token.expand(len(mask), -1, -1)
-        for block in self.class_blocks:
-            token = block.attend_class(token, x, packing)
-        output: Tensor = self.head(self.class_norm(token.squeeze(1)))
-        return output if exporting else output[order.argsort()]
+        tokens = []
+        for group, bias in zip(groups, biases, strict=True):
+            h = self.embed(x[group.start : group.stop])
+            for block in self.blocks:
+                h = block(h, group, bias)
+            token = self.class_token.expand(group.mask.shape[0], -1, -1)
+            for block in self.class_blocks:
+                token = block.attend_class(token, h, group)
+            tokens.append(token)
+        output: Tensor = self.head(self.class_norm(torch.cat(tokens).squeeze(1)))
+        return output[order.argsort()]
 
 
 class Block(nn.Module):
     """Attend and transform, with the additional scales and norms of NormFormer (2110.09456).
 
-        x <- x + LN(c_h Attention(LN(x))),    x <- w x + W_2 LN(GELU(W_1 LN(x)))
+    x <- x + LN(c_h Attention(LN(x))),    x <- w x + W_2 LN(GELU(W_1 LN(x)))
     """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
@@ -120,31 +121,30 @@ class Block(nn.Module):
         self.residual_scale = nn.Parameter(torch.ones(width))
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor, groups: list["Group"], biases: list[Tensor]) -> Tensor:
-        """Update particles, (P, C) -> (P, C)."""
+    def forward(self, x: Tensor, group: "Group", bias: Tensor) -> Tensor:
+        """Update the particles of a group, (P, C) -> (P, C), with bias (b, heads, n, n)."""
         qkv = self.project_in(self.attention_norm(x))
-        if torch.compiler.is_exporting():
-            q, k, v = groups[0].heads(qkv, self.heads)
-            attended = groups[0].rows(torch.softmax(_scores(q, k, biases[0]), -1) @ v)
+        if group.packing.exporting:
+            q, k, v = (
+                group.packing.unpack(qkv).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            )
+            attended = group.packing.pack(_attend(q, k, v, bias))
         else:
-            attended = _Attention.apply(qkv, self.heads, self.dropout, groups, *biases)
+            attended = _Attention.apply(qkv, bias, group, self.dropout)
         return self.transform(x, attended)
 
-    def attend_class(self, token: Tensor, x: Tensor, packing: Packing) -> Tensor:
-        """Update the class token (B, 1, C) from itself and the particles (P, C)."""
-        batch, _, width = token.shape
+    def attend_class(self, token: Tensor, x: Tensor, group: "Group") -> Tensor:
+        """Update the class token (b, 1, C) from itself and the particles (P, C)."""
+        width = token.shape[2]
         # As published, the token asks as it is; what it looks at is normalised.
         query, keys = self.project_in.weight.split([width, 2 * width])
         query_bias, keys_bias = self.project_in.bias.split([width, 2 * width])
-        q = F.linear(token, query, query_bias)
-        seen = packing.unpack(F.linear(self.attention_norm(x), keys, keys_bias))
+        q = F.linear(token, query, query_bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        seen = group.packing.unpack(F.linear(self.attention_norm(x), keys, keys_bias))
         own = F.linear(self.attention_norm(token), keys, keys_bias)
         k, v = torch.cat([own, seen], 1).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q = q.unflatten(2, (self.heads, -1)).transpose(1, 2)
-        padded = F.pad(~packing.mask, (1, 0), value=False)
-        bias = padded[:, None, None, :] * NEVER
-        attended = torch.softmax(_scores(q, k, bias), -1) @ v
-        return self.transform(token, attended.transpose(1, 2).reshape(batch, 1, width))
+        padded = F.pad(~group.mask, (1, 0), value=False)
+        return self.transform(token, _attend(q, k, v, padded[:, None, None, :] * NEVER))
 
     def transform(self, x: Tensor, attended: Tensor) -> Tensor:
         """Add what was attended to, (..., C), and transform each particle."""
@@ -158,96 +158,84 @@ class Block(nn.Module):
 
 @dataclass(frozen=True)
 class Group:
-    """Hold some jets of similar length: rows `start` to `stop`, `mask` (b, n) of their own."""
+    """Hold some jets of similar length: rows `start` to `stop` of the batch.
+
+    `mask` is (b, n), n the longest of them, the real particles first.
+    """
 
     mask: Tensor
     start: int
     stop: int
-
-    def heads(self, rows: Tensor, heads: int) -> Tensor:
-        """Put rows of q, k and v (P, 3 C) into slots (3, b, heads, n, C / heads)."""
-        slots = Packing(self.mask).unpack(rows[self.start : self.stop])
-        return slots.unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-
-    def rows(self, heads: Tensor) -> Tensor:
-        """Take the real particles' rows out of (b, heads, n, c) again."""
-        return Packing(self.mask).pack(heads.transpose(1, 2).flatten(2))
+    packing: Packing
 
 
-def _groups(mask: Tensor, numbers: int = 1 << 16) -> list[Group]:
-    """Cut jets sorted by length into groups of at most so many pairs."""
-    lengths = mask.sum(1).tolist()
+def _groups(mask: Tensor, pairs: int = 1 << 17) -> tuple[Tensor, list[Group]]:
+    """Return an order of jets by length, and groups of them with at most so many pairs each."""
+    if torch.compiler.is_exporting():
+        whole = Group(mask, 0, mask.shape[0] * mask.shape[1], Packing(mask))
+        return torch.arange(mask.shape[0], device=mask.device), [whole]
+    counts, order = mask.sum(1).sort(stable=True)
+    if mask.device.type != "cpu":
+        pairs = 1 << 40
+    lengths = counts.tolist()
     groups: list[Group] = []
     first, start = 0, 0
-    for last in range(1, len(lengths) + 1):
-        longest = max(1, lengths[min(last, len(lengths) - 1)])
-        full = mask.device.type == "cpu" and (last + 1 - first) * longest**2 > numbers
-        if last == len(lengths) or full:
-            size = max(1, lengths[last - 1])
+    for last, length in enumerate(lengths, start=1):
+        following = lengths[last] if last < len(lengths) else math.inf
+        if (last + 1 - first) * following**2 > pairs:
             stop = start + sum(lengths[first:last])
-            groups.append(Group(mask[first:last, :size], start, stop))
+            place = torch.arange(max(1, length), device=mask.device)
+            part = place < counts[first:last, None]
+            groups.append(Group(part, start, stop, Packing(part)))
             first, start = last, stop
-    return groups
+    return order, groups
 
 
-def _scores(q: Tensor, k: Tensor, bias: Tensor) -> Tensor:
-    """Return q k^T / sqrt(c) + bias, (..., n, c) and (..., m, c) -> (..., n, m)."""
-    return q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias
+def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
+    """Return softmax(q k^T / sqrt(c) + bias) v, (b, heads, n, c) -> (b, n, heads c)."""
+    scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5 + bias
+    return (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
 
 
 class _Attention(torch.autograd.Function):
-    """Attend within each jet, group after group: softmax(q k^T / sqrt(c) + bias) v."""
+    """Attend among the particles of each jet: `_attend` with dropout, on rows."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        qkv: Tensor,
-        heads: int,
-        dropout: Dropout,
-        groups: list[Group],
-        *biases: Tensor,
-    ) -> Tensor:
-        width = qkv.shape[1] // 3
-        out = qkv.new_empty(len(qkv), width)
-        ctx.kept = []
-        for group, bias in zip(groups, biases, strict=True):
-            jets, size = group.mask.shape
-            q, k, v = group.heads(qkv, heads).reshape(3, jets * heads, size, -1)
-            scores = torch.baddbmm(
-                bias.flatten(0, 1), q, k.transpose(1, 2), alpha=q.shape[2] ** -0.5
-            )
-            p = scores.softmax(2)
-            factor = dropout.factor(p.shape, p) if dropout.training and dropout.p > 0 else None
-            used = p if factor is None else p * factor
-            out[group.start : group.stop] = group.rows((used @ v).view(jets, heads, size, -1))
-            ctx.kept.append((q, k, v, p, factor))
-        ctx.groups, ctx.heads = groups, heads
-        return out
+    def forward(ctx: Any, qkv: Tensor, bias: Tensor, group: Group, dropout: Dropout) -> Tensor:
+        batch, heads, size, _ = bias.shape
+        slots = group.packing.unpack(qkv).unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = slots.reshape(3, batch * heads, size, -1)
+        scale = q.shape[2] ** -0.5
+        p = torch.baddbmm(bias.flatten(0, 1), q, k.transpose(1, 2), alpha=scale).softmax(2)
+        factor = dropout.factor(p.shape, p) if dropout.training and dropout.p > 0 else None
+        dropped = p if factor is None else p * factor
+        ctx.save_for_backward(q, k, v, p, dropped, factor)
+        ctx.group, ctx.shape = group, bias.shape
+        attended = (dropped @ v).view(batch, heads, size, -1).transpose(1, 2)
+        return group.packing.pack(attended.flatten(2))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        qkv = grad.new_empty(len(grad), 3 * grad.shape[1])
-        biases = []
-        for group, (q, k, v, p, factor) in zip(ctx.groups, ctx.kept, strict=True):
-            jets, size = group.mask.shape
-            packing = Packing(group.mask)
-            out = packing.unpack(grad[group.start : group.stop])
-            out = out.unflatten(2, (ctx.heads, -1)).transpose(1, 2).reshape(v.shape)
-            dp = out @ v.transpose(1, 2)
-            if factor is not None:
-                dp.mul_(factor)
-            dv = (p if factor is None else p * factor).transpose(1, 2) @ out
-            scores = torch.ops.aten._softmax_backward_data(dp, p, 2, p.dtype)
-            dq = (scores @ k).mul_(q.shape[2] ** -0.5)
-            dk = (scores.transpose(1, 2) @ q).mul_(q.shape[2] ** -0.5)
-            slots = torch.stack([dq, dk, dv]).view(3, jets, ctx.heads, size, -1)
-            qkv[group.start : group.stop] = packing.pack(
-                slots.permute(1, 3, 0, 2, 4).reshape(jets, size, -1)
-            )
-            biases.append(scores.view(jets, ctx.heads, size, size))
-        ctx.kept = None
-        return qkv, None, None, None, *biases
+        q, k, v, p, dropped, factor = ctx.saved_tensors
+        batch, heads, size, _ = ctx.shape
+        packing = ctx.group.packing
+        out = packing.unpack(grad).view(batch, size, heads, -1).transpose(1, 2).reshape(v.shape)
+        chance = out @ v.transpose(1, 2)
+        if factor is not None:
+            chance.mul_(factor)
+        scores = torch.ops.aten._softmax_backward_data(chance, p, 2, p.dtype)
+        scale = q.shape[2] ** -0.5
+        slots = torch.stack(
+            [
+                (scores @ k).mul_(scale),
+                (scores.transpose(1, 2) @ q).mul_(scale),
+                dropped.transpose(1, 2) @ out,
+            ]
+        )
+        slots = slots.view(3, batch, heads, size, -1).permute(1, 3, 0, 2, 4)
+        qkv = packing.pack(slots.reshape(batch, size, -1))
+        return qkv, scores.view(ctx.shape), None, None
 
 
 def pair_features(a: Tensor, b: Tensor) -> Tensor:
@@ -299,41 +287,68 @@ class PairBias(nn.Module):
         i, j = i[local], j[local]
         first = (lengths.cumsum(0) - lengths)[jet]
         u = row_norm(pair_features(rows[first + i], rows[first + j]), self.norm)
-        weight = self.layers.linears[0].weight
-        embedded = _PairEmbedding.apply(self.layers, u, weight, *self.layers.tensors())
-        # Both triangles are added, so the diagonal comes twice.
-        embedded = embedded * torch.where(i == j, 0.5, 1.0).to(embedded.dtype)[:, None]
-        biases, start, jets = [], 0, 0
+        cells = []
+        jets, start = 0, 0
         for group in groups:
             batch, size = group.mask.shape
             stop = start + int(pairs[jets : jets + batch].sum())
-            cell = ((jet[start:stop] - jets) * size + i[start:stop]) * size + j[start:stop]
-            triangle = embedded.new_zeros(batch * size * size, embedded.shape[1])
-            triangle = triangle.index_copy(0, cell, embedded[start:stop])
-            triangle = triangle.view(batch, size, size, -1).permute(0, 3, 1, 2)
-            square = triangle + triangle.transpose(2, 3)
-            biases.append((square + ~group.mask[:, None, None, :] * NEVER).contiguous())
-            start, jets = stop, jets + batch
-        return biases
+            row = (jet[start:stop] - jets) * size
+            cells.append(
+                Cells(
+                    group.mask,
+                    (row + i[start:stop]) * size + j[start:stop],
+                    (row + j[start:stop]) * size + i[start:stop],
+                )
+            )
+            jets, start = jets + batch, stop
+        weight = self.layers.linears[0].weight
+        return list(_PairBias.apply(self.layers, cells, u, weight, *self.layers.tensors()))
 
 
-class _PairEmbedding(torch.autograd.Function):
-    """Run the layers over pairs, (R, 4) -> (R, heads), in pieces."""
+@dataclass(frozen=True)
+class Cells:
+    """Say where the pairs (R,) of a group stand among its b n n cells, in both triangles."""
+
+    mask: Tensor
+    lower: Tensor
+    upper: Tensor
+
+
+class _PairBias(torch.autograd.Function):
+    """Embed pairs, (R, 4) -> (R, heads), and spread them to a bias (b, heads, n, n) a group."""
 
     @staticmethod
     def forward(
-        ctx: Any, layers: PointwiseLayers, u: Tensor, weight: Tensor, *tensors: Tensor | None
-    ) -> Tensor:
+        ctx: Any,
+        layers: PointwiseLayers,
+        cells: list[Cells],
+        u: Tensor,
+        weight: Tensor,
+        *tensors: Tensor | None,
+    ) -> tuple[Tensor, ...]:
         width = max(linear.out_features for linear in layers.linears)
         run = layers.run([F.linear(x, weight) for x in u.split(chunk_rows(width, u.device))])
-        ctx.layers, ctx.run = layers, run
+        h = torch.cat([layers.activation.forward(run.norms[-1](y)) for y in run.layers[-1]])
+        biases = []
+        for cell, pairs in zip(cells, h.split([len(c.lower) for c in cells]), strict=True):
+            batch, size = cell.mask.shape
+            bias = h.new_full((batch * size * size, h.shape[1]), NEVER)
+            bias.index_copy_(0, cell.lower, pairs).index_copy_(0, cell.upper, pairs)
+            biases.append(bias.view(batch, size, size, -1).permute(0, 3, 1, 2).contiguous())
+        ctx.layers, ctx.cells, ctx.run = layers, cells, run
         ctx.save_for_backward(u, weight)
-        return torch.cat([layers.activation.forward(run.norms[-1](y)) for y in run.layers[-1]])
+        return tuple(biases)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         u, weight = ctx.saved_tensors
+        embedded = []
+        for cell, grad in zip(ctx.cells, grads, strict=True):
+            bias = grad.permute(0, 2, 3, 1).reshape(-1, grad.shape[1])
+            off_diagonal = (cell.lower != cell.upper).to(bias.dtype)[:, None]
+            pairs = bias.index_select(0, cell.upper).mul_(off_diagonal)
+            embedded.append(pairs.add_(bias.index_select(0, cell.lower)))
         rows = [len(y) for y in ctx.run.layers[0]]
         inputs, found = u.split(rows), torch.zeros_like(weight)
         below: list[Tensor] = []
@@ -342,5 +357,5 @@ class _PairEmbedding(torch.autograd.Function):
             found.addmm_(first.T, inputs[piece])
             below.append(first @ weight)
 
-        tensors = ctx.layers.run_backward(ctx.run, grad.split(rows), take)
-        return None, torch.cat(below), found, *tensors
+        tensors = ctx.layers.run_backward(ctx.run, torch.cat(embedded).split(rows), take)
+        return None, None, torch.cat(below), found, *tensors

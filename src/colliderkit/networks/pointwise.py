@@ -140,7 +140,7 @@ class PointwiseLayers(nn.Module):
         self.norms = nn.ModuleList([nn.BatchNorm1d(b) for _, b in pairs])
 
     def tensors(self) -> list[Tensor | None]:
-        """List what `run_backward` gives gradients for: gamma, beta, b and W of each layer but W_1."""
+        """List gamma, beta, b and W of each layer, W_1 left out: it belongs to the users."""
         found: list[Tensor | None] = []
         for linear, norm in zip(self.linears, self.norms, strict=True):
             found += [norm.weight, norm.bias, linear.bias, linear.weight]
