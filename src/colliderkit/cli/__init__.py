@@ -79,10 +79,11 @@ def run(
     parser.add_function_arguments(function, skip={"configuration", *parts})
     for part in parts.values():
         parser.add_class_arguments(part)
+    takers: list[Callable[..., Any]] = [function, *parts.values()]
     flags = [
         f"--{name}"
-        for part in (function, *parts.values())
-        for name, parameter in inspect.signature(part).parameters.items()
+        for taker in takers
+        for name, parameter in inspect.signature(taker).parameters.items()
         if parameter.annotation is bool
     ]
     try:
