@@ -10,10 +10,10 @@ Keras' `fit` on padded arrays in memory (energyflow), after warming up.
 from colliderkit.sources import read
 from comparison import cut, mixed, options, rates, row, run, save
 
-# Network, peer, jets, batch, epochs: about half a minute of the peer's time a repetition.
+# Network, peer, jets, batch, epochs: 15 to 40 seconds of the peer's time a repetition.
 CASES = (
-    ("particle-net", "weaver", 2048, 64, 1),
-    ("particle-transformer", "weaver", 2048, 64, 1),
+    ("particle-net", "weaver", 1024, 64, 1),
+    ("particle-transformer", "weaver", 1024, 64, 1),
     ("pfn", "energyflow", 20_000, 500, 3),
 )
 COMMAND = "python benchmarks/training_speed.py --jets JETS --peers PEERS"
