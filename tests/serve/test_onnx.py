@@ -134,6 +134,8 @@ def test_the_file_says_what_it_takes_and_gives(exported):
     assert float(said["largest_difference_to_torch"]) == pytest.approx(difference, rel=1e-3)
     assert [file.name for file in path.parent.iterdir()] == ["tagger.onnx"]
     onnx.checker.check_model(onnx.load(path, load_external_data=False))
+    assert b"site-packages" not in path.read_bytes()
+    assert b"onnx.py" not in path.read_bytes()
 
 
 def test_the_exporter_is_quiet_and_leaves_the_model_alone(tmp_path, capfd):

@@ -168,9 +168,13 @@ class Contraction:
 def _diamond(*operands: Tensor) -> Tensor:
     """Return ``sum_ij i j (ij)(li)(lj)(ik)(jk)`` as a matrix (B, l, k), in N^4."""
     i, j, ij, li, lj, ik, jk = operands
-    batch, n = i.shape
     lij = (lj * j[:, None])[:, :, None, :] * ij[:, None]
-    lik = (lij.reshape(batch, n * n, n) @ jk).reshape(batch, n, n, n) * ik[:, None]
+    if torch.compiler.is_exporting():
+        inner = lij @ jk[:, None]
+    else:
+        # One product a jet is faster than one for each l, but cannot be traced for any length.
+        inner = (lij.flatten(1, 2) @ jk).view_as(lij)
+    lik = inner * ik[:, None]
     return ((li * i[:, None])[:, :, None, :] @ lik)[:, :, 0]
 
 

@@ -179,7 +179,14 @@ def _translated(deployed: Deployed, example: Ragged | Tensor, regress: list[str]
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise InputError(f"{network}: torch cannot write it as ONNX ({reason}).") from error
     assert translated is not None
-    return translated.model_proto
+    proto = translated.model_proto
+    # The exporter notes the lines of source that made each node, with the paths of this machine.
+    graph = proto.graph
+    for noted in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        del noted.metadata_props[:]
+    for weight in graph.initializer:
+        del weight.metadata_props[:]
+    return proto
 
 
 def _difference(deployed: Deployed, serialised: bytes, example: Ragged | Tensor) -> float:
