@@ -8,7 +8,16 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["delta_phi", "jet_axis", "mass", "pt", "pt_eta_phi", "pt_rapidity_phi", "relative"]
+__all__ = [
+    "asinh",
+    "delta_phi",
+    "jet_axis",
+    "mass",
+    "pt",
+    "pt_eta_phi",
+    "pt_rapidity_phi",
+    "relative",
+]
 
 TINY = 1e-8
 
@@ -27,9 +36,7 @@ def mass(p4: Tensor) -> Tensor:
 def pt_eta_phi(p4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return transverse momentum, pseudorapidity asinh(pz/pt) and azimuth, each (...)."""
     transverse = pt(p4)
-    # A padded slot has px = py = 0, where atan2 has no gradient: move it off the origin.
-    px = torch.where(transverse > 2 * TINY, p4[..., 0], TINY)
-    return transverse, torch.asinh(p4[..., 2] / transverse), torch.atan2(p4[..., 1], px)
+    return transverse, asinh(p4[..., 2] / transverse), _azimuth(p4, transverse)
 
 
 def pt_rapidity_phi(p4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -38,8 +45,18 @@ def pt_rapidity_phi(p4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     m2 = (p4[..., 3].square() - p4[..., :3].square().sum(-1)).clamp(min=0)
     # asinh(pz/mt) is the rapidity and keeps its precision in float32 for forward particles.
     transverse_mass = (transverse.square() + m2).sqrt()
-    px = torch.where(transverse > 2 * TINY, p4[..., 0], TINY)
-    return transverse, torch.asinh(p4[..., 2] / transverse_mass), torch.atan2(p4[..., 1], px)
+    return transverse, asinh(p4[..., 2] / transverse_mass), _azimuth(p4, transverse)
+
+
+def asinh(x: Tensor) -> Tensor:
+    """Return asinh(x) to the absolute precision of its type; several times faster than torch's."""
+    size = x.abs()
+    return torch.copysign((size + (size * size + 1).sqrt()).log(), x)
+
+
+def _azimuth(p4: Tensor, transverse: Tensor) -> Tensor:
+    # A padded slot has px = py = 0, where atan2 has no gradient: move it off the origin.
+    return torch.atan2(p4[..., 1], p4[..., 0] + (transverse <= TINY))
 
 
 def delta_phi(a: Tensor, b: Tensor) -> Tensor:
@@ -60,10 +77,17 @@ def relative(p4: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     z is the share of the summed pt; deta and dphi are measured from the axis of the summed
     four-vector.
     """
-    transverse, eta, phi = pt_eta_phi(p4)
-    _, axis_eta, axis_phi = pt_eta_phi(jet_axis(p4, mask))
-    transverse = transverse * mask
-    z = transverse / transverse.sum(1, keepdim=True).clamp(min=TINY)
-    deta = (eta - axis_eta[:, None]) * mask
-    dphi = delta_phi(phi, axis_phi[:, None]) * mask
+    transverse = pt(p4)
+    axis = jet_axis(p4, mask)
+    transverse_axis = pt(axis)
+    real = mask.to(p4.dtype)
+    z = transverse * real
+    z = z / z.sum(1, keepdim=True).clamp(min=TINY)
+    axis_eta = asinh(axis[:, 2] / transverse_axis)
+    deta = (asinh(p4[..., 2] / transverse) - axis_eta[:, None]) * real
+    # The angle from the axis in the transverse plane, without a wrap. Padding stands on the axis.
+    px, py = p4[..., 0], p4[..., 1]
+    axis_px, axis_py = axis[:, None, 0], axis[:, None, 1]
+    along = px * axis_px + py * axis_py + (1 - real)
+    dphi = torch.atan2(py * axis_px - px * axis_py, along) * real
     return z, deta, dphi
