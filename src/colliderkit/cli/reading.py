@@ -11,6 +11,8 @@ from colliderkit.sources import iterate, read
 
 __all__ = ["Reading"]
 
+CHUNK = 20_000  # jets held at a time
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -31,7 +33,7 @@ class Reading:
 
     def chunks(self, files: list[str] | str) -> Iterator[ak.Array]:
         """Yield the jets of `files` in pieces."""
-        yield from iterate(files, **asdict(self))
+        yield from iterate(files, chunk=CHUNK, **asdict(self))
 
     def head(self, files: list[str] | str, count: int) -> ak.Array:
         """Return the first `count` jets of `files`."""

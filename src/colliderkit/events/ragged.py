@@ -1,5 +1,6 @@
 """Ragged columns as tensors: flat values and offsets."""
 
+import mmap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,13 +19,15 @@ class Ragged:
 
     - `values`: (P, C) float32, the constituents of all jets one after another;
     - `starts`, `lengths`: (N,) int64, jet i is ``values[starts[i] : starts[i] + lengths[i]]``;
-    - `columns`: the C names, px, py, pz, E first.
+    - `columns`: the C names, px, py, pz, E first;
+    - `pages`: the map of the file that the values stand in, if they do.
     """
 
     values: Tensor
     starts: Tensor
     lengths: Tensor
     columns: tuple[str, ...]
+    pages: mmap.mmap | None = None
 
     @classmethod
     def from_awkward(cls, records: ak.Array, columns: Sequence[str]) -> "Ragged":
@@ -52,8 +55,10 @@ class Ragged:
         shape = (int(total.sum()), len(columns))
         if shape[0] == 0:
             return cls(torch.zeros(shape), *_layout(total), tuple(columns))
-        values = np.memmap(folder / "values.f4", np.float32, "r+", shape=shape)
-        return cls(torch.from_numpy(values), *_layout(total), tuple(columns))
+        with open(folder / "values.f4", "r+b") as file:
+            pages = mmap.mmap(file.fileno(), 0)
+        values = torch.frombuffer(pages, dtype=torch.float32).view(shape)
+        return cls(values, *_layout(total), tuple(columns), pages)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -61,6 +66,11 @@ class Ragged:
     def at(self, jets: Tensor) -> "Ragged":
         """Return the jets (n,) as a view: the values are shared, not copied."""
         return replace(self, starts=self.starts[jets], lengths=self.lengths[jets])
+
+    def release(self) -> None:
+        """Give the mapped pages that were read back to the system, which keeps them as cache."""
+        if self.pages is not None:
+            self.pages.madvise(mmap.MADV_DONTNEED)
 
     def padded(self, jets: Tensor, longest: int | None = None) -> tuple[Tensor, Tensor]:
         """Gather jets into (B, L, C) zero-padded values and a (B, L) mask, True where real.

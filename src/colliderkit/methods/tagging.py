@@ -397,7 +397,7 @@ def _padded(data: Dataset, events: Tensor) -> tuple[Tensor, Tensor]:
     return batch.values, batch.mask
 
 
-def _sample(data: Dataset, most: int = 100_000) -> Tensor:
+def _sample(data: Dataset, most: int = 20_000) -> Tensor:
     """Return the rows, of particles or of a table, of the first `most` events."""
     first = data.at(torch.arange(min(len(data), most)))
     if isinstance(first.inputs, Tensor):

@@ -10,6 +10,8 @@ from colliderkit.events.ragged import Ragged
 
 __all__ = ["Batch", "Batches", "Dataset"]
 
+RELEASE = 64  # batches
+
 
 @dataclass
 class Batch:
@@ -123,3 +125,6 @@ class Batches:
         order = self.order()
         for i in range(len(self)):
             yield self.data.batch(order[i * self.world + self.rank], self.longest)
+            # Without this the whole of a mapped file would end up resident in an epoch.
+            if i % RELEASE == RELEASE - 1 and isinstance(self.data.inputs, Ragged):
+                self.data.inputs.release()

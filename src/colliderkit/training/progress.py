@@ -5,10 +5,12 @@ from typing import Any
 from lightning.pytorch.callbacks import Callback
 from rich.progress import (
     BarColumn,
-    Progress as Bar,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bar,
 )
 
 __all__ = ["Progress"]
