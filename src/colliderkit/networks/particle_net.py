@@ -57,12 +57,12 @@ class ParticleNet(nn.Module):
         packing = Packing(mask)
         x = row_norm(packing.pack(features), self.norm)
         _, deta, dphi = fourvectors.relative(vectors, mask)
-        distance = angular_distance(deta, dphi)
-        for convolution in self.convolutions:
-            if distance is None:
+        for layer, convolution in enumerate(self.convolutions):
+            if layer == 0:
+                distance = angular_distance(deta, dphi)
+            else:
                 distance = squared_distance(packing.unpack(x.detach()))
             x = convolution(x, distance, packing)
-            distance = None
         output: Tensor = self.head(packing.mean(x))
         return output
 
@@ -103,12 +103,13 @@ class EdgeConvolution(nn.Module):
         super().__init__()
         self.neighbours = neighbours
         self.edges = PointwiseLayers([2 * inputs, *sizes], RELU, bias=False)
-        self.shortcut: nn.Linear | None = None
+        self.shortcut, self.shortcut_norm = None, None
         if inputs != sizes[-1]:
             self.shortcut = nn.Linear(inputs, sizes[-1], bias=False)
             self.shortcut_norm = nn.BatchNorm1d(sizes[-1])
 
     def forward(self, x: Tensor, distance: Tensor, packing: Packing) -> Tensor:
+        """Update particles, (P, C) -> (P, C'), with neighbours by `distance` (B, N, N)."""
         # W (x_i, x_j - x_i) = (U - V) x_i + V x_j: the first layer is computed on particles.
         to_self, to_other = self.edges.linears[0].weight.chunk(2, dim=1)
         own, other = F.linear(x, to_self - to_other), F.linear(x, to_other)
@@ -123,7 +124,7 @@ class EdgeConvolution(nn.Module):
             senders = senders[packing.slots]
             degrees = exists.flatten(0, 1)[packing.slots].sum(1)
             mean = _EdgeMean.apply(self.edges, senders, degrees, own, other, *self.edges.tensors())
-        if self.shortcut is not None:
+        if self.shortcut is not None and self.shortcut_norm is not None:
             x = row_norm(self.shortcut(x), self.shortcut_norm)
         return F.relu(x + mean)
 
@@ -144,7 +145,7 @@ class _EdgeMean(torch.autograd.Function):
         other: Tensor,
         *tensors: Tensor | None,
     ) -> Tensor:
-        width = max(linear.out_features for linear in layers.linears)
+        width = max(layers.sizes[1:])
         pieces, first = [], []
         for start, stop, degree in _runs(degrees, chunk_rows(width, own.device)):
             piece = senders[start:stop, :degree].flatten()
@@ -152,7 +153,7 @@ class _EdgeMean(torch.autograd.Function):
             pieces.append((start, stop, degree, piece))
             first.append(edges.add_(own[start:stop, None]).flatten(0, 1))
         run = layers.run(first)
-        mean = own.new_zeros(len(own), layers.linears[-1].out_features)
+        mean = own.new_zeros(len(own), layers.sizes[-1])
         for (start, stop, degree, _), y in zip(pieces, run.layers[-1], strict=True):
             h = layers.activation.forward(run.norms[-1](y))
             torch.mean(h.view(stop - start, degree, -1), 1, out=mean[start:stop])
@@ -162,7 +163,7 @@ class _EdgeMean(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        own = grad.new_zeros(len(grad), ctx.layers.linears[0].out_features)
+        own = grad.new_zeros(len(grad), ctx.layers.sizes[1])
         other = torch.zeros_like(own)
 
         def spread(start: int, stop: int, degree: int, _: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ __all__ = ["Dropout", "Packing", "PointwiseLayers", "chunk_rows", "row_norm"]
 
 def chunk_rows(width: int, device: torch.device) -> int:
     """Return how many rows of `width` numbers to treat at a time: all of them on a GPU."""
-    return max(1, (1 << 19 if device.type == "cpu" else 1 << 40) // width)
+    return max(1, (1 << 18 if device.type == "cpu" else 1 << 40) // width)
 
 
 class Packing:
@@ -132,8 +132,12 @@ class PointwiseLayers(nn.Module):
     `plain` does the same in one sweep.
     """
 
+    linears: Any  # nn.ModuleList of nn.Linear, which mypy cannot say
+    norms: Any
+
     def __init__(self, sizes: Sequence[int], activation: Activation, bias: bool) -> None:
         super().__init__()
+        self.sizes = tuple(sizes)
         self.activation = activation
         pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
         self.linears = nn.ModuleList([nn.Linear(a, b, bias=bias) for a, b in pairs])
@@ -212,7 +216,7 @@ class PointwiseLayers(nn.Module):
 
         Without a variance (fewer than two rows) the running ones serve in training too.
         """
-        norm: Any = self.norms[layer]
+        norm = self.norms[layer]
         bias = self.linears[layer].bias
         rows = sum(len(y) for y in pieces) if self.training else 0
         if rows > 1:
