@@ -193,6 +193,7 @@ def test_single_precision_agrees_with_double() -> None:
     torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_onnx_gives_the_same_logits_at_any_length(tmp_path) -> None:  # type: ignore[no-untyped-def]
     onnxruntime = pytest.importorskip("onnxruntime")
     torch.manual_seed(0)
