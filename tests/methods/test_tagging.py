@@ -118,6 +118,15 @@ def test_weights_enter_the_loss() -> None:
     assert mean == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize("network", ["particle-net-lite", "pfn", "lstm"])
+def test_half_precision_learns(network: str) -> None:
+    settings = Training(
+        epochs=3, batch_size=32, learning_rate=3e-3, precision="bf16-mixed", devices=1
+    )
+    tagger = Tagger(network, training=settings).fit(make_jets(400), seed=1, progress=False)
+    assert score(tagger, make_jets(300, 1)) > 0.8
+
+
 def test_a_class_of_negative_sum_is_refused() -> None:
     jets = make_jets(100)
     weight = np.where(np.asarray(jets["label"]) == 1, -1.0, 1.0)

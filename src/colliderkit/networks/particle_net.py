@@ -123,7 +123,11 @@ class EdgeConvolution(nn.Module):
         else:
             senders = senders[packing.slots]
             degrees = exists.flatten(0, 1)[packing.slots].sum(1)
-            mean = _EdgeMean.apply(self.edges, senders, degrees, own, other, *self.edges.tensors())
+            # The edges stay in float32 where the rest is in half precision.
+            with torch.autocast(x.device.type, enabled=False):
+                mean = _EdgeMean.apply(
+                    self.edges, senders, degrees, own.float(), other.float(), *self.edges.tensors()
+                )
         if self.shortcut is not None and self.shortcut_norm is not None:
             x = row_norm(self.shortcut(x), self.shortcut_norm)
         return F.relu(x + mean)
