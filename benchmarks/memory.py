@@ -22,7 +22,7 @@ from comparison import mixed, options, row, save, slim
 
 def main() -> None:
     parser = options(__doc__, peers=False)
-    parser.add_argument("--count", type=int, default=30_000, help="jets of the shorter file")
+    parser.add_argument("--count", type=int, default=20_000, help="jets of the shorter file")
     parser.add_argument("--network", default="pfn")
     chosen = parser.parse_args()
     jets = slim(mixed(read(chosen.jets), chosen.count))

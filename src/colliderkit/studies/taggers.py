@@ -121,7 +121,8 @@ def compare(
     if seeds < 1:
         raise InputError(f"--seeds is {seeds}; it must be at least 1.")
     refuse_existing(out / "report.html", force)
-    _claim(out, {"study": study.name, "scale": scale, "seeds": seeds}, force)
+    request = {"study": study.name, "scale": scale, "seeds": seeds, "size": repr(chosen)}
+    _claim(out, request, force)
     started = time.perf_counter()
     timing: dict[str, float] = {}
     files = {}
