@@ -116,6 +116,10 @@ FLAVOUR = Comparison(
     discriminant=discriminant,
     remarks=REMARKS,
     further=further,
+    columns={
+        "constituents.d0_significance": "constituents.d0 / constituents.d0_error",
+        "constituents.z0_significance": "constituents.z0 / constituents.z0_error",
+    },
 )
 
 

@@ -66,7 +66,8 @@ class Comparison:
     """Describe a study of several taggers.
 
     `discriminant` turns class probabilities (N, K) into the number (N,) that is cut on;
-    `remarks` is shown below the results; `further` adds sections for this study alone.
+    `remarks` is shown below the results; `further` adds sections for this study alone; `columns`
+    are expressions for columns beside those of the sample.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Comparison:
     discriminant: Callable[[Floats], Floats]
     remarks: str
     further: Callable[[Report, Sequence["Run"], ak.Array], None] | None = None
+    columns: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def compare(
             print(f"{part} jets: {count} of each class", flush=True)
             generate(study.sample, count, files[part], seed=seed, workers=workers, dask=dask)
     timing["generation"] = time.perf_counter() - started
-    train, test = read(files["train"]), read(files["test"])
+    train, test = (read(files[part], columns=study.columns) for part in ("train", "test"))
     started = time.perf_counter()
     entries = [entry for entry in study.entries if entry.name in chosen.entries]
     runs = [_train(entry, chosen, study, train, test, seeds, out / "models") for entry in entries]
