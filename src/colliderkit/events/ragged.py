@@ -84,10 +84,12 @@ class Ragged:
             size = min(size, longest)
         place = torch.arange(size)
         mask = place < lengths[:, None]
-        rows = (self.starts[jets, None] + place).clamp_(max=max(len(self.values) - 1, 0))
         if len(self.values) == 0:
             return torch.zeros(len(jets), size, len(self.columns)), mask
-        return self.values[rows] * mask[..., None], mask
+        rows = (self.starts[jets, None] + place).clamp_(max=len(self.values) - 1)
+        values = self.values.index_select(0, rows.flatten())
+        values.index_fill_(0, (~mask).flatten().nonzero().squeeze(1), 0)
+        return values.view(len(jets), size, -1), mask
 
 
 def _layout(lengths: np.ndarray) -> tuple[Tensor, Tensor]:

@@ -70,9 +70,8 @@ class ParticleSet(nn.Module):
 
     def forward(self, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         real = mask.to(values.dtype)
-        vectors = values[..., :4] * real[..., None]
-        # The same numbers, each component in one piece of memory: what follows is twice as fast.
-        p4 = vectors.permute(2, 0, 1).contiguous().permute(1, 2, 0)
+        # Each component in one piece of memory: what follows is twice as fast.
+        p4 = (values[..., :4].permute(2, 0, 1).contiguous() * real).permute(1, 2, 0)
         axis = p4.sum(1)
         z, deta, dphi = fourvectors.relative(p4, mask)
         log_pt = fourvectors.pt(p4).log()
@@ -87,11 +86,15 @@ class ParticleSet(nn.Module):
             "log_ptrel": lambda: log_pt - fourvectors.pt(axis).log()[:, None],
             "log_erel": lambda: log_e - axis[:, None, 3].clamp(min=TINY).log(),
         }
-        columns = []
-        for i, name in enumerate(self.features):
-            column = compute[name]() if name in compute else self._column(values, name)
-            columns.append(((column - self.shift[i]) * self.scale[i]).clamp(-5, 5) * real)
-        return torch.stack(columns, dim=1).transpose(1, 2), vectors, mask
+        columns = torch.stack(
+            [
+                compute[name]() if name in compute else self._column(values, name)
+                for name in self.features
+            ],
+            dim=1,
+        )
+        standard = (columns - self.shift[:, None]) * self.scale[:, None]
+        return (standard.clamp(-5, 5) * real[:, None]).transpose(1, 2), p4, mask
 
     def _column(self, values: Tensor, name: str) -> Tensor:
         return values[..., self.columns.index(name)]

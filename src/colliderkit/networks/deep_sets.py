@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from colliderkit.events import fourvectors
-from colliderkit.networks.mlp import MLP, dense
+from colliderkit.networks.dense import dense, product, weight_gradient
+from colliderkit.networks.mlp import MLP
 from colliderkit.networks.pointwise import Packing, row_norm
 
 __all__ = ["DIPS", "EFN", "PFN"]
 
-ROWS = 2048  # 256 float32 channels of it are 2 MB, which a cache holds
+ROWS = 4096  # 256 float32 channels of it are 4 MB: what a cache holds, and enough for two threads
 
 
 class _DeepSet(nn.Module):
@@ -142,54 +143,48 @@ class _PhiSum(torch.autograd.Function):
         keep: bool,
         *parameters: Tensor,
     ) -> Tensor:
-        kernels = [w.t().contiguous() for w in parameters[::2]]
-        biases = parameters[1::2]
-        size = len(rows) if keep else min(ROWS, len(rows))
-        layers = [rows.new_empty(size, w.shape[1]) for w in kernels]
-        total = rows.new_zeros(jets, kernels[-1].shape[1])
+        kernels, biases = parameters[::2], parameters[1::2]
+        total = rows.new_zeros(jets, len(kernels[-1]))
+        kept = []
         for block in _blocks(len(rows)):
-            place = block if keep else slice(0, block.stop - block.start)
-            x = rows[block]
-            for kernel, bias, layer in zip(kernels, biases, layers, strict=True):
-                x = torch.addmm(bias, x, kernel, out=layer[place]).relu_()
+            layers = [rows[block]]
+            for kernel, bias in zip(kernels, biases, strict=True):
+                layers.append(product(layers[-1], kernel, bias, relu=True))
+            x = layers[-1]
             total.index_add_(0, jet[block], x if weights is None else x * weights[block])
-        if keep:
-            ctx.save_for_backward(rows, weights, jet, *parameters[::2], *layers)
+            if keep:
+                kept.append(layers)
+        ctx.save_for_backward(rows, weights, jet, *kernels)
+        ctx.kept = kept
         return total
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        rows, weights, jet, *rest = ctx.saved_tensors
-        depth = len(rest) // 2
-        kernels, layers = rest[:depth], [rows, *rest[depth:]]
-        d_kernels = [w.new_zeros(w.shape[1], w.shape[0]) for w in kernels]
-        d_biases = [w.new_zeros(w.shape[0]) for w in kernels]
+        rows, weights, jet, *kernels = ctx.saved_tensors
+        flipped = [kernel.t().contiguous() for kernel in kernels]
+        d_kernels = [torch.zeros_like(kernel) for kernel in kernels]
+        d_biases = [kernel.new_zeros(len(kernel)) for kernel in kernels]
         d_rows = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
         d_weights = torch.empty_like(weights) if ctx.needs_input_grad[1] else None
-        # One scratch matrix a layer: block after block overwrites it while it is in the cache.
-        scratch = [gradient.new_empty(min(ROWS, len(rows)), w.shape[0]) for w in kernels]
         # Columns are summed as a product with ones, several times faster than `sum(0)`.
         ones = gradient.new_ones(min(ROWS, len(rows)))
-        for block in _blocks(len(rows)):
-            here = slice(0, block.stop - block.start)
-            d = torch.index_select(gradient, 0, jet[block], out=scratch[-1][here])
+        for block, layers in zip(_blocks(len(rows)), ctx.kept, strict=True):
+            d = gradient.index_select(0, jet[block])
             if d_weights is not None:
-                d_weights[block] = (d * layers[-1][block]).sum(1, keepdim=True)
+                d_weights[block] = (d * layers[-1]).sum(1, keepdim=True)
             if weights is not None:
                 d *= weights[block]
-            for i in reversed(range(depth)):
-                torch.ops.aten.threshold_backward.grad_input(
-                    d, layers[i + 1][block], 0.0, grad_input=d
-                )
-                d_kernels[i].addmm_(layers[i][block].t(), d)
-                d_biases[i].addmv_(d.t(), ones[here])
+            for i in reversed(range(len(kernels))):
+                torch.ops.aten.threshold_backward.grad_input(d, layers[i + 1], 0.0, grad_input=d)
+                d_kernels[i] += weight_gradient(d, layers[i])
+                d_biases[i].addmv_(d.t(), ones[: len(d)])
                 if i > 0:
-                    d = torch.mm(d, kernels[i], out=scratch[i - 1][here])
+                    d = product(d, flipped[i])
                 elif d_rows is not None:
-                    torch.mm(d, kernels[i], out=d_rows[block])
+                    d_rows[block] = product(d, flipped[0])
         pairs = zip(d_kernels, d_biases, strict=True)
-        return (d_rows, d_weights, None, None, None, *(g for k, b in pairs for g in (k.t(), b)))
+        return (d_rows, d_weights, None, None, None, *(g for pair in pairs for g in pair))
 
 
 def _blocks(rows: int) -> list[slice]:

@@ -6,17 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from colliderkit.networks.dense import dense
 from colliderkit.networks.pointwise import row_norm
 
-__all__ = ["MLP", "dense"]
-
-
-def dense(inputs: int, outputs: int) -> nn.Linear:
-    """Return a linear layer with He-uniform weights and zero biases (1502.01852)."""
-    layer = nn.Linear(inputs, outputs)
-    nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)
-    return layer
+__all__ = ["MLP"]
 
 
 class MLP(nn.Module):

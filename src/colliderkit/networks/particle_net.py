@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from colliderkit.events import fourvectors
 from colliderkit.events.graphs import angular_distance, nearest, squared_distance
+from colliderkit.networks.dense import Dense, linear
 from colliderkit.networks.pointwise import RELU, Packing, PointwiseLayers, chunk_rows, row_norm
 
 __all__ = ["ParticleNet", "ParticleNetLite"]
@@ -47,10 +48,10 @@ class ParticleNet(nn.Module):
             ]
         )
         self.head = nn.Sequential(
-            nn.Linear(widths[-1], hidden),
+            Dense(widths[-1], hidden),
             nn.ReLU(),
             nn.Dropout(dropout),
-            nn.Linear(hidden, outputs),
+            Dense(hidden, outputs),
         )
 
     def forward(self, features: Tensor, vectors: Tensor, mask: Tensor) -> Tensor:
@@ -105,14 +106,14 @@ class EdgeConvolution(nn.Module):
         self.edges = PointwiseLayers([2 * inputs, *sizes], RELU, bias=False)
         self.shortcut, self.shortcut_norm = None, None
         if inputs != sizes[-1]:
-            self.shortcut = nn.Linear(inputs, sizes[-1], bias=False)
+            self.shortcut = Dense(inputs, sizes[-1], bias=False)
             self.shortcut_norm = nn.BatchNorm1d(sizes[-1])
 
     def forward(self, x: Tensor, distance: Tensor, packing: Packing) -> Tensor:
         """Update particles, (P, C) -> (P, C'), with neighbours by `distance` (B, N, N)."""
         # W (x_i, x_j - x_i) = (U - V) x_i + V x_j: the first layer is computed on particles.
         to_self, to_other = self.edges.linears[0].weight.chunk(2, dim=1)
-        own, other = F.linear(x, to_self - to_other), F.linear(x, to_other)
+        own, other = linear(x, to_self - to_other), linear(x, to_other)
         slot, exists = nearest(distance, packing.mask, self.neighbours)
         jets = torch.arange(slot.shape[0], device=x.device)[:, None, None]
         senders = packing.row[jets, slot].flatten(0, 1)
@@ -124,9 +125,15 @@ class EdgeConvolution(nn.Module):
             senders = senders[packing.slots]
             degrees = exists.flatten(0, 1)[packing.slots].sum(1)
             # The edges stay in float32 where the rest is in half precision.
+            full = self.edges.linears[0].weight.dtype
             with torch.autocast(x.device.type, enabled=False):
                 mean = _EdgeMean.apply(
-                    self.edges, senders, degrees, own.float(), other.float(), *self.edges.tensors()
+                    self.edges,
+                    senders,
+                    degrees,
+                    own.to(full),
+                    other.to(full),
+                    *self.edges.tensors(),
                 )
         if self.shortcut is not None and self.shortcut_norm is not None:
             x = row_norm(self.shortcut(x), self.shortcut_norm)

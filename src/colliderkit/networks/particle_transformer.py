@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from colliderkit.events import fourvectors
+from colliderkit.networks.dense import Dense, linear, product, weight_gradient
 from colliderkit.networks.pointwise import (
     GELU,
     Dropout,
@@ -55,26 +56,26 @@ class ParticleTransformer(nn.Module):
         self.norm = nn.BatchNorm1d(inputs)
         self.embed = nn.Sequential()
         for before, after in zip([inputs, *embed[:-1]], embed, strict=True):
-            self.embed.extend([nn.LayerNorm(before), nn.Linear(before, after), nn.GELU()])
+            self.embed.extend([nn.LayerNorm(before), Dense(before, after), nn.GELU()])
         self.pairs = PairBias([*pair_embed, heads])
         self.blocks = nn.ModuleList([Block(width, heads, dropout) for _ in range(blocks)])
         self.class_token = nn.Parameter(torch.empty(1, 1, width))
         self.class_blocks = nn.ModuleList([Block(width, heads, 0.0) for _ in range(class_blocks)])
         self.class_norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, outputs)
+        self.head = Dense(width, outputs)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw Xavier-uniform weights, the later of two in a block shrunk with its depth."""
         nn.init.trunc_normal_(self.class_token, std=0.02)
         for module in [self.embed, self.blocks, self.class_blocks, self.head]:
-            for linear in module.modules():
-                if isinstance(linear, nn.Linear):
+            for layer in module.modules():
+                if isinstance(layer, Dense):
                     # Queries, keys and values are three square matrices in one.
-                    parts = 3 if linear.out_features == 3 * linear.in_features else 1
-                    for part in linear.weight.chunk(parts):
+                    parts = 3 if layer.out_features == 3 * layer.in_features else 1
+                    for part in layer.weight.chunk(parts):
                         nn.init.xavier_uniform_(part)
-                    nn.init.zeros_(linear.bias)
+                    nn.init.zeros_(layer.bias)
         for depth, block in enumerate(self.blocks, start=1):
             assert isinstance(block, Block)
             with torch.no_grad():
@@ -111,14 +112,14 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.attention_norm = nn.LayerNorm(width)
-        self.project_in = nn.Linear(width, 3 * width)
-        self.project = nn.Linear(width, width)
+        self.project_in = Dense(width, 3 * width)
+        self.project = Dense(width, width)
         self.head_scale = nn.Parameter(torch.ones(heads))
         self.attended_norm = nn.LayerNorm(width)
         self.expand_norm = nn.LayerNorm(width)
-        self.expand = nn.Linear(width, 4 * width)
+        self.expand = Dense(width, 4 * width)
         self.contract_norm = nn.LayerNorm(4 * width)
-        self.contract = nn.Linear(4 * width, width)
+        self.contract = Dense(4 * width, width)
         self.residual_scale = nn.Parameter(torch.ones(width))
         self.dropout = Dropout(dropout)
 
@@ -140,9 +141,9 @@ class Block(nn.Module):
         # As published, the token asks as it is; what it looks at is normalised.
         query, keys = self.project_in.weight.split([width, 2 * width])
         query_bias, keys_bias = self.project_in.bias.split([width, 2 * width])
-        q = F.linear(token, query, query_bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
-        seen = group.packing.unpack(F.linear(self.attention_norm(x), keys, keys_bias))
-        own = F.linear(self.attention_norm(token), keys, keys_bias)
+        q = linear(token, query, query_bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        seen = group.packing.unpack(linear(self.attention_norm(x), keys, keys_bias))
+        own = linear(self.attention_norm(token), keys, keys_bias)
         k, v = torch.cat([own, seen], 1).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         padded = F.pad(~group.mask, (1, 0), value=False)
         return self.transform(token, _attend(q, k, v, padded[:, None, None, :] * NEVER))
@@ -152,7 +153,7 @@ class Block(nn.Module):
         # c_h scales the projected channels; scaling the projection is less work.
         scale = self.head_scale.repeat_interleave(x.shape[-1] // self.heads)
         weight, bias = self.project.weight * scale[:, None], self.project.bias * scale
-        x = x + self.dropout(self.attended_norm(F.linear(attended, weight, bias)))
+        x = x + self.dropout(self.attended_norm(linear(attended, weight, bias)))
         h = self.dropout(F.gelu(self.expand(self.expand_norm(x))))
         h = self.dropout(self.contract(self.contract_norm(h)))
         return torch.addcmul(h, self.residual_scale, x)
@@ -209,23 +210,26 @@ class _Attention(torch.autograd.Function):
         q, k, v = slots.reshape(3, batch * heads, size, -1)
         scale = q.shape[2] ** -0.5
         p = torch.baddbmm(bias.flatten(0, 1), q, k.transpose(1, 2), alpha=scale).softmax(2)
-        factor = dropout.factor(p.shape, p) if dropout.training and dropout.p > 0 else None
-        dropped = p if factor is None else p * factor
-        ctx.save_for_backward(q, k, v, p, dropped, factor)
-        ctx.group, ctx.shape = group, bias.shape
+        keep = dropout.keep(p.shape, p.device) if dropout.training and dropout.p > 0 else None
+        dropped = p if keep is None else dropout.factor(keep, p.dtype).mul_(p)
+        ctx.save_for_backward(q, k, v, p, keep)
+        ctx.group, ctx.shape, ctx.dropout = group, bias.shape, dropout
         attended = (dropped @ v).view(batch, heads, size, -1).transpose(1, 2)
         return group.packing.pack(attended.flatten(2))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, p, dropped, factor = ctx.saved_tensors
+        q, k, v, p, keep = ctx.saved_tensors
         batch, heads, size, _ = ctx.shape
         packing = ctx.group.packing
         out = packing.unpack(grad).view(batch, size, heads, -1).transpose(1, 2).reshape(v.shape)
         chance = out @ v.transpose(1, 2)
-        if factor is not None:
+        dropped = p
+        if keep is not None:
+            factor = ctx.dropout.factor(keep, p.dtype)
             chance.mul_(factor)
+            dropped = factor.mul_(p)
         scores = torch.ops.aten._softmax_backward_data(chance, p, 2, p.dtype)
         scale = q.shape[2] ** -0.5
         slots = torch.stack(
@@ -277,7 +281,7 @@ class PairBias(nn.Module):
         if torch.compiler.is_exporting():
             u = pair_features(vectors[:, :, None], vectors[:, None, :])
             u = row_norm(u.flatten(0, 2), self.norm).view(u.shape)
-            bias = self.layers.plain(F.linear(u, self.layers.linears[0].weight))
+            bias = self.layers.plain(linear(u, self.layers.linears[0].weight))
             return [bias.permute(0, 3, 1, 2) + ~mask[:, None, None, :] * NEVER]
         rows = vectors[mask]
         lengths = mask.sum(1)
@@ -329,7 +333,7 @@ class _PairBias(torch.autograd.Function):
         *tensors: Tensor | None,
     ) -> tuple[Tensor, ...]:
         width = max(layers.sizes[1:])
-        run = layers.run([F.linear(x, weight) for x in u.split(chunk_rows(width, u.device))])
+        run = layers.run([product(x, weight) for x in u.split(chunk_rows(width, u.device))])
         h = torch.cat([layers.activation.forward(run.norms[-1](y)) for y in run.layers[-1]])
         biases = []
         for cell, pairs in zip(cells, h.split([len(c.lower) for c in cells]), strict=True):
@@ -353,11 +357,11 @@ class _PairBias(torch.autograd.Function):
             embedded.append(pairs.add_(bias.index_select(0, cell.lower)))
         rows = [len(y) for y in ctx.run.layers[0]]
         inputs, found = u.split(rows), torch.zeros_like(weight)
-        below: list[Tensor] = []
+        below = list(inputs)
 
         def take(piece: int, first: Tensor) -> None:
-            found.addmm_(first.T, inputs[piece])
-            below.append(first @ weight)
+            found.add_(weight_gradient(first, inputs[piece]))
+            below[piece] = product(first, weight.t())
 
         tensors = ctx.layers.run_backward(ctx.run, torch.cat(embedded).split(rows), take)
         return None, None, torch.cat(below), found, *tensors

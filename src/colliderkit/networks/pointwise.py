@@ -14,6 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from colliderkit.networks.dense import product, weight_gradient
 
 __all__ = ["Dropout", "Packing", "PointwiseLayers", "chunk_rows", "row_norm"]
 
@@ -93,12 +96,17 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.factor(x.shape, x) if self.training and self.p > 0 else x
+        if not self.training or self.p == 0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.p)
+        dropped: Tensor = _Dropped.apply(x, self.keep(x.shape, x.device), self)
+        return dropped
 
-    def factor(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Draw the factor of each number, 0 or 1 / (1 - p)."""
-        if like.device.type != "cpu":
-            return F.dropout(like.new_ones(tuple(shape)), self.p)
+    def keep(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """Draw 1 for each number to keep and 0 for the others, as int8."""
+        if device.type != "cpu":
+            return (torch.rand(tuple(shape), device=device) >= self.p).to(torch.int8)
         size = int(np.prod(shape))
         draw = np.random.SFC64(int(torch.randint(1 << 62, ())))
         keep = np.empty(size, dtype=bool)
@@ -107,8 +115,27 @@ class Dropout(nn.Module):
             piece = keep[start : start + (1 << 18)]
             bits = draw.random_raw((len(piece) + 3) // 4).view(np.uint16)
             np.greater_equal(bits[: len(piece)], limit, out=piece)
-        kept = torch.from_numpy(keep.view(np.int8)).to(like.dtype).view(tuple(shape))
-        return kept.mul_(1 / (1 - self.p))
+        return torch.from_numpy(keep.view(np.int8)).view(tuple(shape))
+
+    def factor(self, keep: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return 1 / (1 - p) where kept, else 0: torch is slow to multiply by another type."""
+        return keep.to(dtype).mul_(1 / (1 - self.p))
+
+
+class _Dropped(torch.autograd.Function):
+    """Scale what is kept; a byte a number waits for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, keep: Tensor, dropout: Dropout) -> Tensor:
+        ctx.save_for_backward(keep)
+        ctx.dropout = dropout
+        return dropout.factor(keep, x.dtype).mul_(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (keep,) = ctx.saved_tensors
+        return ctx.dropout.factor(keep, grad.dtype).mul_(grad), None, None
 
 
 @dataclass(frozen=True)
@@ -164,7 +191,7 @@ class PointwiseLayers(nn.Module):
         norms = [self.normalisation(first, 0)]
         for layer in range(1, len(self.norms)):
             weight, norm = self.linears[layer].weight, norms[-1]
-            layers.append([F.linear(self.activation.forward(norm(y)), weight) for y in layers[-1]])
+            layers.append([product(self.activation.forward(norm(y)), weight) for y in layers[-1]])
             norms.append(self.normalisation(layers[-1], layer))
         return Run(layers, norms)
 
@@ -194,21 +221,24 @@ class PointwiseLayers(nn.Module):
             gamma, beta = sums.gradients(norm)
             slope, offset = norm.chain(gamma, beta)
             weight = torch.zeros_like(linear.weight)
+            flipped = linear.weight.t().contiguous()
             sums, below = Sums(), []
-            for piece, (y, gz) in enumerate(zip(run.layers[layer], g, strict=True)):
-                grad = torch.addcmul(offset, y, slope).addcmul_(gz, norm.scale)
+            # From the last piece to the first, each dropped once it is used.
+            ys, above = run.layers.pop(), g
+            while above:
+                piece = len(above) - 1
+                grad = torch.addcmul(offset, ys.pop(), slope).addcmul_(above.pop(), norm.scale)
                 if layer == 0:
                     take(piece, grad)
                     continue
-                y_below = run.layers[layer - 1][piece]
+                y_below = run.layers[-1][piece]
                 z = run.norms[layer - 1](y_below)
-                weight.addmm_(grad.T, self.activation.forward(z))
-                below.append(sums.add(back(grad @ linear.weight, z), y_below))
+                weight += weight_gradient(grad, self.activation.forward(z))
+                below.append(sums.add(back(product(grad, flipped), z), y_below))
             # Batch normalisation takes a bias away again: its gradient is zero.
             bias = None if linear.bias is None else norm.scale * beta * (norm.rows == 0)
             found = [gamma, beta, bias, weight, *found]
-            g = below
-            run.layers[layer] = []
+            g = below[::-1]
         return found[:3] + found[4:]
 
     def normalisation(self, pieces: Sequence[Tensor], layer: int) -> "Normalisation":

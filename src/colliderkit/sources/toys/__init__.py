@@ -1,0 +1,1 @@
+"""Distributions with a closed-form truth: every method is checked against one."""
