@@ -22,6 +22,10 @@ PEERS = {
         "numpy<2",
         "pyarrow==19.0.1",
     ],
+    "hep_ml": ["hep_ml==0.8.0", "setuptools<81"],
+    "pyunfold": ["PyUnfold==0.5.0"],
+    # Keras 2 is what omnifold 0.1.36 was written for.
+    "omnifold": ["omnifold==0.1.36", "tensorflow-cpu==2.15.1", "numpy<2"],
 }
 
 

@@ -36,9 +36,9 @@ class Case:
 
 
 CASES = {
-    "pfn": Case("energyflow", 20_000, 10_000, 8, 500),
-    "particle-net": Case("weaver", 1_500, 2_000, 2, 64, decay=1e-4),
-    "particle-transformer": Case("weaver", 2_000, 2_000, 2, 64, decay=0.01),
+    "pfn": Case("energyflow", 20_000, 10_000, 6, 500),
+    "particle-net": Case("weaver", 1_000, 1_500, 2, 64, decay=1e-4),
+    "particle-transformer": Case("weaver", 1_500, 1_500, 2, 64, decay=0.01),
 }
 COMMAND = "python benchmarks/quality.py --jets JETS --peers PEERS --work FOLDER"
 Scores = dict[tuple[str, str, int], Path]

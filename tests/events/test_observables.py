@@ -19,6 +19,17 @@ def test_two_particles_exactly(make_jets):
     np.testing.assert_allclose(values[0], expected, rtol=1e-5)
 
 
+def test_the_groomed_mass_of_two_prongs_exactly(make_jets):
+    # Two prongs that soft drop keeps, m^2 = 2 pt_a pt_b (cosh dy - cos dphi), and one particle,
+    # 2% of the pt and wide, that it takes off the mass but not off the pt.
+    prongs = [(60, 0.0, 0.0), (40, 0.3, 0.0)]
+    values, _ = table(make_jets(prongs, [*prongs, (2, 0.0, -0.35)]), ["ln_rho", "zg"])
+    m2 = 2 * 60 * 40 * (np.cosh(0.3) - 1)
+    pt2 = (100 + 2 * np.cos(0.35)) ** 2 + (2 * np.sin(0.35)) ** 2
+    np.testing.assert_allclose(values[:, 0], np.log([m2 / 100**2, m2 / pt2]), rtol=1e-5)
+    np.testing.assert_allclose(values[:, 1], 0.4, rtol=1e-5)
+
+
 def test_the_basis_of_many_bodies():
     assert nsubjettiness_basis(4) == (
         *("tau1_b05", "tau1", "tau1_b2", "tau2_b05", "tau2", "tau2_b2", "tau3", "tau3_b2"),
@@ -41,6 +52,8 @@ def test_every_observable_is_finite_for_odd_jets(make_jets):
     assert np.isfinite(values).all()
     np.testing.assert_array_equal(values[0], 0)
     single = dict(zip(names, values[1], strict=True))
+    # One particle without mass: as light as it gets.
+    assert single.pop("ln_rho") == -14
     for name in ("pt", "multiplicity", "ptd", "lund_multiplicity", "mass", "softdrop_mass"):
         single.pop(name)
     assert set(single.values()) == {0}

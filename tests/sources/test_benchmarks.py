@@ -125,7 +125,9 @@ def test_without_a_network_it_says_what_to_do(
 
 
 def test_unknown_names(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="unknown data set 'topp'; known are jetclass, jetnet"):
+    with pytest.raises(
+        InputError, match="unknown data set 'topp'; known are dctr, jetclass, jetnet"
+    ):
         fetch("topp", tmp_path)
     with pytest.raises(InputError, match=r"top-tagging has no file 'x'; its files are train.h5"):
         fetch("top-tagging", tmp_path, files=["x"])

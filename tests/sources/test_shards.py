@@ -19,7 +19,7 @@ from colliderkit.sources import pythia, shards
 from colliderkit.sources.shards import generate
 
 
-def pretend(process, count, *, seed, shard, detector, pileup, progress):
+def pretend(process, count, *, seed, shard, detector, pileup, settings, parameters, progress):
     """Stand in for Pythia: jets that say what they were asked for."""
     random = np.random.default_rng([len(process), seed, shard])
     lengths = random.integers(1, 9, count)
@@ -31,17 +31,30 @@ def pretend(process, count, *, seed, shard, detector, pileup, progress):
     return ak.zip({**columns, "event": event}, depth_limit=1)
 
 
+PLAIN = {"detector": False, "pileup": 0.0, "settings": (), "parameters": {}}
+
+
+class Listed(list):
+    """A list with the options of each call."""
+
+    asked: list
+
+
 @pytest.fixture
 def pretended(monkeypatch):
     """Make shards without Pythia, listing what was made."""
-    made = []
+    made, asked = Listed(), []
+    made.asked = asked
 
     def listed(process, count, **options):
         made.append((process, options["shard"], count))
+        asked.append(options)
         return pretend(process, count, **options)
 
     monkeypatch.setattr(shards, "jets", listed)
+    monkeypatch.setattr(shards, "pairs", listed)
     monkeypatch.setattr(shards, "imported", lambda name: None)
+    monkeypatch.setattr(shards.Tune, "check", lambda self, process: None)
     return made
 
 
@@ -74,8 +87,7 @@ def test_every_jet_arrives_unchanged(pretended, tmp_path):
     whole = ak.from_parquet(path)
     assert set(whole.label.tolist()) == {4}
     parts = [
-        pretend("top", n, seed=3, shard=k, detector=False, pileup=0.0, progress=None)
-        for k, n in ((0, 20), (1, 10))
+        pretend("top", n, seed=3, shard=k, **PLAIN, progress=None) for k, n in ((0, 20), (1, 10))
     ]
     expected = ak.concatenate(parts)
     whole, expected = (jets[ak.argsort(jets.event)] for jets in (whole, expected))
@@ -135,6 +147,33 @@ def test_shards_of_another_request_are_not_reused(pretended, tmp_path, monkeypat
     assert path.exists()
 
 
+def test_the_tune_is_part_of_the_request(pretended, tmp_path, monkeypatch):
+    path = tmp_path / "out.parquet"
+    tune = {"settings": "StringZ:aLund = 0.9", "parameters": {"alphaS": (0.1, 0.2)}}
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "merge", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            generate("ee-dijets", 20, path, shard=10, progress=False, **tune)
+    assert pretended.asked[0]["settings"] == ("StringZ:aLund = 0.9",)
+    assert pretended.asked[0]["parameters"] == {"alphaS": (0.1, 0.2)}
+    made = len(pretended)
+    for other in (
+        {},
+        {"settings": tune["settings"]},
+        {**tune, "parameters": {"alphaS": (0.1, 0.18)}},
+        {**tune, "paired": True},
+    ):
+        with pytest.raises(InputError, match="holds shards of another request"):
+            generate("ee-dijets", 20, path, shard=10, progress=False, **other)
+    generate("ee-dijets", 20, path, shard=10, progress=False, **tune)
+    assert len(pretended) == made
+
+
+def test_pairs_pass_the_detector(pretended, tmp_path):
+    generate("z-jets", 5, tmp_path / "out.parquet", progress=False, paired=True)
+    assert pretended.asked[0]["detector"] is True
+
+
 def test_an_existing_output_stays(pretended, tmp_path):
     path = tmp_path / "out.parquet"
     path.write_text("mine")
@@ -158,6 +197,9 @@ def test_what_cannot_be_generated_is_refused_before_any_work(pretended, tmp_path
         (("top", 5), {"pileup": -1.0}, "pileup -1.0"),
         (("top", 5), {"workers": 0}, "workers 0"),
         (("top", 5), {"shard": 0}, "shard 0"),
+        (("top", 5), {"settings": "fast"}, "setting 'fast'"),
+        (("top", 5), {"parameters": {"mass": (1, 2)}}, "parameter 'mass' is none of"),
+        (("top", 5), {"paired": True}, "'top' has no single jet"),
     ):
         with pytest.raises(InputError, match=message):
             generate(*arguments, path, progress=False, **options)

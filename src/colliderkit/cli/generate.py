@@ -19,6 +19,9 @@ def generate(
     dask: str | None = None,
     detector: bool = False,
     pileup: float = 0.0,
+    settings: list[str] | str | None = None,
+    parameters: dict[str, tuple[float, float]] | None = None,
+    paired: bool = False,
     force: bool = False,
 ) -> None:
     """Generate jets with Pythia 8 and FastJet and write them as Parquet.
@@ -32,6 +35,11 @@ def generate(
         dask: address of a Dask scheduler to work on instead.
         detector: pass the particles through the fast detector.
         pileup: mean number of further collisions overlaid on each event.
+        settings: Pythia's lines, with semicolons between them, such as
+            "TimeShower:alphaSvalue = 0.16; StringZ:aLund = 0.9".
+        parameters: ranges in which alphaS, aLund and probStoUD are drawn anew every 250 jets,
+            such as "{alphaS: [0.10, 0.18]}".
+        paired: write each event's particles and what the detector makes of them, for unfolding.
         force: overwrite `out`.
     """
     path = generate_sample(
@@ -43,6 +51,9 @@ def generate(
         dask=dask,
         detector=detector,
         pileup=pileup,
+        settings=settings or (),
+        parameters=parameters,
+        paired=paired,
         force=force,
     )
     print(f"generated: {path}")

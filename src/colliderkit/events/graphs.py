@@ -84,7 +84,7 @@ class ParticleGraph(nn.Module):
         _, deta, dphi = fourvectors.relative(vectors, mask)
         slot, exists = nearest(angular_distance(deta, dphi), mask, self.neighbours)
         row = (mask.flatten().cumsum(0) - 1).view(mask.shape)
-        jets = torch.arange(len(mask), device=mask.device)[:, None]
+        jets = torch.arange(mask.shape[0], device=mask.device)[:, None]
         return Graph(
             features[mask],
             row[jets[..., None], slot][exists],

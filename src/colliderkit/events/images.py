@@ -80,7 +80,7 @@ class JetImage(nn.Module):
         content = (z if self.normalised else pt).to(values.dtype) * inside
         last = self.pixels - 1
         pixel = row.long().clamp(0, last) * self.pixels + column.long().clamp(0, last)
-        flat = content.new_zeros(len(values), self.pixels**2).scatter_add(1, pixel, content)
+        flat = content.new_zeros(values.shape[0], self.pixels**2).scatter_add(1, pixel, content)
         if self.normalised:
             flat = flat / flat.sum(1, keepdim=True).clamp(min=TINY)
         return (flat.view(-1, 1, self.pixels, self.pixels),)

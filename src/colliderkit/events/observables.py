@@ -25,6 +25,8 @@ BETAS = (0.5, 1.0, 2.0)
 SUBJETS = 7
 # Jets are worked on in pieces, so that the trees of a large file never stand in memory at once.
 PIECE = 4096
+# The published range of ln rho ends here, and momenta in float32 resolve no lighter jets.
+LEAST_LN_RHO = -14.0
 
 
 class Substructure:
@@ -92,6 +94,13 @@ def _mass(vectors: Floats) -> Floats:
     return np.sqrt(np.maximum(vectors[:, 3] ** 2 - (vectors[:, :3] ** 2).sum(1), 0))
 
 
+def _ln_rho(jets: Substructure) -> Floats:
+    square = _mass(jets.groomed.vectors) ** 2
+    pt2 = (jets.vectors[:, :2] ** 2).sum(1)
+    rho = np.maximum(_ratio(square, pt2), np.exp(LEAST_LN_RHO))
+    return np.where(pt2 > 0, np.log(rho), 0.0)
+
+
 def _ptd(jets: Substructure) -> Floats:
     squares = ak.to_numpy(ak.sum(jets.transverse**2, axis=1))
     return _ratio(np.sqrt(squares), ak.to_numpy(ak.sum(jets.transverse, axis=1)))
@@ -125,6 +134,8 @@ OBSERVABLES: dict[str, Callable[[Substructure], NDArray[Any]]] = {
     "M2": lambda jets: jets.correlators.M2,
     "N2": lambda jets: jets.correlators.N2,
     "softdrop_mass": lambda jets: _mass(jets.groomed.vectors),
+    # ln(m_SD^2 / pt^2), pt before grooming (1911.09107); at least -14, also without any mass.
+    "ln_rho": _ln_rho,
     "zg": lambda jets: jets.groomed.z,
     "rg": lambda jets: jets.groomed.radius,
     # Splittings above kt = 1 GeV, plus one.
@@ -149,6 +160,8 @@ PRESETS: dict[str, tuple[str, ...]] = {
         *("pt", "mass", "multiplicity", "width", "ptd", "tau21", "tau32", "C2", "D2", "M2", "N2"),
         *("softdrop_mass", "zg", "rg", "lund_multiplicity"),
     ),
+    # The six of OmniFold (1911.09107).
+    "unfolding": ("mass", "multiplicity", "width", "ln_rho", "tau21", "zg"),
 }
 
 

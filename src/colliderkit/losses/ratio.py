@@ -5,6 +5,7 @@ of equal weight, each loss is minimal where `RatioLoss.log_ratio` of the outputs
 ln p1(x)/p0(x). After 2305.10500 (and 2101.07263 for MLC and SQR).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,16 +19,21 @@ from colliderkit.losses.classification import weighted_mean
 __all__ = ["RATIO_LOSSES", "RatioLoss", "ratio_loss"]
 
 TINY = 1e-12
+START = math.log(math.e - 1)
 Term = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class RatioLoss:
-    """Hold the loss of an event of each class and the reading of the output z as ln p1/p0."""
+    """Hold the loss of an event of each class and the reading of the output z as ln p1/p0.
+
+    `slope` is a where ln p1/p0 = a z, None where it is no multiple of z.
+    """
 
     numerator: Term
     denominator: Term
     log_ratio: Term
+    slope: float | None
 
     def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return the weighted mean loss: `outputs` (B, 1), `target` (B,) 0 or 1, `weight` (B,)."""
@@ -40,7 +46,7 @@ class RatioLoss:
 
 def _bce() -> RatioLoss:
     """-y ln f - (1 - y) ln(1 - f), f = sigmoid(z): p1/p0 = f/(1 - f) = e^z."""
-    return RatioLoss(lambda z: F.softplus(-z), F.softplus, lambda z: z)
+    return RatioLoss(lambda z: F.softplus(-z), F.softplus, lambda z: z, 1.0)
 
 
 def _mse(power: float = 2.0) -> RatioLoss:
@@ -49,27 +55,27 @@ def _mse(power: float = 2.0) -> RatioLoss:
         lambda z: torch.sigmoid(-z) ** power,
         lambda z: torch.sigmoid(z) ** power,
         lambda z: (power - 1) * z,
+        power - 1,
     )
 
 
 def _mlc() -> RatioLoss:
-    """-y ln f - (1 - y)(1 - f), f = softplus(z): p1/p0 = f."""
-    return RatioLoss(
-        lambda z: -_log_softplus(z), lambda z: F.softplus(z) - 1, lambda z: _log_softplus(z)
-    )
+    """-y ln f - (1 - y)(1 - f), f = softplus(z + c), f(0) = 1: p1/p0 = f."""
+    return RatioLoss(lambda z: -_log_softplus(z), lambda z: _softplus(z) - 1, _log_softplus, None)
 
 
 def _exponential_mlc() -> RatioLoss:
     """The same with f = e^z."""
-    return RatioLoss(lambda z: -z, lambda z: torch.expm1(z), lambda z: z)
+    return RatioLoss(lambda z: -z, torch.expm1, lambda z: z, 1.0)
 
 
 def _sqr(power: float = 1.0) -> RatioLoss:
-    """y f^(-r/2) + (1 - y) f^(r/2), f = softplus(z): p1/p0 = f^r."""
+    """y f^(-r/2) + (1 - y) f^(r/2), f = softplus(z + c), f(0) = 1: p1/p0 = f^r."""
     return RatioLoss(
         lambda z: torch.exp(-0.5 * power * _log_softplus(z)),
         lambda z: torch.exp(0.5 * power * _log_softplus(z)),
         lambda z: power * _log_softplus(z),
+        None,
     )
 
 
@@ -79,12 +85,17 @@ def _exponential_sqr(power: float = 1.0) -> RatioLoss:
         lambda z: torch.exp(-0.5 * power * z),
         lambda z: torch.exp(0.5 * power * z),
         lambda z: power * z,
+        power,
     )
 
 
 def _log_softplus(z: Tensor) -> Tensor:
-    # Positive with a gradient everywhere; a rectifier would stop learning where it is zero.
-    return F.softplus(z).clamp(min=TINY).log()
+    return _softplus(z).clamp(min=TINY).log()
+
+
+def _softplus(z: Tensor) -> Tensor:
+    # Positive with a gradient everywhere, where a rectifier would stop learning; 1 at z = 0.
+    return F.softplus(z + START)
 
 
 RATIO_LOSSES: dict[str, Callable[..., RatioLoss]] = {

@@ -3,5 +3,7 @@
 METHODS = {
     "tagging": "colliderkit.methods.tagging:Tagger",
     "ensemble": "colliderkit.methods.ensembles:Ensemble",
+    "ratio": "colliderkit.methods.ratio:Ratio",
+    "omnifold": "colliderkit.methods.unfolding.omnifold:OmniFold",
     "cross-fit": "colliderkit.methods.ensembles:CrossFit",
 }

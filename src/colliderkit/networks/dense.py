@@ -7,6 +7,7 @@ torch too, is as fast on Intel's. Its products are reached through the operator 
 layers are torch's.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -35,21 +36,38 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, relu: bool = 
         fast: Tensor = block(x, weight, bias, attr, [], "")
         return fast
     y = x.new_empty(len(x), len(weight))
-    whole = len(x) // ROWS * ROWS
-    for start in range(0, whole, ROWS):
-        rows = slice(start, start + ROWS)
-        y[rows] = block(x[rows], weight, bias, attr, [], "")
-    if whole < len(x):
-        rest = F.linear(x[whole:], weight, bias)
-        y[whole:] = rest.relu_() if relu else rest
+    for rows in _blocks(len(x)):
+        if rows.stop - rows.start in WHOLE:
+            y[rows] = block(x[rows], weight, bias, attr, [], "")
+        else:
+            rest = F.linear(x[rows], weight, bias)
+            y[rows] = rest.relu_() if relu else rest
     return y
 
 
 def weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
     """Return dL/dW = dL/dy^T x of y = x W^T, (R, C), (R, K) -> (C, K); without gradients."""
-    if len(x) in WHOLE and _through_onednn(x):
-        return product(x.t(), grad.t()).t()
-    return grad.t() @ x
+    if not _through_onednn(x) or len(x) < ROWS:
+        return grad.t() @ x
+    found = x.new_zeros(x.shape[1], grad.shape[1])
+    for rows in _blocks(len(x)):
+        a, b = x[rows].t(), grad[rows]
+        if rows.stop - rows.start in WHOLE:
+            found += torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
+        else:
+            found.addmm_(a, b)
+    return found.t()
+
+
+def _blocks(rows: int) -> Iterator[slice]:
+    """Cut rows into the largest of `WHOLE` that fit, and a rest."""
+    start = 0
+    for size in reversed(WHOLE):
+        while rows - start >= size:
+            yield slice(start, start + size)
+            start += size
+    if start < rows:
+        yield slice(start, rows)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

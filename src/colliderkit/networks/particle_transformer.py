@@ -154,9 +154,49 @@ class Block(nn.Module):
         scale = self.head_scale.repeat_interleave(x.shape[-1] // self.heads)
         weight, bias = self.project.weight * scale[:, None], self.project.bias * scale
         x = x + self.dropout(self.attended_norm(linear(attended, weight, bias)))
-        h = self.dropout(F.gelu(self.expand(self.expand_norm(x))))
-        h = self.dropout(self.contract(self.contract_norm(h)))
-        return torch.addcmul(h, self.residual_scale, x)
+        h = self.expand(self.expand_norm(x))
+        if torch.compiler.is_exporting() or torch.is_autocast_enabled(h.device.type):
+            h = self.contract_norm(self.dropout(F.gelu(h)))
+        else:
+            norm = self.contract_norm
+            h = _ActivateAndNorm.apply(h, norm.weight, norm.bias, norm.eps, self.dropout)
+        return torch.addcmul(self.dropout(self.contract(h)), self.residual_scale, x)
+
+
+class _ActivateAndNorm(torch.autograd.Function):
+    """LN(dropout(GELU(y))), (..., C) -> (..., C), of which y alone waits for the backward pass.
+
+    It is the widest tensor of a block; to compute the activation again takes less than to keep it.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, y: Tensor, weight: Tensor, bias: Tensor, eps: float, dropout: Dropout
+    ) -> Tensor:
+        h = F.gelu(y)
+        keep = dropout.keep(y.shape, y.device) if dropout.training and dropout.p > 0 else None
+        if keep is not None:
+            h *= dropout.factor(keep, h.dtype)
+        normal, mean, rstd = torch.ops.aten.native_layer_norm(h, h.shape[-1:], weight, bias, eps)
+        ctx.save_for_backward(y, weight, bias, keep, mean, rstd)
+        ctx.dropout = dropout
+        found: Tensor = normal
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        y, weight, bias, keep, mean, rstd = ctx.saved_tensors
+        h = F.gelu(y)
+        factor = None if keep is None else ctx.dropout.factor(keep, h.dtype)
+        if factor is not None:
+            h *= factor
+        below, d_weight, d_bias = torch.ops.aten.native_layer_norm_backward(
+            grad.contiguous(), h, h.shape[-1:], mean, rstd, weight, bias, [True, True, True]
+        )
+        if factor is not None:
+            below *= factor
+        return torch.ops.aten.gelu_backward(below, y), d_weight, d_bias, None, None
 
 
 @dataclass(frozen=True)
@@ -172,7 +212,7 @@ class Group:
     packing: Packing
 
 
-def _groups(mask: Tensor, pairs: int = 1 << 17) -> tuple[Tensor, list[Group]]:
+def _groups(mask: Tensor, pairs: int = 1 << 19) -> tuple[Tensor, list[Group]]:
     """Return an order of jets by length, and groups of them with at most so many pairs each."""
     if torch.compiler.is_exporting():
         whole = Group(mask, 0, mask.shape[0] * mask.shape[1], Packing(mask))
@@ -320,6 +360,24 @@ class Cells:
     upper: Tensor
 
 
+class FirstProducts(Sequence[Tensor]):
+    """Make the first products W u of pieces of pairs where they are needed, to keep none."""
+
+    def __init__(self, inputs: Sequence[Tensor], weight: Tensor) -> None:
+        self.inputs = list(inputs)
+        self.weight = weight
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, piece: Any) -> Any:
+        return product(self.inputs[piece], self.weight)
+
+    def pop(self) -> Tensor:
+        """Give the last piece and drop it."""
+        return product(self.inputs.pop(), self.weight)
+
+
 class _PairBias(torch.autograd.Function):
     """Embed pairs, (R, 4) -> (R, heads), and spread them to a bias (b, heads, n, n) a group."""
 
@@ -333,7 +391,7 @@ class _PairBias(torch.autograd.Function):
         *tensors: Tensor | None,
     ) -> tuple[Tensor, ...]:
         width = max(layers.sizes[1:])
-        run = layers.run([product(x, weight) for x in u.split(chunk_rows(width, u.device))])
+        run = layers.run(FirstProducts(u.split(chunk_rows(width, u.device)), weight))
         h = torch.cat([layers.activation.forward(run.norms[-1](y)) for y in run.layers[-1]])
         biases = []
         for cell, pairs in zip(cells, h.split([len(c.lower) for c in cells]), strict=True):
@@ -355,7 +413,7 @@ class _PairBias(torch.autograd.Function):
             off_diagonal = (cell.lower != cell.upper).to(bias.dtype)[:, None]
             pairs = bias.index_select(0, cell.upper).mul_(off_diagonal)
             embedded.append(pairs.add_(bias.index_select(0, cell.lower)))
-        rows = [len(y) for y in ctx.run.layers[0]]
+        rows = [len(x) for x in ctx.run.layers[0].inputs]
         inputs, found = u.split(rows), torch.zeros_like(weight)
         below = list(inputs)
 

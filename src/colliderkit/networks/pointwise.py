@@ -185,9 +185,9 @@ class PointwiseLayers(nn.Module):
             h = self.activation.forward(norm(F.linear(h, linear.weight)))
         return h
 
-    def run(self, first: list[Tensor]) -> "Run":
-        """Lead pieces of y_1 to pieces of y_L and their normalisation."""
-        layers = [first]
+    def run(self, first: Any) -> "Run":
+        """Lead pieces of y_1, a list or what can stand for one, to pieces of y_L; normalise."""
+        layers: list[Any] = [first]
         norms = [self.normalisation(first, 0)]
         for layer in range(1, len(self.norms)):
             weight, norm = self.linears[layer].weight, norms[-1]
@@ -294,7 +294,7 @@ class Normalisation:
 class Run:
     """Keep y of each layer in pieces, and how each is normalised, for the backward pass."""
 
-    layers: list[list[Tensor]]
+    layers: list[Any]  # lists of tensors
     norms: list[Normalisation]
 
 

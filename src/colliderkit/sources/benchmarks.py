@@ -63,6 +63,25 @@ def numbered(pattern: str, checksums: str) -> tuple[RemoteFile, ...]:
 
 
 BENCHMARKS: dict[str, Benchmark] = {
+    # Arrays of npz: X (N, 51, 4 + parameters) of pt, y, phi, PDG code and the parameters, and Y,
+    # the class; in the test files ``jet`` and observables.
+    "dctr": Benchmark(
+        title="e+e- to Z to dijets by Pythia 8 with three parameters varied, for reweighting",
+        record=3518708,
+        paper="arXiv:1907.08209",
+        licence=None,
+        files=(
+            RemoteFile("1D_alphaS_train.npz"),
+            RemoteFile("1D_aLund_train.npz"),
+            RemoteFile("1D_probStoUD_train.npz"),
+            RemoteFile("3D_train.npz"),
+            RemoteFile("test1D_default.npz"),
+            RemoteFile("test1D_alphaS.npz"),
+            RemoteFile("test1D_aLund.npz"),
+            RemoteFile("test1D_probStoUD.npz"),
+            RemoteFile("test_3D_known.npz"),
+        ),
+    ),
     "jetclass": Benchmark(
         title="JetClass: 125 million jets of ten classes, Delphes",
         record=6619768,
@@ -106,6 +125,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             RemoteFile("events_anomalydetection_Z_XY_qqq.h5"),
         ),
     ),
+    # Read by `colliderkit.sources.omnifold.read_omnifold`.
     "omnifold": Benchmark(
         title="Z + jets by Pythia (tune 26) and Herwig with Delphes, for unfolding",
         record=3548091,

@@ -1,11 +1,8 @@
 """Jets from Pythia 8 and FastJet, columnar from the generator to the jet array."""
 
-import os
-import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from types import ModuleType
 from typing import Any
 
 import awkward as ak
@@ -17,8 +14,19 @@ from colliderkit.sources.detector import Detector, track_parameters
 from colliderkit.sources.matching import Directions, matched
 from colliderkit.sources.pileup import overlay
 from colliderkit.sources.processes import Process, process_named
+from colliderkit.sources.tunes import (
+    BLOCK,
+    BLOCKS,
+    Tune,
+    generator_seed,
+    imported,
+    lines_of,
+    start,
+)
 
 __all__ = ["events", "jets"]
+
+Numbers = NDArray[np.int64]
 
 FARTHEST = 5.0  # |eta| up to which particles are clustered
 LONGEST = 200  # constituents kept of a jet
@@ -61,6 +69,8 @@ def jets(
     shard: int = 0,
     detector: bool | Detector = False,
     pileup: float = 0.0,
+    settings: str | Sequence[str] = (),
+    parameters: Mapping[str, Sequence[float]] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> ak.Array:
     """Generate exactly `count` jets of one process, in memory.
@@ -69,53 +79,108 @@ def jets(
     ``{px, py, pz, E}`` float32, ``charge`` int8, ``pid`` int32, by falling pt and at most 200;
     for the flavour processes tracks with ``d0``, ``z0``, ``d0_error``, ``z0_error`` [mm], signed
     by the jet's axis (positive where the track passes in front of the collision); ``jet_pt``,
-    ``jet_eta``, ``jet_phi``, ``jet_mass``; ``event``, unique in process, seed and shard.
+    ``jet_eta``, ``jet_phi``, ``jet_mass``; the ``parameters`` by their names, float32; ``event``,
+    unique in process, tune, seed and shard.
 
     - `shard`: another stream of events under the same seed; `seed` and `shard` fix every bit;
     - `detector`: True, or a `Detector`, to reconstruct the particles before clustering;
     - `pileup`: mean number of minimum-bias collisions overlaid on each event;
+    - `settings`: Pythia's lines, such as ``["TimeShower:alphaSvalue = 0.16"]`` (or one text with
+      semicolons between), applied after the process's own; other settings make other events
+      under the same seed;
+    - `parameters`: ranges such as ``{"alphaS": (0.10, 0.18)}`` in which parameters are drawn
+      uniformly, anew for every 250 jets (`colliderkit.sources.tunes.PARAMETERS`);
     - `progress`: called with the number of jets made after each batch.
 
     Raises `InputError` for an unknown process, one without jets, a count below 1, a negative
-    seed or pileup, or without the generate extra.
+    seed or pileup, a setting that Pythia refuses, or without the generate extra.
+    """
+    chosen = process_named(process)
+    reconstruct = reconstruction(process, seed, detector, pileup)
+    vertices = chosen.tracks or pileup > 0 or bool(detector)
+
+    def kept(record: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
+        particles = reconstruct(final_state(record, vertices), number, random)
+        if chosen.tracks and not detector:
+            particles = track_parameters(particles, random)
+        return clustered(particles, record, chosen, number)
+
+    tune = Tune.of(settings, parameters)
+    return collected(process, count, kept, seed=seed, shard=shard, tune=tune, progress=progress)
+
+
+def collected(
+    process: str,
+    count: int,
+    kept: Callable[[ak.Array, Numbers, np.random.Generator], ak.Array],
+    *,
+    seed: int,
+    shard: int,
+    tune: Tune,
+    progress: Callable[[int], None] | None = None,
+) -> ak.Array:
+    """Generate batch after batch until `kept` has given exactly `count` records.
+
+    `kept` takes the event records of a batch, their numbers and a source of random numbers. The
+    parameters of the tune stand beside what it returns.
     """
     chosen = process_named(process)
     check_count(count)
     if chosen.radius is None:
         raise InputError(f"process '{process}' has no jets; take its particles with events().")
+    stream = tune.stream(process)
+    random = np.random.default_rng([zlib.crc32(stream.encode()), seed, shard])
+    block_size = BLOCK if tune.parameters else count
+    generator: Any = None
+    parts: list[ak.Array] = []
+    made = have = 0
+    for block, first in enumerate(range(0, count, block_size)):
+        drawn = tune.drawn(process, seed, shard, block)
+        own = generator_seed(stream, seed, shard * BLOCKS + block if drawn else shard)
+        generator = start(chosen, own, (*tune.settings, *lines_of(drawn)), generator)
+        end, tried = min(first + block_size, count), 0
+        while have < end:
+            if tried >= 100 * BATCH and have == first:
+                raise InputError(f"process '{process}': none of {tried} events has a jet to keep.")
+            # Towards the end make no more events than the missing jets need.
+            rate = max(have - first, 1) / tried if tried else 1.0
+            size = int(np.clip(np.ceil((end - have) / rate), 10, BATCH))
+            record = generator.nextBatch(size).prt
+            number = event_numbers(seed, shard, made, len(record))
+            made, tried = made + len(record), tried + len(record)
+            if chosen.z_pt:
+                # Before the detector and the clustering, which are half of the work.
+                strong = z_momentum(record) > chosen.z_pt
+                record, number = record[strong], number[strong]
+                if not strong.any():
+                    continue
+            part = kept(record, number, random)[: end - have]
+            for name, value in drawn.items():
+                part[name] = np.full(len(part), value, dtype=np.float32)
+            parts.append(part)
+            have += len(part)
+            if progress:
+                progress(have)
+    return ak.concatenate(parts)
+
+
+def reconstruction(
+    process: str, seed: int, detector: bool | Detector, pileup: float
+) -> Callable[[ak.Array, Numbers, np.random.Generator], ak.Array]:
+    """Return what turns the particles of events into those that are seen: pileup, detector."""
     if pileup < 0:
         raise InputError(f"pileup {pileup} is negative; give a mean number of collisions >= 0.")
     pool = minimum_bias(seed) if pileup > 0 else None
-    if detector is True:
-        detector = Detector()
+    chosen = Detector() if detector is True else detector
     # Events of equal number in two processes get other collisions.
     own_seed = generator_seed(process, seed, 0)
-    generator = start(chosen, generator_seed(process, seed, shard))
-    random = np.random.default_rng([zlib.crc32(process.encode()), seed, shard])
-    parts: list[ak.Array] = []
-    made = have = 0
-    while have < count:
-        # Towards the end make no more events than the missing jets need.
-        rate = max(have, 1) / made if made else 1.0
-        size = int(np.clip(np.ceil((count - have) / rate), 10, BATCH))
-        batch = generator.nextBatch(size).prt
-        number = event_numbers(seed, shard, made, len(batch))
-        made += len(batch)
-        vertices = chosen.tracks or pool is not None or bool(detector)
-        particles = final_state(batch, vertices)
+
+    def reconstruct(particles: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
         if pool is not None:
             particles = overlay(particles, pool, pileup, event=number, seed=own_seed)
-        if detector:
-            particles = detector.reconstruct(particles, random)
-        elif chosen.tracks:
-            particles = track_parameters(particles, random)
-        parts.append(clustered(particles, batch, chosen, number))
-        have += len(parts[-1])
-        if progress:
-            progress(min(have, count))
-        if made >= 100 * BATCH and have == 0:
-            raise InputError(f"process '{process}': none of {made} events has a jet to keep.")
-    return ak.concatenate(parts)[:count]
+        return chosen.reconstruct(particles, random) if chosen else particles
+
+    return reconstruct
 
 
 def check_count(count: int) -> None:
@@ -124,35 +189,9 @@ def check_count(count: int) -> None:
         raise InputError(f"count {count} must be at least 1.")
 
 
-def generator_seed(process: str, seed: int, shard: int) -> int:
-    """Give each shard a seed of its own, in Pythia's range 1 to 900,000,000."""
-    if seed < 0:
-        raise InputError(f"seed {seed} is negative; give 0 or more.")
-    # Counted on from one place, the seeds of two shards of a process are never the same.
-    first = np.random.SeedSequence([zlib.crc32(process.encode()), seed]).generate_state(1)[0]
-    return (int(first) + shard) % 900_000_000 + 1
-
-
 def event_numbers(seed: int, shard: int, first: int, count: int) -> NDArray[np.int64]:
     """Number the events of a shard apart from those of other shards (and of 2^16 seeds)."""
     return (((seed & 0xFFFF) << 40) | (shard << 20)) + np.arange(first, first + count)
-
-
-def start(process: Process, seed: int) -> Any:
-    """Return Pythia, initialised; its process and seed decide every event that follows."""
-    generator = imported("pythia8mc").Pythia("", False)
-    common = (
-        "Print:quiet = on",
-        f"Beams:eCM = {process.energy}",
-        "Random:setSeed = on",
-        f"Random:seed = {seed}",
-    )
-    for setting in (*common, *process.settings):
-        if not generator.readString(setting):
-            raise RuntimeError(f"Pythia refuses the setting '{setting}'")
-    if not generator.init():
-        raise RuntimeError("Pythia does not initialise")
-    return generator
 
 
 @cache
@@ -223,6 +262,17 @@ def clustered(
     return ak.zip({**constituents, **columns, "event": number[event]}, depth_limit=1)
 
 
+def z_momentum(record: ak.Array) -> NDArray[np.float64]:
+    """Return the transverse momentum [GeV] of the last copy of each event's Z, 0 without one."""
+    counts = np.asarray(ak.num(record))
+    event = np.repeat(np.arange(len(counts)), counts)
+    copies = np.flatnonzero(flat(record.id) == 23)
+    # Assignment to a repeated index keeps the last value.
+    pt = np.zeros(len(counts))
+    pt[event[copies]] = np.hypot(flat(record.p.px)[copies], flat(record.p.py)[copies])
+    return pt
+
+
 def ordered(
     own: dict[str, NDArray[Any]], jet: NDArray[np.int64], count: int, tracks: bool
 ) -> ak.Array:
@@ -264,36 +314,3 @@ def flat(column: ak.Array) -> NDArray[Any]:
 def grouped(columns: dict[str, NDArray[Any]], counts: NDArray[np.integer[Any]]) -> ak.Array:
     """Return ``var * {columns}`` from flat columns and the length of each list."""
     return ak.unflatten(ak.zip(columns), counts)
-
-
-@cache
-def imported(name: str) -> ModuleType:
-    """Import Pythia or FastJet, or raise `InputError` saying how to install them."""
-    try:
-        module = __import__(name)
-    except ImportError as error:
-        raise InputError(
-            f"generating events needs {name}; run: pip install 'colliderkit[generate]'."
-        ) from error
-    if name == "fastjet":
-        quietly(lambda: first_clustering(module))
-    return module
-
-
-def first_clustering(fastjet: ModuleType) -> None:
-    """Cluster one particle: FastJet prints its banner (cite arXiv:1111.6097) the first time."""
-    one = ak.Array([[{"px": 1.0, "py": 0.0, "pz": 0.0, "E": 1.0}]])
-    fastjet.ClusterSequence(one, fastjet.JetDefinition(fastjet.antikt_algorithm, 1.0))
-
-
-def quietly(action: Callable[[], None]) -> None:
-    """Run `action` with standard output closed to C++ as well."""
-    sys.stdout.flush()
-    stdout, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 1)
-        action()
-    finally:
-        os.dup2(stdout, 1)
-        os.close(stdout)
-        os.close(nowhere)

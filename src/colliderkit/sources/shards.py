@@ -6,11 +6,11 @@ import multiprocessing
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -22,8 +22,10 @@ import numpy as np
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.sources.detector import Detector
+from colliderkit.sources.pairs import check_single, pairs
 from colliderkit.sources.processes import SAMPLES, process_named
-from colliderkit.sources.pythia import check_count, imported, jets
+from colliderkit.sources.pythia import check_count, jets
+from colliderkit.sources.tunes import Tune, imported
 
 __all__ = ["generate"]
 
@@ -40,6 +42,8 @@ class Request:
     shard: int
     detector: bool | Detector
     pileup: float
+    tune: Tune = field(default_factory=Tune)
+    paired: bool = False
 
     def tasks(self) -> list[tuple[str, int]]:
         """List (process, shard number), the shards that are merged together side by side."""
@@ -67,6 +71,9 @@ def generate(
     dask: str | None = None,
     detector: bool | Detector = False,
     pileup: float = 0.0,
+    settings: str | Sequence[str] = (),
+    parameters: Mapping[str, Sequence[float]] | None = None,
+    paired: bool = False,
     force: bool = False,
     shard: int = SHARD,
     progress: bool = True,
@@ -76,18 +83,24 @@ def generate(
     - `process`: a process, a sample of several ("top-qcd"), or pairs (process, label); a lone
       process has no column ``label``;
     - `workers`: processes on this machine; `dask`: the address of a Dask scheduler instead;
-    - `detector`, `pileup`: as in `colliderkit.sources.pythia.jets`;
+    - `detector`, `pileup`, `settings`, `parameters`: as in `colliderkit.sources.pythia.jets`;
+    - `paired`: events at particle and at detector level instead of jets, to be read by
+      `colliderkit.sources.pairs.read_pairs`; the detector is on;
     - `shard`: jets of a class generated, kept and mixed together.
 
     The file holds jet arrays (see `colliderkit.events.schema`), the classes mixed. Its bits
     depend on the request and not on the workers. Finished shards wait in ``OUTPUT.shards``: the
     same call after a kill or Ctrl-C goes on there, and the file appears only when complete.
 
-    Raises `InputError` for an unknown process, impossible numbers, an output that exists
+    Raises `InputError` for an unknown process, impossible numbers, settings that Pythia refuses, a
+    process that does not make pairs, an output that exists
     (without `force`), shards of another request (without `force`), a scheduler that does not
     answer, or a missing extra.
     """
-    request = Request(classes_of(process), count, seed, shard, detector, float(pileup))
+    detector = detector or paired
+    tune = Tune.of(settings, parameters)
+    classes = classes_of(process)
+    request = Request(classes, count, seed, shard, detector, float(pileup), tune, paired)
     output = refuse_existing(output, force)
     check(request, workers)
     folder = output.with_name(output.name + ".shards")
@@ -133,6 +146,10 @@ def check(request: Request, workers: int) -> None:
         raise InputError(f"workers {workers} must be at least 1.")
     imported("pythia8mc")
     imported("fastjet")
+    for name in names:
+        if request.paired:
+            check_single(name)
+        request.tune.check(name)
 
 
 def kept(request: Request, folder: Path) -> str:
@@ -199,13 +216,16 @@ def make_shard(
     request: Request, process: str, number: int, progress: Callable[[int], None] | None = None
 ) -> bytes:
     """Return one shard as the content of a Parquet file."""
-    made = jets(
+    make = pairs if request.paired else jets
+    made = make(
         process,
         request.size(number),
         seed=request.seed,
         shard=number,
         detector=request.detector,
         pileup=request.pileup,
+        settings=request.tune.settings,
+        parameters={name: (low, high) for name, low, high in request.tune.parameters},
         progress=progress,
     )
     import pyarrow.parquet

@@ -74,12 +74,12 @@ ENTRIES = (
 # The published recipes need the published number of jets: with 100 times fewer, larger learning
 # rates and smaller batches reach the same place in the time that a laptop has.
 LAPTOP = {
-    "PFN": Training(epochs=15, batch_size=200, learning_rate=2e-3),
-    "EFN": Training(epochs=12, batch_size=200, learning_rate=2e-3),
+    "PFN": Training(epochs=20, batch_size=100, learning_rate=5e-3),
+    "EFN": Training(epochs=18, batch_size=100, learning_rate=5e-3),
     "N-subjettiness(6)": Training(epochs=20, batch_size=500, learning_rate=2e-3),
-    "EFP": Training(epochs=30, batch_size=500, learning_rate=5e-3),
-    "LSTM": Training(epochs=4, batch_size=100, learning_rate=3e-3, longest=40),
-    "ParticleNet-Lite": Training(epochs=2, batch_size=64, learning_rate=5e-3, weight_decay=1e-4),
+    "EFP": Training(epochs=100, batch_size=500, learning_rate=2e-2),
+    "LSTM": Training(epochs=8, batch_size=100, learning_rate=3e-3, longest=40),
+    "ParticleNet-Lite": Training(epochs=4, batch_size=64, learning_rate=5e-3, weight_decay=1e-4),
 }
 SMOKE = {name: Training(epochs=1, batch_size=64) for name in (entry.name for entry in ENTRIES)}
 # Batches, rates and epochs as published where they are known.

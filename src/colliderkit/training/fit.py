@@ -148,16 +148,21 @@ class Module(lightning.LightningModule):
             lr=self.learning_rate,
         )
         steps = max(1, int(self.trainer.estimated_stepping_batches))
-        factor = {
-            "constant": lambda x: 1.0,
-            "cosine": lambda x: 0.5 * (1 + math.cos(math.pi * x)),
-            "one-cycle": _one_cycle,
-            "flat-then-decay": lambda x: 0.01 ** max(0.0, (x - 0.7) / 0.3),
-        }[settings.schedule]
+        factor = schedule_factor(settings.schedule)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: factor(min(step / steps, 1.0))
         )
         return [optimiser], [{"scheduler": schedule, "interval": "step"}]
+
+
+def schedule_factor(schedule: str) -> Callable[[float], float]:
+    """Return what the learning rate is multiplied by at each share x of all steps, by name."""
+    return {
+        "constant": lambda x: 1.0,
+        "cosine": lambda x: 0.5 * (1 + math.cos(math.pi * x)),
+        "one-cycle": _one_cycle,
+        "flat-then-decay": lambda x: 0.01 ** max(0.0, (x - 0.7) / 0.3),
+    }[schedule]
 
 
 def _one_cycle(x: float) -> float:

@@ -1,10 +1,14 @@
 """A signal on a background with two unknown shape parameters and all densities known (1806.04743).
 
-Three observables. Signal: N((1, 1), 1) in the first two, exponential of rate 2 in the third.
+Three observables. Signal: N((0, 0), 1) in the first two, exponential of rate 2 in the third.
 Background: N((2 + r, 0), diag(5, 9)), exponential of rate lambda. Expected are s = 50 signal and
 b = 1000 background events, r = 0, lambda = 3. The question is the error of s when the nuisance
 parameters r, lambda and b float; the extended likelihood answers it exactly, and no summary of
 the events can do better.
+
+The text of the paper puts the signal at (1, 1), its published program at (0, 0). Its table is
+that of (0, 0): the exact row there, 14.71 15.52 15.65 15.62 16.89, would be 16.15 16.43 16.62
+16.61 18.28 for (1, 1).
 """
 
 import math
@@ -22,7 +26,7 @@ __all__ = ["BENCHMARKS", "PARAMETERS", "Benchmark", "Inferno"]
 
 Floats = NDArray[np.float64]
 PARAMETERS = ("s", "r", "lambda", "b")
-SIGNAL_MEAN, SIGNAL_RATE = (1.0, 1.0), 2.0
+SIGNAL_RATE = 2.0
 BACKGROUND_MEAN, BACKGROUND_VARIANCE = (2.0, 0.0), (5.0, 9.0)
 
 
@@ -45,12 +49,13 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 @dataclass(frozen=True)
 class Inferno:
-    """Hold the true parameters: yields `s` and `b`, `shift` r and `rate` lambda."""
+    """Hold the true parameters: yields s and b, shift r, rate lambda, mean of the signal."""
 
     s: float = 50.0
     b: float = 1000.0
     shift: float = 0.0
     rate: float = 3.0
+    signal_mean: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         for name in ("s", "b", "rate"):
@@ -60,7 +65,7 @@ class Inferno:
     def signal(self, count: int, seed: int | list[int]) -> Floats:
         """Draw signal events, (count, 3)."""
         random = np.random.default_rng(seed)
-        plane = random.normal(SIGNAL_MEAN, 1.0, (count, 2))
+        plane = random.normal(self.signal_mean, 1.0, (count, 2))
         return np.column_stack([plane, random.exponential(1 / SIGNAL_RATE, count)])
 
     def background(self, count: int, seed: int | list[int]) -> Floats:
@@ -81,9 +86,8 @@ class Inferno:
 
     def log_signal(self, x: Tensor) -> Tensor:
         """Return ln p(x | signal) of events (..., 3), (...)."""
-        plane = _log_normal(x[..., 0], SIGNAL_MEAN[0], 1.0) + _log_normal(
-            x[..., 1], SIGNAL_MEAN[1], 1.0
-        )
+        first, second = self.signal_mean
+        plane = _log_normal(x[..., 0], first, 1.0) + _log_normal(x[..., 1], second, 1.0)
         return plane + math.log(SIGNAL_RATE) - SIGNAL_RATE * x[..., 2]
 
     def log_background(
@@ -114,12 +118,13 @@ class Inferno:
         """The true (s, r, lambda, b), float64."""
         return torch.tensor([self.s, self.shift, self.rate, self.b], dtype=torch.float64)
 
-    def information(self, points: int = 161) -> Floats:
+    def information(self, points: int = 101) -> Floats:
         """Return the Fisher information of the extended likelihood in (s, r, lambda, b), (4, 4).
 
         I_ij = int d_i nu d_j nu / nu dx with the density of expected events nu(x | theta), by
         the trapezoidal rule with `points` in each Gaussian coordinate and in t, where the third
-        coordinate is x = e^t; derivatives by forward mode. At 161 points the error is below 1e-6.
+        coordinate is x = e^t; derivatives by forward mode. At 101 points the relative
+        error is below 1e-5.
         """
         x, volume = self._grid(points)
 
@@ -133,36 +138,23 @@ class Inferno:
 
     def expected_error(self, benchmark: str) -> float:
         """Return the smallest expected error of s in a benchmark, sqrt((I^-1)_ss)."""
-        return _error(self.information(), benchmark)
+        if benchmark not in BENCHMARKS:
+            raise InputError(f"benchmark '{benchmark}' is unknown; choose from {list(BENCHMARKS)}.")
+        chosen = BENCHMARKS[benchmark]
+        total = self.information()
+        for name, width in chosen.constraints.items():
+            i = PARAMETERS.index(name)
+            total[i, i] += width**-2
+        kept = [0, *(PARAMETERS.index(name) for name in chosen.floating)]
+        return float(np.sqrt(np.linalg.inv(total[np.ix_(kept, kept)])[0, 0]))
 
-    def classifier_error(self, benchmark: str, edges: Floats, points: int = 401) -> float:
-        """Return the expected error of s from counts in bins of p_s / (p_s + p_b).
-
-        `edges` are those of the bins, the outer ones 0 and 1. The counts and their derivatives
-        are integrals over the grid: no events are drawn.
-        """
-        x, volume = self._grid(points, points // 4)
-        score = torch.sigmoid(self.log_signal(x) - self.log_background(x))
-        inner = torch.as_tensor(np.asarray(edges)[1:-1], dtype=score.dtype)
-        bins = torch.bucketize(score, inner)
-
-        def density(theta: Tensor) -> Tensor:
-            return self.rate_density(x, theta) * volume
-
-        def counts(values: Tensor) -> Tensor:
-            return values.new_zeros(len(edges) - 1, *values.shape[1:]).index_add(0, bins, values)
-
-        slopes = counts(torch.func.jacfwd(density)(self.theta))
-        inverse = 1 / counts(density(self.theta)).clamp(min=1e-300)
-        return _error((slopes.T @ (slopes * inverse[:, None])).numpy(), benchmark)
-
-    def _grid(self, points: int, third: int | None = None) -> tuple[Tensor, Tensor]:
+    def _grid(self, points: int) -> tuple[Tensor, Tensor]:
         """Return points (M, 3) and the volume (M,) that each stands for."""
         reach = 8 * math.sqrt(BACKGROUND_VARIANCE[0])
         centre = BACKGROUND_MEAN[0] + self.shift
         first = torch.linspace(centre - reach, centre + reach, points, dtype=torch.float64)
         second = torch.linspace(-24.0, 24.0, points, dtype=torch.float64)
-        t = torch.linspace(-16.0, 3.0, third or points, dtype=torch.float64)
+        t = torch.linspace(-16.0, 3.0, points, dtype=torch.float64)
         x = torch.cartesian_prod(first, second, t.exp())
         cell = (first[1] - first[0]) * (second[1] - second[0]) * (t[1] - t[0])
         return x, cell * x[:, 2]
@@ -170,17 +162,3 @@ class Inferno:
 
 def _log_normal(x: Tensor, mean: Tensor | float, variance: float) -> Tensor:
     return -0.5 * (x - mean) ** 2 / variance - 0.5 * math.log(2 * math.pi * variance)
-
-
-def _error(information: Floats, benchmark: str) -> float:
-    if benchmark not in BENCHMARKS:
-        raise InputError(f"benchmark '{benchmark}' is unknown; choose from {list(BENCHMARKS)}.")
-    chosen = BENCHMARKS[benchmark]
-    total = information.copy()
-    for name, width in chosen.constraints.items():
-        i = PARAMETERS.index(name)
-        total[i, i] += width**-2
-    kept = [0, *(PARAMETERS.index(name) for name in chosen.floating)]
-    return float(np.sqrt(np.linalg.inv(total[np.ix_(kept, kept)])[0, 0]))
-
-

@@ -1,0 +1,229 @@
+"""Confidence intervals of a parameter from log-likelihoods over a scan.
+
+Throughout, `scan` (T,) holds increasing values of the parameter and a log-likelihood is given as
+(E, T): a row for each experiment, up to a constant of that experiment.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
+from scipy.special import chdtri
+
+from colliderkit.errors import InputError
+
+__all__ = ["Intervals", "NeymanConstruction", "profile", "profile_intervals"]
+
+Floats = NDArray[np.float64]
+Simulate = Callable[[float, int, np.random.Generator], Any]
+LogLikelihood = Callable[[Any, Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Hold intervals [low, high] (E,) with the best value, at a confidence level.
+
+    An end is -inf or inf where the interval leaves the scan. For a log-likelihood with several
+    maxima, these are the outermost ends.
+    """
+
+    best: Floats
+    low: Floats
+    high: Floats
+    confidence: float
+
+
+def profile_intervals(
+    scan: ArrayLike,
+    log_likelihood: ArrayLike,
+    confidence: float = 0.6827,
+    *,
+    bounded: bool = False,
+) -> Intervals:
+    """Return where 2 (max ln L - ln L) is below the chi^2_1 quantile of `confidence` (Wilks).
+
+    `log_likelihood` (E, T) or (T,) has its nuisance parameters profiled already (`profile`). The
+    maximum is that of the parabola through the highest point and its neighbours, and the ends
+    are interpolated in sqrt(2 (max ln L - ln L)): both are exact for a Gaussian. With `bounded`
+    the scan ends where the parameter does: an interval that reaches an end stops there, and does
+    not become infinite.
+    """
+    values, rows = _checked(scan, log_likelihood)
+    threshold = np.sqrt(chdtri(1, 1 - _level(confidence)))
+    best, top = _maximum(values, rows)
+    depth = np.sqrt(np.maximum(2 * (top[:, None] - rows), 0))
+    # Left of the maximum the root is taken negative: a straight line for a Gaussian.
+    signed = np.where(values < best[:, None], -depth, depth)
+    low = _crossing(values, signed, -threshold, first=True)
+    high = _crossing(values, signed, threshold, first=False)
+    if bounded:
+        low, high = np.maximum(low, values[0]), np.minimum(high, values[-1])
+    return Intervals(best, low, high, confidence)
+
+
+def profile(
+    log_likelihood: Callable[[float, Floats], float], scan: ArrayLike, start: ArrayLike
+) -> Floats:
+    """Return max over nuisance parameters of ln L(theta, nu) at each theta of `scan`, (T,).
+
+    `start` (R,) begins the first search; each later one begins where the last ended. Without
+    gradients (BFGS by finite differences): scale the nuisance parameters to about one.
+    """
+    values = np.asarray(scan, dtype=np.float64)
+    nuisance = np.atleast_1d(np.asarray(start, dtype=np.float64))
+    found = np.empty(len(values))
+    for i, theta in enumerate(values):
+        fit = minimize(lambda nu, t=theta: -float(log_likelihood(t, nu)), nuisance, method="BFGS")
+        if not np.isfinite(fit.fun):
+            raise InputError(
+                f"the log-likelihood at {theta:g} has no finite maximum over the nuisance"
+                " parameters; constrain them or choose another start."
+            )
+        nuisance, found[i] = fit.x, -fit.fun
+    return found
+
+
+@dataclass(frozen=True)
+class NeymanConstruction:
+    """Hold the critical values of t(theta) = 2 (max ln L - ln L(theta)) from pseudo-experiments.
+
+    An experiment's interval holds each theta at which its t is at most the critical value, below
+    which a share `confidence` of the pseudo-experiments of that theta lies: the ordering of
+    Feldman and Cousins (physics/9711021). The maximum is over the scan: let it end where the
+    parameter does (a signal at zero), and elsewhere reach beyond what any experiment prefers.
+    """
+
+    scan: Floats
+    critical: Floats
+    confidence: float
+
+    @classmethod
+    def build(
+        cls,
+        simulate: Simulate,
+        log_likelihood: LogLikelihood,
+        scan: ArrayLike,
+        *,
+        confidence: float = 0.6827,
+        experiments: int = 1000,
+        seed: int = 0,
+    ) -> "NeymanConstruction":
+        """Draw `experiments` at each theta of the scan and keep the quantile of their t.
+
+        ``simulate(theta, E, random)`` draws the data of E experiments, and
+        ``log_likelihood(data, scan)`` gives (E, T). Each theta has random numbers of its own.
+        """
+        values = np.asarray(scan, dtype=np.float64)
+        # The smallest quantile that at least a share `confidence` lies at or below.
+        rank = int(np.ceil(_level(confidence) * experiments)) - 1
+        if experiments * (1 - confidence) < 10:
+            raise InputError(
+                f"{experiments} pseudo-experiments leave fewer than ten beyond {confidence};"
+                " draw more."
+            )
+        critical = np.empty(len(values))
+        for i, theta in enumerate(values):
+            data = simulate(float(theta), experiments, np.random.default_rng([seed, i]))
+            t = _statistic(values, log_likelihood(data, values))[:, i]
+            critical[i] = np.partition(t, rank)[rank]
+        return cls(values, critical, confidence)
+
+    def accepted(self, log_likelihood: ArrayLike) -> NDArray[np.bool_]:
+        """Return which theta of the scan each experiment accepts, (E, T) from ln L (E, T)."""
+        return _statistic(self.scan, log_likelihood) <= self.critical
+
+    def intervals(self, log_likelihood: ArrayLike) -> Intervals:
+        """Return the outermost accepted values of each experiment, interpolated in t - critical.
+
+        An interval that reaches an end of the scan stops there; one that is empty is NaN.
+        """
+        values, rows = _checked(self.scan, log_likelihood)
+        excess = _statistic(values, rows) - self.critical
+        inside = excess <= 0
+        n = len(values)
+        first, last = inside.argmax(1), n - 1 - inside[:, ::-1].argmax(1)
+        each = np.arange(len(rows))
+        ends = []
+        for edge, step in ((first, -1), (last, 1)):
+            beyond = np.clip(edge + step, 0, n - 1)
+            here, there = excess[each, edge], excess[each, beyond]
+            share = np.where(beyond == edge, 0.0, -here / np.where(there > here, there - here, 1.0))
+            ends.append(values[edge] + share * (values[beyond] - values[edge]))
+        empty = ~inside.any(1)
+        low, high = (np.where(empty, np.nan, end) for end in ends)
+        return Intervals(_maximum(values, rows)[0], low, high, self.confidence)
+
+
+def _level(confidence: float) -> float:
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence is {confidence}; give a number between 0 and 1.")
+    return confidence
+
+
+def _checked(scan: ArrayLike, log_likelihood: ArrayLike) -> tuple[Floats, Floats]:
+    values = np.asarray(scan, dtype=np.float64)
+    rows = np.atleast_2d(np.asarray(log_likelihood, dtype=np.float64))
+    if len(values) < 3 or not (np.diff(values) > 0).all():
+        raise InputError("a scan needs three values or more that increase.")
+    if rows.shape[1] != len(values):
+        raise InputError(f"{rows.shape[1]} log-likelihoods for a scan of {len(values)} values.")
+    if not np.isfinite(rows).all():
+        bad = np.argwhere(~np.isfinite(rows))[0]
+        raise InputError(
+            f"the log-likelihood of experiment {bad[0]} at {values[bad[1]]:g} is not finite;"
+            " narrow the scan."
+        )
+    return values, rows
+
+
+def _statistic(scan: ArrayLike, log_likelihood: ArrayLike) -> Floats:
+    values, rows = _checked(scan, log_likelihood)
+    top: Floats = 2 * (_maximum(values, rows)[1][:, None] - rows)
+    return top
+
+
+def _maximum(scan: Floats, rows: Floats) -> tuple[Floats, Floats]:
+    """Return place and height of each row's maximum, by a parabola where it is inside the scan."""
+    peak = rows.argmax(1)
+    each = np.arange(len(rows))
+    middle = np.clip(peak, 1, len(scan) - 2)
+    x0, x1, x2 = (scan[middle + step] for step in (-1, 0, 1))
+    y0, y1, y2 = (rows[each, middle + step] for step in (-1, 0, 1))
+    # Newton's divided differences: y1 + slope (x - x1) + bend (x - x1)^2.
+    left, right = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
+    bend = (right - left) / (x2 - x0)
+    slope = left + bend * (x1 - x0)
+    move = -slope / np.where(bend < 0, 2 * bend, -np.inf)
+    # A maximum at an end of the scan stays there unless the parabola peaks before it.
+    place = np.clip(
+        x1 + move, scan[np.maximum(peak - 1, 0)], scan[np.minimum(peak + 1, len(scan) - 1)]
+    )
+    move = place - x1
+    height = y1 + slope * move + bend * move**2
+    lower = height < rows[each, peak]
+    return np.where(lower, scan[peak], place), np.where(lower, rows[each, peak], height)
+
+
+def _crossing(scan: Floats, signed: Floats, level: float, first: bool) -> Floats:
+    """Return where each row crosses `level` upwards, its first or last time; inf if never."""
+    above = signed >= level
+    if first:
+        # The first point inside: above -threshold.
+        index = above.argmax(1)
+        outside = index == 0
+        index = np.maximum(index, 1)
+    else:
+        # The last point inside: below threshold.
+        below = ~above
+        index = len(scan) - below[:, ::-1].argmax(1)
+        outside = index >= len(scan)
+        index = np.minimum(index, len(scan) - 1)
+    each = np.arange(len(signed))
+    before, after = signed[each, index - 1], signed[each, index]
+    gap = after - before
+    share = (level - before) / np.where(gap == 0, 1.0, gap)
+    found = scan[index - 1] + share * (scan[index] - scan[index - 1])
+    return np.where(outside, -np.inf if first else np.inf, found)

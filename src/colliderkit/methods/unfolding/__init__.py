@@ -1,0 +1,1 @@
+"""Unfolding: what was there before the detector?"""

@@ -1,0 +1,357 @@
+"""OmniFold: unfold without bins, by weights of the simulated events (1911.09107)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from colliderkit.errors import InputError
+from colliderkit.events.schema import hash_uniform
+from colliderkit.files import atomic_file
+from colliderkit.losses.ratio import ratio_loss
+from colliderkit.methods.method import Method
+from colliderkit.methods.ratio import TableRatio
+from colliderkit.training.batches import Dataset
+from colliderkit.training.fit import Training
+
+__all__ = ["OmniFold", "Sample"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Hold what is unfolded, checked: the measured events and the simulation, event by event.
+
+    - `data` (D, C), `data_weight` (D,): the measured events, background among them with negative
+      weights;
+    - `reco` (N, C), `truth` (N, T), `weight` (N,): the simulation at both levels;
+    - `pass_reco`, `pass_truth` (N,): where an event is seen; misses are not seen by the detector,
+      fakes are seen by it alone;
+    - `event` (N,), `data_event` (D,): numbers that the split and the bootstrap go by.
+    """
+
+    data: Floats
+    data_weight: Floats
+    reco: Floats
+    truth: Floats
+    weight: Floats
+    pass_reco: Bools
+    pass_truth: Bools
+    event: NDArray[np.int64]
+    data_event: NDArray[np.int64]
+
+    @classmethod
+    def checked(
+        cls,
+        data: ArrayLike,
+        reco: ArrayLike,
+        truth: ArrayLike,
+        *,
+        pass_reco: ArrayLike | None = None,
+        pass_truth: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+        data_weight: ArrayLike | None = None,
+        background: ArrayLike | None = None,
+        background_weight: ArrayLike | None = None,
+        event: ArrayLike | None = None,
+        data_event: ArrayLike | None = None,
+    ) -> Self:
+        """Fill in what is not given and raise `InputError` for what cannot be unfolded."""
+        measured, seen, true = (
+            _table(values, what)
+            for values, what in ((data, "data"), (reco, "reco"), (truth, "truth"))
+        )
+        if len(seen) != len(true):
+            raise InputError(
+                f"the simulation has {len(true)} events at truth level and {len(seen)} at detector"
+                " level; give one row an event at both."
+            )
+        if measured.shape[1] != seen.shape[1]:
+            raise InputError(
+                f"data have {measured.shape[1]} observables, reco {seen.shape[1]}; give the same."
+            )
+        n = len(true)
+        passed = [
+            np.ones(n, dtype=bool) if flag is None else np.asarray(flag, dtype=bool)
+            for flag in (pass_reco, pass_truth)
+        ]
+        for flag, name in zip(passed, ("pass_reco", "pass_truth"), strict=True):
+            if flag.shape != (n,):
+                raise InputError(f"{name} has {flag.size} values for {n} simulated events.")
+        _check_finite(measured, np.ones(len(measured), dtype=bool), "data")
+        _check_finite(seen, passed[0], "reco")
+        _check_finite(true, passed[1], "truth")
+        w = _weight(weight, n, "simulation")
+        dw = _weight(data_weight, len(measured), "data")
+        numbers = np.arange(len(measured)) if data_event is None else np.asarray(data_event)
+        if background is not None:
+            other = _table(background, "background")
+            _check_finite(other, np.ones(len(other), dtype=bool), "background")
+            bw = _weight(background_weight, len(other), "background")
+            if bw.sum() >= dw.sum():
+                raise InputError(
+                    f"the background, {bw.sum():.6g}, is as large as the data, {dw.sum():.6g}:"
+                    " nothing is left to unfold."
+                )
+            measured, dw = np.concatenate([measured, other]), np.concatenate([dw, -bw])
+            # Numbers of their own, so that the bootstrap moves them alone.
+            numbers = np.concatenate([numbers, -1 - np.arange(len(other))])
+        both = passed[0] & passed[1]
+        fakes = passed[0] & ~passed[1]
+        if not both.any():
+            raise InputError("no simulated event passes at both levels; nothing links the two.")
+        if w[fakes].sum() >= w[passed[0]].sum() or w[fakes].sum() >= dw.sum():
+            raise InputError(
+                f"the fakes, {w[fakes].sum():.6g}, are as many as the events seen,"
+                f" {min(w[passed[0]].sum(), dw.sum()):.6g}; check pass_truth or the weights."
+            )
+        events = np.arange(n) if event is None else np.asarray(event)
+        # What does not pass is never looked at; zeros keep it from spreading.
+        seen = np.where(passed[0][:, None], seen, 0.0)
+        true = np.where(passed[1][:, None], true, 0.0)
+        return cls(measured, dw, seen, true, w, passed[0], passed[1], events, numbers)
+
+    @property
+    def both(self) -> Bools:
+        """Events seen at both levels."""
+        return self.pass_reco & self.pass_truth
+
+
+class OmniFold(Method):
+    """Unfold tables of observables: one (UniFold), several (MultiFold) at each level.
+
+    Each iteration reweights the simulation to the data at detector level (step 1), and averages
+    these weights over what the detector does to one truth (step 2):
+
+        pull = push  p_data(reco) / p_simulation,push(reco),      push = E[pull | truth].
+
+    Step 2 looks at events seen at both levels and gives the push weight of all true events: the
+    misses get the average of the events with their truth. Fakes are in step 1 alone, with the
+    mean push weight. Weights are relative to the simulation's own, and hold the normalisation:
+    the weighted simulation has the yield of the data.
+
+    Args:
+        iterations: how many; `pushes_` keeps each.
+        hidden: widths of the perceptrons.
+        members: perceptrons whose mean ln ratio is taken at each step (2503.20753).
+        family: learn corrections to an exponential family; see `methods.ratio`.
+        validation: the share of events, by a hash of their number, that chooses the epoch. Both
+            copies of an event in step 2 are on one side.
+        training: epochs, batch size, learning rate and the like, of each step.
+
+    After `fit`: `pushes_` (iterations + 1, N), 1 to begin with, and `history_`.
+    """
+
+    name: ClassVar[str] = "omnifold"
+
+    def __init__(
+        self,
+        *,
+        iterations: int = 5,
+        hidden: Sequence[int] = (50, 100, 50),
+        members: int = 1,
+        family: bool = True,
+        validation: float = 0.2,
+        training: Training = Training(
+            epochs=10, batch_size=512, learning_rate=2e-3, schedule="cosine"
+        ),
+    ) -> None:
+        self.iterations = iterations
+        self.hidden = hidden
+        self.members = members
+        self.family = family
+        self.validation = validation
+        self.training = training
+
+    def fit(
+        self,
+        data: ArrayLike,
+        reco: ArrayLike,
+        truth: ArrayLike,
+        *,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        **options: ArrayLike | None,
+    ) -> Self:
+        """Unfold `data` (D, C) with the simulation `reco` (N, C), `truth` (N, T); return self.
+
+        Further keywords are those of `Sample.checked`: pass_reco, pass_truth, weight, data_weight,
+        background, background_weight, event, data_event. With a `folder` each finished iteration
+        is kept there, and the same call goes on at the next.
+        """
+        return self.fit_sample(
+            Sample.checked(data, reco, truth, **options), seed=seed, folder=folder
+        )
+
+    def fit_sample(
+        self, sample: Sample, *, seed: int = 0, folder: str | Path | None = None
+    ) -> Self:
+        """Unfold a checked sample; see `fit`."""
+        if self.iterations < 1 or self.members < 1:
+            raise InputError("--iterations and --members must be at least 1.")
+        kept = None if folder is None else _Kept(Path(folder), self._request(sample, seed))
+        push = np.ones(len(sample.truth))
+        self.seed_ = seed
+        self.pushes_ = np.ones((self.iterations + 1, len(push)))
+        self.history_: list[list[Any]] = []
+        for i in range(self.iterations):
+            done = None if kept is None else kept.read(i)
+            if done is None:
+                push = self._iterate(sample, push, seed * 1_000 + i)
+                if kept is not None:
+                    kept.write(i, push)
+            else:
+                push = done
+            self.pushes_[i + 1] = push
+        return self
+
+    def weights(self, iteration: int | None = None) -> Floats:
+        """Return the push weights (N,) after `iteration`, the last if None; 0 where not true."""
+        if not hasattr(self, "pushes_"):
+            raise InputError("nothing is unfolded yet; call fit.")
+        return self.pushes_[-1 if iteration is None else iteration]
+
+    def _iterate(self, sample: Sample, push: Floats, seed: int) -> Floats:
+        seen, both = sample.pass_reco, sample.both
+        mean = float(np.average(push[both], weights=sample.weight[both]))
+        moved = np.where(sample.pass_truth, push, mean) * sample.weight
+        first = self._ratio(
+            (sample.data, sample.data_weight, sample.data_event),
+            (sample.reco[seen], moved[seen], sample.event[seen]),
+            2 * seed,
+        )
+        yields = sample.data_weight.sum() / moved[seen].sum()
+        pull = push[both] * first(sample.reco[both]) * yields
+        own, event = sample.weight[both], sample.event[both]
+        second = self._ratio(
+            (sample.truth[both], own * pull, event),
+            (sample.truth[both], own, event),
+            2 * seed + 1,
+        )
+        new = np.zeros(len(push))
+        true = sample.pass_truth
+        new[true] = second(sample.truth[true])
+        # The mean over the events that both levels see is that of their pull weights.
+        new *= (own * pull).sum() / (own * new[both]).sum()
+        return new
+
+    def _ratio(
+        self,
+        numerator: tuple[Floats, Floats, NDArray[np.int64]],
+        denominator: tuple[Floats, Floats, NDArray[np.int64]],
+        seed: int,
+    ) -> Any:
+        """Learn the ratio of two weighted samples and return it as a function of tables."""
+        both = numerator, denominator
+        x = torch.from_numpy(np.concatenate([part[0] for part in both]).astype(np.float32))
+        weight = np.concatenate([part[1] * len(x) / 2 / part[1].sum() for part in both])
+        held = hash_uniform(np.concatenate([part[2] for part in both]), seed) < self.validation
+        target = torch.zeros(len(x))
+        target[: len(numerator[0])] = 1
+        data = Dataset(x, target, torch.from_numpy(weight.astype(np.float32)))
+        train, validation = (
+            data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)
+        )
+        model = TableRatio(x.shape[1], self.members, self.hidden, ratio_loss("bce"))
+        seeds = [seed * 100 + member for member in range(self.members)]
+        history = model.fit(train, validation, self.training, seeds=seeds, family=self.family)
+        self.history_.append([asdict(epoch) for epoch in history[0]])
+
+        def ratio(table: Floats) -> Floats:
+            ln_r = model(torch.from_numpy(table.astype(np.float32)))
+            values: Floats = ln_r.double().mean(0).exp().numpy()
+            return values
+
+        return ratio
+
+    def _request(self, sample: Sample, seed: int) -> dict[str, Any]:
+        """Say what a kept iteration belongs to."""
+        return {
+            "parameters": {**self._parameters(), "iterations": None},
+            "seed": seed,
+            "events": [len(sample.truth), len(sample.data)],
+            "sums": [float(sample.weight.sum()), float(sample.data_weight.sum())],
+            "values": [float(sample.truth.sum()), float(sample.reco.sum())],
+        }
+
+    # What follows saves and restores.
+
+    def _parameters(self) -> dict[str, Any]:
+        parameters = self.get_params(deep=False)
+        return {**parameters, "hidden": list(self.hidden), "training": asdict(self.training)}
+
+    @classmethod
+    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        return cls(**{**parameters, "training": Training(**parameters["training"])})
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {"pushes": torch.from_numpy(self.pushes_)}
+
+    def _state(self) -> dict[str, Any]:
+        return {"seed": self.seed_, "history": self.history_}
+
+    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        self.pushes_ = tensors["pushes"].numpy()
+        self.seed_, self.history_ = state["seed"], state["history"]
+
+
+class _Kept:
+    """Keep finished iterations in a folder, and refuse those of another request."""
+
+    def __init__(self, folder: Path, request: dict[str, Any]) -> None:
+        self.folder = folder
+        note = folder / "unfolding.json"
+        text = json.dumps(request, sort_keys=True)
+        if note.exists() and note.read_text() != text:
+            raise InputError(
+                f"{folder}: holds iterations of another unfolding; choose another folder or remove"
+                " it."
+            )
+        if not note.exists():
+            with atomic_file(note) as part:
+                part.write_text(text)
+
+    def read(self, iteration: int) -> Floats | None:
+        path = self.folder / f"push-{iteration}.npy"
+        return np.load(path, allow_pickle=False) if path.exists() else None
+
+    def write(self, iteration: int, push: Floats) -> None:
+        path = self.folder / f"push-{iteration}.npy"
+        with atomic_file(path, force=True) as part, open(part, "wb") as file:
+            np.save(file, push)
+
+
+def _table(values: ArrayLike, what: str) -> Floats:
+    table = np.asarray(values, dtype=np.float64)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.ndim != 2 or len(table) == 0:
+        raise InputError(f"{what} has shape {table.shape}; give a table (events, observables).")
+    return table
+
+
+def _check_finite(table: Floats, passed: Bools, what: str) -> None:
+    bad = ~np.isfinite(table) & passed[:, None]
+    if bad.any():
+        event, column = np.argwhere(bad)[0]
+        raise InputError(
+            f"observable {column} of event {event} of {what} is {table[event, column]}."
+        )
+
+
+def _weight(weight: ArrayLike | None, count: int, what: str) -> Floats:
+    w = np.ones(count) if weight is None else np.asarray(weight, dtype=np.float64)
+    if w.shape != (count,):
+        raise InputError(f"{what}: {w.size} weights for {count} events; give one each.")
+    if not np.isfinite(w).all():
+        raise InputError(f"{what}: the weight of event {np.argmin(np.isfinite(w))} is not finite.")
+    if not w.sum() > 0:
+        raise InputError(f"{what}: the weights sum to {w.sum():.6g}; they must be positive.")
+    return w

@@ -1,0 +1,170 @@
+"""The response of a detector in bins: what a simulated truth is measured as."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from colliderkit.errors import InputError
+from colliderkit.methods.unfolding.omnifold import Sample
+
+__all__ = ["Response", "bins_of", "over", "real_share", "rising"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Response:
+    """Hold what the simulation says of the detector: sums of weights and of their squares.
+
+    `counts` (T, R) are the events seen and true, `missed` (T,) those true and not seen, `fakes`
+    (R,) those seen and not true; `..._squares` are the sums of squared weights of each.
+    """
+
+    truth_edges: Floats
+    reco_edges: Floats
+    counts: Floats
+    counts_squares: Floats
+    missed: Floats
+    missed_squares: Floats
+    fakes: Floats
+    fakes_squares: Floats
+
+    @classmethod
+    def of(cls, sample: Sample, truth_edges: ArrayLike, reco_edges: ArrayLike) -> Self:
+        """Count a simulation of one observable; raise `InputError` where it cannot be unfolded."""
+        true_edges, seen_edges = (
+            rising(truth_edges, "truth_edges"),
+            rising(reco_edges, "reco_edges"),
+        )
+        if sample.truth.shape[1] != 1 or sample.reco.shape[1] != 1:
+            raise InputError(
+                f"{sample.truth.shape[1]} true and {sample.reco.shape[1]} measured observables are"
+                " given; unfold one at a time in bins, or all at once by OmniFold."
+            )
+        t, is_true = bins_of(sample.truth[:, 0], true_edges)
+        r, is_seen = bins_of(sample.reco[:, 0], seen_edges)
+        is_true &= sample.pass_truth
+        is_seen &= sample.pass_reco
+        both, missed, fakes = is_true & is_seen, is_true & ~is_seen, is_seen & ~is_true
+        size_t, size_r = len(true_edges) - 1, len(seen_edges) - 1
+        sums = []
+        for w in (sample.weight, sample.weight**2):
+            cells = np.bincount(t[both] * size_r + r[both], w[both], size_t * size_r)
+            sums.append(cells.reshape(size_t, size_r))
+            sums.append(np.bincount(t[missed], w[missed], size_t))
+            sums.append(np.bincount(r[fakes], w[fakes], size_r))
+        ordered = (sums[i].astype(np.float64) for i in (0, 3, 1, 4, 2, 5))
+        return cls(true_edges, seen_edges, *ordered).checked()
+
+    def checked(self) -> Self:
+        """Return self; raise `InputError` naming the bins that have no response."""
+        for values, edges, what in (
+            (self.counts.min(1), self.truth_edges, "the response matrix in truth"),
+            (self.missed, self.truth_edges, "the missed events in truth"),
+            (self.fakes, self.reco_edges, "the fakes in detector"),
+        ):
+            if (values < 0).any():
+                raise InputError(
+                    f"the weights of {what} bins {named(edges, values < 0)} sum to less than"
+                    " zero; merge bins or simulate more."
+                )
+        if (empty := self.truth <= 0).any():
+            raise InputError(
+                f"the response matrix has empty rows: no simulated event is true in bins"
+                f" {named(self.truth_edges, empty)}; merge or drop them, or simulate more."
+            )
+        if (blind := self.efficiency <= 0).any():
+            raise InputError(
+                f"the efficiency is zero in truth bins {named(self.truth_edges, blind)}: no event"
+                " there is seen, and data say nothing of it; merge or drop them."
+            )
+        return self
+
+    @property
+    def truth(self) -> Floats:
+        """The simulated spectrum (T,)."""
+        return self.counts.sum(1) + self.missed
+
+    @property
+    def matrix(self) -> Floats:
+        """P[t, r] (T, R)."""
+        return over(self.counts, self.truth[:, None])
+
+    @property
+    def efficiency(self) -> Floats:
+        """p(seen | true in t) (T,)."""
+        return over(self.counts.sum(1), self.truth)
+
+    @property
+    def real(self) -> Floats:
+        """The share of events seen in r that are no fakes (R,); 1 where nothing is seen."""
+        return real_share(self.counts, self.fakes)
+
+    def measured(self, contents: ArrayLike) -> Floats:
+        """Return measured contents (R,), checked: there are none where nothing is simulated."""
+        data = np.asarray(contents, dtype=np.float64)
+        if data.shape != self.fakes.shape:
+            raise InputError(
+                f"the data have {data.size} bins, the response {self.fakes.size} at detector"
+                " level; give equal ones."
+            )
+        reached = self.counts.sum(0) + self.fakes > 0
+        if (lost := ~reached & (data != 0)).any():
+            raise InputError(
+                f"there are data in detector bins {named(self.reco_edges, lost)} but no simulated"
+                " event; merge bins or simulate more."
+            )
+        return data
+
+    def replicas(self, count: int, seed: int) -> tuple[Floats, Floats, Floats]:
+        """Draw counts (B, T, R), missed (B, T) and fakes (B, R) of simulations like this one.
+
+        A sum of weights S with squares S2 becomes (S2 / S) Poisson(S^2 / S2), which has its mean
+        and variance.
+        """
+        random = np.random.default_rng([seed, 0x1B])
+
+        def draw(sums: Floats, squares: Floats) -> Floats:
+            unit = over(squares, sums)
+            return random.poisson(over(sums, unit), (count, *sums.shape)) * unit
+
+        return (
+            draw(self.counts, self.counts_squares),
+            draw(self.missed, self.missed_squares),
+            draw(self.fakes, self.fakes_squares),
+        )
+
+
+def rising(edges: ArrayLike, name: str) -> Floats:
+    """Return the edges of bins; raise `InputError` naming those that do not rise."""
+    values = np.asarray(edges, dtype=np.float64)
+    if values.ndim != 1 or len(values) < 2 or not (np.diff(values) > 0).all():
+        raise InputError(f"{name} must rise; give at least two.")
+    return values
+
+
+def bins_of(x: Floats, edges: Floats) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the bin of each event and whether it is in one; the last bin holds its upper edge."""
+    place = np.searchsorted(edges, x, side="right") - 1
+    place[x == edges[-1]] = len(edges) - 2
+    return place, (place >= 0) & (place < len(edges) - 1)
+
+
+def over(a: Floats, b: Floats) -> Floats:
+    """Return a / b, and 0 where b is 0."""
+    shape = np.broadcast_shapes(a.shape, b.shape)
+    return np.divide(a, b, out=np.zeros(shape), where=np.broadcast_to(b != 0, shape))
+
+
+def real_share(counts: Floats, fakes: Floats) -> Floats:
+    """Return the share of no fakes in each detector bin (..., R), 1 where nothing is seen."""
+    seen = counts.sum(-2)
+    return np.where(seen + fakes > 0, over(seen, seen + fakes), 1.0)
+
+
+def named(edges: Floats, chosen: NDArray[np.bool_]) -> str:
+    """Write the chosen bins, no more than five."""
+    bins = [f"[{edges[i]:g}, {edges[i + 1]:g})" for i in np.flatnonzero(chosen)]
+    return ", ".join(bins[:5]) + (f" and {len(bins) - 5} more" if len(bins) > 5 else "")

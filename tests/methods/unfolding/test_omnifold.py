@@ -1,0 +1,141 @@
+"""OmniFold on Gaussian toys, whose truth is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from colliderkit.errors import InputError
+from colliderkit.methods.method import load
+from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
+from colliderkit.methods.unfolding.uncertainty import replicate, resampled
+from colliderkit.sources.toys.unfolding import turn_on, unfolding_toy
+from colliderkit.training.fit import Training
+
+SHORT = Training(epochs=4, batch_size=1000, learning_rate=3e-3, schedule="cosine")
+
+
+def moments(values: NDArray, weight: NDArray) -> tuple[float, float]:
+    mean = np.average(values, weights=weight)
+    return float(mean), float(np.sqrt(np.average((values - mean) ** 2, weights=weight)))
+
+
+def test_shifted_data_are_found_from_a_wrong_prior() -> None:
+    simulation = unfolding_toy(40_000, mean=0, sigma=1, smear=0.5, seed=1)
+    nature = unfolding_toy(40_000, mean=0.5, sigma=0.8, smear=0.5, seed=2)
+    method = OmniFold(iterations=6, training=SHORT)
+    method.fit(nature.seen, simulation.reco, simulation.truth, seed=1)
+    mean, width = moments(simulation.truth[:, 0], method.weights())
+    # Six steps of the exact iteration leave (0.2)^6 of the shift, less than the statistics.
+    assert mean == pytest.approx(0.5, abs=0.025)
+    assert width == pytest.approx(0.8, abs=0.03)
+    # Weights hold the normalisation.
+    assert method.weights().sum() == pytest.approx(40_000, rel=0.02)
+
+
+def test_each_iteration_moves_as_the_exact_one_does() -> None:
+    # For Gaussians E[pull | truth] of the first iteration is known: the mean moves by
+    # k = s^2 / (s^2 + e^2) twice: to k (mu_data) of the response's regression.
+    simulation = unfolding_toy(60_000, mean=0, sigma=1, smear=1.0, seed=3)
+    nature = unfolding_toy(60_000, mean=0.5, sigma=1, smear=1.0, seed=4)
+    method = OmniFold(iterations=1, training=SHORT)
+    method.fit(nature.seen, simulation.reco, simulation.truth, seed=1)
+    mean, _ = moments(simulation.truth[:, 0], method.weights())
+    # IBU after one step: the posterior mean z = x / 2 under data x ~ N(0.5, 2) has mean 0.25.
+    assert mean == pytest.approx(0.25, abs=0.02)
+
+
+def test_misses_fakes_and_background_are_accounted_for() -> None:
+    curve = turn_on(threshold=-1.0, width=0.5, plateau=0.9)
+    simulation = unfolding_toy(60_000, smear=0.5, efficiency=curve, fakes=0.1, seed=5)
+    nature = unfolding_toy(60_000, mean=0.4, smear=0.5, efficiency=curve, fakes=0.1, seed=6)
+    random = np.random.default_rng(7)
+    background = random.uniform(-3, 3, (6000, 1)), random.uniform(-3, 3, (6000, 1))
+    data = np.concatenate([nature.seen, background[0]])
+    method = OmniFold(iterations=6, training=SHORT)
+    method.fit(
+        data,
+        simulation.reco,
+        simulation.truth,
+        pass_reco=simulation.pass_reco,
+        pass_truth=simulation.pass_truth,
+        background=background[1],
+        seed=1,
+    )
+    weight = method.weights()
+    assert (weight[~simulation.pass_truth] == 0).all()
+    true = simulation.pass_truth
+    mean, width = moments(simulation.truth[true, 0], weight[true])
+    assert mean == pytest.approx(0.4, abs=0.035)
+    assert width == pytest.approx(1.0, abs=0.035)
+    assert weight.sum() == pytest.approx(60_000, rel=0.03)
+
+
+def test_an_interrupted_unfolding_goes_on(tmp_path: Path) -> None:
+    simulation = unfolding_toy(4000, seed=1)
+    nature = unfolding_toy(4000, mean=0.3, seed=2)
+    tables = nature.seen, simulation.reco, simulation.truth
+    whole = OmniFold(iterations=3, training=SHORT).fit(*tables, seed=5)
+    OmniFold(iterations=1, training=SHORT).fit(*tables, seed=5, folder=tmp_path)
+    again = OmniFold(iterations=3, training=SHORT).fit(*tables, seed=5, folder=tmp_path)
+    assert np.array_equal(whole.pushes_, again.pushes_)
+    with pytest.raises(InputError, match="iterations of another unfolding"):
+        OmniFold(iterations=3, training=SHORT).fit(*tables, seed=6, folder=tmp_path)
+
+
+def test_replicas_are_the_same_with_one_worker_and_with_two(tmp_path: Path) -> None:
+    simulation = unfolding_toy(2000, seed=1)
+    nature = unfolding_toy(2000, mean=0.3, seed=2)
+    sample = Sample.checked(nature.seen, simulation.reco, simulation.truth)
+    shifted = Sample.checked(nature.seen, simulation.reco + 0.1, simulation.truth)
+    method = OmniFold(iterations=2, training=SHORT)
+    options: dict = {"bootstraps": 2, "members": 2, "systematics": {"scale": shifted}, "seed": 3}
+    one = replicate(method, sample, **options, workers=1, folder=tmp_path)
+    two = replicate(method, sample, **options, workers=2)
+    assert np.array_equal(one.weights, two.weights)
+    assert one.kinds == ["member", "member", "bootstrap", "bootstrap", "systematic:scale"]
+    # All five differ, and what is kept is read again.
+    assert len(np.unique(one.weights[:, -1, 0])) == 5
+    kept = replicate(method, sample, **options, folder=tmp_path)
+    assert np.array_equal(one.weights, kept.weights)
+
+
+def test_bootstrap_weights_are_poisson_and_fixed_by_the_seed() -> None:
+    sample = Sample.checked(np.zeros((50_000, 1)), np.zeros((50_000, 1)), np.zeros((50_000, 1)))
+    one, same, other = (resampled(sample, [1, 2, n]) for n in (0, 0, 1))
+    assert np.array_equal(one.weight, same.weight)
+    assert not np.array_equal(one.weight, other.weight)
+    assert one.weight.mean() == pytest.approx(1, abs=4 / np.sqrt(50_000))
+    assert one.weight.var() == pytest.approx(1, abs=0.05)
+    assert abs(np.corrcoef(one.weight, one.data_weight)[0, 1]) < 0.02
+
+
+def test_a_saved_unfolding_gives_the_same(tmp_path: Path) -> None:
+    simulation = unfolding_toy(2000, seed=1)
+    method = OmniFold(iterations=1, training=SHORT)
+    method.fit(simulation.seen, simulation.reco, simulation.truth)
+    assert np.array_equal(load(method.save(tmp_path / "x")).weights(), method.weights())
+
+
+def test_errors_name_what_is_wrong() -> None:
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    spoiled = x.copy()
+    spoiled[3, 1] = np.inf
+    with pytest.raises(InputError, match="observable 1 of event 3 of truth is inf"):
+        Sample.checked(x, x, spoiled)
+    with pytest.raises(InputError, match="100 events at truth level and 90 at detector"):
+        Sample.checked(x, x[:90], x)
+    with pytest.raises(InputError, match="data have 1 observables, reco 2"):
+        Sample.checked(x[:, :1], x, x)
+    with pytest.raises(InputError, match="the weights sum to -100"):
+        Sample.checked(x, x, x, weight=-np.ones(100))
+    with pytest.raises(InputError, match="nothing is left to unfold"):
+        Sample.checked(x, x, x, background=x)
+    with pytest.raises(InputError, match="nothing links the two"):
+        Sample.checked(x, x, x, pass_truth=np.zeros(100))
+    most = np.arange(100) < 5
+    with pytest.raises(InputError, match="the fakes, 95, are as many"):
+        Sample.checked(x[:90], x, x, pass_truth=most)
+    # What does not pass may be anything.
+    Sample.checked(x, x, spoiled, pass_truth=np.arange(100) != 3)
