@@ -2,6 +2,7 @@
 # make test   run the tests
 PYTHON ?= python3
 BIN := .venv/bin
+STUDIES := top-tagging quark-gluon flavour-tagging likelihood-ratio
 
 .PHONY: demo test lint smoke clean
 
@@ -19,7 +20,7 @@ lint: .venv/installed
 
 smoke: .venv/installed
 	rm -rf runs/smoke
-	for study in top-tagging quark-gluon flavour-tagging; do \
+	for study in $(STUDIES); do \
 		$(BIN)/colliderkit study $$study --scale smoke --out runs/smoke/$$study || exit 1; \
 	done
 
@@ -27,7 +28,7 @@ smoke: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit("colliderkit needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet torch==2.13.0 -c constraints.txt
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[generate,dask,dev]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[generate,dask,flows,hepdata,pyhf,dev]'
 	touch $@
 
 clean:

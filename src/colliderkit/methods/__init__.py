@@ -5,5 +5,8 @@ METHODS = {
     "ensemble": "colliderkit.methods.ensembles:Ensemble",
     "ratio": "colliderkit.methods.ratio:Ratio",
     "omnifold": "colliderkit.methods.unfolding.omnifold:OmniFold",
+    "iterative-bayes": "colliderkit.methods.unfolding.binned:IterativeBayes",
+    "matrix-inversion": "colliderkit.methods.unfolding.binned:MatrixInversion",
+    "generative-unfolding": "colliderkit.methods.unfolding.generative:GenerativeUnfolding",
     "cross-fit": "colliderkit.methods.ensembles:CrossFit",
 }

@@ -28,8 +28,8 @@ REMARKS = """
 "family" is what the package uses by default: an exponential family, fitted first, and a network
 that learns the correction and is kept only where it lowers the loss of held-out events by more
 than its error. All densities here are exponential families, so that the family alone is exact up
-to the statistics of the events; "network" does without it, as for densities that are in no family. The events are
-drawn anew in each repetition: the error is that of the mean over repetitions.
+to the statistics of the events; "network" does without it, as for densities that are in no family.
+The events are drawn anew in each repetition: the error is that of the mean over repetitions.
 """
 
 

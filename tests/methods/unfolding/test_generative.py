@@ -64,13 +64,14 @@ def test_iterations_take_the_prior_out(shifted):
     means = [np.average(z, weights=push) for push in method.pushes_]
     # Each iteration keeps .75^2 / (1 + .75^2) = .36 of what is missing: .5 (1 - .36^k).
     expected = 0.5 * (1 - 0.36 ** np.arange(6))
-    np.testing.assert_allclose(means, expected, atol=0.05)
+    # 30,000 events a sample give .006; the networks .02 from seed to seed.
+    np.testing.assert_allclose(means, expected, atol=0.04)
     drawn = method.sample(nature.seen, draws=2, seed=5)
     assert drawn.mean() == pytest.approx(0.5, abs=0.05)
     assert drawn.std() == pytest.approx(1, abs=0.05)
     exact = gaussian_weight(z, mean=0, sigma=1, to_mean=0.5, to_sigma=1)
     inside = np.abs(z) < 2
-    assert np.abs(method.weights() - exact)[inside].mean() < 0.15
+    assert np.abs(method.weights() - exact)[inside].mean() < 0.05
 
 
 def test_efficiency_and_fakes():
@@ -81,8 +82,9 @@ def test_efficiency_and_fakes():
     true = toy.pass_truth
     push, z = method.weights(), toy.truth[true, 0]
     assert (push[~true] == 0).all()
-    # 15,000 true events, seen or not, with mean .3 (less .3 .2^3 of it, and the fakes' share).
-    assert push[true].sum() == pytest.approx(15_000, rel=0.05)
+    # 15,000 true events, seen or not; .3 lacks .3 (.2)^3 = .002 after three iterations, and the
+    # misses are not measured where the efficiency turns on: .03 from seed to seed.
+    assert push[true].sum() == pytest.approx(15_000, rel=0.02)
     assert np.average(z, weights=push[true]) == pytest.approx(0.3, abs=0.06)
 
 

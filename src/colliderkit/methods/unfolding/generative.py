@@ -4,6 +4,7 @@
 """
 
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 from torch import Tensor
 
 from colliderkit.errors import InputError
@@ -176,8 +178,6 @@ class GenerativeUnfolding(Method):
         )
 
     def _ratio(self) -> Ratio:
-        from sklearn.base import clone
-
         return Ratio() if self.ratio is None else clone(self.ratio)
 
     def _train(
@@ -221,15 +221,18 @@ class GenerativeUnfolding(Method):
         share = sample.weight[fakes].sum() / sample.weight[both].sum()
         if not share > 0:
             return np.ones(len(sample.data))
-        ratio = self._ratio().fit(
-            sample.reco[fakes],
-            sample.reco[both],
-            numerator_weight=sample.weight[fakes],
-            denominator_weight=seen,
-            numerator_event=sample.event[fakes],
-            denominator_event=sample.event[both],
-            seed=self.seed_ * 1_000 + 500 + iteration,
-        )
+        with warnings.catch_warnings():
+            # Fakes where no true event is measured are a matter of course.
+            warnings.simplefilter("ignore", UserWarning)
+            ratio = self._ratio().fit(
+                sample.reco[fakes],
+                sample.reco[both],
+                numerator_weight=sample.weight[fakes],
+                denominator_weight=seen,
+                numerator_event=sample.event[fakes],
+                denominator_event=sample.event[both],
+                seed=self.seed_ * 1_000 + 500 + iteration,
+            )
         return 1 / (1 + share * ratio.weights(sample.data))
 
     @staticmethod

@@ -31,7 +31,7 @@ from colliderkit.files import atomic_file, atomic_folder, existing_file
 from colliderkit.methods.method import versions
 from colliderkit.methods.unfolding.response import bins_of, rising
 
-__all__ = ["BinnedSpectrum", "UnfoldedEvents"]
+__all__ = ["BOOTSTRAP", "MEMBER", "SYSTEMATIC", "BinnedSpectrum", "UnfoldedEvents"]
 
 Floats = NDArray[np.float64]
 FORMAT = "colliderkit unfolded events, 1"
