@@ -97,12 +97,12 @@ def gaps(
 ) -> list[Gap]:
     """Find where tables (N, C) and (M, C) do not overlap, one column at a time.
 
-    Bins hold equal shares of the numerator, 0.5% or 20 events; one is a gap if fewer than
+    Bins hold equal shares of the numerator, 0.5% or 100 events; one is a gap if fewer than
     `fewest` times its share of the denominator's events fall in. Neighbouring gaps are one. What
     is disjoint in no single column but only in their combination is not found.
     """
     found = []
-    bins = int(np.clip(len(numerator) // 20, 2, 200))
+    bins = int(np.clip(len(numerator) // 100, 2, 200))
     for name, x, y in zip(columns, numerator.T, denominator.T, strict=True):
         edges = np.unique(np.quantile(x, np.linspace(0, 1, bins + 1)))
         if len(edges) < 2:
@@ -111,7 +111,7 @@ def gaps(
         other = np.histogram(y, edges)[0] / len(y)
         empty = other < fewest * inside
         # Where the denominator is so small that no event was to be expected, nothing is wrong.
-        empty &= inside * len(y) >= 3
+        empty &= inside * len(y) >= 20
         for start, stop in _runs(empty):
             share = float(inside[start:stop].sum())
             found.append(Gap(name, float(edges[start]), float(edges[stop]), share))
