@@ -2,7 +2,7 @@
 # make test   run the tests
 PYTHON ?= python3
 BIN := .venv/bin
-STUDIES := top-tagging quark-gluon flavour-tagging likelihood-ratio
+STUDIES := top-tagging quark-gluon flavour-tagging likelihood-ratio inference-aware
 
 .PHONY: demo test lint smoke clean
 

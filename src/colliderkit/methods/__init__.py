@@ -8,5 +8,7 @@ METHODS = {
     "iterative-bayes": "colliderkit.methods.unfolding.binned:IterativeBayes",
     "matrix-inversion": "colliderkit.methods.unfolding.binned:MatrixInversion",
     "generative-unfolding": "colliderkit.methods.unfolding.generative:GenerativeUnfolding",
+    "inference-aware": "colliderkit.methods.inference_aware:InferenceAware",
+    "uncertainty-aware": "colliderkit.methods.uncertainty_aware:UncertaintyAware",
     "cross-fit": "colliderkit.methods.ensembles:CrossFit",
 }

@@ -74,8 +74,8 @@ LIGHT_DIJETS = ("gg2gg", "gg2qqbar", "qg2qg", "qq2qq", "qqbar2gg", "qqbar2qqbarN
 
 # OmniFold's jets (arXiv:1911.09107): the hardest jet beside a Z of pt > 200 GeV at 14 TeV,
 # R = 0.4, with the published window on the hard process. The Z decays to neutrinos, where the
-# published one is stable: neither enters a jet. Multiple interactions are off for speed (with
-# them a third of the events, with Vincia a tenth); "PartonLevel:MPI = on" brings them back.
+# published one is stable: neither enters a jet. Multiple interactions are off for speed
+# (with them Vincia makes ten events a second); "PartonLevel:MPI = on" brings them back.
 # The published jets have pt > 10 GeV and any eta; here a detector's acceptance.
 Z_RECOIL = (
     "WeakBosonAndParton:qqbar2gmZg = on",
