@@ -306,6 +306,14 @@ def training(histories: Mapping[str, "Sequence[Epoch]"]) -> Figure:
     axes.plot([], [], "k:", linewidth=1.8, label="training")
     axes.plot([], [], "k*", markersize=14, linestyle="none", label="chosen epoch")
     low, high = axes.get_ylim()
+    # The first epoch often is many times higher than what the reader wants to compare.
+    later = [
+        loss
+        for history in histories.values()
+        for row in history[1:]
+        for loss in (row.training_loss, row.validation_loss)
+    ]
+    high = min(high, 1.1 * max(later, default=high))
     axes.set_ylim(low, high + 0.07 * len(histories) * (high - low))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.minorticks_off()
