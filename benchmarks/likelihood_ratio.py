@@ -47,7 +47,9 @@ def main() -> None:
                 exact = toy.ratio(samples[f"{name}/test"])
                 for peer in ("GBReweighter", "MLP"):
                     key = f"{name}/{peer}"
-                    errors.setdefault((name, peer), []).append(np.abs(theirs[key] - exact).mean())
+                    errors.setdefault((name, peer), []).append(
+                        float(np.abs(theirs[key] - exact).mean())
+                    )
                     seconds.setdefault((name, peer), []).append(answer["seconds"][key])
                 for ours, family in (("ours", True), ("ours, network alone", False)):
                     start = time.process_time()
@@ -57,7 +59,7 @@ def main() -> None:
                     )
                     found = ratio.weights(samples[f"{name}/test"])
                     seconds.setdefault((name, ours), []).append(time.process_time() - start)
-                    errors.setdefault((name, ours), []).append(np.abs(found - exact).mean())
+                    errors.setdefault((name, ours), []).append(float(np.abs(found - exact).mean()))
     rows = []
     for name in RATIO_TOYS:
         mean = {key[1]: statistics.mean(v) for key, v in errors.items() if key[0] == name}
