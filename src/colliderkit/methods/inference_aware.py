@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from colliderkit.errors import InputError
 from colliderkit.events.scaling import Standardise
 from colliderkit.losses.inference import InferenceLoss, soft_bins
-from colliderkit.methods.method import Method
-from colliderkit.methods.nuisances import Nuisance
+from colliderkit.methods.nuisances import Nuisance, NuisanceMethod
 from colliderkit.methods.templates import Templates, fill
 from colliderkit.networks import build
 from colliderkit.networks.model import Model
@@ -28,7 +27,7 @@ __all__ = ["InferenceAware"]
 Floats = NDArray[np.float64]
 
 
-class InferenceAware(Method):
+class InferenceAware(NuisanceMethod):
     """Sort events into bins such that the error of the signal yield is smallest.
 
     A network of a table of observables gives `bins` outputs; their softmax at `temperature` is
@@ -169,24 +168,6 @@ class InferenceAware(Method):
         held, kept = order[:cut], order[cut:]
         whole = [part[: max(len(part) // size, 1) * size] for part in (held, kept)]
         return whole[0], whole[1]
-
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            **self.get_params(deep=False),
-            "nuisances": [nuisance.plain() for nuisance in self.nuisances],
-            "options": None if self.options is None else dict(self.options),
-            "training": asdict(self.training),
-        }
-
-    @classmethod
-    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        return cls(
-            **{
-                **parameters,
-                "nuisances": tuple(Nuisance(**plain) for plain in parameters["nuisances"]),
-                "training": Training(**parameters["training"]),
-            }
-        )
 
     def _tensors(self) -> dict[str, Tensor]:
         return dict(self.model_.state_dict())

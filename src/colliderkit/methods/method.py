@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+from dataclasses import asdict
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -42,7 +43,8 @@ class Method(BaseEstimator):
 
     A subclass stores its constructor's arguments unchanged, and gives `_tensors` and `_state`
     (what fit learned, as tensors and as JSON) and `_restore` (the way back). Arguments must be
-    JSON values or have a plain form through `_parameters` and `_from_parameters`.
+    JSON values or have a plain form through `_parameters` and `_from_parameters`, as `training`
+    has here.
     """
 
     name: ClassVar[str]
@@ -57,10 +59,17 @@ class Method(BaseEstimator):
         raise NotImplementedError
 
     def _parameters(self) -> dict[str, Any]:
-        return self.get_params(deep=False)
+        parameters = self.get_params(deep=False)
+        if "training" in parameters:
+            parameters["training"] = asdict(parameters["training"])
+        return parameters
 
     @classmethod
     def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        if "training" in parameters:
+            from colliderkit.training.fit import Training  # Lightning takes seconds to import
+
+            parameters = {**parameters, "training": Training(**parameters["training"])}
         return cls(**parameters)
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:

@@ -1,15 +1,16 @@
 """Nuisance parameters: what a simulation does not know, as transformations of its events."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
 from colliderkit.errors import InputError
+from colliderkit.methods.method import Method
 
-__all__ = ["TRANSFORMATIONS", "Nuisance", "Transformation"]
+__all__ = ["TRANSFORMATIONS", "Nuisance", "NuisanceMethod", "Transformation"]
 
 Transformation = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 Process = Literal["background", "signal", "all"]
@@ -105,6 +106,25 @@ class Nuisance:
                 f" {', '.join(TRANSFORMATIONS)}."
             )
         return asdict(self)
+
+
+class NuisanceMethod(Method):
+    """Save and load `nuisances` and the `options` of a network with the other arguments."""
+
+    nuisances: Sequence[Nuisance]
+    options: Mapping[str, Any] | None
+
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            **super()._parameters(),
+            "nuisances": [nuisance.plain() for nuisance in self.nuisances],
+            "options": None if self.options is None else dict(self.options),
+        }
+
+    @classmethod
+    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
+        nuisances = tuple(Nuisance(**plain) for plain in parameters["nuisances"])
+        return super()._from_parameters({**parameters, "nuisances": nuisances})
 
 
 def _shift(nuisance: Nuisance, x: Tensor, weight: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

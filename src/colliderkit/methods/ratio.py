@@ -51,6 +51,29 @@ class Diagnostics:
     gaps: list[Gap]
 
 
+def two_samples(
+    tables: Sequence[NDArray[Any]],
+    weights: Sequence[NDArray[Any]],
+    events: Sequence[NDArray[Any]],
+    validation: float,
+    seed: int,
+) -> tuple[Dataset, Dataset]:
+    """Join p1 (target 1) and p0 (target 0); return what is trained on and what is held.
+
+    Each sample gets the same weight, so that the ratio is one of densities. Events of equal number
+    stand on one side. Raises `InputError` if a side is empty.
+    """
+    x = torch.from_numpy(np.concatenate(tables).astype(np.float32))
+    target = torch.cat([torch.ones(len(tables[0])), torch.zeros(len(tables[1]))])
+    scaled = [w / w.sum() * len(x) / 2 for w in weights]
+    weight = torch.from_numpy(np.concatenate(scaled).astype(np.float32))
+    held = torch.from_numpy(hash_uniform(np.concatenate(events), seed) < validation)
+    if not bool(held.any()) or bool(held.all()):
+        raise InputError("no events to train on or to validate with; give more events.")
+    data = Dataset(x, target, weight)
+    return data.at(torch.nonzero(~held)[:, 0]), data.at(torch.nonzero(held)[:, 0])
+
+
 class TableRatio(nn.Module):
     """Model ln p1/p0 of a table (N, C) by M perceptrons, each on top of one exponential family."""
 
@@ -201,18 +224,8 @@ class Ratio(Method):
             for table, event in zip(tables, (numerator_event, denominator_event), strict=True)
         ]
         inputs = self._with_theta(tables, theta, seed)
-        held = [hash_uniform(number, seed) < self.validation for number in numbers]
-        x = torch.from_numpy(np.concatenate(inputs).astype(np.float32))
-        target = torch.cat([torch.ones(len(tables[0])), torch.zeros(len(tables[1]))])
-        apart = torch.from_numpy(np.concatenate(held))
-        if not bool(apart.any()) or bool(apart.all()):
-            raise InputError("no events to train on or to validate with; give more events.")
-        # Each sample has the same weight, so that the ratio is one of densities.
-        scaled = [w / w.sum() * len(x) / 2 for w in weights]
-        weight = torch.from_numpy(np.concatenate(scaled).astype(np.float32))
-        data = Dataset(x, target, weight)
-        train, validation = (data.at(torch.nonzero(part)[:, 0]) for part in (~apart, apart))
-        self.model_ = self._build(x.shape[1])
+        train, validation = two_samples(inputs, weights, numbers, self.validation, seed)
+        self.model_ = self._build(inputs[0].shape[1])
         self.seed_ = seed
         self.history_ = self.model_.fit(
             train,
@@ -225,6 +238,7 @@ class Ratio(Method):
         if self.calibrate:
             self._calibrate(validation)
         if not self.parameters:
+            held = [hash_uniform(number, seed) < self.validation for number in numbers]
             self.diagnostics_ = self._diagnose(tables, weights, held, missing)
         return self
 
@@ -236,9 +250,7 @@ class Ratio(Method):
         if self.parameters:
             point = self._point(theta, len(table))
             table = np.concatenate([table, point], axis=1)
-        each = self.model_(torch.from_numpy(table.astype(np.float32))).double()
-        ln_r = each.mean(0) if self.combine == "mean" else each.quantile(0.5, dim=0)
-        return self._calibrated(ln_r).numpy()
+        return self._calibrated(self._combined(torch.from_numpy(table.astype(np.float32)))).numpy()
 
     def weights(self, events: ArrayLike, theta: ArrayLike | None = None) -> Floats:
         """Return p1/p0 of events (N, C) -> (N,): weights that make p0 look like p1."""
@@ -290,8 +302,7 @@ class Ratio(Method):
         if bool((held.weight < 0).any()):
             raise InputError("calibrate needs weights of 0 or more; fit without it.")
         assert isinstance(held.inputs, Tensor)
-        each = self.model_(held.inputs).double()
-        ln_r = (each.mean(0) if self.combine == "mean" else each.quantile(0.5, dim=0)).numpy()
+        ln_r = self._combined(held.inputs).numpy()
         target, weight = held.target.numpy(), held.weight.double().numpy()
         # Bins of enough events of both classes: single events at the ends would be infinite ratios.
         bins = np.array_split(np.argsort(ln_r, kind="stable"), max(2, len(ln_r) // BIN))
@@ -304,6 +315,11 @@ class Ratio(Method):
             .clip(1 / BIN, 1 - 1 / BIN)
         )
         self.calibration_ = torch.from_numpy(np.stack([knots, np.log(p) - np.log1p(-p) - knots]))
+
+    def _combined(self, x: Tensor) -> Tensor:
+        """Return the members' ln p1/p0 as one, (N, C) -> (N,)."""
+        each = self.model_(x).double()
+        return each.mean(0) if self.combine == "mean" else each.quantile(0.5, dim=0)
 
     def _calibrated(self, ln_r: Tensor) -> Tensor:
         if self.calibration_.shape[1] == 0:
@@ -335,13 +351,6 @@ class Ratio(Method):
         )
 
     # What follows saves and restores.
-
-    def _parameters(self) -> dict[str, Any]:
-        return {**self.get_params(deep=False), "training": asdict(self.training)}
-
-    @classmethod
-    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        return cls(**{**parameters, "training": Training(**parameters["training"])})
 
     def _tensors(self) -> dict[str, Tensor]:
         return {**self.model_.state_dict(), "calibration": self.calibration_}

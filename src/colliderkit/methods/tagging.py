@@ -347,13 +347,6 @@ class Tagger(Method):
 
     # What follows saves and restores.
 
-    def _parameters(self) -> dict[str, Any]:
-        return {**self.get_params(deep=False), "training": asdict(self.training)}
-
-    @classmethod
-    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        return cls(**{**parameters, "training": Training(**parameters["training"])})
-
     def _tensors(self) -> dict[str, Tensor]:
         return dict(self.model_.state_dict())
 

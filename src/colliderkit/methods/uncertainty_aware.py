@@ -16,8 +16,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.scaling import Standardise
 from colliderkit.losses.classification import cross_entropy
 from colliderkit.methods.inference_aware import checked
-from colliderkit.methods.method import Method
-from colliderkit.methods.nuisances import Nuisance
+from colliderkit.methods.nuisances import Nuisance, NuisanceMethod
 from colliderkit.networks import build
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Dataset
@@ -30,7 +29,7 @@ Floats = NDArray[np.float64]
 BACKGROUND, SIGNAL, REFERENCE = 0, 1, 2
 
 
-class UncertaintyAware(Method):
+class UncertaintyAware(NuisanceMethod):
     """Learn p_s(x | theta) / p_b(x | theta), the nuisance parameters theta being inputs.
 
     Without `nuisances` this is a classifier of signal and background trained by cross-entropy.
@@ -281,20 +280,6 @@ class UncertaintyAware(Method):
         return Model(
             Standardise(size), build(self.network, inputs=size, outputs=outputs, **options)
         )
-
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            **self.get_params(deep=False),
-            "nuisances": [nuisance.plain() for nuisance in self.nuisances],
-            "options": None if self.options is None else dict(self.options),
-            "training": asdict(self.training),
-        }
-
-    @classmethod
-    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        nuisances = tuple(Nuisance(**plain) for plain in parameters["nuisances"])
-        training = Training(**parameters["training"])
-        return cls(**{**parameters, "nuisances": nuisances, "training": training})
 
     def _tensors(self) -> dict[str, Tensor]:
         own = {"reference": self.reference_, "reference_weight": self.reference_weight_}

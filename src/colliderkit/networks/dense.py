@@ -73,8 +73,7 @@ def _blocks(rows: int) -> Iterator[slice]:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x W^T + b, (..., K), (C, K), (C,) -> (..., C)."""
     plain = (
-        x.dtype != torch.float32
-        or not _through_onednn(x)
+        not _through_onednn(x)
         or torch.is_autocast_enabled("cpu")
         or torch._C._are_functorch_transforms_active()
     )

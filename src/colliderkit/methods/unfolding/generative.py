@@ -252,16 +252,14 @@ class GenerativeUnfolding(Method):
     # What follows saves and restores.
 
     def _parameters(self) -> dict[str, Any]:
-        parameters = self.get_params(deep=False)
         ratio = None if self.ratio is None else self.ratio._parameters()
-        plain = {"hidden": list(self.hidden), "training": asdict(self.training), "ratio": ratio}
-        return {**parameters, **plain}
+        return {**super()._parameters(), "ratio": ratio}
 
     @classmethod
     def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
         ratio = parameters["ratio"]
         built = None if ratio is None else Ratio._from_parameters(ratio)
-        return cls(**{**parameters, "ratio": built, "training": Training(**parameters["training"])})
+        return super()._from_parameters({**parameters, "ratio": built})
 
     def _tensors(self) -> dict[str, Tensor]:
         return {**self.flow_.state_dict(), "pushes": torch.from_numpy(self.pushes_)}

@@ -12,12 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.events.schema import hash_uniform
 from colliderkit.files import atomic_file
 from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.method import Method
-from colliderkit.methods.ratio import TableRatio
-from colliderkit.training.batches import Dataset
+from colliderkit.methods.ratio import TableRatio, two_samples
 from colliderkit.training.fit import Training
 
 __all__ = ["OmniFold", "Sample"]
@@ -250,17 +248,9 @@ class OmniFold(Method):
         seed: int,
     ) -> Any:
         """Learn the ratio of two weighted samples and return it as a function of tables."""
-        both = numerator, denominator
-        x = torch.from_numpy(np.concatenate([part[0] for part in both]).astype(np.float32))
-        weight = np.concatenate([part[1] * len(x) / 2 / part[1].sum() for part in both])
-        held = hash_uniform(np.concatenate([part[2] for part in both]), seed) < self.validation
-        target = torch.zeros(len(x))
-        target[: len(numerator[0])] = 1
-        data = Dataset(x, target, torch.from_numpy(weight.astype(np.float32)))
-        train, validation = (
-            data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)
-        )
-        model = TableRatio(x.shape[1], self.members, self.hidden, ratio_loss("bce"))
+        tables, weights, events = zip(numerator, denominator, strict=True)
+        train, validation = two_samples(tables, weights, events, self.validation, seed)
+        model = TableRatio(tables[0].shape[1], self.members, self.hidden, ratio_loss("bce"))
         seeds = [seed * 100 + member for member in range(self.members)]
         history = model.fit(train, validation, self.training, seeds=seeds, family=self.family)
         self.history_.append([asdict(epoch) for epoch in history[0]])
@@ -283,14 +273,6 @@ class OmniFold(Method):
         }
 
     # What follows saves and restores.
-
-    def _parameters(self) -> dict[str, Any]:
-        parameters = self.get_params(deep=False)
-        return {**parameters, "hidden": list(self.hidden), "training": asdict(self.training)}
-
-    @classmethod
-    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        return cls(**{**parameters, "training": Training(**parameters["training"])})
 
     def _tensors(self) -> dict[str, Tensor]:
         return {"pushes": torch.from_numpy(self.pushes_)}
