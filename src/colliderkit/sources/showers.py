@@ -1,0 +1,121 @@
+"""Files of showers: HDF5 in the layouts of the CaloChallenge and of CaloGAN.
+
+- CaloChallenge (2410.21611): `incident_energies` (N, 1) and `showers` (N, V), MeV, in the voxel
+  order of `colliderkit.events.calorimeter`;
+- CaloGAN (1712.10321): `energy` (N, 1) in GeV and `layer_0` (N, 3, 96), `layer_1` (N, 12, 12),
+  `layer_2` (N, 12, 6) in MeV: 504 cells, which are read as one row each, layer after layer.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from colliderkit.errors import InputError
+from colliderkit.events.calorimeter.geometry import Geometry
+from colliderkit.files import atomic_file, existing_file
+
+__all__ = ["CALOGAN", "iterate_showers", "read_showers", "write_showers"]
+
+CALOGAN = {"layer_0": (3, 96), "layer_1": (12, 12), "layer_2": (12, 6)}
+CHALLENGE = ("incident_energies", "showers")
+CHUNK = 10_000  # showers: 1.6 GB of the largest geometry
+Floats = NDArray[np.float32]
+
+
+def read_showers(
+    path: str | Path, geometry: Geometry | None = None, *, start: int = 0, stop: int | None = None
+) -> tuple[Floats, Floats]:
+    """Return incident energies (N,) and showers (N, V), float32 MeV, of one file.
+
+    With a `geometry` the file must have its voxels. Raises `InputError` for a file that is
+    missing, truncated or of neither layout, another number of voxels, and energies that are
+    negative or not finite.
+    """
+    parts = list(iterate_showers(path, geometry, start=start, stop=stop))
+    incident, showers = zip(*parts, strict=True)
+    return np.concatenate(incident), np.concatenate(showers)
+
+
+def iterate_showers(
+    path: str | Path,
+    geometry: Geometry | None = None,
+    *,
+    start: int = 0,
+    stop: int | None = None,
+    chunk: int = CHUNK,
+) -> Iterator[tuple[Floats, Floats]]:
+    """Yield what `read_showers` returns, `chunk` showers at a time."""
+    path = existing_file(path)
+    try:
+        file = h5py.File(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: no readable HDF5 file, perhaps cut off; copy it again."
+        ) from error
+    with file:
+        names, scale = _layout(path, file)
+        counts = {name: len(file[name]) for name in names}
+        if len(set(counts.values())) > 1:
+            raise InputError(f"{path}: its data sets have {counts} rows; they must be equal.")
+        last = min(next(iter(counts.values())), stop or np.iinfo(np.int64).max)
+        if last <= start:
+            raise InputError(f"{path}: holds no showers from number {start} on.")
+        for low in range(start, last, chunk):
+            rows = slice(low, min(low + chunk, last))
+            try:
+                incident, *layers = (np.asarray(file[name][rows], np.float32) for name in names)
+            except OSError as error:
+                raise InputError(
+                    f"{path}: rows {low} on are not readable, the file is damaged."
+                ) from error
+            showers = np.concatenate([layer.reshape(len(layer), -1) for layer in layers], 1)
+            incident = incident.reshape(-1) * np.float32(scale)
+            if not (incident > 0).all():
+                bad = int(np.argmin(incident > 0))
+                raise InputError(
+                    f"{path}: shower {low + bad} has an incident energy of {incident[bad]:g}."
+                )
+            if geometry is not None:
+                geometry.check(showers, str(path))
+            yield incident, showers
+
+
+def _layout(path: Path, file: Any) -> tuple[list[str], float]:
+    """Return the data sets of a file, incident energies first, and what makes these MeV."""
+    if all(name in file for name in CHALLENGE):
+        return list(CHALLENGE), 1.0
+    if "energy" in file and all(name in file for name in CALOGAN):
+        for name, shape in CALOGAN.items():
+            if file[name].shape[1:] != shape:
+                raise InputError(f"{path}: {name} has shape {file[name].shape[1:]}, not {shape}.")
+        return ["energy", *CALOGAN], 1e3
+    raise InputError(
+        f"{path}: holds {', '.join(file) or 'nothing'}; showers are in incident_energies and"
+        " showers (CaloChallenge), or in energy and layer_0 to layer_2 (CaloGAN)."
+    )
+
+
+def write_showers(
+    path: str | Path,
+    incident: NDArray[Any],
+    showers: NDArray[Any],
+    *,
+    attributes: dict[str, str] | None = None,
+    force: bool = False,
+) -> Path:
+    """Write incident energies (N,) and showers (N, V) [MeV] in the CaloChallenge's layout."""
+    if len(incident) != len(showers):
+        raise InputError(f"{len(incident)} incident energies for {len(showers)} showers.")
+    with atomic_file(path, force) as part, h5py.File(part, "w") as file:
+        file.create_dataset("incident_energies", data=np.asarray(incident).reshape(-1, 1))
+        rows = max(1, min(len(showers), (1 << 20) // showers.shape[1]))  # 4 MB a chunk
+        file.create_dataset(
+            "showers", data=showers, compression="gzip", chunks=(rows, showers.shape[1])
+        )
+        for name, value in (attributes or {}).items():
+            file.attrs[name] = value
+    return Path(path)

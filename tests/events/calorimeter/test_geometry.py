@@ -1,0 +1,102 @@
+"""Voxels: each hit is found again, in every order."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from colliderkit.errors import InputError
+from colliderkit.events.calorimeter import Geometry, Layer, read_xml, write_xml
+
+# Data set 1, photons: 368 voxels in five layers that differ (2410.21611).
+PHOTONS = Geometry(
+    "photon",
+    (
+        Layer(0, (0, 5, 10, 30, 50, 100, 200, 400, 600)),
+        Layer(1, (0, 2, 4, 6, 8, 10, 12, 15, 20, 30, 40, 50, 70, 90, 120, 150, 200), 10),
+        Layer(
+            2,
+            (0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400),
+            10,
+        ),
+        Layer(3, (0, 50, 100, 200, 400, 600)),
+        Layer(12, (0, 100, 200, 400, 1000, 2000)),
+    ),
+    22,
+)
+ELECTRONS = Geometry.regular("electron", 45, 16, np.arange(10) * 4.65, 11)
+
+
+def test_published_numbers_of_voxels() -> None:
+    assert PHOTONS.voxels == 368
+    assert ELECTRONS.voxels == 6480
+    assert Geometry.regular("electron", 45, 50, np.arange(19) * 2.325).voxels == 40_500
+
+
+@pytest.mark.parametrize("geometry", [PHOTONS, ELECTRONS], ids=["photon", "electron"])
+def test_every_voxel_finds_its_own_middle(geometry: Geometry) -> None:
+    x, y = geometry.r * np.cos(geometry.alpha), geometry.r * np.sin(geometry.alpha)
+    found = geometry.locate(geometry.layer, x, y)
+    assert np.array_equal(found, np.arange(geometry.voxels))
+
+
+def test_edges_belong_to_the_voxel_above_and_beyond_is_none() -> None:
+    # On the axis alpha = 0, the lower end of the ninth cut, r is exactly x.
+    for x, ring in ((0.0, 0), (4.64, 0), (4.65, 1), (41.84, 8)):
+        assert ELECTRONS.locate(0, x, 0.0) == 8 * 9 + ring
+    assert ELECTRONS.locate(0, 41.85, 0.0) == -1
+    assert ELECTRONS.locate(0, -10.0, 0.0) == 15 * 9 + 2  # alpha = pi ends the last cut
+
+
+def test_areas_fill_the_disc() -> None:
+    assert PHOTONS.area[PHOTONS.layer == 2].sum() == pytest.approx(np.pi * 400**2)
+
+
+def test_one_hit_survives_the_order_of_par04() -> None:
+    shower = np.zeros((1, 6480))
+    layer, angle, ring = 7, 3, 5
+    shower[0, (layer * 16 + angle) * 9 + ring] = 2.5
+    theirs = ELECTRONS.to_par04(shower)
+    assert np.flatnonzero(theirs[0]).tolist() == [(ring * 16 + angle) * 45 + layer]
+    assert np.array_equal(ELECTRONS.from_par04(theirs), shower)
+    with pytest.raises(InputError, match="its layers have different rings"):
+        PHOTONS.to_par04(np.zeros((1, 368)))
+
+
+def test_xml_keeps_the_geometry(tmp_path: Path) -> None:
+    path = write_xml(tmp_path / "binning.xml", PHOTONS)
+    assert read_xml(path) == PHOTONS
+    # The numbers between have layers without voxels.
+    assert path.read_text().count('r_edges="0"') == 8
+
+
+def test_xml_errors_name_file_and_layer(tmp_path: Path) -> None:
+    path = tmp_path / "binning.xml"
+
+    def refuses(text: str, sentence: str, particle: str | None = None) -> None:
+        path.write_text(text)
+        with pytest.raises(InputError, match=sentence):
+            read_xml(path, particle)
+
+    layer = '<Layer id="0" r_edges="{}" n_bin_alpha="1"/>'
+    page = '<Bins><Bin name="photon">{}</Bin></Bins>'
+    refuses(page.format(layer.format("0,5,3")), r"binning.xml: layer 0: its r edges .* do not rise")
+    refuses(page.format(layer.format("0")), "has no layers with voxels")
+    refuses(page.format(layer.format("0,five")), "a layer holds no number")
+    refuses(page.format('<Layer id="0"/>'), "a layer has no 'r_edges'")
+    refuses("<Bins>", "is no XML")
+    refuses("<Bins/>", "has no <Bin>")
+    refuses(page.format(layer.format("0,5")), "no particle 'pion'; it holds photon", "pion")
+    refuses('<!DOCTYPE a [<!ENTITY b "c">]>' + page.format(""), "document type")
+
+
+def test_showers_are_checked() -> None:
+    good = np.zeros((3, 368))
+    assert PHOTONS.check(good, "file") is good
+    for value, sentence in ((-1.0, "-1.0"), (np.nan, "nan"), (np.inf, "inf")):
+        bad = good.copy()
+        bad[1, 7] = value
+        with pytest.raises(InputError, match=f"file: shower 1 .* an energy of {sentence}"):
+            PHOTONS.check(bad, "file")
+    with pytest.raises(InputError, match=r"shape \(3, 100\), geometry 'photon' has 368 voxels"):
+        PHOTONS.check(good[:, :100], "file")

@@ -1,0 +1,80 @@
+"""Distances between samples against what is known of Gaussians."""
+
+import numpy as np
+import pytest
+
+from colliderkit.errors import InputError
+from colliderkit.metrics.generative import (
+    frechet_distance,
+    frechet_physics_distance,
+    kernel_physics_distance,
+    wasserstein,
+)
+
+
+def test_frechet_distance_of_commuting_gaussians() -> None:
+    # |m|^2 + sum (sqrt a - sqrt b)^2 where both covariances are diagonal in one basis.
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    a, b = np.array([1.0, 2.0, 0.0]), np.array([4.0, 2.0, 9.0])
+    first, second = (rotation * a) @ rotation.T, (rotation * b) @ rotation.T
+    found = frechet_distance(np.zeros(3), first, np.array([1.0, 0, 2]), second)
+    assert found == pytest.approx(5 + 1 + 0 + 9)
+
+
+def test_fpd_of_two_gaussians_without_bias() -> None:
+    random = np.random.default_rng(1)
+    x = random.normal(0, 1, (20_000, 4))
+    y = random.normal(0, 1, (20_000, 4)) * [1, 1, 1, 1.2] + [0.1, 0, 0, 0]
+    # Each feature is divided by the reference's largest |value|.
+    scale = np.abs(x).max(0)
+    exact = (0.1 / scale[0]) ** 2 + (0.2 / scale[3]) ** 2
+    found = frechet_physics_distance(x, y, fewest=2000, most=10_000)
+    # 20,000 events: an error of 0.01 of the shift, sqrt(1/20,000) of the width.
+    assert found.value == pytest.approx(exact, rel=0.25)
+    same = frechet_physics_distance(x, random.normal(0, 1, (20_000, 4)), fewest=2000, most=10_000)
+    assert same.value < 0.1 * exact
+
+
+def test_fpd_knows_the_bias_of_few_events() -> None:
+    # Samples of n events of one density are apart by b/n: the fit takes it away.
+    random = np.random.default_rng(2)
+    x, y = random.normal(0, 1, (2, 100_000, 10))
+    few = frechet_physics_distance(x, y, fewest=500, most=2000)
+    scale = np.abs(x).max(0)
+    # The first-order bias at n = 500 is 2 F / n / scale^2 from the means alone.
+    assert few.value < 0.2 * (2 / 500 / scale**2).sum()
+
+
+def test_kpd_is_unbiased_and_finds_a_shift() -> None:
+    random = np.random.default_rng(3)
+    x, y = random.uniform(-1, 1, (2, 4000, 3))
+    same = kernel_physics_distance(x, y, size=1000)
+    assert abs(same.value) < 4 * same.error
+    assert kernel_physics_distance(x, y + 0.2, size=1000).value > 20 * same.error
+
+
+def test_kpd_is_the_sum_over_all_pairs() -> None:
+    random = np.random.default_rng(4)
+    x, y = random.normal(size=(2, 30, 5))
+    found = kernel_physics_distance(x, y, batches=1, size=30)
+    x, y = x / np.abs(x).max(0), y / np.abs(x).max(0)
+    k = [(a @ b.T / 5 + 1) ** 4 for a, b in ((x, x), (y, y), (x, y))]
+    own = sum((m.sum() - np.trace(m)) / (30 * 29) for m in k[:2])
+    assert found.value == pytest.approx(own - 2 * k[2].mean(), rel=1e-4)
+
+
+def test_wasserstein_of_shifted_samples_is_the_shift() -> None:
+    x = np.random.default_rng(5).normal(size=5000)
+    found = wasserstein(x, x + 0.3)
+    assert found.value == pytest.approx(0.3)
+    assert 0 < found.error < 0.05
+
+
+def test_errors_name_what_is_wrong() -> None:
+    good = np.ones((10, 2))
+    bad = good.copy()
+    bad[3, 1] = np.nan
+    with pytest.raises(InputError, match="feature 1 of event 3 of the sample is nan"):
+        kernel_physics_distance(good, bad)
+    with pytest.raises(InputError, match=r"shapes \(10, 2\) and \(10, 3\)"):
+        kernel_physics_distance(good, np.ones((10, 3)))

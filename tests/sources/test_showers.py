@@ -1,0 +1,79 @@
+"""Shower files in the published layouts, made here."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from colliderkit.errors import InputError
+from colliderkit.events.calorimeter import Geometry
+from colliderkit.sources.showers import iterate_showers, read_showers, write_showers
+
+GEOMETRY = Geometry.regular("toy", 2, 4, (0, 1, 2, 3))
+
+
+def challenge(path: Path, **columns: np.ndarray) -> Path:
+    """Write a file as the CaloChallenge publishes it."""
+    given = {"incident_energies": np.full((5, 1), 1000.0), "showers": np.ones((5, 24)), **columns}
+    with h5py.File(path, "w") as file:
+        for name, values in given.items():
+            file[name] = values
+    return path
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    incident, showers = random.uniform(1, 9, 50), random.exponential(1, (50, 24))
+    path = write_showers(tmp_path / "s.hdf5", incident, showers.astype(np.float32))
+    found = read_showers(path, GEOMETRY)
+    assert found[0] == pytest.approx(incident)
+    assert np.array_equal(found[1], showers.astype(np.float32))
+    pieces = list(iterate_showers(path, start=5, stop=40, chunk=10))
+    assert [len(piece[0]) for piece in pieces] == [10, 10, 10, 5]
+    assert np.array_equal(np.concatenate([p[1] for p in pieces]), found[1][5:40])
+
+
+def test_calogan_is_read_layer_after_layer(tmp_path: Path) -> None:
+    path = tmp_path / "eplus.hdf5"
+    with h5py.File(path, "w") as file:
+        file["energy"] = np.array([[50.0], [2.0]])
+        for i, shape in enumerate(((3, 96), (12, 12), (12, 6))):
+            file[f"layer_{i}"] = np.full((2, *shape), i + 1.0)
+    incident, showers = read_showers(path)
+    assert incident.tolist() == [50_000, 2000]
+    assert showers.shape == (2, 504)
+    assert showers[0, [0, 287, 288, 431, 432, 503]].tolist() == [1, 1, 2, 2, 3, 3]
+
+
+def test_errors_name_the_file_and_the_shower(tmp_path: Path) -> None:
+    path = tmp_path / "s.hdf5"
+
+    def refuses(sentence: str) -> None:
+        with pytest.raises(InputError, match=sentence):
+            read_showers(path, GEOMETRY)
+
+    refuses("no such file")
+    path.write_bytes(b"\x89HDF\r\n\x1a\n" + b"0" * 50)
+    refuses("perhaps cut off")
+    challenge(path, showers=np.ones((5, 23)))
+    refuses(r"shape \(5, 23\), geometry 'toy' has 24 voxels")
+    challenge(path, showers=np.ones((4, 24)))
+    refuses("they must be equal")
+    negative = np.ones((5, 24))
+    negative[3, 2] = -0.5
+    challenge(path, showers=negative)
+    refuses("shower 3 .* an energy of -0.5")
+    challenge(path, incident_energies=np.zeros((5, 1)))
+    refuses("shower 0 has an incident energy of 0")
+    with h5py.File(path, "w") as file:
+        file["cells"] = np.ones(3)
+    refuses("holds cells; showers are in incident_energies")
+
+
+def test_half_of_a_file_is_refused(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    path = write_showers(tmp_path / "s.hdf5", np.ones(2000), random.random((2000, 24)))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"perhaps cut off|damaged"):
+        read_showers(path)
