@@ -1,0 +1,121 @@
+"""Calorimeters to simulate: a voxel geometry and what stands in each of its layers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from colliderkit.errors import InputError
+from colliderkit.events.calorimeter.geometry import Geometry, Layer
+
+__all__ = ["CALORIMETERS", "Calorimeter", "Sampling", "calorimeter"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Describe what a shower meets in one layer: `periods` of an absorber and an active slab.
+
+    Materials are Geant4's names (G4_W, G4_Si, G4_Pb, G4_lAr, ...), thicknesses mm. Only the energy
+    in the active slabs is seen; all periods of a layer are summed.
+    """
+
+    absorber: str
+    absorber_thickness: float
+    active: str
+    active_thickness: float
+    periods: int = 1
+
+    @property
+    def thickness(self) -> float:
+        """The thickness of the layer [mm]."""
+        return self.periods * (self.absorber_thickness + self.active_thickness)
+
+
+@dataclass(frozen=True)
+class Calorimeter:
+    """Hold a geometry, the sampling of each of its layers, and the radius [mm] that is filled.
+
+    Beyond the rings of a layer the same slabs go on to `radius`, unseen, so that showers are
+    contained. Raises `InputError` unless there is one sampling a layer and the rings fit.
+    """
+
+    geometry: Geometry
+    samplings: tuple[Sampling, ...]
+    radius: float
+
+    def __post_init__(self) -> None:
+        if len(self.samplings) != len(self.geometry.layers):
+            raise InputError(
+                f"{len(self.samplings)} samplings for {len(self.geometry.layers)} layers; give one"
+                " each."
+            )
+        widest = max(layer.r_edges[-1] for layer in self.geometry.layers)
+        if widest > self.radius:
+            raise InputError(f"the rings reach {widest:g} mm, the slabs {self.radius:g} mm only.")
+        for layer, sampling in zip(self.geometry.layers, self.samplings, strict=True):
+            if layer.r_edges[0] != 0:
+                raise InputError(
+                    f"layer {layer.number}: begins at r = {layer.r_edges[0]:g}, not 0."
+                )
+            thin = min(sampling.absorber_thickness, sampling.active_thickness)
+            if thin <= 0 or sampling.periods < 1:
+                raise InputError(f"layer {layer.number}: its slabs must be thicker than nothing.")
+
+    @property
+    def depth(self) -> float:
+        """The thickness of all layers [mm]."""
+        return sum(sampling.thickness for sampling in self.samplings)
+
+
+def _photons() -> Calorimeter:
+    """368 voxels in the bins of data set 1, photons, of the CaloChallenge.
+
+    A stand-in for ATLAS's barrel: lead and liquid argon in layers of 1.7, 4.3, 16 and 2 radiation
+    lengths, the last a tile calorimeter's first layer, of iron and scintillator.
+    """
+    geometry = Geometry(
+        "photon",
+        (
+            Layer(0, (0, 5, 10, 30, 50, 100, 200, 400, 600)),
+            Layer(1, (0, 2, 4, 6, 8, 10, 12, 15, 20, 30, 40, 50, 70, 90, 120, 150, 200), 10),
+            Layer(
+                2,
+                (
+                    *(0, 2, 5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100),
+                    *(130, 160, 200, 250, 300, 350, 400),
+                ),
+                10,
+            ),
+            Layer(3, (0, 50, 100, 200, 400, 600)),
+            Layer(12, (0, 100, 200, 400, 1000, 2000)),
+        ),
+        22,
+    )
+    samplings = (
+        Sampling("G4_Pb", 9.5, "G4_lAr", 11.0),
+        Sampling("G4_Pb", 2.0, "G4_lAr", 4.5, 11),
+        Sampling("G4_Pb", 2.0, "G4_lAr", 4.5, 41),
+        Sampling("G4_Pb", 2.0, "G4_lAr", 4.5, 5),
+        Sampling("G4_Fe", 14.0, "G4_POLYSTYRENE", 3.0, 10),
+    )
+    return Calorimeter(geometry, samplings, 2500.0)
+
+
+def _electrons(angles: int, rings: int, step: float) -> Calorimeter:
+    """Return 45 layers of 1.4 mm tungsten and 0.3 mm silicon, as data sets 2 and 3."""
+    edges = np.round(np.arange(rings + 1) * step, 6)
+    geometry = Geometry.regular("electron", 45, angles, edges, 11)
+    return Calorimeter(geometry, (Sampling("G4_W", 1.4, "G4_Si", 0.3),) * 45, 300.0)
+
+
+CALORIMETERS = {
+    "photons-368": _photons,
+    "electrons-6480": lambda: _electrons(16, 9, 4.65),
+    "electrons-40500": lambda: _electrons(50, 18, 2.325),
+}
+
+
+def calorimeter(name: str) -> Calorimeter:
+    """Return a ready calorimeter by name; raise `InputError` if there is none."""
+    if name not in CALORIMETERS:
+        raise InputError(f"no calorimeter '{name}'; choose from {', '.join(CALORIMETERS)}.")
+    return CALORIMETERS[name]()

@@ -1,0 +1,278 @@
+"""The event loop: one Geant4 run a process, a shower an event, scored in C++."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from colliderkit.errors import InputError
+from colliderkit.sources.geant4.calorimeters import Calorimeter
+from colliderkit.sources.geant4.physics import geant4, physics_list
+from colliderkit.sources.tunes import quietly
+
+__all__ = ["Beam", "simulate"]
+
+PARTICLES = ("gamma", "e-", "e+")
+
+
+@dataclass(frozen=True)
+class Beam:
+    """Say what enters the calorimeter: a particle at (x, y) [mm], under an angle [rad] to z.
+
+    The angle is in the x-z plane; the particle starts 1 mm before the first layer.
+    """
+
+    particle: str = "e-"
+    x: float = 0.0
+    y: float = 0.0
+    angle: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.particle not in PARTICLES:
+            raise InputError(f"particle '{self.particle}' is none of {', '.join(PARTICLES)}.")
+        if not abs(self.angle) < math.pi / 2:
+            raise InputError(f"angle {self.angle:g} points away from the calorimeter.")
+
+
+def simulate(
+    calorimeter: Calorimeter,
+    energies: ArrayLike,
+    *,
+    beam: Beam = Beam(),
+    seed: int = 1,
+    cut: float = 0.7,
+    progress: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Shoot one particle of each energy (N,) [MeV]; return the showers (N, V) [MeV], as seen.
+
+    The energy in the active slabs of each voxel, without the sampling fraction divided out. Equal
+    seeds give equal showers. Geant4 can be set up once in a process: a second calorimeter, or
+    another `cut` [mm] of production, needs another process (`colliderkit.sources.geant4.shards`).
+    Raises `InputError` for energies that are not positive, or a second set-up.
+    """
+    energy = np.asarray(energies, dtype=np.float64).reshape(-1)
+    if not ((energy > 0) & np.isfinite(energy)).all():
+        bad = int(np.argmin((energy > 0) & np.isfinite(energy)))
+        raise InputError(f"shower {bad} has an energy of {energy[bad]:g} MeV; give positive ones.")
+    run = _Run.of(calorimeter, cut)
+    return run.shoot(energy, beam, seed, progress)
+
+
+class _Run:
+    """Hold Geant4's run manager and what must not be collected while it lives."""
+
+    current: "_Run | None" = None
+
+    @classmethod
+    def of(cls, calorimeter: Calorimeter, cut: float) -> "_Run":
+        if cls.current is None:
+            cls.current = cls(calorimeter, cut)
+        if (cls.current.calorimeter, cls.current.cut) != (calorimeter, cut):
+            raise InputError(
+                "Geant4 is set up for another calorimeter in this process; start anew."
+            )
+        return cls.current
+
+    def __init__(self, calorimeter: Calorimeter, cut: float) -> None:
+        g4 = geant4()
+        self.calorimeter, self.cut = calorimeter, cut
+        self.energy: NDArray[np.float64] = np.zeros(0)
+        self.beam = Beam()
+        self.showers: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+        self.progress: Callable[[int], None] | None = None
+        self.voxel = _voxels(calorimeter)
+        made: list[Any] = []
+        quietly(lambda: made.append(g4.G4RunManager()))  # it greets with a page
+        (self.manager,) = made
+        self.manager.SetVerboseLevel(0)
+        # Actions come after the physics list; all are kept, for Geant4 does not own Python's part.
+        self.kept = [_construction(g4, calorimeter), physics_list(cut)]
+        for part in self.kept:
+            self.manager.SetUserInitialization(part)
+        parameters = g4.G4EmParameters.Instance()
+        parameters.SetVerbose(0)
+        parameters.SetFluo(False)
+        self.kept += [_gun(g4, self), _reader(g4, self)]
+        for part in self.kept[2:]:
+            self.manager.SetUserAction(part)
+        self.manager.Initialize()
+
+    def shoot(
+        self,
+        energy: NDArray[np.float64],
+        beam: Beam,
+        seed: int,
+        progress: Callable[[int], None] | None,
+    ) -> NDArray[np.float32]:
+        self.energy, self.beam, self.progress = energy, beam, progress
+        self.showers = np.zeros((len(energy), self.calorimeter.geometry.voxels), np.float32)
+        geant4().G4Random.setTheSeed(seed)
+        self.manager.BeamOn(len(energy))
+        return self.showers
+
+
+def _voxels(calorimeter: Calorimeter) -> NDArray[np.int64]:
+    """Return the voxel of Geant4's index ((layer * R) + ring) * A + angle, -1 for none."""
+    layers = calorimeter.geometry.layers
+    rings = max(layer.rings for layer in layers)
+    angles = max(layer.angles for layer in layers)
+    found = np.full((len(layers), rings, angles), -1, dtype=np.int64)
+    for i, layer in enumerate(layers):
+        start = int(calorimeter.geometry.starts[i])
+        for ring in range(layer.rings):
+            for angle in range(layer.angles):
+                found[i, ring, angle] = start + angle * layer.rings + ring
+    return found.reshape(-1)
+
+
+def _construction(g4: Any, calorimeter: Calorimeter) -> Any:
+    layers = calorimeter.geometry.layers
+
+    class Construction(g4.G4VUserDetectorConstruction):  # type: ignore[misc, name-defined]
+        def Construct(self) -> Any:
+            self.kept: list[Any] = []
+            self.sectors: list[Any] = []
+            side = 2 * (calorimeter.radius + 1)
+            deep = 2 * (calorimeter.depth + 10)
+            box = g4.G4Box("world", side / 2 * g4.mm, side / 2 * g4.mm, deep / 2 * g4.mm)
+            world = self._logical(box, "G4_Galactic", "world")
+            whole = g4.G4PVPlacement(
+                None, g4.G4ThreeVector(), world, "world", None, False, 0, False
+            )
+            self.kept.append(whole)
+            z = 0.0
+            for i, (layer, sampling) in enumerate(zip(layers, calorimeter.samplings, strict=True)):
+                absorber = self._logical(
+                    self._tube(0, calorimeter.radius, sampling.absorber_thickness),
+                    sampling.absorber,
+                    f"absorber-{i}",
+                )
+                active = self._active(i, layer, sampling)
+                for _ in range(sampling.periods):
+                    self._place(absorber, world, z + sampling.absorber_thickness / 2, i)
+                    z += sampling.absorber_thickness
+                    self._place(active, world, z + sampling.active_thickness / 2, i)
+                    z += sampling.active_thickness
+            return whole
+
+        def _active(self, i: int, layer: Any, sampling: Any) -> Any:
+            """Return the active slab of a layer: rings, copy number ring, cut into sectors."""
+            thick = sampling.active_thickness
+            slab = self._logical(
+                self._tube(0, calorimeter.radius, thick), sampling.active, f"active-{i}"
+            )
+            for ring, (low, high) in enumerate(
+                zip(layer.r_edges[:-1], layer.r_edges[1:], strict=True)
+            ):
+                whole = self._logical(
+                    self._tube(low, high, thick), sampling.active, f"ring-{i}-{ring}"
+                )
+                self._place(whole, slab, 0.0, ring)
+                width = 2 * math.pi / layer.angles
+                sector = self._logical(
+                    self._tube(
+                        low, high, thick, -width / 2 if layer.angles > 1 else -math.pi, width
+                    ),
+                    sampling.active,
+                    f"sector-{i}-{ring}",
+                )
+                if layer.angles > 1:
+                    replica = g4.G4PVReplica(
+                        f"sectors-{i}-{ring}",
+                        sector,
+                        whole,
+                        g4.EAxis.kPhi,
+                        layer.angles,
+                        width,
+                        -math.pi,
+                    )
+                    self.kept.append(replica)
+                else:
+                    self._place(sector, whole, 0.0, 0)
+                self.sectors.append(sector)
+            return slab
+
+        def _tube(
+            self,
+            low: float,
+            high: float,
+            thick: float,
+            start: float = -math.pi,
+            width: float = 2 * math.pi,
+        ) -> Any:
+            return g4.G4Tubs("tube", low * g4.mm, high * g4.mm, thick / 2 * g4.mm, start, width)
+
+        def _logical(self, solid: Any, material: str, name: str) -> Any:
+            found = g4.G4NistManager.Instance().FindOrBuildMaterial(material)
+            if found is None:
+                raise InputError(f"Geant4 knows no material '{material}'; give one of its names.")
+            volume = g4.G4LogicalVolume(solid, found, name)
+            self.kept += [solid, volume]
+            return volume
+
+        def _place(self, volume: Any, mother: Any, z: float, copy: int) -> None:
+            where = g4.G4ThreeVector(0, 0, z * g4.mm)
+            name = f"{volume.GetName()}-placed"
+            self.kept.append(
+                g4.G4PVPlacement(None, where, volume, name, mother, False, copy, False)
+            )
+
+        def ConstructSDandField(self) -> None:
+            rings = max(layer.rings for layer in layers)
+            angles = max(layer.angles for layer in layers)
+            detector = g4.G4MultiFunctionalDetector("seen")
+            g4.G4SDManager.GetSDMpointer().AddNewDetector(detector)
+            # Copy numbers: the sector's at depth 0, the ring's at 1, the layer's at 2.
+            score = g4.G4PSEnergyDeposit3D("energy", len(layers), rings, angles, 2, 1, 0)
+            detector.RegisterPrimitive(score)
+            self.kept += [detector, score]
+            for sector in self.sectors:
+                self.SetSensitiveDetector(sector, detector)
+
+    return Construction()
+
+
+def _gun(g4: Any, run: _Run) -> Any:
+    class Gun(g4.G4VUserPrimaryGeneratorAction):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.gun = g4.G4ParticleGun(1)
+
+        def GeneratePrimaries(self, event: Any) -> None:
+            beam = run.beam
+            table = g4.G4ParticleTable.GetParticleTable()
+            self.gun.SetParticleDefinition(table.FindParticle(beam.particle))
+            self.gun.SetParticleMomentumDirection(
+                g4.G4ThreeVector(math.sin(beam.angle), 0, math.cos(beam.angle))
+            )
+            self.gun.SetParticlePosition(
+                g4.G4ThreeVector(beam.x * g4.mm, beam.y * g4.mm, -1 * g4.mm)
+            )
+            self.gun.SetParticleEnergy(float(run.energy[event.GetEventID()]) * g4.MeV)
+            self.gun.GeneratePrimaryVertex(event)
+
+    return Gun()
+
+
+def _reader(g4: Any, run: _Run) -> Any:
+    class Reader(g4.G4UserEventAction):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.collection: int | None = None
+
+        def EndOfEventAction(self, event: Any) -> None:
+            if self.collection is None:
+                manager = g4.G4SDManager.GetSDMpointer()
+                self.collection = manager.GetCollectionID("seen/energy")
+            hits = event.GetHCofThisEvent().GetHC(self.collection)
+            pairs = np.array([(index, energy) for index, energy in hits], dtype=np.float64)
+            if len(pairs):
+                place = run.voxel[pairs[:, 0].astype(np.int64)]
+                run.showers[event.GetEventID(), place] = pairs[:, 1] / g4.MeV
+            if run.progress is not None:
+                run.progress(event.GetEventID() + 1)
+
+    return Reader()
