@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Layer
@@ -102,7 +101,7 @@ def _photons() -> Calorimeter:
 
 def _electrons(angles: int, rings: int, step: float) -> Calorimeter:
     """Return 45 layers of 1.4 mm tungsten and 0.3 mm silicon, as data sets 2 and 3."""
-    edges = np.round(np.arange(rings + 1) * step, 6)
+    edges = [round(i * step, 6) for i in range(rings + 1)]
     geometry = Geometry.regular("electron", 45, angles, edges, 11)
     return Calorimeter(geometry, (Sampling("G4_W", 1.4, "G4_Si", 0.3),) * 45, 300.0)
 

@@ -78,7 +78,7 @@ def physics_list(cut: float) -> Any:
         return stock
     exported = _Exported(g4)
 
-    class DataFree(g4.G4VUserPhysicsList):  # type: ignore[misc, name-defined]
+    class DataFree(g4.G4VUserPhysicsList):
         def __init__(self) -> None:
             super().__init__()
             self.SetDefaultCutValue(cut * g4.mm)

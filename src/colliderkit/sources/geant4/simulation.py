@@ -131,7 +131,7 @@ def _voxels(calorimeter: Calorimeter) -> NDArray[np.int64]:
 def _construction(g4: Any, calorimeter: Calorimeter) -> Any:
     layers = calorimeter.geometry.layers
 
-    class Construction(g4.G4VUserDetectorConstruction):  # type: ignore[misc, name-defined]
+    class Construction(g4.G4VUserDetectorConstruction):
         def Construct(self) -> Any:
             self.kept: list[Any] = []
             self.sectors: list[Any] = []
@@ -236,7 +236,7 @@ def _construction(g4: Any, calorimeter: Calorimeter) -> Any:
 
 
 def _gun(g4: Any, run: _Run) -> Any:
-    class Gun(g4.G4VUserPrimaryGeneratorAction):  # type: ignore[misc, name-defined]
+    class Gun(g4.G4VUserPrimaryGeneratorAction):
         def __init__(self) -> None:
             super().__init__()
             self.gun = g4.G4ParticleGun(1)
@@ -258,7 +258,7 @@ def _gun(g4: Any, run: _Run) -> Any:
 
 
 def _reader(g4: Any, run: _Run) -> Any:
-    class Reader(g4.G4UserEventAction):  # type: ignore[misc, name-defined]
+    class Reader(g4.G4UserEventAction):
         def __init__(self) -> None:
             super().__init__()
             self.collection: int | None = None
