@@ -28,7 +28,7 @@ smoke: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit("colliderkit needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet torch==2.13.0 -c constraints.txt
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[generate,dask,flows,hepdata,pyhf,dev]'
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[generate,geant4,dask,flows,hepdata,pyhf,dev]'
 	touch $@
 
 clean:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Layer
 

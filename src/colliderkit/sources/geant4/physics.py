@@ -76,6 +76,10 @@ def physics_list(cut: float) -> Any:
         stock = g4.FTFP_BERT(0)
         stock.SetDefaultCutValue(cut * g4.mm)
         return stock
+    return _data_free(g4, cut)
+
+
+def _data_free(g4: Any, cut: float) -> Any:
     exported = _Exported(g4)
 
     class DataFree(g4.G4VUserPhysicsList):
