@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import awkward as ak
 import numpy as np
@@ -165,7 +165,14 @@ def path_of(folder: Path, process: str, number: int) -> Path:
     return folder / f"{process}-{number}.parquet"
 
 
-def claim(folder: Path, request: Request, force: bool) -> None:
+class Claim(Protocol):
+    """What is generated, as far as a folder of shards knows it."""
+
+    def as_json(self) -> str:
+        """Write all that decides the bits."""
+
+
+def claim(folder: Path, request: Claim, force: bool) -> None:
     """Make the folder of the shards, or check that those in it are of the same request."""
     note = folder / "request.json"
     if folder.exists() and (not note.is_file() or note.read_text() != request.as_json()):
@@ -256,11 +263,8 @@ def merge(request: Request, folder: Path, output: Path, force: bool) -> None:
         ak.to_parquet_row_groups(groups(), path, compression="zstd")
 
 
-@contextmanager
-def reported(
-    request: Request, tasks: list[tuple[str, int]], progress: bool
-) -> Iterator[Callable[[int], None]]:
-    """Yield a function that moves the progress bar on by a number of jets."""
+def progress_bar(verb: str, noun: str, shown: bool) -> Any:
+    """Return a bar on the error stream that counts what is made."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -271,31 +275,41 @@ def reported(
         TimeRemainingColumn,
     )
 
-    names = ", ".join(name for name, _ in request.classes)
-    total = request.count * len(request.classes)
     columns = (
-        TextColumn("generating {task.description}"),
+        TextColumn(f"{verb} {{task.description}}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("jets"),
+        TextColumn(noun),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    bar = Progress(*columns, console=Console(stderr=True), disable=not progress)
-    with bar:
+    return Progress(*columns, console=Console(stderr=True), disable=not shown)
+
+
+@contextmanager
+def reported(
+    request: Request, tasks: list[tuple[str, int]], progress: bool
+) -> Iterator[Callable[[int], None]]:
+    """Yield a function that moves the progress bar on by a number of jets."""
+    names = ", ".join(name for name, _ in request.classes)
+    total = request.count * len(request.classes)
+    with progress_bar("generating", "jets", progress) as bar:
         missing = sum(request.size(number) for _, number in tasks)
         task = bar.add_task(names, total=total, completed=total - missing)
         yield partial(bar.advance, task)
 
 
 @contextmanager
-def executor(workers: int, dask: str | None) -> Iterator[Executor | None]:
-    """Yield what runs the shards: None for this process, a pool of processes, or Dask."""
+def executor(workers: int, dask: str | None, here: bool = True) -> Iterator[Executor | None]:
+    """Yield what runs the shards: a pool of processes, or Dask, or None for this process.
+
+    One worker is this process where it may be (`here`).
+    """
     if dask is not None:
         with dask_client(dask) as client:
             yield client.get_executor(pure=False)
         return
-    if workers == 1:
+    if workers == 1 and here:
         yield None
         return
     # Spawned, not forked: a fork copies the threads' locks of torch and Arrow as they are.

@@ -7,8 +7,10 @@ model at all energies, where Geant4 takes Seltzer and Berger's tables below 1 Ge
 Rayleigh scattering, no fluorescence and nothing nuclear: electrons, positrons and photons only.
 """
 
+import atexit
 import ctypes
 import os
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,7 @@ __all__ = ["DATA_FREE", "STOCK", "geant4", "physics_list", "physics_name"]
 DATA_FREE, STOCK = "Geant4, data-free EM", "Geant4, FTFP_BERT"
 # The folder that tells whether low-energy electromagnetic data are there, by its prefix.
 LOW_ENERGY = "G4EMLOW"
+EMPTY = "colliderkit-geant4-"
 PLACES = ("GEANT4_DATA_DIR", "G4LEDATA")
 Pointer = ctypes.c_void_p
 
@@ -29,7 +32,8 @@ def physics_name() -> str:
     """Say which physics this machine has; raise `InputError` if the data's path is wrong."""
     for variable in PLACES:
         value = os.environ.get(variable)
-        if value is None or value == _empty_data():
+        # A worker inherits the empty folder of the process that started it.
+        if value is None or Path(value).name.startswith(EMPTY):
             continue
         folder = Path(value)
         if not folder.is_dir():
@@ -49,7 +53,8 @@ def physics_name() -> str:
 @cache
 def _empty_data() -> str:
     """Make a folder with the one (empty) table that Geant4 wants to open without data."""
-    folder = tempfile.mkdtemp(prefix="colliderkit-geant4-")
+    folder = tempfile.mkdtemp(prefix=EMPTY)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     (Path(folder) / "ENSDFSTATE.dat").touch()
     return folder
 
@@ -72,7 +77,7 @@ def geant4() -> Any:
 def physics_list(cut: float) -> Any:
     """Return the physics of this machine with a production cut [mm]."""
     g4 = geant4()
-    if os.environ.get("G4LEDATA") != _empty_data():
+    if physics_name() == STOCK:
         stock = g4.FTFP_BERT(0)
         stock.SetDefaultCutValue(cut * g4.mm)
         return stock

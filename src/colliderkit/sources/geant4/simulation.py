@@ -41,7 +41,7 @@ def simulate(
     calorimeter: Calorimeter,
     energies: ArrayLike,
     *,
-    beam: Beam = Beam(),
+    beam: Beam | None = None,
     seed: int = 1,
     cut: float = 0.7,
     progress: Callable[[int], None] | None = None,
@@ -58,7 +58,7 @@ def simulate(
         bad = int(np.argmin((energy > 0) & np.isfinite(energy)))
         raise InputError(f"shower {bad} has an energy of {energy[bad]:g} MeV; give positive ones.")
     run = _Run.of(calorimeter, cut)
-    return run.shoot(energy, beam, seed, progress)
+    return run.shoot(energy, beam or Beam(), seed, progress)
 
 
 class _Run:

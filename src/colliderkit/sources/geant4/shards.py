@@ -1,0 +1,163 @@
+"""Samples of showers of any size: shot shard by shard, resumable, on processes or on Dask."""
+
+import json
+import shutil
+import sys
+from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from colliderkit.errors import InputError
+from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
+from colliderkit.sources.geant4.physics import physics_name
+from colliderkit.sources.geant4.simulation import Beam, simulate
+from colliderkit.sources.shards import claim, executor, progress_bar
+from colliderkit.sources.showers import read_showers, write_showers
+
+__all__ = ["generate_showers"]
+
+SHARD = 200  # showers: seconds to a minute of work, where setting Geant4 up takes one second
+
+
+@dataclass(frozen=True)
+class Request:
+    """Hold all that decides the bits of a sample of showers."""
+
+    calorimeter: Calorimeter
+    count: int
+    low: float
+    high: float
+    beam: Beam
+    seed: int
+    cut: float
+    shard: int
+    physics: str
+
+    def size(self, number: int) -> int:
+        """Return the showers in a shard: the last one has what is left."""
+        return min(self.shard, self.count - number * self.shard)
+
+    @property
+    def shards(self) -> range:
+        """The numbers of the shards."""
+        return range(-(-self.count // self.shard))
+
+    def energies(self, number: int) -> NDArray[np.float64]:
+        """Draw the incident energies [MeV] of a shard, log-uniform."""
+        random = np.random.default_rng([self.seed, number])
+        return self.low * (self.high / self.low) ** random.random(self.size(number))
+
+    def as_json(self) -> str:
+        """Write the request and the versions that the bits depend on."""
+        versions = {name: version(name) for name in ("geant4_pybind", "numpy")}
+        return json.dumps({**asdict(self), "versions": versions}, indent=1, sort_keys=True)
+
+
+def generate_showers(
+    geometry: str | Calorimeter,
+    count: int,
+    output: str | Path,
+    *,
+    energies: tuple[float, float],
+    beam: Beam | None = None,
+    seed: int = 0,
+    cut: float = 0.7,
+    workers: int = 1,
+    dask: str | None = None,
+    shard: int = SHARD,
+    force: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Shoot `count` showers into a calorimeter, log-uniform in `energies` [MeV]; return the file.
+
+    The file is HDF5 in the CaloChallenge's layout (see `colliderkit.sources.showers`), the energy
+    seen in the active slabs, in MeV; its attributes name the physics, the particle and the seed.
+    Its bits depend on the request and not on the workers. Finished shards wait in
+    ``OUTPUT.shards``: the same call after a kill or Ctrl-C goes on there.
+
+    Raises `InputError` for an unknown calorimeter, impossible numbers, an output that exists
+    (without `force`), shards of another request (without `force`), or a missing extra.
+    """
+    low, high = energies
+    if not 0 < low <= high:
+        raise InputError(f"energies {low:g} to {high:g} MeV must be positive and rise.")
+    if count < 1 or seed < 0 or workers < 1 or shard < 1:
+        raise InputError(
+            f"count {count}, workers {workers} and shard {shard} must be at least 1, seed {seed} 0."
+        )
+    chosen = calorimeter(geometry) if isinstance(geometry, str) else geometry
+    request = Request(
+        chosen, count, float(low), float(high), beam or Beam(), seed, cut, shard, physics_name()
+    )
+    output = refuse_existing(output, force)
+    folder = output.with_name(output.name + ".shards")
+    claim(folder, request, force)
+    missing = [n for n in request.shards if not _path(folder, n).exists()]
+    bar = progress_bar("shooting", "showers", progress)
+    try:
+        with bar, executor(workers, dask, here=False) as pool:
+            assert pool is not None
+            task = bar.add_task(
+                chosen.geometry.name,
+                total=count,
+                completed=count - sum(request.size(n) for n in missing),
+            )
+            pending = {pool.submit(make_shard, request, n): n for n in missing}
+            while pending:
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    number = pending.pop(future)
+                    write_showers(_path(folder, number), *future.result(), force=True)
+                    bar.advance(task, request.size(number))
+        _merge(request, folder, output, force)
+    except KeyboardInterrupt:
+        print(f"Interrupted: finished shards are kept in {folder}.", file=sys.stderr)
+        raise
+    except BrokenProcessPool as error:
+        raise InputError(
+            f"a worker was killed, perhaps for memory; finished shards are kept in {folder}."
+        ) from error
+    shutil.rmtree(folder)
+    return output
+
+
+def make_shard(request: Request, number: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return the incident energies and showers of one shard."""
+    energy = request.energies(number)
+    # A seed of Geant4 for each shard, far from those of its neighbours.
+    (seed,) = np.random.SeedSequence([request.seed, number]).generate_state(1)
+    showers = simulate(
+        request.calorimeter, energy, beam=request.beam, seed=int(seed) >> 1, cut=request.cut
+    )
+    return energy, showers
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"showers-{number}.hdf5"
+
+
+def _merge(request: Request, folder: Path, output: Path, force: bool) -> None:
+    """Write all shards one after another, holding one at a time."""
+    voxels = request.calorimeter.geometry.voxels
+    with atomic_file(output, force) as part, h5py.File(part, "w") as file:
+        energy = file.create_dataset("incident_energies", (request.count, 1), "f4")
+        rows = max(1, min(request.shard, (1 << 20) // voxels))
+        showers: Any = file.create_dataset(
+            "showers", (request.count, voxels), "f4", chunks=(rows, voxels), compression="gzip"
+        )
+        for number in request.shards:
+            start = number * request.shard
+            incident, found = read_showers(_path(folder, number))
+            energy[start : start + len(found), 0] = incident
+            showers[start : start + len(found)] = found
+        file.attrs["physics"] = request.physics
+        file.attrs["particle"] = request.beam.particle
+        file.attrs["seed"] = request.seed
+        file.attrs["request"] = request.as_json()

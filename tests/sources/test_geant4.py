@@ -1,0 +1,124 @@
+"""Geant4 showers: where hits land, what they hold, and that samples do not depend on workers."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from colliderkit.errors import InputError
+from colliderkit.events.calorimeter import Geometry, Layer
+from colliderkit.sources.geant4 import Beam, Calorimeter, Sampling, calorimeter, simulate
+from colliderkit.sources.geant4.physics import physics_name
+from colliderkit.sources.geant4.shards import generate_showers
+from colliderkit.sources.showers import read_showers
+
+# Importing it would ask whether to download its data sets.
+missing = importlib.util.find_spec("geant4_pybind") is None
+pytestmark = [pytest.mark.generate, pytest.mark.skipif(missing, reason="needs the extra geant4")]
+
+# Geant4 is set up once in a process: one small calorimeter serves all tests here.
+SMALL = Calorimeter(
+    Geometry(
+        "small", (Layer(0, (0, 10, 30), 1), Layer(1, (0, 5, 12, 30), 10), Layer(4, (0, 40), 4))
+    ),
+    (
+        Sampling("G4_W", 7.0, "G4_Si", 0.5),
+        Sampling("G4_W", 3.5, "G4_Si", 0.5, 8),
+        Sampling("G4_W", 3.5, "G4_Si", 0.5, 8),
+    ),
+    150.0,
+)
+
+
+def test_a_shower_falls_where_the_particle_enters() -> None:
+    geometry = SMALL.geometry
+    for angle in (0.3, 2.0, -2.9, -0.4):
+        beam = Beam("e-", x=20 * np.cos(angle), y=20 * np.sin(angle))
+        shower = simulate(SMALL, np.full(10, 1000.0), beam=beam, seed=3).sum(0)
+        middle = geometry.layer == 1
+        hottest = np.flatnonzero(middle)[shower[middle].argmax()]
+        assert hottest == geometry.locate(1, beam.x, beam.y)
+
+
+def test_the_visible_energy_is_linear_and_repeatable() -> None:
+    seen = []
+    for energy in (500.0, 2000.0):
+        showers = simulate(SMALL, np.full(60, energy), seed=4)
+        visible = showers.sum(1) / energy
+        seen.append((visible.mean(), visible.std() / np.sqrt(60)))
+    # A sampling calorimeter's response is linear to a few percent from 0.5 to 2 GeV.
+    assert seen[0][0] == pytest.approx(
+        seen[1][0], abs=4 * np.hypot(seen[0][1], seen[1][1]) + 0.05 * seen[1][0]
+    )
+    again = simulate(SMALL, np.full(60, 2000.0), seed=4)
+    assert np.array_equal(showers, again)
+
+
+def test_photons_convert_and_begin_later_than_electrons() -> None:
+    first = {}
+    for particle in ("gamma", "e-"):
+        showers = simulate(SMALL, np.full(150, 1000.0), beam=Beam(particle), seed=5)
+        first[particle] = showers[:, SMALL.geometry.layer == 0].sum(1).mean()
+    assert first["gamma"] < first["e-"]
+
+
+def test_a_sample_does_not_depend_on_the_workers(tmp_path: Path) -> None:
+    options: dict = {"energies": (200.0, 800.0), "seed": 6, "shard": 4, "progress": False}
+    one = generate_showers(SMALL, 10, tmp_path / "one.hdf5", **options)
+    two = generate_showers(SMALL, 10, tmp_path / "two.hdf5", workers=2, **options)
+    found = [read_showers(path, SMALL.geometry) for path in (one, two)]
+    assert np.array_equal(found[0][0], found[1][0])
+    assert np.array_equal(found[0][1], found[1][1])
+    assert len(np.unique(found[0][0])) == 10
+    with h5py.File(one) as file:
+        assert file.attrs["physics"] == physics_name()
+        assert file.attrs["particle"] == "e-"
+    with pytest.raises(InputError, match=r"one.hdf5: exists already"):
+        generate_showers(SMALL, 10, one, **options)
+
+
+def test_ready_calorimeters_have_the_published_voxels() -> None:
+    for name, voxels in (
+        ("photons-368", 368),
+        ("electrons-6480", 6480),
+        ("electrons-40500", 40500),
+    ):
+        assert calorimeter(name).geometry.voxels == voxels
+
+
+def test_errors_say_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no calorimeter 'lead'; choose from photons-368"):
+        calorimeter("lead")
+    with pytest.raises(InputError, match="shower 1 has an energy of -2 MeV"):
+        simulate(SMALL, np.array([5.0, -2.0]))
+    with pytest.raises(InputError, match=r"particle 'pi-' is none of gamma, e-, e\+"):
+        Beam("pi-")
+    with pytest.raises(InputError, match="2 samplings for 3 layers"):
+        Calorimeter(SMALL.geometry, SMALL.samplings[:2], 150.0)
+    with pytest.raises(InputError, match="the rings reach 40 mm, the slabs 35 mm only"):
+        Calorimeter(SMALL.geometry, SMALL.samplings, 35.0)
+    with pytest.raises(InputError, match="energies 5 to 1 MeV must be positive and rise"):
+        generate_showers(SMALL, 10, tmp_path / "s.hdf5", energies=(5, 1))
+    monkeypatch.setenv("GEANT4_DATA_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match=r"GEANT4_DATA_DIR is .*nowhere, which is no folder"):
+        physics_name()
+    monkeypatch.setenv("GEANT4_DATA_DIR", str(tmp_path))
+    with pytest.raises(InputError, match="holds no G4EMLOW data"):
+        physics_name()
+
+
+def test_a_second_calorimeter_needs_another_process() -> None:
+    code = (
+        "import numpy as np\n"
+        "from colliderkit.sources.geant4 import simulate, calorimeter\n"
+        "from colliderkit.errors import InputError\n"
+        "simulate(calorimeter('electrons-6480'), [100.0])\n"
+        "try:\n    simulate(calorimeter('photons-368'), [100.0])\n"
+        "except InputError as error:\n    print(error)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "Geant4 is set up for another calorimeter in this process; start anew.\n"
