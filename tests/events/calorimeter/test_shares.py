@@ -1,0 +1,37 @@
+"""Layer energies and shares: there and back."""
+
+import numpy as np
+import torch
+
+from colliderkit.events.calorimeter.geometry import Geometry, Layer
+from colliderkit.events.calorimeter.shares import LayerShares
+
+GEOMETRY = Geometry("toy", (Layer(0, (0, 2, 6), 1), Layer(1, (0, 10, 30), 4), Layer(5, (0, 9))))
+
+
+def test_showers_come_back() -> None:
+    random = np.random.default_rng(0)
+    e = random.exponential(5, (200, GEOMETRY.voxels))
+    e[random.random(e.shape) < 0.4] = 0
+    e[:20, GEOMETRY.layer == 2] = 0  # an empty layer
+    e[20, :] = 0  # an empty shower
+    e[e < 0.1] = 0
+    shares, incident = LayerShares(GEOMETRY, 0.1), torch.full((200,), 100.0)
+    a, x = shares(torch.from_numpy(e), incident, torch.Generator().manual_seed(1))
+    assert torch.isfinite(a).all()
+    assert torch.isfinite(x).all()
+    back = shares.showers(a.double(), x.double(), incident.double()).numpy()
+    # a and x are float32; DELTA moves a share by a millionth.
+    assert np.array_equal(back > 0, e > 0)
+    assert np.allclose(back, e, rtol=1e-3, atol=1e-3)
+
+
+def test_layers_have_their_energy_whatever_the_shares_are() -> None:
+    shares, incident = LayerShares(GEOMETRY, 0.1), torch.full((50,), 100.0)
+    random = torch.Generator().manual_seed(2)
+    a, x = torch.randn(50, 3, generator=random), torch.randn(50, 11, generator=random) * 3
+    showers = shares.showers(a, x, incident)
+    energy = shares.layer_energies(a, incident)
+    assert torch.allclose(shares._sums(showers), energy, rtol=1e-4)
+    assert torch.allclose(energy.sum(1), a[:, 0].exp() * 100, rtol=1e-4)
+    assert not ((showers > 0) & (showers < 0.1)).any()
