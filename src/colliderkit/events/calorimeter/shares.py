@@ -21,7 +21,8 @@ class LayerShares(nn.Module):
     and back, e_v = E_i softmax(x)_v: each layer has its energy exactly, whatever x is. Voxels
     below the `threshold` [MeV] are zero: on the way in they get an energy below it, its logarithm
     half-normal, so that the density has no spike; on the way back all but the largest of a layer
-    are cut and their energy goes to the others. After 2106.05285 and 2405.09629, which use logits of shares.
+    are cut and their energy goes to the others. After 2106.05285 and 2405.09629, which use logits
+    of shares.
     """
 
     places: Tensor
