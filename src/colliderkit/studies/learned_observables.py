@@ -124,14 +124,14 @@ def _training(epochs: int, batch: int, rate: float) -> Training:
 
 SCALES = {
     "smoke": Scale(
-        4_000, 5_000, 20_000, ("y",), 0, _training(2, 512, 2e-3), _training(2, 2000, 3e-3)
+        4_000, 5_000, 20_000, ("y",), 0, _training(2, 512, 2e-3), _training(10, 500, 3e-3)
     ),
     "laptop": Scale(
         50_000,
         100_000,
         500_000,
         ("y", "Q2", "x"),
-        20_000,
+        12_000,
         _training(12, 1024, 2e-3),
         _training(12, 4000, 3e-3),
     ),
@@ -140,7 +140,7 @@ SCALES = {
         2_000_000,
         5_000_000,
         ("y", "Q2", "x"),
-        400_000,
+        200_000,
         _training(60, 2048, 2e-3),
         _training(60, 10_000, 3e-3),
         3,

@@ -178,7 +178,7 @@ class LearnedObservable(Method):
         if self.criterion != "information":
             values: Floats = self.model_(x).numpy()
             return values
-        return self.rank_.double().numpy()[self._outputs(x).argmax(1).numpy()]
+        return np.asarray(self.rank_[self._outputs(x).argmax(1)].numpy(), dtype=np.float64)
 
     def edges(self) -> Floats:
         """Return the edges of the detector bins of "information", (R + 1,)."""
@@ -265,7 +265,8 @@ class LearnedObservable(Method):
             history = train(
                 model,
                 UnfoldingLoss(len(edges) - 1),
-                *parts,
+                parts[0],
+                parts[1],
                 self.training,
                 folder=Path(folder),
                 seed=self.seed_,
