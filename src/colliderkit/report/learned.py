@@ -36,31 +36,25 @@ def by_bin(
     where = 10**edges if powers else edges
     look = styles(list(curves))
     for name, values in curves.items():
-        dashes = look[name]["linestyle"]
-        axes.stairs(
-            values,
-            where,
-            baseline=None,
-            label=name,
-            color=look[name]["color"],
-            linestyle=dashes,
-            linewidth=2.6,
-        )
+        axes.stairs(values, where, baseline=None, label=name, linewidth=2.6, **look[name])
     if line is not None:
         axes.axhline(line, color="k", linestyle=":", linewidth=1.4)
     if powers:
         axes.set_xscale("log")
     if log:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlim(where[0], where[-1])
     if limits is not None:
         axes.set_ylim(*limits)
     low, high = axes.get_ylim()
     room = 0.09 * (len(curves) + 1) / 2
     axes.set_ylim(low, high * (high / low) ** room if log else high + room * (high - low))
+    for axis, logarithmic in ((axes.xaxis, powers), (axes.yaxis, log)):
+        if logarithmic:
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(label)
     axes.set_ylabel(quantity)
     axes.legend(ncols=2, loc="upper center", fontsize=15)

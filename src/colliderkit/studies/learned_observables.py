@@ -17,7 +17,7 @@ from colliderkit.methods.unfolding.binned import IterativeBayes, unfold_iterativ
 from colliderkit.methods.unfolding.learned import LearnedObservable
 from colliderkit.methods.unfolding.omnifold import Sample
 from colliderkit.methods.unfolding.quality import Quality, purity, quantile_edges, stability
-from colliderkit.methods.unfolding.response import Response
+from colliderkit.methods.unfolding.response import Response, bins_of, over, real_share
 from colliderkit.metrics.separation import TriangularDiscriminator, binned_separation
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
@@ -55,8 +55,8 @@ MEASURES = """
 "Inflation" is the variance of an unfolded bin over that of counting its true events, for an
 inversion that has no bias, averaged over the bins: 1 for a perfect detector. It follows from the
 response alone and no unfolding algorithm without a prior does better with this observable and
-binning. Detector bins hold equal shares of the simulation, so that the scale of an observable does
-not matter. "Purity" and "stability" are for equal bins at both levels. "Bias" is that of four
+binning. Detector bins hold equal shares of the simulation with each truth bin weighted to 1, so that
+the scale of an observable does not matter; "information" has as many bins of its own. "Purity" and "stability" are for equal bins at both levels. "Bias" is that of four
 iterations of D'Agostini in another nature, over its statistical error, root mean square over the
 bins; "total" is (bias² + variance) / counting variance at the best iteration for each observable,
 which only who knows the truth can choose.
@@ -90,6 +90,7 @@ DETECTOR_BINS = 20
 DATA = 100_000  # events that errors are quoted for
 ITERATIONS = 4
 LONGEST = 60
+REPLICAS = 20
 NATURES = {
     "other structure": DisModel(rise=0.3, small=0.4, large=4.5),
     "more radiation": DisModel(radiation=1.5),
@@ -124,16 +125,16 @@ def _training(epochs: int, batch: int, rate: float) -> Training:
 
 SCALES = {
     "smoke": Scale(
-        4_000, 5_000, 20_000, ("y",), 0, _training(2, 512, 2e-3), _training(10, 500, 3e-3)
+        4_000, 5_000, 20_000, ("y",), 0, _training(2, 512, 2e-3), _training(4, 1000, 5e-3)
     ),
     "laptop": Scale(
         50_000,
         100_000,
-        500_000,
+        1_000_000,
         ("y", "Q2", "x"),
         12_000,
         _training(12, 1024, 2e-3),
-        _training(12, 4000, 3e-3),
+        _training(12, 2000, 5e-3),
     ),
     "paper": Scale(
         200_000,
@@ -142,7 +143,7 @@ SCALES = {
         ("y", "Q2", "x"),
         200_000,
         _training(60, 2048, 2e-3),
-        _training(60, 10_000, 3e-3),
+        _training(60, 5000, 5e-3),
         3,
     ),
 }
@@ -252,6 +253,14 @@ def _log(values: Floats) -> Floats:
     return np.log10(np.where(values > 1e-5, values, 1e-5))
 
 
+def _detector_edges(values: Floats, truth: Floats, edges: Floats) -> Floats:
+    """Return edges between which all truth bins together, each of weight 1, have equal shares."""
+    place, inside = bins_of(truth, edges)
+    share = 1 / np.bincount(place[inside], minlength=len(edges) - 1)
+    weight = np.where(inside, share[np.where(inside, place, 0)], 0.0)
+    return quantile_edges(values, DETECTOR_BINS, weight)
+
+
 @dataclass(frozen=True)
 class Judged:
     """Hold what is found of one observable."""
@@ -261,7 +270,8 @@ class Judged:
     purity: Floats
     stability: Floats
     bias: Mapping[str, Floats]  # over the statistical error, by nature
-    total: Mapping[str, float]
+    size: Mapping[str, Value]  # root mean square of that
+    total: Mapping[str, Value]
 
 
 def _dis(report: Report, scale: Scale, seeds: int) -> None:
@@ -286,9 +296,10 @@ def _dis(report: Report, scale: Scale, seeds: int) -> None:
     for quantity in scale.quantities:
         judged: dict[str, list[Judged]] = {}
         shown: dict[str, Floats] = {}
+        truth = np.log10(getattr(seen["simulation"], quantity))
         for method in METHODS:
             values = {name: _log(found[quantity]) for name, found in classical[method].items()}
-            edges = quantile_edges(values["simulation"], DETECTOR_BINS)
+            edges = _detector_edges(values["simulation"], truth, EDGES[quantity])
             judged[method] = [_judge(quantity, everything, values, edges)]
             shown[method] = values["simulation"]
         for name in LEARNED:
@@ -302,7 +313,7 @@ def _dis(report: Report, scale: Scale, seeds: int) -> None:
                 edges = (
                     observable.edges()
                     if own
-                    else quantile_edges(values["simulation"], DETECTOR_BINS)
+                    else _detector_edges(values["simulation"], truth, EDGES[quantity])
                 )
                 judged[name].append(_judge(quantity, everything, values, edges))
                 if not own and seed == 0:
@@ -325,7 +336,7 @@ def _dis(report: Report, scale: Scale, seeds: int) -> None:
                 found[0].quality.condition,
                 float(found[0].purity.mean()),
                 float(found[0].stability.mean()),
-                *(_root_mean_square(found[0].bias[nature]) for nature in NATURES),
+                *(found[0].size[nature] for nature in NATURES),
             ]
             for quantity, judged, _ in figures
             for name, found in judged.items()
@@ -370,19 +381,19 @@ def _judge(
     if reco_edges[0] == -np.inf:  # learned bins have no equal ones in truth
         same = _response(values["simulation"], simulation.pass_reco, truth, edges, edges)
         pure, stable = purity(same), stability(same)
-    bias, total = {}, {}
+    bias, size, total = {}, {}, {}
     for name in NATURES:
         measured = np.histogram(values[name], reco_edges)[0].astype(np.float64)
         factor = DATA / measured.sum()
         known = np.histogram(np.log10(getattr(everything[name], quantity)), edges)[0] * factor
-        relative, squared = _against(response, measured * factor, known)
-        bias[name], total[name] = relative, squared
+        bias[name], size[name], total[name] = _against(response, measured * factor, known)
     return Judged(
         Quality.of(response),
         response,
         pure,
         stable,
         bias,
+        size,
         total,
     )
 
@@ -397,19 +408,34 @@ def _response(
     return Response.of(sample, edges, reco_edges)
 
 
-def _against(response: Response, measured: Floats, known: Floats) -> tuple[Floats, float]:
-    """Return bias / error after the fixed iterations, and the total error at the best one."""
-    real = response.real
-    prior = response.truth / response.truth.sum() * known.sum()
-    spectra, slopes = unfold_iteratively(measured * real, response.matrix, prior, LONGEST)
-    variance = np.einsum("ktr,r->kt", slopes[1:] ** 2, measured * real**2)
+def _against(response: Response, measured: Floats, known: Floats) -> tuple[Floats, Value, Value]:
+    """Unfold the expectation `measured` (R,) of a nature whose spectrum `known` (T,) is known.
+
+    Returns bias / error after the fixed iterations (T,), its root mean square, and the total error
+    at the best iteration. Their errors are from replicas of the simulation, which come after the
+    simulation itself in the batch.
+    """
+    again = response.replicas(REPLICAS, 0)
+    counts, missed, fakes = (
+        np.concatenate([one[None], many])
+        for one, many in zip((response.counts, response.missed, response.fakes), again, strict=True)
+    )
+    truth = counts.sum(-1) + missed
+    real = real_share(counts, fakes)
+    prior = truth / truth.sum(-1, keepdims=True) * known.sum()
+    matrix = over(counts, truth[..., None])
+    spectra, slopes = unfold_iteratively(measured * real, matrix, prior, LONGEST)
+    variance = np.einsum("kbtr,br->kbt", slopes[1:] ** 2, measured * real**2)
     bias = spectra[1:] - known
-    total = ((bias**2 + variance) / known).mean(1)
-    return bias[ITERATIONS - 1] / np.sqrt(variance[ITERATIONS - 1]), float(total.min())
+    total = ((bias**2 + variance) / known).mean(-1).min(0)
+    relative = bias[ITERATIONS - 1] / np.sqrt(variance[ITERATIONS - 1])
+    size = np.sqrt((relative**2).mean(-1))
+    return relative[0], _spread(size), _spread(total)
 
 
-def _root_mean_square(values: Floats) -> float:
-    return float(np.sqrt((values**2).mean()))
+def _spread(values: Floats) -> Value:
+    """Take the first as the value and the standard deviation of the replicas as its error."""
+    return Value(float(values[0]), float(values[1:].std(ddof=1)))
 
 
 def _results(quantity: str, judged: Mapping[str, Sequence[Judged]]) -> list[Result]:
@@ -417,16 +443,12 @@ def _results(quantity: str, judged: Mapping[str, Sequence[Judged]]) -> list[Resu
     first = next(iter(NATURES))
     rows = []
     for name, found in judged.items():
-        inflation = [Value(one.quality.mean, one.quality.mean_error) for one in found]
-        rows.append(Result.over_seeds(name, f"{quantity}: inflation", inflation))
         for figure, values in (
+            ("inflation", [Value(one.quality.mean, one.quality.mean_error) for one in found]),
             ("total", [one.total[first] for one in found]),
-            ("bias / error", [_root_mean_square(one.bias[first]) for one in found]),
+            ("bias / error", [one.size[first] for one in found]),
         ):
-            spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            error = None if spread is None else spread / math.sqrt(len(values))
-            mean = float(np.mean(values))
-            rows.append(Result(name, f"{quantity}: {figure}", mean, error, spread))
+            rows.append(Result.over_seeds(name, f"{quantity}: {figure}", values))
     return rows
 
 
@@ -488,7 +510,7 @@ def _dis_figures(
     chosen = ("electron", "double angle", LEARNED[0], LEARNED[2])
     report.add_figure(
         responses({name: judged[name][0].response.matrix for name in chosen}, NAMES[quantity]),
-        f"Response of {quantity}; detector bins hold equal shares of the events.",
+        f"Response of {quantity}; detector bins hold equal shares of the truth bins.",
         wide=True,
     )
 
@@ -595,7 +617,7 @@ def _unfold_jets(
     if name == LEARNED[2]:
         reco_edges = observable.edges()
     else:
-        reco_edges = quantile_edges(seen[passed], DETECTOR_BINS)
+        reco_edges = _detector_edges(seen[passed], truth[passed], edges)
     method = IterativeBayes(
         truth_edges=edges.tolist(), reco_edges=reco_edges.tolist(), iterations=ITERATIONS
     )

@@ -21,9 +21,9 @@ from colliderkit.events.scaling import Standardise
 from colliderkit.events.schema import hash_uniform
 from colliderkit.losses.unfolding import UnfoldingLoss
 from colliderkit.methods.method import Method
+from colliderkit.methods.unfolding.quality import quantile_edges
 from colliderkit.methods.unfolding.response import bins_of, rising
 from colliderkit.networks.mlp import MLP
-from colliderkit.networks.model import Model
 from colliderkit.networks.stack import Stack
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training, predict
@@ -65,6 +65,42 @@ class Regression(nn.Module):
         return torch.cat(parts).double() * self.centre[1] + self.centre[0]
 
 
+class Binning(nn.Module):
+    """Sort events into bins: those of a regression first, moved by a perceptron from there.
+
+    The logit of bin k is -((f(x) - centre_k) / width_k)^2 / 2, sharpened by one learned factor,
+    and what the perceptron adds to it, which begins at zero: every bin has events from the start.
+    """
+
+    centre: Tensor
+    width: Tensor
+
+    def __init__(self, columns: int, bins: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.regression = Regression(columns, 1, hidden)
+        self.register_buffer("centre", torch.zeros(bins))
+        self.register_buffer("width", torch.ones(bins))
+        self.sharpness = nn.Parameter(torch.zeros(()))
+        self.scaling = Standardise(columns, clip=20.0)
+        self.network = MLP(columns, bins, hidden=hidden)
+        last: Any = self.network.layers[-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+
+    def begin(self, edges: Floats) -> None:
+        """Take the bins of the regression, `edges` (bins + 1,) of which the outer are infinite."""
+        inner = edges[1:-1]
+        first, last = 2 * inner[0] - inner[1], 2 * inner[-1] - inner[-2]
+        closed = np.concatenate([[first], inner, [last]])
+        self.centre.copy_(torch.from_numpy((closed[1:] + closed[:-1]) / 2))
+        self.width.copy_(torch.from_numpy(np.diff(closed) / 2))
+
+    def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        f = self.regression(values).float()
+        distance = (f[:, None] - self.centre) / self.width
+        return self.network(self.scaling(values)) - self.sharpness.exp() * distance**2 / 2
+
+
 class LearnedObservable(Method):
     """Learn one detector-level observable of a table for one particle-level quantity.
 
@@ -97,7 +133,8 @@ class LearnedObservable(Method):
     held-out events. Events that the observable is unfolded with later should be others than those
     it is trained on: a response of training events is too diagonal.
 
-    After `fit`: `model_`, `history_` (one list of `Epoch` a member).
+    After `fit`: `model_`, `history_` (a list of `Epoch` a member; for "information" one of the
+    regression that it begins with and one of the bins).
     """
 
     name: ClassVar[str] = "learned-observable"
@@ -178,13 +215,13 @@ class LearnedObservable(Method):
         if self.criterion != "information":
             values: Floats = self.model_(x).numpy()
             return values
-        return np.asarray(self.rank_[self._outputs(x).argmax(1)].numpy(), dtype=np.float64)
+        return self._numbers(x)
 
     def edges(self) -> Floats:
         """Return the edges of the detector bins of "information", (R + 1,)."""
         if self.criterion != "information" or not hasattr(self, "model_"):
             raise InputError("only an observable fitted for 'information' has bins of its own.")
-        return np.arange(int(self.rank_.max()) + 2) - 0.5
+        return np.linspace(-0.5, self.rank_.max().item() + 0.5, int(self.rank_.max()) + 2)
 
     def _check(self) -> None:
         if self.criterion not in ("mean", "flat", "information"):
@@ -202,9 +239,8 @@ class LearnedObservable(Method):
             )
 
     def _fit_number(self, x: Tensor, t: Floats, w: Floats, held: Tensor) -> None:
-        """Regress the truth, linearly first."""
+        """Regress the truth."""
         model = Regression(x.shape[1], self.members, self.hidden)
-        w = w / w.mean()
         if self.criterion == "flat":
             edges = rising(self.truth_edges, "truth_edges")
             place = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, len(edges) - 2)
@@ -212,7 +248,14 @@ class LearnedObservable(Method):
             if (content <= 0).any():
                 raise InputError(f"truth bin {int(np.argmin(content))} has no events; merge bins.")
             w = w * (np.diff(edges) / content)[place]
-            w = w / w.mean()
+        self.history_: list[list[Epoch]] = self._regress(model, x, t, w, held)
+        self.model_: Any = model
+
+    def _regress(
+        self, model: Regression, x: Tensor, t: Floats, w: Floats, held: Tensor
+    ) -> list[list[Epoch]]:
+        """Fit a regression, its linear part first; return the history of each member."""
+        w = w / w.mean()
         mean = float(np.average(t, weights=w))
         width = float(np.average((t - mean) ** 2, weights=w)) ** 0.5
         model.centre.copy_(torch.tensor([mean, width]))
@@ -229,16 +272,15 @@ class LearnedObservable(Method):
         linear = model.linear(scaled)
         data = Dataset(scaled, target.float(), weights.float())
         parts = [kept, torch.nonzero(held)[:, 0]]
-        self.history_: list[list[Epoch]] = fit_stack(
+        return fit_stack(
             model.stack,
             lambda z, y: (z - y) ** 2,
             data.at(parts[0]),
             data.at(parts[1]),
             self.training,
-            seeds=[self.seed_ * 1_000 + member for member in range(self.members)],
+            seeds=[self.seed_ * 1_000 + member for member in range(model.stack.members)],
             offset=(linear[parts[0]], linear[parts[1]]),
         )
-        self.model_: Any = model
 
     def _fit_bins(self, x: Tensor, t: Floats, w: Floats, held: Tensor) -> None:
         """Sort events into bins by the variance of what is unfolded."""
@@ -251,9 +293,20 @@ class LearnedObservable(Method):
         place, inside = bins_of(t, edges)
         target = np.where(inside, place, len(edges) - 1)
         torch.manual_seed(self.seed_)
-        model = self._build_bins()
-        scaling: Any = model.representation
-        scaling.fit(x[~held])
+        model = Binning(self.columns_, self.bins, self.hidden)
+        first = self._regress(model.regression, x, t, w, held)
+        model.regression.requires_grad_(False)
+        # Bins that the truth bins have equal shares of.
+        share = 1 / np.bincount(target, w, len(edges)).clip(min=w.mean())
+        share[-1] = 0.0
+        numbers = model.regression(x).numpy()
+        start = quantile_edges(numbers, self.bins, w * share[target])
+        if len(start) != self.bins + 1:
+            raise InputError(
+                f"the events seen have fewer than {self.bins} different values; give fewer bins."
+            )
+        model.begin(start)
+        model.scaling.fit(x[~held])
         data = Dataset(x, torch.from_numpy(target), torch.from_numpy(w / w.mean()).float())
         parts = []
         for chosen in (~held, held):
@@ -273,7 +326,7 @@ class LearnedObservable(Method):
                 title=self.name,
                 progress=False,
             )
-        self.history_ = [history]
+        self.history_ = [*first, history]
         self.model_ = model
         number = self._outputs(x).argmax(1).numpy()
         content = np.bincount(number, w, self.bins)
@@ -284,9 +337,8 @@ class LearnedObservable(Method):
         rank[order] = np.arange(self.bins)
         self.rank_ = torch.from_numpy(np.minimum(rank, int((content > 0).sum()) - 1))
 
-    def _build_bins(self) -> Model:
-        columns = self.columns_
-        return Model(Standardise(columns), MLP(columns, self.bins, hidden=self.hidden))
+    def _numbers(self, x: Tensor) -> Floats:
+        return np.asarray(self.rank_.numpy()[self._outputs(x).argmax(1).numpy()], dtype=np.float64)
 
     def _outputs(self, x: Tensor) -> Tensor:
         return predict(self.model_, Dataset(x, torch.zeros(len(x)), torch.ones(len(x))), PIECE)
@@ -329,7 +381,7 @@ class LearnedObservable(Method):
         self.history_ = [[Epoch(**epoch) for epoch in member] for member in state["history"]]
         if self.criterion == "information":
             self.rank_ = tensors.pop("rank")
-            self.model_ = self._build_bins()
+            self.model_ = Binning(self.columns_, self.bins, self.hidden)
         else:
             self.model_ = Regression(self.columns_, self.members, self.hidden)
         self.model_.load_state_dict(tensors)
