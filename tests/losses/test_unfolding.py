@@ -30,7 +30,7 @@ def test_batch():
     target, weight = torch.tensor([0, 0, 1, 2]), torch.tensor([1.0, 2.0, 1.0, 3.0])
     member = outputs.softmax(1) * weight[:, None]
     joint = torch.stack([member[:2].sum(0), member[2]])
-    expected = inflation(joint, member[3]).mean().log()
+    expected = inflation(joint, member[3]).log().mean()
     assert float(UnfoldingLoss(2)(outputs, target, weight)) == pytest.approx(float(expected))
 
 

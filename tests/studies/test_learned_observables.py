@@ -27,13 +27,15 @@ def test_detector_bins_have_equal_shares_of_truth_bins():
 
 
 def test_perfect_detector_has_no_bias_and_counting_variance():
-    truth = np.repeat([0.5, 1.5], [30_000, 70_000])
-    response = Response.of(Sample.checked(truth, truth, truth), [0, 1, 2], [0, 1, 2])
-    known = np.array([0.6, 0.4]) * DATA
+    truth = np.repeat([-0.5, 0.5, 1.5, 2.5], [10_000, 30_000, 50_000, 10_000])
+    edges = [-1, 0, 1, 2, 3]  # the outer ones are for under- and overflow
+    response = Response.of(Sample.checked(truth, truth, truth), edges, edges)
+    known = np.array([0.1, 0.5, 0.3, 0.1]) * DATA
     relative, size, total = _against(response, known, known)
     np.testing.assert_allclose(relative, 0, atol=1e-9)
     assert size.value == pytest.approx(0, abs=1e-9)
     assert total.value == pytest.approx(1)
+    assert relative.shape == (2,)
 
 
 def test_resolution_of_a_known_smearing():

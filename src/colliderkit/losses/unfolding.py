@@ -31,7 +31,7 @@ def inflation(joint: Tensor, other: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class UnfoldingLoss:
-    """Take ln of the mean `inflation` of a batch.
+    """Take the mean ln `inflation` of a batch.
 
     Outputs (B, R) give soft detector bins by a softmax; target (B,) is the truth bin, 0 ... T - 1,
     or T for an event that is true in none; `bins` is T.
@@ -42,4 +42,4 @@ class UnfoldingLoss:
     def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         member = soft_bins(outputs, 1.0) * weight[:, None]
         joint = member.new_zeros(self.bins + 1, member.shape[1]).index_add(0, target, member)
-        return inflation(joint[:-1], joint[-1]).mean().log().float()
+        return inflation(joint[:-1], joint[-1]).log().mean().float()

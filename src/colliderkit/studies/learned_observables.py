@@ -53,14 +53,14 @@ beside ours; its statement is that the learned observable has the smaller uncert
 
 MEASURES = """
 "Inflation" is the variance of an unfolded bin over that of counting its true events, for an
-inversion that has no bias, averaged over the bins: 1 for a perfect detector. It follows from the
-response alone, and no unfolding without a prior does better with this observable and binning.
+inversion that has no bias, in the geometric mean of the bins: 1 for a perfect detector. It follows
+from the response alone, and no unfolding without a prior does better with this observable and binning.
 Detector bins hold equal shares of the simulation with each truth bin weighted to 1, so that the
 scale of an observable does not matter; "information" has as many bins of its own. "Purity" and
 "stability" are for equal bins at both levels. "Bias" is that of four iterations of D'Agostini in
 another nature, over its statistical error, root mean square over the bins; "total" is
 (bias² + variance) / counting variance at the best iteration for each observable, which only who
-knows the truth can choose.
+knows the truth can choose. Under- and overflow of the truth are unfolded as bins of their own.
 """
 
 LESSONS = """
@@ -90,6 +90,7 @@ LABELS = {"Q2": "$Q^2$ [GeV$^2$]", "y": "$y$", "x": "$x$"}
 DETECTOR_BINS = 20
 DATA = 100_000  # events that errors are quoted for
 ITERATIONS = 4
+INNER = slice(1, -1)  # all but under- and overflow, which are unfolded with the others
 LONGEST = 60
 REPLICAS = 20
 NATURES = {
@@ -254,6 +255,11 @@ def _log(values: Floats) -> Floats:
     return np.log10(np.where(values > 1e-5, values, 1e-5))
 
 
+def _open(edges: Floats) -> Floats:
+    """Add bins of under- and overflow."""
+    return np.concatenate([[-np.inf], edges, [np.inf]])
+
+
 def _detector_edges(values: Floats, truth: Floats, edges: Floats) -> Floats:
     """Return edges between which all truth bins together, each of weight 1, have equal shares."""
     place, inside = bins_of(truth, edges)
@@ -300,21 +306,21 @@ def _dis(report: Report, scale: Scale, seeds: int) -> None:
         truth = np.log10(getattr(seen["simulation"], quantity))
         for method in METHODS:
             values = {name: _log(found[quantity]) for name, found in classical[method].items()}
-            edges = _detector_edges(values["simulation"], truth, EDGES[quantity])
+            edges = _detector_edges(values["simulation"], truth, _open(EDGES[quantity]))
             judged[method] = [_judge(quantity, everything, values, edges)]
             shown[method] = values["simulation"]
         for name in LEARNED:
             judged[name] = []
             for seed in range(seeds):
                 print(f"{quantity}, {name}, seed {seed}", flush=True)
-                observable = _learned(name, scale, EDGES[quantity], COLUMNS)
+                observable = _learned(name, scale, EDGES[quantity], COLUMNS, outer=True)
                 observable.fit(train.table(), np.log10(getattr(train, quantity)), seed=seed)
                 values = {key: observable.predict(x) for key, x in tables.items()}
                 own = observable.criterion == "information"
                 edges = (
                     observable.edges()
                     if own
-                    else _detector_edges(values["simulation"], truth, EDGES[quantity])
+                    else _detector_edges(values["simulation"], truth, _open(EDGES[quantity]))
                 )
                 judged[name].append(_judge(quantity, everything, values, edges))
                 if not own and seed == 0:
@@ -351,8 +357,12 @@ def _dis(report: Report, scale: Scale, seeds: int) -> None:
         _dis_figures(report, quantity, judged, shown, seen["simulation"])
 
 
-def _learned(name: str, scale: Scale, edges: Floats, columns: Sequence[str]) -> LearnedObservable:
+def _learned(
+    name: str, scale: Scale, edges: Floats, columns: Sequence[str], *, outer: bool = False
+) -> LearnedObservable:
     criterion: Any = name.removeprefix("learned, ")
+    if outer and criterion == "information":
+        edges = _open(edges)
     return LearnedObservable(
         criterion=criterion,
         truth_edges=edges.tolist(),
@@ -374,14 +384,14 @@ def _judge(
     reco_edges: Floats,
 ) -> Judged:
     """Make the response of one observable, and unfold the expectation of each nature by it."""
-    edges = EDGES[quantity]
+    edges = _open(EDGES[quantity])
     simulation = everything["simulation"]
     truth = np.log10(getattr(simulation, quantity))
     response = _response(values["simulation"], simulation.pass_reco, truth, edges, reco_edges)
-    pure = stable = np.full(len(edges) - 1, np.nan)
+    pure = stable = np.full(len(edges) - 3, np.nan)
     if reco_edges[0] == -np.inf:  # learned bins have no equal ones in truth
         same = _response(values["simulation"], simulation.pass_reco, truth, edges, edges)
-        pure, stable = purity(same), stability(same)
+        pure, stable = purity(same)[INNER], stability(same)[INNER]
     bias, size, total = {}, {}, {}
     for name in NATURES:
         measured = np.histogram(values[name], reco_edges)[0].astype(np.float64)
@@ -389,7 +399,7 @@ def _judge(
         known = np.histogram(np.log10(getattr(everything[name], quantity)), edges)[0] * factor
         bias[name], size[name], total[name] = _against(response, measured * factor, known)
     return Judged(
-        Quality.of(response),
+        Quality.of(response, bins=INNER),
         response,
         pure,
         stable,
@@ -412,9 +422,9 @@ def _response(
 def _against(response: Response, measured: Floats, known: Floats) -> tuple[Floats, Value, Value]:
     """Unfold the expectation `measured` (R,) of a nature whose spectrum `known` (T,) is known.
 
-    Returns bias / error after the fixed iterations (T,), its root mean square, and the total error
-    at the best iteration. Their errors are from replicas of the simulation, which come after the
-    simulation itself in the batch.
+    Returns bias / error after the fixed iterations in the inner bins (T - 2,), its root mean
+    square, and the total error at the best iteration. Their errors are from replicas of the
+    simulation, which come after the simulation itself in the batch.
     """
     again = response.replicas(REPLICAS, 0)
     counts, missed, fakes = (
@@ -427,8 +437,8 @@ def _against(response: Response, measured: Floats, known: Floats) -> tuple[Float
     matrix = over(counts, truth[..., None])
     spectra, slopes = unfold_iteratively(measured * real, matrix, prior, LONGEST)
     variance = np.einsum("kbtr,br->kbt", slopes[1:] ** 2, measured * real**2)
-    bias = spectra[1:] - known
-    total = ((bias**2 + variance) / known).mean(-1).min(0)
+    bias, variance = (spectra[1:] - known)[..., INNER], variance[..., INNER]
+    total = ((bias**2 + variance) / known[INNER]).mean(-1).min(0)
     relative = bias[ITERATIONS - 1] / np.sqrt(variance[ITERATIONS - 1])
     size = np.sqrt((relative**2).mean(-1))
     return relative[0], _spread(size), _spread(total)

@@ -114,8 +114,8 @@ class LearnedObservable(Method):
             - "flat": the same with each truth bin weighted to a flat density, so that f does not
               lean on the simulated spectrum of t. Rare truth bins are resolved better, populated
               ones worse.
-            - "information": the mean variance of the unfolded truth bins, each over its counting
-              variance (`losses.unfolding`): f is the number of one of `bins` detector bins, in
+            - "information": the variance of the unfolded truth bins over their counting
+              variance, in the geometric mean (`losses.unfolding`): f is the number of one of `bins` detector bins, in
               the order of their mean truth. Events measured well and badly at the same E[t | x]
               can go to different bins, which a number alone cannot tell apart.
 

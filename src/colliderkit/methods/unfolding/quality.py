@@ -82,7 +82,8 @@ class Quality:
       n_t; 1 for a perfect detector, 1 / efficiency for one that only loses events;
     - `error` (T,): the standard deviation of `inflation`, from the simulation's counting;
     - `condition`: largest over smallest singular value of the response matrix;
-    - `mean` and `mean_error`: of `inflation` over the bins.
+    - `mean` and `mean_error`: the geometric mean of `inflation` over the bins, which one hopeless
+      bin does not decide.
     """
 
     inflation: Floats
@@ -92,18 +93,22 @@ class Quality:
     mean_error: float
 
     @classmethod
-    def of(cls, response: Response, *, seed: int = 0) -> Self:
-        """Judge a response; raises `InputError` where it has no inverse."""
+    def of(cls, response: Response, *, bins: slice = slice(None), seed: int = 0) -> Self:
+        """Judge a response; raises `InputError` where it has no inverse.
+
+        `bins` are the truth bins asked for: others, such as those of under- and overflow, are
+        unfolded with them and left out of the answer.
+        """
         truth = response.truth
-        factor = np.diag(expected_covariance(response)) / truth
+        factor = (np.diag(expected_covariance(response)) / truth)[bins]
         counts, missed, fakes = response.replicas(REPLICAS, seed)
         again_truth = counts.sum(-1) + missed
         again = _covariance(over(counts, again_truth[..., None]), counts.sum(-2) + fakes)
-        spread = np.diagonal(again, axis1=-2, axis2=-1) / again_truth
+        spread = (np.diagonal(again, axis1=-2, axis2=-1) / again_truth)[:, bins]
         return cls(
             factor,
             spread.std(0, ddof=1),
             float(np.linalg.cond(response.matrix)),
-            float(factor.mean()),
-            float(spread.mean(1).std(ddof=1)),
+            float(np.exp(np.log(factor).mean())),
+            float(np.exp(np.log(spread).mean(1)).std(ddof=1)),
         )
