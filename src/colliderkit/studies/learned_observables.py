@@ -54,8 +54,8 @@ beside ours; its statement is that the learned observable has the smaller uncert
 MEASURES = """
 "Inflation" is the variance of an unfolded bin over that of counting its true events, for an
 inversion that has no bias, in the geometric mean of the bins: 1 for a perfect detector. It follows
-from the response alone, and no unfolding without a prior does better with this observable and binning.
-Detector bins hold equal shares of the simulation with each truth bin weighted to 1, so that the
+from the response alone, and no unfolding without a prior does better with this observable and
+binning. Detector bins hold equal shares of the simulation with each truth bin weighted to 1, so that the
 scale of an observable does not matter; "information" has as many bins of its own. "Purity" and
 "stability" are for equal bins at both levels. "Bias" is that of four iterations of D'Agostini in
 another nature, over its statistical error, root mean square over the bins; "total" is

@@ -115,9 +115,10 @@ class LearnedObservable(Method):
               lean on the simulated spectrum of t. Rare truth bins are resolved better, populated
               ones worse.
             - "information": the variance of the unfolded truth bins over their counting
-              variance, in the geometric mean (`losses.unfolding`): f is the number of one of `bins` detector bins, in
-              the order of their mean truth. Events measured well and badly at the same E[t | x]
-              can go to different bins, which a number alone cannot tell apart.
+              variance, in the geometric mean (`losses.unfolding`): f is the number of one of
+              `bins` detector bins, in the order of their mean truth. Events measured well and
+              badly at the same E[t | x] can go to different bins, which a number alone cannot
+              tell apart.
 
         truth_edges: of the bins that are unfolded; "flat" and "information" need them.
         bins: detector bins of "information".
