@@ -75,8 +75,9 @@ JETS = """
 Z + jet at 14 TeV from Pythia 8 with the package's fast detector, pT(Z) > 200 GeV, hardest anti-kT
 jet of R = 0.4. The simulation is Pythia's default, nature a far tune (alphaS 0.16, aLund 0.9). The
 observables learn from eight of the jet: mass, multiplicity, width, ln rho, tau21, zg, pT and pTD at
-detector level. Half of the simulation trains, half gives the response in ten bins of equal shares; half of nature is unfolded
-and compared with the truth of the other half. D is 10^3 times the triangular discriminator.
+detector level. Half of the simulation trains, half gives the response in ten bins of equal shares;
+half of nature is unfolded and compared with the truth of the other half. D is 10^3 times the
+triangular discriminator.
 """
 
 LEARNED = ("learned, mean", "learned, flat", "learned, information")
@@ -114,6 +115,7 @@ class Scale:
     jets: int
     number: Training
     bins: Training
+    jet_bins: Training
     seeds: int = 1
 
 
@@ -130,9 +132,10 @@ SCALES = {
         100_000,
         1_000_000,
         ("y", "Q2", "x"),
-        12_000,
+        15_000,
         _training(12, 1024, 2e-3),
-        _training(12, 2000, 5e-3),
+        _training(15, 4000, 5e-3),
+        _training(60, 4000, 5e-3),
     ),
     "paper": Scale(
         200_000,
@@ -141,7 +144,8 @@ SCALES = {
         ("y", "Q2", "x"),
         200_000,
         _training(60, 2048, 2e-3),
-        _training(60, 5000, 5e-3),
+        _training(60, 10_000, 5e-3),
+        _training(100, 20_000, 5e-3),
         3,
     ),
 }
@@ -309,7 +313,7 @@ def _dis(report: Report, scale: Scale, seeds: int) -> None:
             judged[name] = []
             for seed in range(seeds):
                 print(f"{quantity}, {name}, seed {seed}", flush=True)
-                observable = _learned(name, scale, EDGES[quantity], COLUMNS, outer=True)
+                observable = _learned(name, scale, EDGES[quantity], COLUMNS)
                 observable.fit(train.table(), np.log10(getattr(train, quantity)), seed=seed)
                 values = {key: observable.predict(x) for key, x in tables.items()}
                 own = observable.criterion == "information"
@@ -354,17 +358,21 @@ def _dis(report: Report, scale: Scale, seeds: int) -> None:
 
 
 def _learned(
-    name: str, scale: Scale, edges: Floats, columns: Sequence[str], *, outer: bool = False
+    name: str,
+    scale: Scale,
+    edges: Floats,
+    columns: Sequence[str],
+    bins: Training | None = None,
 ) -> LearnedObservable:
+    """Choose what is learned; `edges` (T + 1,) are finite, under- and overflow come with them."""
     criterion: Any = name.removeprefix("learned, ")
-    if outer and criterion == "information":
-        edges = _open(edges)
+    own = criterion == "information"
     return LearnedObservable(
         criterion=criterion,
-        truth_edges=edges.tolist(),
+        truth_edges=(_open(edges) if own else edges).tolist(),
         bins=DETECTOR_BINS,
         columns=columns,
-        training=scale.bins if criterion == "information" else scale.number,
+        training=(bins or scale.bins) if own else scale.number,
     )
 
 
@@ -625,13 +633,13 @@ def _unfold_jets(
     reco, truth = simulation["reco"][~half], simulation["truth"][~half, column]
     reco_edges: Floats
     if name in LEARNED:
-        observable = _learned(name, scale, edges, JET_COLUMNS)
+        observable = _learned(name, scale, edges[1:-1], JET_COLUMNS, scale.jet_bins)
         observable.fit(simulation["reco"][both], simulation["truth"][both, column], seed=seed)
         data, seen = observable.predict(measured), observable.predict(reco)
     else:
         data, seen = measured[:, column], reco[:, column]
     passed = simulation["pass_reco"][~half]
-    if name == LEARNED[2]:
+    if name == LEARNED[-1]:
         reco_edges = observable.edges()
     else:
         true = passed & simulation["pass_truth"][~half]

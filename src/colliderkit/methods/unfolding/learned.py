@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from colliderkit.errors import InputError
 from colliderkit.events.scaling import Standardise
 from colliderkit.events.schema import hash_uniform
-from colliderkit.losses.unfolding import UnfoldingLoss
+from colliderkit.losses.unfolding import UnfoldingLoss, inflation
 from colliderkit.methods.method import Method
 from colliderkit.methods.unfolding.quality import quantile_edges
 from colliderkit.methods.unfolding.response import bins_of, rising
@@ -66,20 +66,23 @@ class Regression(nn.Module):
 
 
 class Binning(nn.Module):
-    """Sort events into bins: those of a regression first, moved by a perceptron from there.
+    """Sort events into bins: those of one number first, moved by a perceptron from there.
 
-    The logit of bin k is -((f(x) - centre_k) / width_k)^2 / 2, sharpened by one learned factor,
-    and what the perceptron adds to it, which begins at zero: every bin has events from the start.
+    The number f(x) is a regression or one column, `column`, -1 for the regression. The logit of
+    bin k is -((f(x) - centre_k) / width_k)^2 / 2, sharpened by one learned factor, and what the
+    perceptron adds to it, which begins at zero: every bin has events from the start.
     """
 
     centre: Tensor
     width: Tensor
+    column: Tensor
 
     def __init__(self, columns: int, bins: int, hidden: Sequence[int]) -> None:
         super().__init__()
         self.regression = Regression(columns, 1, hidden)
         self.register_buffer("centre", torch.zeros(bins))
         self.register_buffer("width", torch.ones(bins))
+        self.register_buffer("column", torch.tensor(-1))
         self.sharpness = nn.Parameter(torch.zeros(()))
         self.scaling = Standardise(columns, clip=20.0)
         self.network = MLP(columns, bins, hidden=hidden)
@@ -87,8 +90,9 @@ class Binning(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def begin(self, edges: Floats) -> None:
-        """Take the bins of the regression, `edges` (bins + 1,) of which the outer are infinite."""
+    def begin(self, column: int, edges: Floats) -> None:
+        """Take the bins of a number, `edges` (bins + 1,) of which the outer are infinite."""
+        self.column.fill_(column)
         inner = edges[1:-1]
         first, last = 2 * inner[0] - inner[1], 2 * inner[-1] - inner[-2]
         closed = np.concatenate([[first], inner, [last]])
@@ -96,7 +100,8 @@ class Binning(nn.Module):
         self.width.copy_(torch.from_numpy(np.diff(closed) / 2))
 
     def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        f = self.regression(values).float()
+        column = int(self.column)
+        f = self.regression(values).float() if column < 0 else values[:, column]
         distance = (f[:, None] - self.centre) / self.width
         return self.network(self.scaling(values)) - self.sharpness.exp() * distance**2 / 2
 
@@ -118,7 +123,8 @@ class LearnedObservable(Method):
               variance, in the geometric mean (`losses.unfolding`): f is the number of one of
               `bins` detector bins, in the order of their mean truth. Events measured well and
               badly at the same E[t | x] can go to different bins, which a number alone cannot
-              tell apart.
+              tell apart. It begins with the bins of the regression or of one column, whichever
+              is better, and keeps what is learned from there if held-out events agree.
 
         truth_edges: of the bins that are unfolded; "flat" and "information" need them.
         bins: detector bins of "information".
@@ -127,7 +133,7 @@ class LearnedObservable(Method):
         columns: names of the table's columns, for messages.
         validation: the share of events, by a hash of their number, that chooses the epoch.
         training: epochs, batch size, learning rate and the like. "information" needs batches of
-            many events a bin.
+            many events in each pair of truth and detector bin.
 
     The regression begins with the linear fit, which is exact for linear Gaussian detectors; the
     network learns the rest and is kept only where it helps by more than one standard error on
@@ -297,17 +303,34 @@ class LearnedObservable(Method):
         model = Binning(self.columns_, self.bins, self.hidden)
         first = self._regress(model.regression, x, t, w, held)
         model.regression.requires_grad_(False)
+        self.model_ = model
+        kept, aside = (~held).numpy(), held.numpy()
+
+        def score(number: NDArray[np.int64], rows: NDArray[np.bool_]) -> float:
+            """Return the mean ln inflation of bins by their numbers, of the chosen events."""
+            cells = target[rows] * self.bins + number[rows]
+            joint = np.bincount(cells, w[rows], len(edges) * self.bins).reshape(len(edges), -1)
+            matrix = torch.from_numpy(joint)
+            return float(inflation(matrix[:-1], matrix[-1]).log().mean())
+
         # Bins that the truth bins have equal shares of.
         share = 1 / np.bincount(target, w, len(edges)).clip(min=w.mean())
         share[-1] = 0.0
-        numbers = model.regression(x).numpy()
-        start = quantile_edges(numbers, self.bins, w * share[target])
-        if len(start) != self.bins + 1:
+        numbers = [x[:, i].double().numpy() for i in range(self.columns_)]
+        starts = []
+        for column, values in enumerate([*numbers, model.regression(x).numpy()]):
+            start = quantile_edges(values, self.bins, w * share[target])
+            if len(start) == self.bins + 1:
+                found = score(np.searchsorted(start[1:-1], values, side="right"), kept)
+                starts.append((found, -1 if column == self.columns_ else column, start))
+        if not starts:
             raise InputError(
                 f"the events seen have fewer than {self.bins} different values; give fewer bins."
             )
-        model.begin(start)
+        model.begin(*min(starts, key=lambda start: start[0])[1:])
         model.scaling.fit(x[~held])
+        before = self._outputs(x).argmax(1).numpy()
+        state = {name: value.clone() for name, value in model.state_dict().items()}
         data = Dataset(x, torch.from_numpy(target), torch.from_numpy(w / w.mean()).float())
         parts = []
         for chosen in (~held, held):
@@ -328,8 +351,10 @@ class LearnedObservable(Method):
                 progress=False,
             )
         self.history_ = [*first, history]
-        self.model_ = model
         number = self._outputs(x).argmax(1).numpy()
+        if score(number, aside) > score(before, aside):
+            model.load_state_dict(state)
+            number = before
         content = np.bincount(number, w, self.bins)
         mean = np.bincount(number, w * t, self.bins) / np.where(content > 0, content, 1)
         # Bins that no event is put into come last, and share the number of the last that has any.
