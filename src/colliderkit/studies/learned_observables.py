@@ -125,7 +125,14 @@ def _training(epochs: int, batch: int, rate: float) -> Training:
 
 SCALES = {
     "smoke": Scale(
-        4_000, 5_000, 20_000, ("y",), 0, _training(2, 512, 2e-3), _training(4, 1000, 5e-3)
+        4_000,
+        5_000,
+        20_000,
+        ("y",),
+        0,
+        _training(2, 512, 2e-3),
+        _training(4, 1000, 5e-3),
+        _training(4, 1000, 5e-3),
     ),
     "laptop": Scale(
         50_000,
