@@ -1,6 +1,7 @@
 """Plots of learned observables: what each bin costs to unfold, resolutions and responses."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -8,11 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from colliderkit.report.plots import style, styles
+from colliderkit.report.plots import COLOURS, style
 
 __all__ = ["by_bin", "responses"]
 
 Floats = NDArray[np.float64]
+# Neighbours in the legend are far apart in colour.
+ORDER = tuple(COLOURS[i] for i in (3, 1, 9, 5, 0, 4, 2, 6))
 
 
 @style()
@@ -29,14 +32,16 @@ def by_bin(
 ) -> Figure:
     """Draw one number a bin, {observable: (K,)}, as steps over `edges` (K + 1,).
 
-    `line` marks the value of a perfect observable; `powers`: the edges are log10 of the quantity.
+    Names that begin with "learned" have full lines, the others dashes. `line` marks the value of a
+    perfect observable; `powers`: the edges are log10 of the quantity.
     """
     figure = Figure()
     axes = figure.subplots()
     where = 10**edges if powers else edges
-    look = styles(list(curves))
-    for name, values in curves.items():
-        axes.stairs(values, where, baseline=None, label=name, linewidth=2.6, **look[name])
+    for (name, values), colour in zip(curves.items(), ORDER, strict=False):
+        full = name.startswith("learned")
+        look: dict[str, Any] = {"color": colour, "linestyle": "-" if full else (0, (4, 1.5))}
+        axes.stairs(values, where, baseline=None, label=name, linewidth=2.8, **look)
     if line is not None:
         axes.axhline(line, color="k", linestyle=":", linewidth=1.4)
     if powers:
