@@ -584,7 +584,8 @@ def _jets(
             apart = [Value(1e3 * d.value.value, 1e3 * d.value.error) for _, d in found]
             results.append(Result.over_seeds(name, f"{target}: inflation", inflation))
             results.append(Result.over_seeds(name, f"{target}: D", apart))
-            results.append(Result(name, f"{target}: floor", 1e3 * found[0][1].floor))
+            floor = Value(1e3 * found[0][1].floor, 1e3 * found[0][1].floor_spread)
+            results.append(Result.over_seeds(name, f"{target}: floor", [floor]))
         figure = by_bin(
             curves, edges, JET_LABELS[target], "Unfolded / counting variance", line=1.0, log=True
         )
@@ -592,7 +593,7 @@ def _jets(
     report.add_results(
         results,
         f"Inflation by the response, and 10^3 D between nature unfolded ({ITERATIONS} iterations)"
-        " and its truth, with its counting floor: what D would be if both were one spectrum.",
+        " and its truth, with its counting floor: what D would be, and its spread, if both were one spectrum.",
     )
 
 
