@@ -593,7 +593,8 @@ def _jets(
     report.add_results(
         results,
         f"Inflation by the response, and 10^3 D between nature unfolded ({ITERATIONS} iterations)"
-        " and its truth, with its counting floor: what D would be, and its spread, if both were one spectrum.",
+        " and its truth, with its counting floor: what D would be, and its spread, if both were"
+        " one spectrum.",
     )
 
 
