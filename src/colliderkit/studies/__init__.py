@@ -14,6 +14,7 @@ STUDIES = {
     "flavour-tagging": "colliderkit.studies.flavour_tagging",
     "inference-aware": "colliderkit.studies.inference_aware",
     "likelihood-ratio": "colliderkit.studies.likelihood_ratio",
+    "unfolding": "colliderkit.studies.unfolding",
 }
 
 
