@@ -262,6 +262,10 @@ class OmniFold(Method):
 
         return ratio
 
+    def claim(self, sample: Sample, seed: int, folder: str | Path) -> None:
+        """Raise `InputError` if `folder` keeps iterations of another unfolding than this one."""
+        _Kept(Path(folder), self._request(sample, seed))
+
     def _request(self, sample: Sample, seed: int) -> dict[str, Any]:
         """Say what a kept iteration belongs to."""
         return {

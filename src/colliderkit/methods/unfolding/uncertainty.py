@@ -106,9 +106,6 @@ class _Job:
         kind, number = task
         name = f"{kind.replace(':', '-')}-{number}"
         path = None if self.folder is None else self.folder / f"{name}.npy"
-        if path is not None and path.exists():
-            kept: Floats = np.load(path, allow_pickle=False)
-            return kept
         sample = self.samples.get(kind, self.samples[""])
         drawn = np.ones(len(sample.truth))
         if kind == BOOTSTRAP:
@@ -118,9 +115,15 @@ class _Job:
         seed = self.seed + number if kind == MEMBER else self.seed
         parts = None if self.folder is None else self.folder / f"{name}.iterations"
         method: OmniFold = clone(self.method)
+        if parts is not None:
+            method.claim(sample, seed, parts)
+        if path is not None and path.exists():
+            kept: Floats = np.load(path, allow_pickle=False)
+            if len(kept) == method.iterations + 1:
+                return kept
         pushes = method.fit_sample(sample, seed=seed, folder=parts).pushes_ * drawn
         if path is not None:
-            with atomic_file(path) as part, open(part, "wb") as file:
+            with atomic_file(path, force=True) as part, open(part, "wb") as file:
                 np.save(file, pushes)
         return pushes
 
