@@ -25,7 +25,7 @@ SHORT = Training(epochs=1, batch_size=1000, learning_rate=1e-3, schedule="cosine
 EVENTS, SHIFT, SMEAR = 6_000, 0.5, 1.0
 TRUE, SEEN = np.linspace(-2, 2.5, 10), np.linspace(-3, 3.5, 14)
 Z, X = np.linspace(-6, 6, 1_201), np.linspace(-9, 9, 361)
-METHOD = OmniFold(iterations=4, training=SHORT)
+METHOD = OmniFold(iterations=4, family=True, training=SHORT)
 
 
 def toy(seed: int, events: int = EVENTS, **options: float) -> Sample:
@@ -107,7 +107,9 @@ def test_variance_is_that_of_repeated_experiments(choice: Choice) -> None:
     for seed in range(2, 12):
         sample = toy(seed)
         counted = Histograms.of(sample, [TRUE], [SEEN])
-        push = OmniFold(iterations=2, training=SHORT).fit_sample(sample, seed=0).pushes_
+        push = (
+            OmniFold(iterations=2, family=True, training=SHORT).fit_sample(sample, seed=0).pushes_
+        )
         again.append([counted.of_truth(p) for p in push[1:]])
     expected = np.var(again, 0, ddof=1).sum(1)
     found = choice.curve.variance[:2].sum(1)

@@ -24,7 +24,7 @@ def moments(values: NDArray, weight: NDArray) -> tuple[float, float]:
 def test_shifted_data_are_found_from_a_wrong_prior() -> None:
     simulation = unfolding_toy(40_000, mean=0, sigma=1, smear=0.5, seed=1)
     nature = unfolding_toy(40_000, mean=0.5, sigma=0.8, smear=0.5, seed=2)
-    method = OmniFold(iterations=6, training=SHORT)
+    method = OmniFold(iterations=6, family=True, training=SHORT)
     method.fit(nature.seen, simulation.reco, simulation.truth, seed=1)
     mean, width = moments(simulation.truth[:, 0], method.weights())
     # Six steps of the exact iteration leave (0.2)^6 of the shift, less than the statistics.
@@ -39,7 +39,7 @@ def test_each_iteration_moves_as_the_exact_one_does() -> None:
     # k = s^2 / (s^2 + e^2) twice: to k (mu_data) of the response's regression.
     simulation = unfolding_toy(60_000, mean=0, sigma=1, smear=1.0, seed=3)
     nature = unfolding_toy(60_000, mean=0.5, sigma=1, smear=1.0, seed=4)
-    method = OmniFold(iterations=1, training=SHORT)
+    method = OmniFold(iterations=1, family=True, training=SHORT)
     method.fit(nature.seen, simulation.reco, simulation.truth, seed=1)
     mean, _ = moments(simulation.truth[:, 0], method.weights())
     # IBU after one step: the posterior mean z = x / 2 under data x ~ N(0.5, 2) has mean 0.25.
@@ -53,7 +53,7 @@ def test_misses_fakes_and_background_are_accounted_for() -> None:
     random = np.random.default_rng(7)
     background = random.uniform(-3, 3, (6000, 1)), random.uniform(-3, 3, (6000, 1))
     data = np.concatenate([nature.seen, background[0]])
-    method = OmniFold(iterations=6, training=SHORT)
+    method = OmniFold(iterations=6, family=True, training=SHORT)
     method.fit(
         data,
         simulation.reco,
@@ -89,7 +89,7 @@ def test_replicas_are_the_same_with_one_worker_and_with_two(tmp_path: Path) -> N
     nature = unfolding_toy(2000, mean=0.3, seed=2)
     sample = Sample.checked(nature.seen, simulation.reco, simulation.truth)
     shifted = Sample.checked(nature.seen, simulation.reco + 0.1, simulation.truth)
-    method = OmniFold(iterations=2, training=SHORT)
+    method = OmniFold(iterations=2, family=True, training=SHORT)
     options: dict = {"bootstraps": 2, "members": 2, "systematics": {"scale": shifted}, "seed": 3}
     one = replicate(method, sample, **options, workers=1, folder=tmp_path)
     two = replicate(method, sample, **options, workers=2)

@@ -1,21 +1,25 @@
 """OmniFold: unfold without bins, by weights of the simulated events (1911.09107)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from colliderkit.errors import InputError
+from colliderkit.events.schema import hash_uniform
 from colliderkit.files import atomic_file
-from colliderkit.losses.ratio import ratio_loss
+from colliderkit.losses.ratio import RatioLoss, ratio_loss
 from colliderkit.methods.method import Method
 from colliderkit.methods.ratio import TableRatio, two_samples
+from colliderkit.methods.unfolding.marginals import Marginals
+from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Training
 
 __all__ = ["OmniFold", "Sample"]
@@ -123,6 +127,16 @@ class Sample:
         return self.pass_reco & self.pass_truth
 
 
+class _SoftRatio(RatioLoss):
+    """Cross-entropy for targets between 0 and 1: the share of an event that is of the numerator."""
+
+    def each(self, z: Tensor, target: Tensor) -> Tensor:
+        return F.softplus(z) - target * z
+
+
+SOFT = _SoftRatio(**vars(ratio_loss("bce")))
+
+
 class OmniFold(Method):
     """Unfold tables of observables: one (UniFold), several (MultiFold) at each level.
 
@@ -130,6 +144,13 @@ class OmniFold(Method):
     these weights over what the detector does to one truth (step 2):
 
         pull = push  p_data(reco) / p_simulation,push(reco),      push = E[pull | truth].
+
+    Step 1 is learned in two factors, so that the fluctuations of the data enter once:
+
+        p_data / p_simulation,push = p_data / p_simulation  /  E[push | reco] / E[push].
+
+    The first is the same in all iterations. The second, like step 2, compares two weights of the
+    same events, whose fluctuations are common to both.
 
     Step 2 looks at events seen at both levels and gives the push weight of all true events: the
     misses get the average of the events with their truth. Fakes are in step 1 alone, with the
@@ -140,9 +161,11 @@ class OmniFold(Method):
         iterations: how many; `pushes_` keeps each.
         hidden: widths of the perceptrons.
         members: perceptrons whose mean ln ratio is taken at each step (2503.20753).
-        family: learn corrections to an exponential family; see `methods.ratio`.
-        validation: the share of events, by a hash of their number, that chooses the epoch. Both
-            copies of an event in step 2 are on one side.
+        family: learn corrections to an exponential family, see `methods.ratio`: for few events or
+            observables that are nearly normal. Without, the networks see each column by its ranks
+            as well (`marginals`).
+        validation: the share of events, by a hash of their number, that chooses the epoch: the
+            same in all steps.
         training: epochs, batch size, learning rate and the like, of each step.
 
     After `fit`: `pushes_` (iterations + 1, N), 1 to begin with, and `history_`.
@@ -156,10 +179,10 @@ class OmniFold(Method):
         iterations: int = 5,
         hidden: Sequence[int] = (50, 100, 50),
         members: int = 1,
-        family: bool = True,
-        validation: float = 0.2,
+        family: bool = False,
+        validation: float = 0.1,
         training: Training = Training(
-            epochs=10, batch_size=512, learning_rate=2e-3, schedule="cosine"
+            epochs=10, batch_size=512, learning_rate=3e-3, schedule="cosine"
         ),
     ) -> None:
         self.iterations = iterations
@@ -196,18 +219,26 @@ class OmniFold(Method):
         if self.iterations < 1 or self.members < 1:
             raise InputError("--iterations and --members must be at least 1.")
         kept = None if folder is None else _Kept(Path(folder), self._request(sample, seed))
-        push = np.ones(len(sample.truth))
         self.seed_ = seed
-        self.pushes_ = np.ones((self.iterations + 1, len(push)))
+        self.pushes_ = np.ones((self.iterations + 1, len(sample.truth)))
         self.history_: list[list[Any]] = []
+        levels = (
+            self._inputs(sample.reco, sample.reco[sample.pass_reco]),
+            self._inputs(sample.truth, sample.truth[sample.pass_truth]),
+        )
+        against_data: Floats | None = None
         for i in range(self.iterations):
-            done = None if kept is None else kept.read(i)
-            if done is None:
-                push = self._iterate(sample, push, seed * 1_000 + i)
+            push = None if kept is None else kept.read(f"push-{i}")
+            if push is None:
+                if against_data is None:
+                    against_data = None if kept is None else kept.read("data")
+                if against_data is None:
+                    against_data = self._against_data(sample, levels[0], seed * 1_000)
+                    if kept is not None:
+                        kept.write("data", against_data)
+                push = self._iterate(sample, levels, against_data, i)
                 if kept is not None:
-                    kept.write(i, push)
-            else:
-                push = done
+                    kept.write(f"push-{i}", push)
             self.pushes_[i + 1] = push
         return self
 
@@ -217,42 +248,75 @@ class OmniFold(Method):
             raise InputError("nothing is unfolded yet; call fit.")
         return self.pushes_[-1 if iteration is None else iteration]
 
-    def _iterate(self, sample: Sample, push: Floats, seed: int) -> Floats:
-        seen, both = sample.pass_reco, sample.both
-        mean = float(np.average(push[both], weights=sample.weight[both]))
-        moved = np.where(sample.pass_truth, push, mean) * sample.weight
-        first = self._ratio(
-            (sample.data, sample.data_weight, sample.data_event),
-            (sample.reco[seen], moved[seen], sample.event[seen]),
-            2 * seed,
-        )
-        yields = sample.data_weight.sum() / moved[seen].sum()
-        pull = push[both] * first(sample.reco[both]) * yields
-        own, event = sample.weight[both], sample.event[both]
-        second = self._ratio(
-            (sample.truth[both], own * pull, event),
-            (sample.truth[both], own, event),
-            2 * seed + 1,
-        )
-        new = np.zeros(len(push))
-        true = sample.pass_truth
-        new[true] = second(sample.truth[true])
-        # The mean over the events that both levels see is that of their pull weights.
-        new *= (own * pull).sum() / (own * new[both]).sum()
-        return new
+    def _inputs(self, table: Floats, simulation: Floats) -> Floats:
+        """Return what the networks read of a table (N, C), given the simulation's of that level."""
+        # A family of the columns and of their ranks would know of everything twice.
+        return table if self.family else Marginals.of(simulation)(table)
 
-    def _ratio(
+    def _against_data(self, sample: Sample, reco: Floats, seed: int) -> Floats:
+        """Learn p_data / p_simulation at detector level; return it at all simulated events (N,)."""
+        seen = sample.pass_reco
+        data = self._inputs(sample.data, sample.reco[seen])
+        train, held = two_samples(
+            (data, reco[seen]),
+            (sample.data_weight, sample.weight[seen]),
+            (sample.data_event, sample.event[seen]),
+            self.validation,
+            self.seed_,
+        )
+        return self._learn(train, held, seed)(reco)
+
+    def _iterate(
+        self, sample: Sample, levels: tuple[Floats, Floats], against_data: Floats, i: int
+    ) -> Floats:
+        """Return the push weights after iteration i + 1."""
+        reco, truth = levels
+        push, seed = self.pushes_[i], self.seed_ * 1_000 + 2 * i
+        seen, both, own = sample.pass_reco, sample.both, sample.weight
+        mean = float(np.average(push[both], weights=own[both]))
+        moved = np.where(sample.pass_truth, push, mean) * own
+        pull = push * against_data * (sample.data_weight.sum() / moved[seen].sum())
+        if i > 0:
+            pull = pull / self._average(reco, moved, own, seen, sample.event, seed)
+        new = self._average(truth, own * pull, own, both, sample.event, seed + 1)
+        new = np.where(sample.pass_truth, new, 0.0)
+        # The mean over the events that both levels see is that of their pull weights.
+        return np.asarray(new * ((own * pull)[both].sum() / (own * new)[both].sum()))
+
+    def _average(
         self,
-        numerator: tuple[Floats, Floats, NDArray[np.int64]],
-        denominator: tuple[Floats, Floats, NDArray[np.int64]],
+        table: Floats,
+        numerator: Floats,
+        denominator: Floats,
+        chosen: Bools,
+        event: NDArray[np.int64],
         seed: int,
-    ) -> Any:
-        """Learn the ratio of two weighted samples and return it as a function of tables."""
-        tables, weights, events = zip(numerator, denominator, strict=True)
-        train, validation = two_samples(tables, weights, events, self.validation, seed)
-        model = TableRatio(tables[0].shape[1], self.members, self.hidden, ratio_loss("bce"))
+    ) -> Floats:
+        """Learn E[a / b | row] of events with weights a and b (N,); return it at all rows (N,).
+
+        It is the ratio of two samples of the same `chosen` events, each of total weight 1. An
+        event is one row with both labels: they are never apart, in no batch and in no split.
+        """
+        a, b = (w[chosen] / w[chosen].sum() for w in (numerator, denominator))
+        total = a + b
+        target = np.divide(a, total, out=np.full_like(a, 0.5), where=total != 0)
+        data = Dataset(
+            torch.from_numpy(table[chosen].astype(np.float32)),
+            torch.from_numpy(target.astype(np.float32)),
+            torch.from_numpy((total * len(total) / 2).astype(np.float32)),
+        )
+        held = torch.from_numpy(hash_uniform(event[chosen], self.seed_) < self.validation)
+        if not bool(held.any()) or bool(held.all()):
+            raise InputError("no events to train on or to validate with; give more events.")
+        train, validation = (data.at(torch.nonzero(part)[:, 0]) for part in (~held, held))
+        return self._learn(train, validation, seed)(table)
+
+    def _learn(self, train: Dataset, held: Dataset, seed: int) -> Callable[[Floats], Floats]:
+        """Learn the ratio of the events of target 1 to those of target 0, as a function of rows."""
+        assert isinstance(train.inputs, Tensor)
+        model = TableRatio(train.inputs.shape[1], self.members, self.hidden, SOFT)
         seeds = [seed * 100 + member for member in range(self.members)]
-        history = model.fit(train, validation, self.training, seeds=seeds, family=self.family)
+        history = model.fit(train, held, self.training, seeds=seeds, family=self.family)
         self.history_.append([asdict(epoch) for epoch in history[0]])
 
         def ratio(table: Floats) -> Floats:
@@ -305,14 +369,14 @@ class _Kept:
             with atomic_file(note) as part:
                 part.write_text(text)
 
-    def read(self, iteration: int) -> Floats | None:
-        path = self.folder / f"push-{iteration}.npy"
+    def read(self, name: str) -> Floats | None:
+        path = self.folder / f"{name}.npy"
         return np.load(path, allow_pickle=False) if path.exists() else None
 
-    def write(self, iteration: int, push: Floats) -> None:
-        path = self.folder / f"push-{iteration}.npy"
+    def write(self, name: str, values: Floats) -> None:
+        path = self.folder / f"{name}.npy"
         with atomic_file(path, force=True) as part, open(part, "wb") as file:
-            np.save(file, push)
+            np.save(file, values)
 
 
 def _table(values: ArrayLike, what: str) -> Floats:
