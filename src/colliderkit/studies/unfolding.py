@@ -73,6 +73,7 @@ class Observable:
     """Name an observable as a table has it, and the range and bins that it is compared in."""
 
     name: str
+    title: str
     label: str
     unit: str
     low: float
@@ -87,12 +88,12 @@ class Observable:
 
 # The ranges of 1911.09107; whole numbers stand in the middle of their bins.
 OBSERVABLES = (
-    Observable("mass", "Jet mass m", "GeV", 0, 75),
-    Observable("multiplicity", "Jet multiplicity M", "", -0.5, 79.5, 40),
-    Observable("width", "Jet width w", "", 0, 0.6),
-    Observable("ln_rho", r"Groomed jet mass ln $\rho$", "", -14, -2),
-    Observable("tau21", r"N-subjettiness ratio $\tau_{21}$", "", 0, 1.2),
-    Observable("zg", r"Groomed momentum fraction $z_g$", "", 0, 0.5),
+    Observable("mass", "jet mass", "Jet mass m", "GeV", 0, 75),
+    Observable("multiplicity", "multiplicity", "Jet multiplicity M", "", -0.5, 79.5, 40),
+    Observable("width", "jet width", "Jet width w", "", 0, 0.6),
+    Observable("ln_rho", "groomed mass", r"Groomed jet mass ln $\rho$", "", -14, -2),
+    Observable("tau21", "N-subjettiness ratio", r"N-subjettiness ratio $\tau_{21}$", "", 0, 1.2),
+    Observable("zg", "groomed momentum", r"Groomed momentum fraction $z_g$", "", 0, 0.5),
 )
 assert tuple(o.name for o in OBSERVABLES) == PRESETS["unfolding"]
 
@@ -123,8 +124,8 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(
-        1_500,
-        800,
+        1_000,
+        600,
         2,
         2,
         1,
@@ -138,7 +139,7 @@ SCALES = {
         5,
         8,
         2,
-        Training(epochs=10, batch_size=512, learning_rate=2e-3, schedule="cosine"),
+        Training(epochs=10, batch_size=512, learning_rate=3e-3, schedule="cosine"),
         Training(epochs=5, batch_size=512, learning_rate=2e-3, schedule="cosine"),
         2,
     ),
@@ -253,10 +254,17 @@ class Unfolded:
     edges: Sequence[Floats] | None = None
 
     def separations(self, problem: Problem, i: int) -> list[TriangularDiscriminator]:
-        """Return D of each training, or of the one spectrum there is."""
+        """Return D of each training, or of the one spectrum there is; none where that is negative.
+
+        An inverse can have bins so far below zero that they stay there with the truth added.
+        """
         truth = problem.truth(i, None if self.edges is None else self.edges[i])
         found = self.trainings[i] if self.trainings else [self.spectra[i]]
-        return [binned_separation(*each, truth, truth) for each in found if each is not None]
+        return [
+            binned_separation(*each, truth, truth)
+            for each in found
+            if each is not None and (each[0] / each[0].sum() + truth / truth.sum() >= 0).all()
+        ]
 
 
 # Each of these unfolds all six observables. OmniFold on all particles joins here.
@@ -423,7 +431,9 @@ def run(
         return result
 
     files = timed("generation", lambda: _generated(out, chosen, workers, dask))
-    problem = timed("observables", lambda: _problem(files, chosen, count, workers, out))
+    # A process takes longer to start than a replica of a smoke run.
+    side_by_side = 1 if scale == "smoke" else workers
+    problem = timed("observables", lambda: _problem(files, chosen, count, side_by_side, out))
     found: dict[str, Unfolded] = {}
     found["MultiFold"], choice, events = timed("MultiFold", lambda: multifold(problem))
     found["UniFold"] = timed("UniFold", lambda: unifold(problem, choice.iteration))
@@ -548,8 +558,9 @@ def _add_separations(report: Report, problem: Problem, found: Mapping[str, Unfol
             scaled = [Value(1e3 * v.value.value, 1e3 * v.value.error) for v in values]
             results.append(Result.over_seeds(subject, figure, scaled, **given))
         moved = problem.spectrum(i, found["MultiFold"].trainings[i][0][0].sum() * none / none.sum())
-        floor = binned_separation(*moved, truth, truth).floor
-        results.append(Result("floor", figure, 1e3 * floor))
+        counted = binned_separation(*moved, truth, truth)
+        spread = 1e3 * counted.floor_spread
+        results.append(Result("floor", figure, 1e3 * counted.floor, spread, counting=spread))
     order = {name: n for n, name in enumerate(["simulation", "data", "floor", *found])}
     report.add_heading("Triangular discriminator")
     report.add_results(
@@ -582,9 +593,9 @@ def _add_spectra(report: Report, problem: Problem, found: Mapping[str, Unfolded]
                 data=data,
                 label=observable.axis,
             ),
-            f"{observable.label}: MultiFold with the error of {problem.scale.bootstraps} bootstraps"
-            f" and {problem.seeds} trainings as a band, IBU with that of data and simulation, and"
-            " the truth with its counting in grey.",
+            f"{observable.title.capitalize()}: MultiFold with the error of"
+            f" {problem.scale.bootstraps} bootstraps and {problem.seeds} trainings as a band, IBU"
+            " with that of data and simulation, and the truth with its counting in grey.",
         )
 
 
@@ -644,7 +655,7 @@ def _add_files(
         try:
             events.binned(observable.name, edges, normalise=True, density=True).to_hepdata(
                 out / "hepdata" / observable.name,
-                description=f"{observable.label}, unfolded by MultiFold.",
+                description=f"{observable.title.capitalize()}, unfolded by MultiFold.",
                 force=True,
             )
         except InputError as error:
