@@ -10,6 +10,7 @@ PUBLIC = {
     "colliderkit.methods.tagging": ["Tagger"],
     "colliderkit.methods.ratio": ["Diagnostics", "Ratio", "TableRatio"],
     "colliderkit.methods.unfolding.omnifold": ["OmniFold", "Sample"],
+    "colliderkit.methods.unfolding.iterations": ["Choice", "Histograms", "choose_iteration"],
     "colliderkit.methods.unfolding.uncertainty": ["Replicas", "replicate"],
     "colliderkit.methods.ensembles": ["CrossFit", "Ensemble"],
     "colliderkit.methods.method": ["FORMAT", "Method", "load", "versions"],

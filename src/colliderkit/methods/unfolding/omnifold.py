@@ -1,6 +1,7 @@
 """OmniFold: unfold without bins, by weights of the simulated events (1911.09107)."""
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from colliderkit.losses.ratio import RatioLoss, ratio_loss
 from colliderkit.methods.method import Method
 from colliderkit.methods.ratio import TableRatio, two_samples
 from colliderkit.methods.unfolding.marginals import Marginals
+from colliderkit.metrics.closure import gaps
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Training
 
@@ -26,6 +28,7 @@ __all__ = ["OmniFold", "Sample"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+LARGEST_GAP = 0.01  # of the truth: what of it may be out of the detector's sight with a warning
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,7 @@ class OmniFold(Method):
         """Unfold a checked sample; see `fit`."""
         if self.iterations < 1 or self.members < 1:
             raise InputError("--iterations and --members must be at least 1.")
+        _check_support(sample)
         kept = None if folder is None else _Kept(Path(folder), self._request(sample, seed))
         self.seed_ = seed
         self.pushes_ = np.ones((self.iterations + 1, len(sample.truth)))
@@ -394,6 +398,32 @@ def _check_finite(table: Floats, passed: Bools, what: str) -> None:
         raise InputError(
             f"observable {column} of event {event} of {what} is {table[event, column]}."
         )
+
+
+def _check_support(sample: Sample) -> None:
+    """Raise `InputError` for a truth that is never seen and for data that no simulation reaches.
+
+    Where that is a small part only, warn of it.
+    """
+    truth, reco = sample.truth, sample.reco
+    for gap in gaps(truth[sample.pass_truth], truth[sample.both], _columns(truth)):
+        if gap.share > LARGEST_GAP:
+            raise InputError(
+                f"the efficiency is zero for the truth's {gap}: no event there is seen, and data"
+                " say nothing of it; leave such events out of pass_truth."
+            )
+        warnings.warn(f"no event of the truth's {gap} is seen", stacklevel=3)
+    for gap in gaps(sample.data, reco[sample.pass_reco], _columns(reco)):
+        if gap.share > 0.999:
+            raise InputError(
+                f"data and simulation do not overlap in {gap.column}: where the data are,"
+                f" {gap.low:.4g} to {gap.high:.4g}, no simulated event is measured."
+            )
+        warnings.warn(f"the simulation has no events where data are: {gap}", stacklevel=3)
+
+
+def _columns(table: Floats) -> list[str]:
+    return [f"observable {i}" for i in range(table.shape[1])]
 
 
 def _weight(weight: ArrayLike | None, count: int, what: str) -> Floats:
