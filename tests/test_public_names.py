@@ -19,6 +19,7 @@ PUBLIC = {
     ],
     "colliderkit.methods.unfolding.omnifold": ["OmniFold", "Sample"],
     "colliderkit.methods.unfolding.learned": ["LearnedObservable"],
+    "colliderkit.methods.unfolding.iterations": ["Choice", "Histograms", "choose_iteration"],
     "colliderkit.methods.unfolding.uncertainty": ["Replicas", "replicate"],
     "colliderkit.methods.ensembles": ["CrossFit", "Ensemble"],
     "colliderkit.methods.method": ["FORMAT", "Method", "load", "versions"],

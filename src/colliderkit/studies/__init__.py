@@ -15,6 +15,7 @@ STUDIES = {
     "inference-aware": "colliderkit.studies.inference_aware",
     "likelihood-ratio": "colliderkit.studies.likelihood_ratio",
     "learned-observables": "colliderkit.studies.learned_observables",
+    "unfolding": "colliderkit.studies.unfolding",
 }
 
 
