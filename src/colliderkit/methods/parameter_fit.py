@@ -101,7 +101,7 @@ class Fitted(Estimate):
         found = []
         for start in range(0, replicas, PIECE):
             count = min(PIECE, replicas - start)
-            found.append(self.surface.replicas(self.likelihood, count, random))
+            found.append(self.surface.replicas(self.likelihood, self.theta, count, random))
         return np.concatenate(found)
 
     def profile(
@@ -443,16 +443,23 @@ class _Surface:
             total = total + factor**2 * _variance_of_mean(slopes, w)
         return np.asarray(inverse @ total @ inverse * np.outer(self.step, self.step))
 
-    def replicas(self, objective: _Objective, count: int, random: np.random.Generator) -> Floats:
-        """Return theta of `count` replicas, (count, T)."""
+    def replicas(
+        self, objective: _Objective, theta: Floats, count: int, random: np.random.Generator
+    ) -> Floats:
+        """Return the estimates of `count` replicas, (count, T), around `theta`."""
         w = objective.weight * random.poisson(1.0, (count, len(self.data)))
-        v = None
-        if self.reference is not None:
-            v = objective.reference_weight * random.poisson(1.0, (count, len(self.reference)))
-        heights = objective.heights(self.data, self.reference, w, v)
-        slope, bend = self._coefficients(heights)
-        move = np.linalg.solve(-bend, slope[..., None])[..., 0]
-        return np.clip(self.centre + self.step * move, *objective.box)
+        v = objective.reference_weight
+        if self.reference is not None and v is not None:
+            v = v * random.poisson(1.0, (count, len(self.reference)))
+        moves = []
+        for heights in (
+            objective.heights(self.data, self.reference, w, v),
+            objective.heights(self.data, self.reference)[None],
+        ):
+            slope, bend = self._coefficients(heights)
+            moves.append(np.linalg.solve(-bend, slope[..., None])[..., 0])
+        # Beside the maximum of the surface of all events, which is a little off their estimate.
+        return np.clip(theta + self.step * (moves[0] - moves[1]), *objective.box)
 
 
 class Calibration:
@@ -490,8 +497,8 @@ class Calibration:
         pieces = [_line(design, y, v) for y, v in zip(found.T, variance.T, strict=True)]
         self.offset_ = np.array([piece[0][0] for piece in pieces])
         self.slope_ = np.stack([piece[0][1:] for piece in pieces])
-        self.extra_ = np.sqrt([piece[1] for piece in pieces])
-        self.doubt_ = np.stack([piece[2] for piece in pieces])
+        self.extra_ = np.sqrt([piece[2] for piece in pieces])
+        self.doubt_ = np.stack([piece[1] for piece in pieces])
         return self
 
     def __call__(self, estimate: Estimate) -> Estimate:
@@ -509,8 +516,8 @@ class Calibration:
         return Estimate(estimate.names, theta, inverse @ covariance @ inverse.T)
 
 
-def _line(design: Floats, y: Floats, variance: Floats) -> tuple[Floats, float, Floats]:
-    """Return coefficients, s^2 and the covariance of y = design @ coefficients.
+def _line(design: Floats, y: Floats, variance: Floats) -> tuple[Floats, Floats, float]:
+    """Return the coefficients, their covariance and s^2 of y = design @ coefficients.
 
     s^2 >= 0 solves sum residual^2 / (variance + s^2) = degrees of freedom.
     """
@@ -518,7 +525,7 @@ def _line(design: Floats, y: Floats, variance: Floats) -> tuple[Floats, float, F
 
     def solved(extra: float) -> tuple[Floats, Floats, float]:
         weight = 1 / (variance + extra)
-        covariance = np.linalg.inv((design * weight[:, None]).T @ design)
+        covariance = np.asarray(np.linalg.inv((design * weight[:, None]).T @ design), np.float64)
         coefficients = covariance @ (design.T @ (weight * y))
         residual = y - design @ coefficients
         return coefficients, covariance, float((residual**2 * weight).sum()) - freedom
@@ -529,8 +536,7 @@ def _line(design: Floats, y: Floats, variance: Floats) -> tuple[Floats, float, F
         while solved(highest)[2] > 0:
             highest *= 4
         extra = float(brentq(lambda s2: solved(s2)[2], 0.0, highest))
-    coefficients, covariance, _ = solved(extra)
-    return coefficients, extra, covariance
+    return *solved(extra)[:2], extra
 
 
 def _variance_of_mean(scores: Floats, weight: Floats) -> Floats:

@@ -44,7 +44,8 @@ def drawn(names: Sequence[str], count: int, kind: str) -> Floats:
     for name in names:
         low, high = RANGES[name]
         share = random.uniform(*INNER, count)
-        theta[:, list(RANGES).index(name)] = low + (high - low) * share
+        # Rounded to what is written into Pythia's settings.
+        theta[:, list(RANGES).index(name)] = np.round(low + (high - low) * share, 6)
     return theta
 
 
