@@ -76,19 +76,23 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Size:
-    """Say how many jets of the scan and of the nominal point to train on, epochs, and widths."""
+    """Say how many jets of the scan to train on, and the network.
+
+    There are half as many of the nominal point, which serve for every theta.
+    """
 
     jets: int
     epochs: int
+    batch: int = 1000
     phi: tuple[int, ...] = (100, 100, 128)
     f: tuple[int, ...] = (100, 100, 100)
 
 
 # The published widths; 1.8 million jets of both samples together.
 SIZES = {
-    "smoke": Size(3_000, 3, (32, 32), (32,)),
+    "smoke": Size(4_000, 6, 250, (32, 32), (32,)),
     "laptop": Size(100_000, 12),
-    "paper": Size(900_000, 50),
+    "paper": Size(1_200_000, 50),
 }
 
 
@@ -173,7 +177,7 @@ def ratio_of(size: Size) -> Ratio:
         features=FEATURES,
         parameters=tuple(RANGES),
         training=Training(
-            epochs=size.epochs, batch_size=1000, learning_rate=1e-3, schedule="cosine"
+            epochs=size.epochs, batch_size=size.batch, learning_rate=1e-3, schedule="cosine"
         ),
     )
 
@@ -184,7 +188,7 @@ def trained(out: Path, size: Size, *, workers: int = 1, timing: dict[str, float]
     if where.exists():
         return Ratio.load(where)
     begin = time.perf_counter()
-    print(f"jets: {size.jets} over the ranges, {size.jets} at the nominal point", flush=True)
+    print(f"jets: {size.jets} over the ranges, {size.jets // 2} at the nominal point", flush=True)
     scan, nominal = samples(out / "data", size, workers)
     timing["jets to train on"] = time.perf_counter() - begin
     print("the ratio of particles", flush=True)
@@ -195,19 +199,19 @@ def trained(out: Path, size: Size, *, workers: int = 1, timing: dict[str, float]
     return ratio
 
 
-def trained_on_table(folder: Path, size: Size) -> tuple[tuple[str, ...], Ratio]:
-    """Return names of observables and their ratio p(x | theta) / p(x | nominal)."""
+def trained_on_table(folder: Path, size: Size) -> Ratio:
+    """Return the ratio p(x | theta) / p(x | nominal) of the observables `OBSERVED`."""
     scan, nominal = samples(folder, size, 1)
     training = Training(
-        epochs=max(3, size.epochs), batch_size=1024, learning_rate=2e-3, schedule="cosine"
+        epochs=size.epochs, batch_size=size.batch, learning_rate=2e-3, schedule="cosine"
     )
     ratio = Ratio(parameters=tuple(RANGES), columns=OBSERVED, training=training)
-    return OBSERVED, ratio.fit(table(scan), table(nominal), theta=theta_of(scan), seed=0)
+    return ratio.fit(table(scan), table(nominal), theta=theta_of(scan), seed=0)
 
 
 def samples(folder: Path, size: Size, workers: int) -> tuple[ak.Array, ak.Array]:
     """Return jets over the ranges and at the nominal point."""
     return (
         events_over(folder, "scan", size.jets, 1, scanned=True, workers=workers),
-        events_over(folder, "nominal", size.jets, 2, scanned=False, workers=workers),
+        events_over(folder, "nominal", size.jets // 2, 2, scanned=False, workers=workers),
     )

@@ -25,7 +25,21 @@ from colliderkit.studies import dijets
 from colliderkit.studies.dijets import NOMINAL, RANGES, SOURCE
 from colliderkit.training.fit import Training
 
-__all__ = ["PUBLISHED", "Experiments", "calibrated", "coverages", "fit_of", "measured", "run"]
+__all__ = [
+    "BLINDED",
+    "PUBLISHED",
+    "SCANNED",
+    "Experiments",
+    "calibrated",
+    "coverages",
+    "data_of",
+    "fit_of",
+    "measured",
+    "names_of",
+    "run",
+    "table_coverage",
+    "toy_coverage",
+]
 
 Floats = NDArray[np.float64]
 
@@ -339,13 +353,16 @@ def _blinded_fits(
             )
 
 
-def _toy(report: Report, chosen: Scale) -> None:
-    """Show coverage where the likelihood is known: N(mean, 1) over N(0, 1)."""
-    report.add_heading("Coverage where the answer is known")
+def toy_coverage(experiments: int) -> list[tuple[str, float, Coverage]]:
+    """Return the coverage of profile intervals where the answer is known: N(mean, 1) over N(0, 1).
+
+    Each experiment has `TOY_EVENTS` events of its own mean, uniform in ±0.6; the ratio is exact,
+    and learned from a table over means in ±1. Rows are (ratio, confidence, coverage).
+    """
     toy = NormalRatio()
     random = np.random.default_rng(11)
-    means = random.uniform(-0.6, 0.6, chosen.toys)
-    count = chosen.toys * TOY_EVENTS
+    means = random.uniform(-0.6, 0.6, experiments)
+    count = experiments * TOY_EVENTS
     pool = toy.sample(np.stack([means.repeat(TOY_EVENTS), np.ones(count)], 1), count, 12)
     train = 100 * TOY_EVENTS
     theta = np.stack([random.uniform(-1, 1, train), np.ones(train)], 1)
@@ -353,29 +370,59 @@ def _toy(report: Report, chosen: Scale) -> None:
         parameters=("mean",),
         training=Training(epochs=10, batch_size=1024, learning_rate=2e-3, schedule="cosine"),
     ).fit(toy.sample(theta, train, 13), toy.sample((0.0, 1.0), train, 14), theta=theta[:, :1])
-    reference = toy.sample((0.0, 1.0), 40 * TOY_EVENTS, 15)
+    reference = toy.sample((0.0, 1.0), train, 15)
     scan = np.linspace(-0.98, 0.98, 50)
-    weight = np.kron(np.eye(chosen.toys), np.ones(TOY_EVENTS))
     rows = []
     for name, fit in (
         ("exact", ParameterFit(toy, fixed={"width": 1.0}).fit()),
         ("learned", ParameterFit(learned).fit(reference)),
     ):
-        heights = fit.scan(pool, scan, weight=weight)
+        # One at a time: the weights of all on the events of all would be a large matrix of zeros.
+        heights = np.stack([fit.scan(x, scan) for x in np.split(pool, experiments)])
         for level in (0.6827, 0.95):
             found = profile_intervals(scan, heights, level)
-            share = coverage(found.low, found.high, means)
-            rows.append([name, f"{level:.0%}", chosen.toys, share.value, share.holds(level)])
-            report.results.append(
-                Result(
-                    f"{name} ratio, N(mean, 1)",
-                    f"coverage of {level:.0%}",
-                    share.share,
-                    share.value.error,
-                )
-            )
+            rows.append((name, level, coverage(found.low, found.high, means)))
+    return rows
+
+
+def table_coverage(
+    folder: Path,
+    size: dijets.Size,
+    reference: int,
+    counts: tuple[int, int],
+    jets: int,
+    parts: int = 5,
+) -> tuple[Experiments, list[Estimate]]:
+    """Return fits of alphaS on a few observables of the same jets, and the calibrated ones.
+
+    `counts` are the validation and the blinded data sets, each cut into `parts` experiments that
+    share no jet.
+    """
+    learned = dijets.trained_on_table(folder, size)
+    nominal = dijets.events_over(folder, "reference", reference, 4, scanned=False)
+    fit = fit_of(learned, "alphaS", dijets.table(nominal))
+    found = []
+    for kind, count in zip(SEEDS, counts, strict=True):
+        tables = [dijets.table(data) for data in data_of(folder, kind, "alphaS", count, jets)]
+        pieces = [piece for table in tables for piece in np.array_split(table, parts)]
+        truth = dijets.drawn(["alphaS"], count, kind)[:, :1].repeat(parts, 0)
+        found.append(Experiments([fit.estimate(piece) for piece in pieces], truth))
+    validation, blinded = found
+    return blinded, calibrated(validation, blinded.estimates)
+
+
+def _toy(report: Report, chosen: Scale) -> None:
+    """Show coverage where the likelihood is known."""
+    report.add_heading("Coverage where the answer is known")
+    found = toy_coverage(chosen.toys)
+    rows: list[list[Any]] = []
+    for name, level, share in found:
+        rows.append([name, f"{level:.0%}", share.experiments, share.value])
+        figure = f"coverage of {level:.0%}"
+        subject = f"{name} ratio, N(mean, 1)"
+        report.results.append(Result(subject, figure, share.share, share.value.error))
     report.add_table(
-        ["ratio", "interval", "experiments", "coverage", "holds the nominal within its error"],
+        ["ratio", "interval", "experiments", "coverage"],
         rows,
         f"Intervals from -2 Delta ln L of {TOY_EVENTS} events of N(mean, 1), mean uniform in ±0.6;"
         " exact, and learned from a table. The error is that of counting, by Clopper and Pearson.",
@@ -385,37 +432,23 @@ def _toy(report: Report, chosen: Scale) -> None:
 def _cheap(report: Report, folder: Path, chosen: Scale) -> None:
     """Show coverage on observables of the same jets: a table, and more data sets."""
     report.add_heading("Coverage on a few observables")
-    names, learned = dijets.trained_on_table(folder, chosen.size)
-    reference = dijets.table(
-        dijets.events_over(folder, "reference", chosen.reference, 4, scanned=False)
-    )
-    fit = fit_of(learned, "alphaS", reference)
-    pieces = 5
-    found = {}
-    for kind in ("validation", "blinded"):
-        count = getattr(chosen, kind)
-        tables = [dijets.table(d) for d in data_of(folder, kind, "alphaS", count, chosen.data)]
-        parts = [part for table in tables for part in np.array_split(table, pieces)]
-        truth = dijets.drawn(["alphaS"], count, kind)[:, :1].repeat(pieces, 0)
-        found[kind] = Experiments([fit.estimate(part) for part in parts], truth)
-    corrected = calibrated(found["validation"], found["blinded"].estimates)
-    rows = []
+    counts = chosen.validation, chosen.blinded
+    found, corrected = table_coverage(folder, chosen.size, chosen.reference, counts, chosen.data)
+    rows: list[list[Any]] = []
+    names = ", ".join(dijets.OBSERVED)
     for text, estimates in (("statistics", None), ("calibrated", corrected)):
-        shares = coverages(found["blinded"].pulls(estimates)[:, 0])
+        shares = coverages(found.pulls(estimates)[:, 0])
         rows.append([text, len(corrected), shares["1 sigma"].value, shares["95%"].value])
-        for key, share in shares.items():
+        for key in ("1 sigma", "95%"):
+            share = shares[key]
+            subject = f"alphaS of observables, {text}"
             report.results.append(
-                Result(
-                    f"alphaS of {', '.join(names)}, {text}",
-                    f"coverage of {key}",
-                    share.share,
-                    share.value.error,
-                )
+                Result(subject, f"coverage of {key}", share.share, share.value.error)
             )
     mean = np.mean([estimate.error[0] for estimate in corrected])
     report.add_table(
         ["errors", "experiments", "within 1 sigma (68%)", "within 1.96 sigma (95%)"],
         rows,
-        f"alphaS from {', '.join(names)} of {chosen.data // pieces} jets: the blinded data sets in"
-        f" {pieces} parts each, calibrated by the validation ones; mean error {mean:.2g}.",
+        f"alphaS from {names}: the blinded data sets in parts of {chosen.data // 5} jets,"
+        f" calibrated by the validation ones; mean error {mean:.2g}.",
     )

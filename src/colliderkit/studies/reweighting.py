@@ -67,10 +67,11 @@ class Scale:
     target: int
     case: int
     epochs: int
+    targets: tuple[str, ...] = tuple(dijets.TARGETS)
 
 
 SCALES = {
-    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 1_000, 1_500, 2),
+    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 1_000, 1_500, 2, ("alphaS",)),
     "laptop": Scale(dijets.SIZES["laptop"], 20_000, 20_000, 40_000, 8),
     "paper": Scale(dijets.SIZES["paper"], 200_000, 200_000, 500_000, 30),
 }
@@ -140,7 +141,8 @@ def run(
     reference = dijets.events_over(folder, "reference", chosen.reference, 4, scanned=False)
     source, names = observed(reference)
     found = {}
-    for which, values in dijets.TARGETS.items():
+    for which in chosen.targets:
+        values = dijets.TARGETS[which]
         theta = dijets.point(values)
         target = dijets.events_at(folder, f"published-{which}", chosen.target, 3, theta)
         weight = ratio.weights(reference, theta)
@@ -229,13 +231,16 @@ def _case(folder: Path, name: str, settings: Sequence[str], chosen: Scale, worke
                 folder, f"{name}-{part}", count, seed + 100 * (part == "test"), settings, workers
             )
         )
-    nominal = dijets.events_over(folder, "nominal", chosen.size.jets, 2, scanned=False)
+    _, nominal = dijets.samples(folder, chosen.size, workers)
     ratio = Ratio(
         network="pfn",
         options={"phi": chosen.size.phi, "f": chosen.size.f},
         features=dijets.FEATURES,
         training=Training(
-            epochs=chosen.epochs, batch_size=1000, learning_rate=1e-3, schedule="cosine"
+            epochs=chosen.epochs,
+            batch_size=chosen.size.batch,
+            learning_rate=1e-3,
+            schedule="cosine",
         ),
     ).fit(samples[0], nominal, seed=0, progress=False)
     reference = dijets.events_over(folder, "reference", chosen.reference, 4, scanned=False)
