@@ -27,7 +27,8 @@ __all__ = ["Calibration", "Estimate", "Fitted", "ParameterFit", "Parametrised"]
 Floats = NDArray[np.float64]
 Bound = Callable[[Tensor], Tensor]
 
-FAR, NEAR = 0.05, 1.2  # steps of the first surface, in ranges, and of the second, in errors
+FIRST, LARGEST = 0.05, 0.4  # steps of a surface in ranges: tried first, and at most
+NEAR = 1.2  # the step in errors of the estimate
 WIDE, POINTS = 3.0, 13  # a profile reaches this many errors to each side, in so many points
 PIECE = 64  # bootstrap replicas whose weights stand in memory together
 
@@ -188,6 +189,7 @@ class ParameterFit:
         self._check()
         self.reference_ = None if reference is None else self.ratio.bound(reference)
         self.reference_weight_ = None
+        self.scanned_: tuple[Floats, Floats] | None = None
         if self.reference_ is not None:
             self.reference_weight_ = _weight(weight, self._count(self.reference_), "reference")
         elif self.objective == "classification":
@@ -207,10 +209,7 @@ class ParameterFit:
                     f"{name} ends at the edge of the trained range, {value:.6g}; train over more.",
                     stacklevel=2,
                 )
-        first = _Surface.around(objective, theta, FAR * np.ptp(objective.box, axis=0))
-        step = NEAR * np.sqrt(np.diag(first.parabolic(objective)))
-        step = np.minimum(step, FAR * np.ptp(objective.box, axis=0))
-        surface = _Surface.around(objective, theta, step)
+        surface = _Surface.near(objective, theta)
         return Fitted(
             tuple(objective.names),
             theta,
@@ -228,14 +227,15 @@ class ParameterFit:
         """
         objective = self._objective(data, None)
         thetas = np.asarray(values, dtype=np.float64).reshape(-1, len(objective.names))
-        rows = objective.rows(thetas)
-        if weight is None:
-            return objective.size * objective.heights(*rows)
-        weights = np.asarray(weight, dtype=np.float64)
-        if weights.shape[-1:] != (len(rows[0]),):
-            raise InputError(f"weights of shape {weights.shape} for {len(rows[0])} events.")
-        size = weights.sum(-1) ** 2 / (weights**2).sum(-1)
-        return np.asarray(size)[..., None] * objective.heights(*rows, weight=weights)
+        # The reference is the same for all data: its part is kept for the next data set.
+        if self.scanned_ is None or not np.array_equal(self.scanned_[0], thetas):
+            self.scanned_ = thetas, objective.normalisation(thetas)
+        w = objective.weight if weight is None else np.asarray(weight, dtype=np.float64)
+        if w.shape[-1:] != objective.weight.shape:
+            raise InputError(f"weights of shape {w.shape} for {len(objective.weight)} events.")
+        size = np.asarray(w.sum(-1) ** 2 / (w**2).sum(-1))[..., None]
+        mean = (w @ objective.of_data(thetas)) / np.asarray(w.sum(-1))[..., None]
+        return np.asarray(size * (mean + self.scanned_[1]))
 
     def _check(self) -> None:
         known = list(self.ratio.parameters)
@@ -350,18 +350,37 @@ class _Objective:
         theta[moving] = low[moving] + found.x * width[moving]
         return theta, -float(found.fun)
 
+    def of_data(self, thetas: Floats) -> Floats:
+        """Return a(ln r) of the data at thetas (K, T), (N, K)."""
+        return self._columns(self.data, self.rule.a, thetas)
+
+    def of_reference(self, thetas: Floats) -> Floats | None:
+        """Return b(ln r) of the reference at thetas (K, T), (M, K)."""
+        if self.reference is None:
+            return None
+        return self._columns(self.reference, self.rule.b, thetas)
+
     @torch.no_grad()
-    def rows(self, thetas: Floats) -> tuple[Floats, Floats | None]:
-        """Return a(ln r) of the data (N, K) and b(ln r) of the reference (M, K) at (K, T)."""
-        columns: tuple[list[Tensor], list[Tensor]] = ([], [])
+    def _columns(self, bound: Bound, rule: Callable[[Tensor], Tensor], thetas: Floats) -> Floats:
+        columns = []
         for theta in thetas:
             point = self.whole.clone()
             point[self.free] = torch.from_numpy(np.ascontiguousarray(theta))
-            columns[0].append(self.rule.a(self.data(point).double()))
-            if self.reference is not None:
-                columns[1].append(self.rule.b(self.reference(point).double()))
-        first = torch.stack(columns[0], 1).numpy()
-        return first, torch.stack(columns[1], 1).numpy() if columns[1] else None
+            columns.append(rule(bound(point).double()))
+        return np.asarray(torch.stack(columns, 1).numpy())
+
+    def normalisation(self, thetas: Floats) -> Floats:
+        """Return c(mean b) at thetas (K, T), (K,)."""
+        rows = self.of_reference(thetas)
+        if rows is None:
+            return np.zeros(len(thetas))
+        assert self.reference_weight is not None
+        return self._mean(rows, self.reference_weight)
+
+    def _mean(self, rows: Floats, weight: Floats) -> Floats:
+        mean = (weight @ rows) / np.asarray(weight.sum(-1))[..., None]
+        # As an array of its own: torch takes no numpy scalar.
+        return np.asarray(self.rule.c(torch.from_numpy(np.array(mean))).numpy())
 
     def heights(
         self,
@@ -370,16 +389,14 @@ class _Objective:
         weight: Floats | None = None,
         reference_weight: Floats | None = None,
     ) -> Floats:
-        """Return the objective from `rows`, (..., K) for weights (..., N)."""
+        """Return the objective from rows of data and reference, (..., K) for weights (..., N)."""
         w = self.weight if weight is None else weight
         value = (w @ data) / np.asarray(w.sum(-1))[..., None]
         if reference is None:
             return value
         v = self.reference_weight if reference_weight is None else reference_weight
         assert v is not None
-        mean = (v @ reference) / np.asarray(v.sum(-1))[..., None]
-        # As an array of its own: torch takes no numpy scalar.
-        return value + self.rule.c(torch.from_numpy(np.array(mean))).numpy()
+        return np.asarray(value + self._mean(reference, v))
 
 
 @dataclass(frozen=True)
@@ -401,7 +418,27 @@ class _Surface:
         """Evaluate on the stencil; where theta is near the end of its range, it moves inwards."""
         centre = np.clip(theta, objective.box[0] + step, objective.box[1] - step)
         points = centre + step * _stencil(len(theta))
-        return cls(centre, step, *objective.rows(points))
+        return cls(centre, step, objective.of_data(points), objective.of_reference(points))
+
+    @classmethod
+    def near(cls, objective: _Objective, theta: Floats) -> "_Surface":
+        """Return the surface with steps of about the errors of theta.
+
+        A first, shorter one gives the errors; where the objective is too rough or too flat for
+        it, steps are doubled. Raises `InputError` if it has no maximum on any of them.
+        """
+        width = np.ptp(objective.box, axis=0)
+        step = FIRST * width
+        while True:
+            surface = cls.around(objective, theta, step)
+            try:
+                error = np.sqrt(np.diag(surface.parabolic(objective)))
+                break
+            except InputError:
+                if (step >= LARGEST * width).all():
+                    raise
+                step = np.minimum(2 * step, LARGEST * width)
+        return cls.around(objective, theta, np.minimum(NEAR * error, LARGEST * width))
 
     def _coefficients(self, values: Floats) -> tuple[Floats, Floats]:
         """Return slope (..., T) and bend (..., T, T) of values (..., K) in units of the steps."""

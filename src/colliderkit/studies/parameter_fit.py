@@ -78,7 +78,8 @@ TOY_EVENTS = 500
 @dataclass(frozen=True)
 class Scale:
     """Say how much: jets to train on (of each sample), of the reference, of a data set; data sets
-    for each fit of one parameter and for that of all; experiments of the toy."""
+    for each fit of one parameter and for that of all; experiments of the toy, and of each data
+    set on observables."""
 
     size: dijets.Size
     reference: int
@@ -88,11 +89,12 @@ class Scale:
     together: int
     blinded: int
     toys: int
+    parts: int = 5
 
 
 ALL_FITS = (*RANGES, "all")
 SCALES = {
-    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 500, ("alphaS",), 4, 8, 4, 40),
+    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 600, ("alphaS",), 5, 8, 4, 40, 2),
     "laptop": Scale(dijets.SIZES["laptop"], 20_000, 5_000, ALL_FITS, 8, 16, 8, 200),
     "paper": Scale(dijets.SIZES["paper"], 200_000, 20_000, ALL_FITS, 40, 80, 40, 1_000),
 }
@@ -364,14 +366,14 @@ def toy_coverage(experiments: int) -> list[tuple[str, float, Coverage]]:
     means = random.uniform(-0.6, 0.6, experiments)
     count = experiments * TOY_EVENTS
     pool = toy.sample(np.stack([means.repeat(TOY_EVENTS), np.ones(count)], 1), count, 12)
-    train = 100 * TOY_EVENTS
+    train = 60 * TOY_EVENTS
     theta = np.stack([random.uniform(-1, 1, train), np.ones(train)], 1)
     learned = Ratio(
         parameters=("mean",),
         training=Training(epochs=10, batch_size=1024, learning_rate=2e-3, schedule="cosine"),
     ).fit(toy.sample(theta, train, 13), toy.sample((0.0, 1.0), train, 14), theta=theta[:, :1])
     reference = toy.sample((0.0, 1.0), train, 15)
-    scan = np.linspace(-0.98, 0.98, 50)
+    scan = np.linspace(-0.98, 0.98, 29)
     rows = []
     for name, fit in (
         ("exact", ParameterFit(toy, fixed={"width": 1.0}).fit()),
@@ -432,8 +434,14 @@ def _toy(report: Report, chosen: Scale) -> None:
 def _cheap(report: Report, folder: Path, chosen: Scale) -> None:
     """Show coverage on observables of the same jets: a table, and more data sets."""
     report.add_heading("Coverage on a few observables")
-    counts = chosen.validation, chosen.blinded
-    found, corrected = table_coverage(folder, chosen.size, chosen.reference, counts, chosen.data)
+    found, corrected = table_coverage(
+        folder,
+        chosen.size,
+        chosen.reference,
+        (chosen.validation, chosen.blinded),
+        chosen.data,
+        chosen.parts,
+    )
     rows: list[list[Any]] = []
     names = ", ".join(dijets.OBSERVED)
     for text, estimates in (("statistics", None), ("calibrated", corrected)):
@@ -449,6 +457,6 @@ def _cheap(report: Report, folder: Path, chosen: Scale) -> None:
     report.add_table(
         ["errors", "experiments", "within 1 sigma (68%)", "within 1.96 sigma (95%)"],
         rows,
-        f"alphaS from {names}: the blinded data sets in parts of {chosen.data // 5} jets,"
+        f"alphaS from {names}: the blinded data sets in parts of {chosen.data // chosen.parts} jets,"
         f" calibrated by the validation ones; mean error {mean:.2g}.",
     )
