@@ -1,27 +1,33 @@
 """OmniFold: unfold without bins, by weights of the simulated events (1911.09107)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import awkward as ak
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from colliderkit.errors import InputError
+from colliderkit.events.ragged import Ragged
+from colliderkit.events.schema import CONSTITUENTS, check_jets
 from colliderkit.files import atomic_file
 from colliderkit.losses.ratio import ratio_loss
+from colliderkit.methods.design import Design
 from colliderkit.methods.method import Method
-from colliderkit.methods.ratio import TableRatio, two_samples
+from colliderkit.methods.ratio import NetworkRatio, TableRatio, one_sample, two_samples
+from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Training
 
 __all__ = ["OmniFold", "Sample"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Inputs = Ragged | Tensor
 
 
 @dataclass(frozen=True)
@@ -30,16 +36,17 @@ class Sample:
 
     - `data` (D, C), `data_weight` (D,): the measured events, background among them with negative
       weights;
-    - `reco` (N, C), `truth` (N, T), `weight` (N,): the simulation at both levels;
+    - `reco` (N, C), `truth` (N, T), `weight` (N,): the simulation at both levels. Each level is a
+      table or, for all particles, a jet array (see `colliderkit.events.schema`);
     - `pass_reco`, `pass_truth` (N,): where an event is seen; misses are not seen by the detector,
       fakes are seen by it alone;
     - `event` (N,), `data_event` (D,): numbers that the split and the bootstrap go by.
     """
 
-    data: Floats
+    data: Any
     data_weight: Floats
-    reco: Floats
-    truth: Floats
+    reco: Any
+    truth: Any
     weight: Floats
     pass_reco: Bools
     pass_truth: Bools
@@ -49,15 +56,15 @@ class Sample:
     @classmethod
     def checked(
         cls,
-        data: ArrayLike,
-        reco: ArrayLike,
-        truth: ArrayLike,
+        data: Any,
+        reco: Any,
+        truth: Any,
         *,
         pass_reco: ArrayLike | None = None,
         pass_truth: ArrayLike | None = None,
         weight: ArrayLike | None = None,
         data_weight: ArrayLike | None = None,
-        background: ArrayLike | None = None,
+        background: Any = None,
         background_weight: ArrayLike | None = None,
         event: ArrayLike | None = None,
         data_event: ArrayLike | None = None,
@@ -72,7 +79,11 @@ class Sample:
                 f"the simulation has {len(true)} events at truth level and {len(seen)} at detector"
                 " level; give one row an event at both."
             )
-        if measured.shape[1] != seen.shape[1]:
+        if isinstance(measured, ak.Array) != isinstance(seen, ak.Array):
+            raise InputError(
+                "of data and reco one is jets and one a table; give the same for both."
+            )
+        if not isinstance(seen, ak.Array) and measured.shape[1] != seen.shape[1]:
             raise InputError(
                 f"data have {measured.shape[1]} observables, reco {seen.shape[1]}; give the same."
             )
@@ -99,7 +110,8 @@ class Sample:
                     f"the background, {bw.sum():.6g}, is as large as the data, {dw.sum():.6g}:"
                     " nothing is left to unfold."
                 )
-            measured, dw = np.concatenate([measured, other]), np.concatenate([dw, -bw])
+            join = ak.concatenate if isinstance(measured, ak.Array) else np.concatenate
+            measured, dw = join([measured, other]), np.concatenate([dw, -bw])
             # Numbers of their own, so that the bootstrap moves them alone.
             numbers = np.concatenate([numbers, -1 - np.arange(len(other))])
         both = passed[0] & passed[1]
@@ -113,8 +125,10 @@ class Sample:
             )
         events = np.arange(n) if event is None else np.asarray(event)
         # What does not pass is never looked at; zeros keep it from spreading.
-        seen = np.where(passed[0][:, None], seen, 0.0)
-        true = np.where(passed[1][:, None], true, 0.0)
+        seen, true = (
+            level if isinstance(level, ak.Array) else np.where(flag[:, None], level, 0.0)
+            for level, flag in ((seen, passed[0]), (true, passed[1]))
+        )
         return cls(measured, dw, seen, true, w, passed[0], passed[1], events, numbers)
 
     @property
@@ -124,7 +138,9 @@ class Sample:
 
 
 class OmniFold(Method):
-    """Unfold tables of observables: one (UniFold), several (MultiFold) at each level.
+    """Unfold one observable (UniFold), several (MultiFold) or all particles of a jet (OmniFold).
+
+    Each level is a table of observables or a jet array, the two need not be alike.
 
     Each iteration reweights the simulation to the data at detector level (step 1), and averages
     these weights over what the detector does to one truth (step 2):
@@ -138,8 +154,10 @@ class OmniFold(Method):
 
     Args:
         iterations: how many; `pushes_` keeps each.
-        hidden: widths of the perceptrons.
-        members: perceptrons whose mean ln ratio is taken at each step (2503.20753).
+        network: looks at a level of jets: a name of `colliderkit.networks.NETWORKS`, with its
+            `options` and `features` as in `methods.tagging`.
+        hidden: widths of the perceptrons, which look at a table.
+        members: networks whose mean ln ratio is taken at each step (2503.20753).
         family: learn corrections to an exponential family; see `methods.ratio`.
         validation: the share of events, by a hash of their number, that chooses the epoch. Both
             copies of an event in step 2 are on one side.
@@ -154,6 +172,9 @@ class OmniFold(Method):
         self,
         *,
         iterations: int = 5,
+        network: str = "pfn",
+        options: dict[str, Any] | None = None,
+        features: Sequence[str] | None = None,
         hidden: Sequence[int] = (50, 100, 50),
         members: int = 1,
         family: bool = True,
@@ -163,6 +184,9 @@ class OmniFold(Method):
         ),
     ) -> None:
         self.iterations = iterations
+        self.network = network
+        self.options = options
+        self.features = features
         self.hidden = hidden
         self.members = members
         self.family = family
@@ -171,17 +195,18 @@ class OmniFold(Method):
 
     def fit(
         self,
-        data: ArrayLike,
-        reco: ArrayLike,
-        truth: ArrayLike,
+        data: Any,
+        reco: Any,
+        truth: Any,
         *,
         seed: int = 0,
         folder: str | Path | None = None,
-        **options: ArrayLike | None,
+        **options: Any,
     ) -> Self:
         """Unfold `data` (D, C) with the simulation `reco` (N, C), `truth` (N, T); return self.
 
-        Further keywords are those of `Sample.checked`: pass_reco, pass_truth, weight, data_weight,
+        Any of them may be a jet array instead, data and reco together. Further keywords are those
+        of `Sample.checked`: pass_reco, pass_truth, weight, data_weight,
         background, background_weight, event, data_event. With a `folder` each finished iteration
         is kept there, and the same call goes on at the next.
         """
@@ -197,13 +222,14 @@ class OmniFold(Method):
             raise InputError("--iterations and --members must be at least 1.")
         kept = None if folder is None else _Kept(Path(folder), self._request(sample, seed))
         push = np.ones(len(sample.truth))
+        inputs = [self._inputs(level) for level in (sample.data, sample.reco, sample.truth)]
         self.seed_ = seed
         self.pushes_ = np.ones((self.iterations + 1, len(push)))
         self.history_: list[list[Any]] = []
         for i in range(self.iterations):
             done = None if kept is None else kept.read(i)
             if done is None:
-                push = self._iterate(sample, push, seed * 1_000 + i)
+                push = self._iterate(sample, inputs, push, seed * 1_000 + i)
                 if kept is not None:
                     kept.write(i, push)
             else:
@@ -217,50 +243,63 @@ class OmniFold(Method):
             raise InputError("nothing is unfolded yet; call fit.")
         return self.pushes_[-1 if iteration is None else iteration]
 
-    def _iterate(self, sample: Sample, push: Floats, seed: int) -> Floats:
+    def _iterate(self, sample: Sample, inputs: Sequence[Inputs], push: Floats, seed: int) -> Floats:
+        data, reco, truth = inputs
         seen, both = sample.pass_reco, sample.both
         mean = float(np.average(push[both], weights=sample.weight[both]))
         moved = np.where(sample.pass_truth, push, mean) * sample.weight
-        first = self._ratio(
-            (sample.data, sample.data_weight, sample.data_event),
-            (sample.reco[seen], moved[seen], sample.event[seen]),
+        first = self._learned(
+            *two_samples(
+                (data, _at(reco, seen)),
+                (sample.data_weight, moved[seen]),
+                (sample.data_event, sample.event[seen]),
+                self.validation,
+                2 * seed,
+            ),
             2 * seed,
         )
         yields = sample.data_weight.sum() / moved[seen].sum()
-        pull = push[both] * first(sample.reco[both]) * yields
-        own, event = sample.weight[both], sample.event[both]
-        second = self._ratio(
-            (sample.truth[both], own * pull, event),
-            (sample.truth[both], own, event),
+        pull = push[both] * first(_at(reco, both)) * yields
+        own = sample.weight[both]
+        second = self._learned(
+            *one_sample(
+                _at(truth, both),
+                (own * pull, own),
+                sample.event[both],
+                self.validation,
+                2 * seed + 1,
+            ),
             2 * seed + 1,
         )
         new = np.zeros(len(push))
         true = sample.pass_truth
-        new[true] = second(sample.truth[true])
+        new[true] = second(_at(truth, true))
         # The mean over the events that both levels see is that of their pull weights.
         new *= (own * pull).sum() / (own * new[both]).sum()
         return new
 
-    def _ratio(
-        self,
-        numerator: tuple[Floats, Floats, NDArray[np.int64]],
-        denominator: tuple[Floats, Floats, NDArray[np.int64]],
-        seed: int,
-    ) -> Any:
-        """Learn the ratio of two weighted samples and return it as a function of tables."""
-        tables, weights, events = zip(numerator, denominator, strict=True)
-        train, validation = two_samples(tables, weights, events, self.validation, seed)
-        model = TableRatio(tables[0].shape[1], self.members, self.hidden, ratio_loss("bce"))
+    def _inputs(self, level: Any) -> Inputs:
+        if isinstance(level, ak.Array):
+            return self._design.inputs([level])
+        return torch.from_numpy(level.astype(np.float32))
+
+    @property
+    def _design(self) -> Design:
+        return Design(self.network, self.options, self.features)
+
+    def _learned(self, train: Dataset, held: Dataset, seed: int) -> Callable[[Inputs], Floats]:
+        """Learn the ratio of two weighted samples and return it as a function of events."""
+        loss = ratio_loss("bce")
         seeds = [seed * 100 + member for member in range(self.members)]
-        history = model.fit(train, validation, self.training, seeds=seeds, family=self.family)
+        model: TableRatio | NetworkRatio
+        if isinstance(train.inputs, Tensor):
+            model = TableRatio(train.inputs.shape[1], self.members, self.hidden, loss)
+            history = model.fit(train, held, self.training, seeds=seeds, family=self.family)
+        else:
+            model = NetworkRatio(self._design, self.members, loss)
+            history = model.fit(train, held, self.training, seeds=seeds, progress=False)
         self.history_.append([asdict(epoch) for epoch in history[0]])
-
-        def ratio(table: Floats) -> Floats:
-            ln_r = model(torch.from_numpy(table.astype(np.float32)))
-            values: Floats = ln_r.double().mean(0).exp().numpy()
-            return values
-
-        return ratio
+        return lambda inputs: model(inputs).double().mean(0).exp().numpy()
 
     def _request(self, sample: Sample, seed: int) -> dict[str, Any]:
         """Say what a kept iteration belongs to."""
@@ -269,7 +308,7 @@ class OmniFold(Method):
             "seed": seed,
             "events": [len(sample.truth), len(sample.data)],
             "sums": [float(sample.weight.sum()), float(sample.data_weight.sum())],
-            "values": [float(sample.truth.sum()), float(sample.reco.sum())],
+            "values": [_total(sample.truth), _total(sample.reco)],
         }
 
     # What follows saves and restores.
@@ -311,7 +350,20 @@ class _Kept:
             np.save(file, push)
 
 
-def _table(values: ArrayLike, what: str) -> Floats:
+def _at(inputs: Inputs, chosen: Bools) -> Inputs:
+    rows = torch.from_numpy(np.flatnonzero(chosen))
+    return inputs[rows] if isinstance(inputs, Tensor) else inputs.at(rows)
+
+
+def _total(level: Any) -> float:
+    """Return a sum that other events would not have."""
+    return float(ak.sum(level[CONSTITUENTS]["E"]) if isinstance(level, ak.Array) else level.sum())
+
+
+def _table(values: Any, what: str) -> Any:
+    """Return a table (N, C) float64, or the jet array that it is."""
+    if isinstance(values, ak.Array) and values.fields:
+        return check_jets(values, what)
     table = np.asarray(values, dtype=np.float64)
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or len(table) == 0:
@@ -319,7 +371,9 @@ def _table(values: ArrayLike, what: str) -> Floats:
     return table
 
 
-def _check_finite(table: Floats, passed: Bools, what: str) -> None:
+def _check_finite(table: Any, passed: Bools, what: str) -> None:
+    if isinstance(table, ak.Array):
+        return  # check_jets has looked at all of them
     bad = ~np.isfinite(table) & passed[:, None]
     if bad.any():
         event, column = np.argwhere(bad)[0]
