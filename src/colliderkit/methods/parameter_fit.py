@@ -110,7 +110,8 @@ class Fitted(Estimate):
     ) -> "Profile":
         """Return max ln L over the other parameters, at `values` of one, and its interval.
 
-        Without `values`, `POINTS` within three errors. The interval is where
+        Without `values`, `POINTS` within three errors, or more if the interval is longer: an end
+        is infinite only where it leaves the trained range. The interval is where
         -2 Delta ln L is below the quantile of `confidence` (1 for 68.27%). Weighted data count
         as (sum w)^2 / sum w^2 events. Raises `InputError` for an unknown name.
         """
@@ -119,14 +120,19 @@ class Fitted(Estimate):
         if not self.likelihood.rule.likelihood:
             raise InputError("the objective 'classification' has no likelihood; use bootstrap.")
         i = self.names.index(name)
+        if values is not None:
+            return self._profile(i, np.asarray(values, dtype=np.float64), confidence)
         low, high = self.likelihood.box[:, i]
-        if values is None:
-            reach = WIDE * max(float(np.sqrt(self.parabolic[i, i])), 1e-6 * (high - low))
-            values = np.linspace(
-                max(low, self.theta[i] - reach), min(high, self.theta[i] + reach), POINTS
-            )
-        scan = np.asarray(values, dtype=np.float64)
-        theta = self.theta.copy()
+        reach = WIDE * float(np.sqrt(self.parabolic[i, i]))
+        while True:
+            left, right = max(low, self.theta[i] - reach), min(high, self.theta[i] + reach)
+            found = self._profile(i, np.linspace(left, right, POINTS), confidence)
+            whole = left == low and right == high
+            if whole or np.isfinite([found.low, found.high]).all():
+                return found
+            reach *= 2
+
+    def _profile(self, i: int, scan: Floats, confidence: float) -> "Profile":
         heights = np.empty(len(scan))
         # Outwards from the estimate, so that each search begins near its end.
         order = np.argsort(scan)
@@ -139,7 +145,12 @@ class Fitted(Estimate):
         log_likelihood = self.likelihood.size * heights
         found = profile_intervals(scan, log_likelihood, confidence)
         return Profile(
-            name, scan, log_likelihood, float(found.low[0]), float(found.high[0]), confidence
+            self.names[i],
+            scan,
+            log_likelihood,
+            float(found.low[0]),
+            float(found.high[0]),
+            confidence,
         )
 
 

@@ -90,7 +90,7 @@ class Size:
 
 # The published widths; 1.8 million jets of both samples together.
 SIZES = {
-    "smoke": Size(4_000, 6, 250, (32, 32), (32,)),
+    "smoke": Size(6_000, 6, 250, (32, 32), (32,)),
     "laptop": Size(100_000, 12),
     "paper": Size(1_200_000, 50),
 }
@@ -147,6 +147,8 @@ def events_with(
 
 def _kept(path: Path, count: int, seed: int, workers: int, **how: Any) -> ak.Array:
     if not path.exists():
+        # Two processes take longer to start than a few thousand jets to make.
+        workers = workers if count > 20_000 else 1
         generate(PROCESS, count, path, seed=seed, workers=workers, progress=False, **how)
     return read(path, columns=IDENTITIES)
 
@@ -175,6 +177,7 @@ def ratio_of(size: Size) -> Ratio:
         network="pfn",
         options={"phi": size.phi, "f": size.f},
         features=FEATURES,
+        hidden=(),
         parameters=tuple(RANGES),
         training=Training(
             epochs=size.epochs, batch_size=size.batch, learning_rate=1e-3, schedule="cosine"

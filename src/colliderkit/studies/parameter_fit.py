@@ -94,7 +94,7 @@ class Scale:
 
 ALL_FITS = (*RANGES, "all")
 SCALES = {
-    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 600, ("alphaS",), 5, 8, 4, 40, 2),
+    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 500, ("alphaS",), 4, 8, 3, 40, 2),
     "laptop": Scale(dijets.SIZES["laptop"], 20_000, 5_000, ALL_FITS, 8, 16, 8, 200),
     "paper": Scale(dijets.SIZES["paper"], 200_000, 20_000, ALL_FITS, 40, 80, 40, 1_000),
 }
@@ -280,7 +280,8 @@ def _published(
             profile = estimate.profile(name)
             # The scan's own maximum, and half its interval.
             best = float(profile_intervals(profile.values, profile.log_likelihood).best[0])
-            half = (profile.high - profile.low) / 2
+            width = profile.high - profile.low
+            half = width / 2 if np.isfinite(width) else None
             rows.append(
                 Result("by scan", figure, best, half, published=SCANNED[name], source=SOURCE)
             )
@@ -457,6 +458,6 @@ def _cheap(report: Report, folder: Path, chosen: Scale) -> None:
     report.add_table(
         ["errors", "experiments", "within 1 sigma (68%)", "within 1.96 sigma (95%)"],
         rows,
-        f"alphaS from {names}: the blinded data sets in parts of {chosen.data // chosen.parts} jets,"
-        f" calibrated by the validation ones; mean error {mean:.2g}.",
+        f"alphaS from {names}: the blinded data sets in parts of {chosen.data // chosen.parts}"
+        f" jets, calibrated by the validation ones; mean error {mean:.2g}.",
     )

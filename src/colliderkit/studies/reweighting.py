@@ -71,7 +71,7 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 1_000, 1_500, 2, ("alphaS",)),
+    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 1_000, 2_000, 2, ("alphaS",)),
     "laptop": Scale(dijets.SIZES["laptop"], 20_000, 20_000, 40_000, 8),
     "paper": Scale(dijets.SIZES["paper"], 200_000, 200_000, 500_000, 30),
 }
