@@ -40,8 +40,15 @@ class Parametrised(Protocol):
     - ``bound(events)`` returns theta (T,) -> ln r (N,), differentiable.
     """
 
-    parameters: Sequence[str]
-    range_: Floats
+    @property
+    def parameters(self) -> Sequence[str]:
+        """Name them."""
+        ...
+
+    @property
+    def range_(self) -> Floats:
+        """Return the lowest and the highest theta."""
+        ...
 
     def bound(self, events: Any) -> Bound:
         """Prepare `events` once."""

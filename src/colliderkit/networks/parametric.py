@@ -43,7 +43,7 @@ class Parametric(nn.Module):
             for powers in combinations_with_replacement(range(parameters), degree)
         ]
         self.straight = dense(len(self.powers), size + 1)
-        last = [self.straight]
+        last: list[nn.Module] = [self.straight]
         self.curved: MLP | None = None
         if hidden:
             self.curved = MLP(parameters, size + 1, hidden=hidden)
