@@ -25,7 +25,7 @@ from colliderkit.studies import parameter_fit as study
 from comparison import row, save
 
 COMMAND = "python benchmarks/parameter_fit.py --work FOLDER"
-SIZE = dijets.Size(200_000, 15)
+SIZE = dijets.Size(200_000, 10)
 REFERENCE, DATA, PUBLISHED_DATA = 100_000, 10_000, 20_000
 BLINDED, VALIDATION, TOGETHER = 20, 12, 32
 TOYS = 300

@@ -125,10 +125,10 @@ def histogram_ratios(
     The bars are errors of both samples; where the points lie on 1 the reweighting closes.
     """
     names = list(found)
-    columns = min(4, len(names))
+    columns = min(3, len(names))
     rows = -(-len(names) // columns)
     with style():
-        figure = Figure(figsize=(3.4 * columns, 2.9 * rows))
+        figure = Figure(figsize=(4.2 * columns, 3.3 * rows))
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes, name in zip(grid.flat, names, strict=False):
             places = np.arange(len(found[name].source))
@@ -145,13 +145,13 @@ def histogram_ratios(
                     color=colour,
                     markersize=2.5,
                     linewidth=1,
-                    label=f"{text}: {agreement.chi2:.0f} / {agreement.ndf}",
+                    label=rf"{text}, $\chi^2$ = {agreement.chi2:.0f} / {agreement.ndf}",
                 )
             axes.axhline(1, color="black", linewidth=1)
             axes.set_xlabel(f"{name}, bin")
-            axes.legend(fontsize="x-small", title=r"$\chi^2$ / bins", title_fontsize="x-small")
+            axes.legend(fontsize="small", loc="upper center", handletextpad=0.2)
             low, high = axes.get_ylim()
-            axes.set_ylim(low, high + 0.45 * (high - low))
+            axes.set_ylim(low, high + 0.4 * (high - low))
         for axes in grid.flat[len(names) :]:
             axes.set_visible(False)
         for axes in grid[:, 0]:

@@ -71,6 +71,9 @@ IDENTITIES = {name: text.replace("pid", "constituents.pid") for name, text in ID
 FEATURES = ("log_ptrel", "log_e", "deta", "dphi", "charge", "kaon", "baryon", "photon", "lepton")
 OBSERVED = ("multiplicity", "charged", "kaons", "baryons", "mass", "ptd")
 
+# A nominal jet stands beside this many values of theta, so that none of them is its own.
+COPIES = 2
+
 Floats = NDArray[np.float64]
 
 
@@ -180,7 +183,7 @@ def ratio_of(size: Size) -> Ratio:
         hidden=(),
         parameters=tuple(RANGES),
         training=Training(
-            epochs=size.epochs, batch_size=size.batch, learning_rate=1e-3, schedule="cosine"
+            epochs=size.epochs, batch_size=size.batch, learning_rate=2e-3, schedule="cosine"
         ),
     )
 
@@ -196,7 +199,13 @@ def trained(out: Path, size: Size, *, workers: int = 1, timing: dict[str, float]
     timing["jets to train on"] = time.perf_counter() - begin
     print("the ratio of particles", flush=True)
     begin = time.perf_counter()
-    ratio = ratio_of(size).fit(scan, nominal, theta=theta_of(scan), seed=0)
+    ratio = ratio_of(size).fit(
+        scan,
+        ak.concatenate([nominal] * COPIES),
+        theta=theta_of(scan),
+        denominator_event=np.tile(np.arange(len(nominal)), COPIES),
+        seed=0,
+    )
     timing["training"] = time.perf_counter() - begin
     ratio.save(where)
     return ratio

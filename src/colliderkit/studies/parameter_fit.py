@@ -367,7 +367,7 @@ def toy_coverage(experiments: int) -> list[tuple[str, float, Coverage]]:
     means = random.uniform(-0.6, 0.6, experiments)
     count = experiments * TOY_EVENTS
     pool = toy.sample(np.stack([means.repeat(TOY_EVENTS), np.ones(count)], 1), count, 12)
-    train = 60 * TOY_EVENTS
+    train = min(60, experiments) * TOY_EVENTS
     theta = np.stack([random.uniform(-1, 1, train), np.ones(train)], 1)
     learned = Ratio(
         parameters=("mean",),
