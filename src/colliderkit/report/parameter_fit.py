@@ -122,13 +122,14 @@ def histogram_ratios(
 ) -> Figure:
     """Draw target / source of each observable, before and after reweighting, side by side.
 
-    The bars are errors of both samples; where the points lie on 1 the reweighting closes.
+    The bars are errors of both samples; where the points lie on 1 the reweighting closes. Above
+    each panel stands chi^2 before and after.
     """
     names = list(found)
-    columns = min(3, len(names))
+    columns = min(5, len(names))
     rows = -(-len(names) // columns)
     with style():
-        figure = Figure(figsize=(4.2 * columns, 3.3 * rows))
+        figure = Figure(figsize=(3.4 * columns, 3.2 * rows))
         grid = figure.subplots(rows, columns, squeeze=False)
         for axes, name in zip(grid.flat, names, strict=False):
             places = np.arange(len(found[name].source))
@@ -145,18 +146,20 @@ def histogram_ratios(
                     color=colour,
                     markersize=2.5,
                     linewidth=1,
-                    label=rf"{text}, $\chi^2$ = {agreement.chi2:.0f} / {agreement.ndf}",
+                    label=text,
                 )
             axes.axhline(1, color="black", linewidth=1)
             axes.set_xlabel(f"{name}, bin")
-            axes.legend(fontsize="small", loc="upper center", handletextpad=0.2)
-            low, high = axes.get_ylim()
-            axes.set_ylim(low, high + 0.4 * (high - low))
+            a, b = before[name], found[name]
+            axes.set_title(
+                rf"$\chi^2$: {a.chi2:.0f} $\to$ {b.chi2:.0f} / {b.ndf}", fontsize="medium"
+            )
+        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
         for axes in grid.flat[len(names) :]:
             axes.set_visible(False)
         for axes in grid[:, 0]:
             axes.set_ylabel("target / source")
-        figure.suptitle(title)
+        figure.suptitle(title, x=0.02, ha="left")
     return figure
 
 
