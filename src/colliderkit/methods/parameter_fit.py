@@ -22,7 +22,7 @@ from torch.nn.functional import softplus
 from colliderkit.errors import InputError
 from colliderkit.methods.intervals import profile_intervals
 
-__all__ = ["Calibration", "Estimate", "Fitted", "ParameterFit", "Parametrised"]
+__all__ = ["Calibration", "Estimate", "Fitted", "ParameterFit", "Parametrised", "Profile"]
 
 Floats = NDArray[np.float64]
 Bound = Callable[[Tensor], Tensor]
