@@ -185,8 +185,21 @@ def test_what_cannot_be_fitted_is_said():
         ParameterFit(TOY, fixed={"width": 9.0}).fit()
     with pytest.raises(InputError, match="all parameters are fixed"):
         ParameterFit(TOY, fixed={"mean": 0.0, "width": 1.0}).fit()
+    with pytest.raises(InputError, match="width = 1[.]6 is outside the trained range"):
+        ParameterFit(TOY).fit().scan(DATA, [[0.0, 1.0], [0.0, 1.6]])
     with pytest.raises(InputError, match="call fit first"):
         ParameterFit(TOY).estimate(DATA)
+
+
+def test_a_scan_of_other_data_takes_the_reference_from_before(both):
+    reference = TOY.sample((0.0, 1.0), 5_000, 10)
+    scan = np.linspace(0.2, 0.4, 5)
+    fit = ParameterFit(TOY, fixed={"width": 1.0}).fit(reference)
+    first = fit.scan(DATA, scan)
+    again = fit.scan(DATA[:100], scan)
+    other = ParameterFit(TOY, fixed={"width": 1.0}).fit(reference).scan(DATA[:100], scan)
+    np.testing.assert_array_equal(again, other)
+    assert not np.array_equal(first, again)
 
 
 def test_data_beyond_the_range_end_at_its_edge_with_a_warning():

@@ -9,7 +9,8 @@ from colliderkit.report.parameter_fit import corner, histogram_ratios, likelihoo
 
 def test_recovered_counts_what_lies_within_the_errors():
     truth = np.array([0.1, 0.2, 0.3, 0.4])
-    figure = recovered("alphaS", truth, truth + [0.005, 0.015, -0.03, 0.0], np.full(4, 0.01))
+    off = np.array([0.005, 0.015, -0.03, 0.0])
+    figure = recovered("alphaS", truth, truth + off, np.full(4, 0.01))
     legend = figure.axes[0].get_legend()
     assert legend.get_title().get_text().startswith("2 / 4 within")
     assert "3 / 4 within" in legend.get_title().get_text()

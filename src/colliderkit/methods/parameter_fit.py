@@ -128,7 +128,9 @@ class Fitted(Estimate):
             raise InputError("the objective 'classification' has no likelihood; use bootstrap.")
         i = self.names.index(name)
         if values is not None:
-            return self._profile(i, np.asarray(values, dtype=np.float64), confidence)
+            scan = np.asarray(values, dtype=np.float64)
+            self.likelihood.check(scan[:, None], i)
+            return self._profile(i, scan, confidence)
         low, high = self.likelihood.box[:, i]
         reach = WIDE * float(np.sqrt(self.parabolic[i, i]))
         while True:
@@ -245,6 +247,7 @@ class ParameterFit:
         """
         objective = self._objective(data, None)
         thetas = np.asarray(values, dtype=np.float64).reshape(-1, len(objective.names))
+        objective.check(thetas)
         # The reference is the same for all data: its part is kept for the next data set.
         if self.scanned_ is None or not np.array_equal(self.scanned_[0], thetas):
             self.scanned_ = thetas, objective.normalisation(thetas)
@@ -367,6 +370,17 @@ class _Objective:
         theta = start.copy()
         theta[moving] = low[moving] + found.x * width[moving]
         return theta, -float(found.fun)
+
+    def check(self, thetas: Floats, first: int = 0) -> None:
+        """Raise `InputError` if theta (K, T) is outside the range; columns count from `first`."""
+        for i, column in enumerate(thetas.T, first):
+            low, high = self.box[:, i]
+            outside = (column < low) | (column > high)
+            if outside.any():
+                raise InputError(
+                    f"{self.names[i]} = {column[outside][0]:.6g} is outside the trained range"
+                    f" {low:.6g} to {high:.6g}."
+                )
 
     def of_data(self, thetas: Floats) -> Floats:
         """Return a(ln r) of the data at thetas (K, T), (N, K)."""
