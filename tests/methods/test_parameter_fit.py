@@ -185,7 +185,7 @@ def test_what_cannot_be_fitted_is_said():
         ParameterFit(TOY, fixed={"width": 9.0}).fit()
     with pytest.raises(InputError, match="all parameters are fixed"):
         ParameterFit(TOY, fixed={"mean": 0.0, "width": 1.0}).fit()
-    with pytest.raises(InputError, match="width = 1[.]6 is outside the trained range"):
+    with pytest.raises(InputError, match=r"width = 1\.6 is outside the trained range"):
         ParameterFit(TOY).fit().scan(DATA, [[0.0, 1.0], [0.0, 1.6]])
     with pytest.raises(InputError, match="call fit first"):
         ParameterFit(TOY).estimate(DATA)
