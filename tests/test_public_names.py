@@ -18,6 +18,7 @@ PUBLIC = {
         "two_samples",
     ],
     "colliderkit.methods.unfolding.omnifold": ["OmniFold", "Sample"],
+    "colliderkit.methods.unfolding.learned": ["LearnedObservable"],
     "colliderkit.methods.unfolding.uncertainty": ["Replicas", "replicate"],
     "colliderkit.methods.ensembles": ["CrossFit", "Ensemble"],
     "colliderkit.methods.parameter_fit": [

@@ -16,6 +16,7 @@ STUDIES = {
     "likelihood-ratio": "colliderkit.studies.likelihood_ratio",
     "reweighting": "colliderkit.studies.reweighting",
     "parameter-fit": "colliderkit.studies.parameter_fit",
+    "learned-observables": "colliderkit.studies.learned_observables",
 }
 
 
