@@ -214,11 +214,17 @@ def trained(out: Path, size: Size, *, workers: int = 1, timing: dict[str, float]
 def trained_on_table(folder: Path, size: Size) -> Ratio:
     """Return the ratio p(x | theta) / p(x | nominal) of the observables `OBSERVED`."""
     scan, nominal = samples(folder, size, 1)
-    training = Training(
-        epochs=size.epochs, batch_size=size.batch, learning_rate=2e-3, schedule="cosine"
+    ratio = Ratio(
+        network="mlp",
+        options={"hidden": (64, 64)},
+        hidden=(),
+        parameters=tuple(RANGES),
+        columns=OBSERVED,
+        training=Training(
+            epochs=size.epochs, batch_size=size.batch, learning_rate=2e-3, schedule="cosine"
+        ),
     )
-    ratio = Ratio(parameters=tuple(RANGES), columns=OBSERVED, training=training)
-    return ratio.fit(table(scan), table(nominal), theta=theta_of(scan), seed=0)
+    return ratio.fit(table(scan), table(nominal), theta=theta_of(scan), seed=0, progress=False)
 
 
 def samples(folder: Path, size: Size, workers: int) -> tuple[ak.Array, ak.Array]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from colliderkit.files import refuse_existing
-from colliderkit.methods.intervals import profile_intervals
+from colliderkit.methods.intervals import Intervals, profile_intervals
 from colliderkit.methods.parameter_fit import Calibration, Estimate, Fitted, ParameterFit
 from colliderkit.methods.ratio import Ratio
 from colliderkit.metrics.coverage import Coverage, coverage
@@ -73,6 +73,7 @@ SCANNED = {"alphaS": 0.15867, "aLund": 0.800, "probStoUD": 0.270}
 BLINDED = {"alphaS": (0.1700, 0.1707, 0.0022), "probStoUD": (0.1400, 0.1422, 0.0065)}
 SEEDS = {"validation": 5, "blinded": 6}
 TOY_EVENTS = 500
+ONE_SIGMA = 0.6827
 
 
 @dataclass(frozen=True)
@@ -363,34 +364,66 @@ def _blinded_fits(
 
 
 def toy_coverage(experiments: int) -> list[tuple[str, float, Coverage]]:
-    """Return the coverage of profile intervals where the answer is known: N(mean, 1) over N(0, 1).
+    """Return the coverage of intervals where the answer is known: N(mean, 1) over N(0, 1).
 
-    Each experiment has `TOY_EVENTS` events of its own mean, uniform in ±0.6; the ratio is exact,
-    and learned from a table over means in ±1. Rows are (ratio, confidence, coverage).
+    Each experiment has `TOY_EVENTS` events of its own mean, uniform in ±0.6. Intervals are those
+    of the likelihood, with the exact ratio and with one learned over means in ±1; and of the
+    latter's estimates as calibrated by a fifth as many other experiments. Rows are (ratio,
+    confidence, coverage).
     """
     toy = NormalRatio()
     random = np.random.default_rng(11)
     means = random.uniform(-0.6, 0.6, experiments)
-    count = experiments * TOY_EVENTS
-    pool = toy.sample(np.stack([means.repeat(TOY_EVENTS), np.ones(count)], 1), count, 12)
-    train = min(60, experiments) * TOY_EVENTS
+    known = random.uniform(-0.6, 0.6, max(8, experiments // 5))
+    data, others = (
+        [toy.sample((mean, 1.0), TOY_EVENTS, [seed, i]) for i, mean in enumerate(values)]
+        for seed, values in ((12, means), (16, known))
+    )
+    train = min(100, experiments) * TOY_EVENTS
     theta = np.stack([random.uniform(-1, 1, train), np.ones(train)], 1)
     learned = Ratio(
+        network="mlp",
+        options={"hidden": (32, 32)},
+        hidden=(),
         parameters=("mean",),
-        training=Training(epochs=10, batch_size=1024, learning_rate=2e-3, schedule="cosine"),
-    ).fit(toy.sample(theta, train, 13), toy.sample((0.0, 1.0), train, 14), theta=theta[:, :1])
+        training=Training(epochs=8, batch_size=500, learning_rate=2e-3, schedule="cosine"),
+    ).fit(
+        toy.sample(theta, train, 13),
+        toy.sample((0.0, 1.0), train, 14),
+        theta=theta[:, :1],
+        progress=False,
+    )
     reference = toy.sample((0.0, 1.0), train, 15)
     scan = np.linspace(-0.98, 0.98, 29)
     rows = []
-    for name, fit in (
-        ("exact", ParameterFit(toy, fixed={"width": 1.0}).fit()),
-        ("learned", ParameterFit(learned).fit(reference)),
-    ):
-        # One at a time: the weights of all on the events of all would be a large matrix of zeros.
-        heights = np.stack([fit.scan(x, scan) for x in np.split(pool, experiments)])
-        for level in (0.6827, 0.95):
-            found = profile_intervals(scan, heights, level)
+
+    def intervals(fit: ParameterFit, sets: list[Floats], level: float) -> Intervals:
+        return profile_intervals(scan, np.stack([fit.scan(x, scan) for x in sets]), level)
+
+    exact = ParameterFit(toy, fixed={"width": 1.0}).fit()
+    trained = ParameterFit(learned).fit(reference)
+    for name, fit in (("exact", exact), ("learned", trained)):
+        for level in (ONE_SIGMA, 0.95):
+            found = intervals(fit, data, level)
             rows.append((name, level, coverage(found.low, found.high, means)))
+
+    def estimates(sets: list[Floats]) -> list[Estimate]:
+        found = intervals(trained, sets, ONE_SIGMA)
+        half = (found.high - found.low) / 2
+        return [
+            Estimate(("mean",), np.array([best]), np.array([[error**2]]))
+            for best, error in zip(found.best, half, strict=True)
+        ]
+
+    calibration = Calibration().fit(estimates(others), known[:, None])
+    corrected = [calibration(estimate) for estimate in estimates(data)]
+    theta_hat, error = (
+        np.array([getattr(e, name)[0] for e in corrected]) for name in ("theta", "error")
+    )
+    for level in (ONE_SIGMA, 0.95):
+        z = float(ndtri((1 + level) / 2))
+        share = coverage(theta_hat - z * error, theta_hat + z * error, means)
+        rows.append(("learned, calibrated", level, share))
     return rows
 
 
@@ -433,8 +466,9 @@ def _toy(report: Report, chosen: Scale) -> None:
     report.add_table(
         ["ratio", "interval", "experiments", "coverage"],
         rows,
-        f"Intervals from -2 Delta ln L of {TOY_EVENTS} events of N(mean, 1), mean uniform in ±0.6;"
-        " exact, and learned from a table. The error is that of counting, by Clopper and Pearson.",
+        f"Intervals of {TOY_EVENTS} events of N(mean, 1), mean uniform in ±0.6, from -2 Delta ln L:"
+        " exact, and learned from events; calibrated by other experiments at known means. The error"
+        " is that of counting, by Clopper and Pearson.",
     )
 
 
