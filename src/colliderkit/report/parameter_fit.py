@@ -97,7 +97,8 @@ def corner(estimate: Estimate, replicas: Floats, truth: Floats | None = None) ->
                     axes.set_visible(False)
                     continue
                 if i == j:
-                    axes.hist(replicas[:, i], bins=25, color=COLOURS[0], alpha=0.6)
+                    bins = np.linspace(*_reach(estimate, i, truth), 30).tolist()
+                    axes.hist(replicas[:, i], bins=bins, color=COLOURS[0], alpha=0.6)
                     axes.axvline(estimate.theta[i], color=COLOURS[0])
                     axes.set_yticks([])
                 else:
@@ -109,6 +110,10 @@ def corner(estimate: Estimate, replicas: Floats, truth: Floats | None = None) ->
                     axes.axvline(truth[j], color=COLOURS[2], linewidth=1)
                     if i != j:
                         axes.axhline(truth[i], color=COLOURS[2], linewidth=1)
+                # Replicas far out, of a likelihood that is no parabola, are left out of sight.
+                axes.set_xlim(*_reach(estimate, j, truth))
+                if i != j:
+                    axes.set_ylim(*_reach(estimate, i, truth))
                 axes.locator_params(nbins=4)
                 if i == t - 1:
                     axes.set_xlabel(label_of(estimate.names[j]))
@@ -161,6 +166,14 @@ def histogram_ratios(
             axes.set_ylabel("target / source")
         figure.suptitle(title, x=0.02, ha="left")
     return figure
+
+
+def _reach(estimate: Estimate, i: int, truth: Floats | None) -> tuple[float, float]:
+    """Return the ends of an axis: four errors, and further if the truth is."""
+    middle, reach = float(estimate.theta[i]), 4 * float(estimate.error[i])
+    if truth is not None:
+        reach = max(reach, 1.1 * abs(float(truth[i]) - middle))
+    return middle - reach, middle + reach
 
 
 def _ellipse(estimate: Estimate, i: int, j: int, level: float) -> Ellipse:

@@ -268,30 +268,19 @@ def _published(
     rows = []
     published = PUBLISHED[which]
     for i, (name, true) in enumerate(values.items()):
-        figure = f"{name} = {true:g}" + (", all three" if which == "all" else "")
-        for subject, found, theirs in (
-            ("by gradient", estimate, published[name]),
-            ("calibrated", corrected, published[name]),
-        ):
-            rows.append(
-                Result(
-                    subject,
-                    figure,
-                    float(found.theta[i]),
-                    float(found.error[i]),
-                    published=theirs,
-                    source=SOURCE,
-                )
-            )
+        subject = f"{name} = {true:g}" + (", all three" if which == "all" else "")
+        shared: dict[str, Any] = {"published": published[name], "source": SOURCE}
+        for figure, found in (("by gradient", estimate), ("calibrated", corrected)):
+            value, error = float(found.theta[i]), float(found.error[i])
+            rows.append(Result(subject, figure, value, error, **shared))
         if which != "all":
             profile = estimate.profile(name)
             # The scan's own maximum, and half its interval.
             best = float(profile_intervals(profile.values, profile.log_likelihood).best[0])
             width = profile.high - profile.low
             half = width / 2 if np.isfinite(width) else None
-            rows.append(
-                Result("by scan", figure, best, half, published=SCANNED[name], source=SOURCE)
-            )
+            shared["published"] = SCANNED[name]
+            rows.append(Result(subject, "by scan", best, half, **shared))
     return rows
 
 
