@@ -294,7 +294,7 @@ class Ratio(Method):
 
         def log_ratio(theta: Tensor) -> Tensor:
             point = theta.float().reshape(-1, len(self.parameters))
-            return self._merged(each(point.expand(len(given), -1)).double())
+            return self._merged(each(point).double())
 
         return log_ratio
 
