@@ -6,7 +6,8 @@ from typing import Any
 
 import awkward as ak
 
-from colliderkit.cli import run
+from colliderkit.cli import model_kind, run
+from colliderkit.cli.ratio import apply_ratio
 from colliderkit.cli.reading import Reading
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
@@ -44,7 +45,7 @@ def apply(
     reading: Reading,
     force: bool = False,
 ) -> None:
-    """Score events and write them with all that was read, as ROOT or Parquet.
+    """Score events and write them with all that was read (``apply MODEL --help``: of a method).
 
     Args:
         model: a folder written by fit.
@@ -59,5 +60,6 @@ def apply(
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run."""
-    run(apply, argv, "colliderkit apply", {"reading": Reading}, positional=["model"])
+    """Parse and run, with the options of the method that the model holds."""
+    function = {"ratio": apply_ratio}.get(model_kind(argv) or "", apply)
+    run(function, argv, "colliderkit apply", {"reading": Reading}, positional=["model"])

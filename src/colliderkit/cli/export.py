@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from colliderkit.cli import run
+from colliderkit.cli import model_kind, run
+from colliderkit.cli.ratio import export_ratio
 from colliderkit.cli.reading import Reading
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
@@ -35,5 +36,6 @@ def export(
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run."""
-    run(export, argv, "colliderkit export", {"reading": Reading}, positional=["model"])
+    """Parse and run, with the options of the method that the model holds."""
+    function = {"ratio": export_ratio}.get(model_kind(argv) or "", export)
+    run(function, argv, "colliderkit export", {"reading": Reading}, positional=["model"])

@@ -2,16 +2,18 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import awkward as ak
 
 from colliderkit.cli import run
+from colliderkit.cli.ratio import fit_ratio
 from colliderkit.cli.reading import Reading
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.methods.ensembles import CrossFit, Ensemble
+from colliderkit.methods.ratio import Ratio
 from colliderkit.methods.tagging import Tagger
 
 __all__ = ["class_files", "main", "tagging"]
@@ -97,11 +99,14 @@ def class_files(
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run."""
-    methods = {"tagging": (tagging, {"tagger": Tagger, "reading": Reading})}
+    methods: dict[str, tuple[Callable[..., Path], dict[str, type]]] = {
+        "tagging": (tagging, {"tagger": Tagger, "reading": Reading}),
+        "ratio": (fit_ratio, {"method": Ratio, "reading": Reading}),
+    }
     if not argv or argv[0] in ("-h", "--help"):
         print(f"usage: colliderkit fit METHOD [options]\n\nmethods: {', '.join(methods)}")
         return
     if argv[0] not in methods:
         raise InputError(f"'{argv[0]}' is no method; choose from {', '.join(methods)}.")
     function, parts = methods[argv[0]]
-    run(function, argv[1:], f"colliderkit fit {argv[0]}", dict(parts))
+    run(function, argv[1:], f"colliderkit fit {argv[0]}", parts)

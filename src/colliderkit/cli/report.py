@@ -8,8 +8,9 @@ import awkward as ak
 import numpy as np
 import yaml
 
-from colliderkit.cli import run
+from colliderkit.cli import model_kind, run
 from colliderkit.cli.evaluate import scored_tagger
+from colliderkit.cli.ratio import report_ratio
 from colliderkit.events.schema import weights_of
 from colliderkit.files import atomic_file, existing_file, refuse_existing
 from colliderkit.methods.method import load
@@ -61,5 +62,6 @@ def report(model: Path, evaluation: Path, *, force: bool = False) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run."""
-    run(report, argv, "colliderkit report", positional=["model", "evaluation"])
+    """Parse and run, with the options of the method that the model holds."""
+    function = {"ratio": report_ratio}.get(model_kind(argv) or "", report)
+    run(function, argv, "colliderkit report", positional=["model", "evaluation"])
