@@ -39,7 +39,7 @@ PUBLIC = {
     "colliderkit.report.html": ["Drawing", "Heading", "Report", "Table", "Text"],
     "colliderkit.serve.onnx": ["TOLERANCE", "export", "export_method"],
     "colliderkit.studies": ["STUDIES", "reproduce"],
-    "colliderkit.cli": ["VERBS", "main", "model_kind", "run"],
+    "colliderkit.cli": ["VERBS", "main", "of_model", "run"],
     "colliderkit.errors": ["InputError", "Interrupted"],
 }
 

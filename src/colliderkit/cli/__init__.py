@@ -9,7 +9,7 @@ from typing import Any
 
 from colliderkit.errors import InputError, Interrupted
 
-__all__ = ["VERBS", "main", "model_kind", "run"]
+__all__ = ["VERBS", "main", "of_model", "run"]
 
 VERBS = {
     "generate": "make collider events with Pythia 8, FastJet and a fast detector",
@@ -105,10 +105,13 @@ def run(
     return function(**keywords)
 
 
-def model_kind(argv: Sequence[str]) -> str | None:
-    """Return which method the model on the command line holds; None if no model is named.
+def of_model(
+    argv: Sequence[str], verb: str, functions: dict[str, Callable[..., Any]]
+) -> Callable[..., Any]:
+    """Choose from `functions` by the method of the model that the command line names.
 
-    The options of a verb are those of the method that it works on.
+    The options of a verb are those of the method that it works on; where no model is named, of
+    the first. Raises `InputError` for a method that is not there.
     """
     import argparse
 
@@ -125,10 +128,15 @@ def model_kind(argv: Sequence[str]) -> str | None:
             written = None  # the parser says what is wrong with it
         given.model = written.get("model") if isinstance(written, dict) else None
     if given.model is None:
-        return None
+        return next(iter(functions.values()))
     from colliderkit.methods.method import saved_name
 
-    return saved_name(given.model)
+    name = saved_name(given.model)
+    if name not in functions:
+        raise InputError(
+            f"{given.model}: holds the method '{name}', and {verb} is for {', '.join(functions)}."
+        )
+    return functions[name]
 
 
 def _with_values(argv: Sequence[str], flags: Sequence[str]) -> list[str]:

@@ -1,12 +1,12 @@
 """Write a method's scores beside the events' own columns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 
-from colliderkit.cli import model_kind, run
+from colliderkit.cli import of_model, run
 from colliderkit.cli.ratio import apply_ratio
 from colliderkit.cli.reading import Reading
 from colliderkit.files import refuse_existing
@@ -61,5 +61,9 @@ def apply(
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run, with the options of the method that the model holds."""
-    function = {"ratio": apply_ratio}.get(model_kind(argv) or "", apply)
+    functions: dict[str, Callable[..., None]] = {
+        **dict.fromkeys(("tagging", "ensemble", "cross-fit"), apply),
+        "ratio": apply_ratio,
+    }
+    function = of_model(argv, "apply", functions)
     run(function, argv, "colliderkit apply", {"reading": Reading}, positional=["model"])

@@ -1,6 +1,6 @@
 """Measure a method on events that it has not seen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from colliderkit.cli import model_kind, run
+from colliderkit.cli import of_model, run
 from colliderkit.cli.apply import score_columns, with_scores
 from colliderkit.cli.fit import class_files
 from colliderkit.cli.ratio import evaluate_ratio
@@ -104,5 +104,9 @@ def _print(results: Sequence[Result]) -> None:
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run, with the options of the method that the model holds."""
-    function = {"ratio": evaluate_ratio}.get(model_kind(argv) or "", evaluate)
+    functions: dict[str, Callable[..., None]] = {
+        **dict.fromkeys(("tagging", "ensemble", "cross-fit"), evaluate),
+        "ratio": evaluate_ratio,
+    }
+    function = of_model(argv, "evaluate", functions)
     run(function, argv, "colliderkit evaluate", {"reading": Reading}, positional=["model"])

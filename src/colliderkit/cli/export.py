@@ -1,9 +1,9 @@
 """Write a fitted method as one ONNX file."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from colliderkit.cli import model_kind, run
+from colliderkit.cli import of_model, run
 from colliderkit.cli.ratio import export_ratio
 from colliderkit.cli.reading import Reading
 from colliderkit.files import refuse_existing
@@ -37,5 +37,9 @@ def export(
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run, with the options of the method that the model holds."""
-    function = {"ratio": export_ratio}.get(model_kind(argv) or "", export)
+    functions: dict[str, Callable[..., None]] = {
+        **dict.fromkeys(("tagging", "ensemble", "cross-fit"), export),
+        "ratio": export_ratio,
+    }
+    function = of_model(argv, "export", functions)
     run(function, argv, "colliderkit export", {"reading": Reading}, positional=["model"])

@@ -1,7 +1,6 @@
 """The verbs of a likelihood ratio: fit, apply, evaluate, report and export."""
 
 import json
-import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from colliderkit.cli import runs
 from colliderkit.cli.reading import OfSamples, Reading, of_sample
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, existing_file, refuse_existing
@@ -73,14 +73,7 @@ def fit_ratio(
         resume: go on from the last checkpoint of an interrupted run of a network.
         force: overwrite `out`, and drop what an interrupted run left.
     """
-    refuse_existing(out, force)
-    work = out.with_name(out.name + ".training")
-    if work.exists() and not resume:
-        if not force:
-            raise InputError(
-                f"{work}: an interrupted training; give --resume to go on or --force to drop it."
-            )
-        shutil.rmtree(work)
+    work = runs.begin(out, resume, force)
     method.set_params(parameters=separated(parameters))
     if method.particles:
         if columns is not None and not isinstance(columns, dict):
@@ -104,28 +97,20 @@ def fit_ratio(
         )
         for sample, files in zip(SAMPLES, (numerator, denominator), strict=True)
     )
-    try:
-        with _notes():
-            method.fit(
-                one.events,
-                two.events,
-                theta=one.theta,
-                numerator_weight=one.weight,
-                denominator_weight=two.weight,
-                numerator_event=one.event,
-                denominator_event=two.event,
-                seed=seed,
-                folder=work if method.network else None,
-                resume=resume,
-            )
-    except BaseException:
-        if not list(work.rglob("*.ckpt")):
-            shutil.rmtree(work, ignore_errors=True)
-        raise
-    method.save(out, force=force)
-    with atomic_file(out / "config.yaml", force=True) as part:
-        part.write_text(configuration)
-    shutil.rmtree(work, ignore_errors=True)
+    with runs.kept(work, "*.ckpt"), _notes():
+        method.fit(
+            one.events,
+            two.events,
+            theta=one.theta,
+            numerator_weight=one.weight,
+            denominator_weight=two.weight,
+            numerator_event=one.event,
+            denominator_event=two.event,
+            seed=seed,
+            folder=work if method.network else None,
+            resume=resume,
+        )
+    runs.finish(method, out, work, configuration, force)
     if not method.parameters:
         _print(method.diagnostics_)
     print(f"fitted ratio: {out}")
