@@ -6,6 +6,7 @@ from pathlib import Path
 from colliderkit.cli import of_model, run
 from colliderkit.cli.ratio import export_ratio
 from colliderkit.cli.reading import Reading
+from colliderkit.cli.summary import export_summary
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
 from colliderkit.serve.onnx import export_method
@@ -40,6 +41,7 @@ def main(argv: Sequence[str]) -> None:
     functions: dict[str, Callable[..., None]] = {
         **dict.fromkeys(("tagging", "ensemble", "cross-fit"), export),
         "ratio": export_ratio,
+        "inference-aware": export_summary,
     }
     function = of_model(argv, "export", functions)
     run(function, argv, "colliderkit export", {"reading": Reading}, positional=["model"])

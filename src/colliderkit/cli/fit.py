@@ -10,9 +10,11 @@ import awkward as ak
 from colliderkit.cli import run, runs
 from colliderkit.cli.ratio import fit_ratio
 from colliderkit.cli.reading import Reading
+from colliderkit.cli.summary import fit_summary
 from colliderkit.cli.unfolding import fit_unfolding
 from colliderkit.errors import InputError
 from colliderkit.methods.ensembles import CrossFit, Ensemble
+from colliderkit.methods.inference_aware import InferenceAware
 from colliderkit.methods.ratio import Ratio
 from colliderkit.methods.tagging import Tagger
 from colliderkit.methods.unfolding.omnifold import OmniFold
@@ -90,6 +92,7 @@ def main(argv: Sequence[str]) -> None:
     methods: dict[str, tuple[Callable[..., Path], dict[str, type]]] = {
         "tagging": (tagging, {"tagger": Tagger, "reading": Reading}),
         "ratio": (fit_ratio, {"method": Ratio, "reading": Reading}),
+        "inference-aware": (fit_summary, {"method": InferenceAware, "reading": Reading}),
         "unfolding": (fit_unfolding, {"method": OmniFold, "reading": Reading}),
     }
     if not argv or argv[0] in ("-h", "--help"):
