@@ -124,6 +124,14 @@ def test_report_draws_spectrum_and_covariance(folder: Path) -> None:
     assert "bootstrap" in page
 
 
+def test_a_spectrum_is_exported_for_hepdata(folder: Path) -> None:
+    pytest.importorskip("hepdata_lib")
+    out = folder / "hepdata"
+    argv = ["export", folder / "run", "--edges", "{m_true: [-2, -1, 0, 1, 2]}", "--out", out]
+    assert main([str(a) for a in argv]) == 0
+    assert (out / "submission.yaml").is_file()
+
+
 def test_a_killed_run_goes_on_and_ends_the_same(folder: Path, monkeypatch, capsys) -> None:
     from colliderkit.methods.unfolding.omnifold import OmniFold
 

@@ -17,7 +17,7 @@ VERBS = {
     "apply": "write a method's scores beside the events' own columns",
     "evaluate": "measure a method on events that it has not seen",
     "report": "draw an evaluation as one HTML file",
-    "export": "write a fitted method as one ONNX file, or a summary as a workspace",
+    "export": "write a fitted method for others: ONNX, a pyhf workspace, HEPData",
     "fetch": "download a public data set by name",
     "study": "reproduce a published result from data to report",
 }

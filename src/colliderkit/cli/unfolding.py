@@ -1,4 +1,4 @@
-"""The verbs of an unfolding: fit and report."""
+"""The verbs of an unfolding: fit, report and export."""
 
 import json
 import threading
@@ -25,13 +25,15 @@ from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
 from colliderkit.methods.unfolding.result import UnfoldedEvents
 from colliderkit.methods.unfolding.uncertainty import Replicas, replicate
 from colliderkit.metrics.closure import effective_size
+from colliderkit.metrics.value import Value, rounded
 from colliderkit.report import spectra
 from colliderkit.report.html import Report
+from colliderkit.report.plots import round_edges
 from colliderkit.sources.opening import open_table, paths_of
 from colliderkit.sources.pairs import read_pairs
 from colliderkit.sources.rows import Rows, separated
 
-__all__ = ["fit_unfolding", "report_unfolding"]
+__all__ = ["export_unfolding", "fit_unfolding", "report_unfolding"]
 
 Floats = NDArray[np.float64]
 Files = list[str] | str
@@ -129,7 +131,7 @@ def report_unfolding(
         model: a folder written by fit unfolding.
         edges: of the bins of an observable: ``{mass: [0, 10, 20, 40]}``; the others get `bins`
             of equal width between their 0.5% and 99.5% quantiles.
-        bins: how many.
+        bins: about how many.
         force: overwrite report.html.
     """
     path = refuse_existing(model / "report.html", force)
@@ -157,7 +159,7 @@ def report_unfolding(
         ["", "simulation", "unfolded"],
         [
             ["events expected", float(prior.sum()), float(found.weights.sum())],
-            ["effective sample size", effective_size(prior), effective_size(found.weights)],
+            ["effective sample size", *(round(effective_size(w)) for w in (prior, found.weights))],
             ["largest weight / mean", *(float(w.max() / w.mean()) for w in (prior, found.weights))],
         ],
     )
@@ -180,18 +182,38 @@ def report_unfolding(
         sources = list(binned.covariances)
         parts = [np.sqrt(np.diag(binned.covariances[source])) for source in sources]
         page.add_table(
-            ["bin", "unfolded", "uncertainty", *sources],
+            ["bin", "unfolded", *sources],
             [
-                [f"{low:.4g} to {high:.4g}", float(v), float(e), *(float(p[k]) for p in parts)]
+                [f"{low:.4g} to {high:.4g}", Value(v, e), *(rounded(p[k], p[k]) for p in parts)]
                 for k, (low, high, v, e) in enumerate(
                     zip(limits, limits[1:], binned.values, binned.error, strict=False)
                 )
             ],
-            "Events in the bins with the total uncertainty and its parts.",
+            "Events in the bins with the total uncertainty, and its parts.",
         )
     with atomic_file(path, force) as part:
         part.write_text(page.html(), encoding="utf-8")
     print(f"report: {path}")
+
+
+def export_unfolding(
+    model: Path, *, out: Path, edges: dict[str, list[float]], force: bool = False
+) -> None:
+    """Write an unfolded spectrum with its covariance as a submission to HEPData (YAML).
+
+    Args:
+        model: a folder written by fit unfolding.
+        out: the folder of the submission.
+        edges: of the bins of one observable: ``{mass: [0, 10, 20, 40]}``.
+        force: overwrite `out`.
+    """
+    refuse_existing(out, force)
+    if len(edges) != 1:
+        raise InputError(f"--edges are of {len(edges)} observables; a submission is of one.")
+    found = UnfoldedEvents.read(model / RESULT)
+    ((name, limits),) = edges.items()
+    found.binned(name, limits).to_hepdata(out, description=found.description, force=force)
+    print(f"exported: {out}")
 
 
 def _tables(
@@ -395,11 +417,11 @@ def _result(
 
 
 def _edges(x: Floats, weight: Floats, bins: int) -> Floats:
-    """Return edges between the 0.5% and 99.5% quantiles; of whole numbers between those."""
+    """Return round edges about the 0.5% and 99.5% quantiles; of whole numbers between those."""
     order = np.argsort(x)
     share = np.cumsum(weight[order]) / weight.sum()
     low, high = (float(x[order][np.searchsorted(share, q)]) for q in (0.005, 0.995))
     if (x == np.rint(x)).all():
         step = max(1, round((high - low) / bins))
         return np.arange(low - 0.5, high + step, step)
-    return np.linspace(low, high if high > low else low + 1, bins + 1)
+    return round_edges(low, high, bins)
