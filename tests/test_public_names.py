@@ -6,6 +6,7 @@ import pytest
 
 PUBLIC = {
     "colliderkit.sources": ["iterate", "read", "write"],
+    "colliderkit.sources.rows": ["Rows", "read_rows", "separated"],
     "colliderkit.sources.shards": ["generate"],
     "colliderkit.methods.tagging": ["Tagger"],
     "colliderkit.methods.ratio": [
@@ -31,6 +32,7 @@ PUBLIC = {
         "Profile",
     ],
     "colliderkit.methods.method": ["FORMAT", "Method", "load", "versions"],
+    "colliderkit.methods.method": ["FORMAT", "Method", "load", "saved_name", "versions"],
     "colliderkit.networks": ["NETWORKS", "build", "network"],
     "colliderkit.networks.model": ["Model"],
     "colliderkit.events.schema": [
@@ -48,7 +50,7 @@ PUBLIC = {
     "colliderkit.report.html": ["Drawing", "Heading", "Report", "Table", "Text"],
     "colliderkit.serve.onnx": ["TOLERANCE", "export", "export_method"],
     "colliderkit.studies": ["STUDIES", "reproduce"],
-    "colliderkit.cli": ["VERBS", "main", "run"],
+    "colliderkit.cli": ["VERBS", "main", "of_model", "run"],
     "colliderkit.errors": ["InputError", "Interrupted"],
 }
 

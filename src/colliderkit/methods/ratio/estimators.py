@@ -138,6 +138,10 @@ class TableRatio(nn.Module):
         table = _columns(inputs, context)
         return torch.cat([self._log_ratio(piece) for piece in table.split(PIECE)], 1)
 
+    def answer(self, values: Tensor, mask: Tensor | None, theta: Tensor | None) -> Tensor:
+        """Return what `forward` does for one batch, (B, C) and (B, T) -> (M, B), as one graph."""
+        return self._log_ratio(_columns(values, theta))
+
     def bound(self, inputs: Inputs) -> Callable[[Tensor], Tensor]:
         """Return ln p1/p0 of these events as a differentiable function of theta (N or 1, T)."""
         return lambda theta: self._log_ratio(_columns(inputs, theta.expand(len(inputs), -1)))
@@ -249,6 +253,11 @@ class NetworkRatio(nn.Module):
         n = len(inputs)
         data = Dataset(inputs, torch.zeros(n), torch.ones(n), context)
         return torch.stack([self._log_ratio(predict(model, data)) for model in self.models])
+
+    def answer(self, values: Tensor, mask: Tensor | None, theta: Tensor | None) -> Tensor:
+        """Return what `forward` does for one padded batch, (B, L, C) -> (M, B), as one graph."""
+        given = (values, mask) if theta is None else (values, mask, theta)
+        return torch.stack([self._log_ratio(model(*given)) for model in self.models])
 
     def bound(self, inputs: Inputs) -> Callable[[Tensor], Tensor]:
         """Return ln p1/p0 of these events as a differentiable function of theta (N or 1, T)."""
