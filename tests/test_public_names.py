@@ -31,7 +31,6 @@ PUBLIC = {
         "Parametrised",
         "Profile",
     ],
-    "colliderkit.methods.method": ["FORMAT", "Method", "load", "versions"],
     "colliderkit.methods.method": ["FORMAT", "Method", "load", "saved_name", "versions"],
     "colliderkit.networks": ["NETWORKS", "build", "network"],
     "colliderkit.networks.model": ["Model"],
