@@ -65,11 +65,16 @@ def events_of(events: Any, what: str, design: Design | None, names: Sequence[str
             " colliderkit.sources.read, or take network=None for a table."
         )
     inputs = design.inputs([events])
-    kept = [name for name in JET_COLUMNS if name in events.fields]
-    columns = [np.asarray(events[name], dtype=np.float64) for name in kept]
-    columns.append(np.asarray(ak.num(events[CONSTITUENTS], axis=1), dtype=np.float64))
-    summary = np.stack(columns, 1)
-    return Events(inputs, _table(summary, what, [*kept, "multiplicity"]), [*kept, "multiplicity"])
+    summary, columns = jet_summary(events)
+    return Events(inputs, _table(summary, what, columns), columns)
+
+
+def jet_summary(jets: ak.Array) -> tuple[Floats, list[str]]:
+    """Return what is looked at of jets beside their particles: `JET_COLUMNS` and multiplicity."""
+    kept = [name for name in JET_COLUMNS if name in jets.fields]
+    columns = [np.asarray(jets[name], dtype=np.float64) for name in kept]
+    columns.append(np.asarray(ak.num(jets[CONSTITUENTS], axis=1), dtype=np.float64))
+    return np.stack(columns, 1), [*kept, "multiplicity"]
 
 
 class Ratio(Method):

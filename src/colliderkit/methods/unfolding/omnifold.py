@@ -21,6 +21,7 @@ from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.design import Design
 from colliderkit.methods.method import Method
 from colliderkit.methods.ratio import NetworkRatio, TableRatio, one_sample, two_samples
+from colliderkit.methods.ratio.ratio import jet_summary
 from colliderkit.methods.unfolding.marginals import Marginals
 from colliderkit.metrics.closure import gaps
 from colliderkit.training.batches import Dataset
@@ -428,15 +429,16 @@ def _check_support(sample: Sample) -> None:
 
     Where that is a small part only, warn of it.
     """
-    truth, reco = sample.truth, sample.reco
-    for gap in gaps(truth[sample.pass_truth], truth[sample.both], _columns(truth)):
+    truth, names = _seen(sample.truth)
+    for gap in gaps(truth[sample.pass_truth], truth[sample.both], names):
         if gap.share > LARGEST_GAP:
             raise InputError(
                 f"the efficiency is zero for the truth's {gap}: no event there is seen, and data"
                 " say nothing of it; leave such events out of pass_truth."
             )
         warnings.warn(f"no event of the truth's {gap} is seen", stacklevel=3)
-    for gap in gaps(sample.data, reco[sample.pass_reco], _columns(reco)):
+    reco, names = _seen(sample.reco)
+    for gap in gaps(_seen(sample.data)[0], reco[sample.pass_reco], names):
         if gap.share > 0.999:
             raise InputError(
                 f"data and simulation do not overlap in {gap.column}: where the data are,"
@@ -445,8 +447,11 @@ def _check_support(sample: Sample) -> None:
         warnings.warn(f"the simulation has no events where data are: {gap}", stacklevel=3)
 
 
-def _columns(table: Floats) -> list[str]:
-    return [f"observable {i}" for i in range(table.shape[1])]
+def _seen(level: Any) -> tuple[Floats, list[str]]:
+    """Return a level as a table with the names of its columns; of jets, a summary."""
+    if isinstance(level, ak.Array):
+        return jet_summary(level)
+    return level, [f"observable {i}" for i in range(level.shape[1])]
 
 
 def _weight(weight: ArrayLike | None, count: int, what: str) -> Floats:
