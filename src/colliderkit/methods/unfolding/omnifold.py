@@ -164,6 +164,7 @@ class OmniFold(Method):
         iterations: how many; `pushes_` keeps each.
         hidden: widths of the perceptrons.
         members: perceptrons whose mean ln ratio is taken at each step (2503.20753).
+        data_members: the same for the ratio to the data: all iterations share it, none corrects it.
         family: learn corrections to an exponential family, see `methods.ratio`: for few events or
             observables that are nearly normal. Without, the networks see each column by its ranks
             as well (`marginals`).
@@ -182,6 +183,7 @@ class OmniFold(Method):
         iterations: int = 5,
         hidden: Sequence[int] = (50, 100, 50),
         members: int = 1,
+        data_members: int = 3,
         family: bool = False,
         validation: float = 0.1,
         training: Training = Training(
@@ -191,6 +193,7 @@ class OmniFold(Method):
         self.iterations = iterations
         self.hidden = hidden
         self.members = members
+        self.data_members = data_members
         self.family = family
         self.validation = validation
         self.training = training
@@ -219,8 +222,8 @@ class OmniFold(Method):
         self, sample: Sample, *, seed: int = 0, folder: str | Path | None = None
     ) -> Self:
         """Unfold a checked sample; see `fit`."""
-        if self.iterations < 1 or self.members < 1:
-            raise InputError("--iterations and --members must be at least 1.")
+        if min(self.iterations, self.members, self.data_members) < 1:
+            raise InputError("--iterations, --members and --data_members must be at least 1.")
         _check_support(sample)
         kept = None if folder is None else _Kept(Path(folder), self._request(sample, seed))
         self.seed_ = seed
@@ -268,7 +271,7 @@ class OmniFold(Method):
             self.validation,
             self.seed_,
         )
-        return self._learn(train, held, seed)(reco)
+        return self._learn(train, held, seed, self.data_members)(reco)
 
     def _iterate(
         self, sample: Sample, levels: tuple[Floats, Floats], against_data: Floats, i: int
@@ -313,13 +316,15 @@ class OmniFold(Method):
         if not bool(held.any()) or bool(held.all()):
             raise InputError("no events to train on or to validate with; give more events.")
         train, validation = (data.at(torch.nonzero(part)[:, 0]) for part in (~held, held))
-        return self._learn(train, validation, seed)(table)
+        return self._learn(train, validation, seed, self.members)(table)
 
-    def _learn(self, train: Dataset, held: Dataset, seed: int) -> Callable[[Floats], Floats]:
+    def _learn(
+        self, train: Dataset, held: Dataset, seed: int, members: int
+    ) -> Callable[[Floats], Floats]:
         """Learn the ratio of the events of target 1 to those of target 0, as a function of rows."""
         assert isinstance(train.inputs, Tensor)
-        model = TableRatio(train.inputs.shape[1], self.members, self.hidden, SOFT)
-        seeds = [seed * 100 + member for member in range(self.members)]
+        model = TableRatio(train.inputs.shape[1], members, self.hidden, SOFT)
+        seeds = [seed * 100 + member for member in range(members)]
         history = model.fit(train, held, self.training, seeds=seeds, family=self.family)
         self.history_.append([asdict(epoch) for epoch in history[0]])
 
