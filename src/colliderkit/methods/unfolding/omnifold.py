@@ -170,6 +170,7 @@ class OmniFold(Method):
             `options` and `features` as in `methods.tagging`.
         hidden: widths of the perceptrons, which look at a table.
         members: networks whose mean ln ratio is taken at each step (2503.20753).
+        data_members: the same for the ratio to the data: all iterations share it, none corrects it.
         family: of tables, learn corrections to an exponential family, see `methods.ratio`: for
             few events or observables that are nearly normal. Without, the networks see each
             column by its ranks as well (`marginals`).
@@ -191,6 +192,7 @@ class OmniFold(Method):
         features: Sequence[str] | None = None,
         hidden: Sequence[int] = (50, 100, 50),
         members: int = 1,
+        data_members: int = 3,
         family: bool = False,
         validation: float = 0.1,
         training: Training = Training(
@@ -203,6 +205,7 @@ class OmniFold(Method):
         self.features = features
         self.hidden = hidden
         self.members = members
+        self.data_members = data_members
         self.family = family
         self.validation = validation
         self.training = training
@@ -232,8 +235,8 @@ class OmniFold(Method):
         self, sample: Sample, *, seed: int = 0, folder: str | Path | None = None
     ) -> Self:
         """Unfold a checked sample; see `fit`."""
-        if self.iterations < 1 or self.members < 1:
-            raise InputError("--iterations and --members must be at least 1.")
+        if min(self.iterations, self.members, self.data_members) < 1:
+            raise InputError("--iterations, --members and --data_members must be at least 1.")
         _check_support(sample)
         kept = None if folder is None else _Kept(Path(folder), self._request(sample, seed))
         self.seed_ = seed
@@ -287,7 +290,7 @@ class OmniFold(Method):
             self.validation,
             self.seed_,
         )
-        return self._learn(train, held, seed)(reco)
+        return self._learn(train, held, seed, self.data_members)(reco)
 
     def _iterate(
         self, sample: Sample, levels: tuple[Inputs, Inputs], against_data: Floats, i: int
@@ -323,18 +326,20 @@ class OmniFold(Method):
         train, held = one_sample(
             _at(level, chosen), weights, event[chosen], self.validation, self.seed_
         )
-        return self._learn(train, held, seed)(level)
+        return self._learn(train, held, seed, self.members)(level)
 
-    def _learn(self, train: Dataset, held: Dataset, seed: int) -> Callable[[Inputs], Floats]:
+    def _learn(
+        self, train: Dataset, held: Dataset, seed: int, members: int
+    ) -> Callable[[Inputs], Floats]:
         """Learn the ratio of the events of target 1 to those of target 0, as a function of them."""
         loss = ratio_loss("bce")
-        seeds = [seed * 100 + member for member in range(self.members)]
+        seeds = [seed * 100 + member for member in range(members)]
         model: TableRatio | NetworkRatio
         if isinstance(train.inputs, Tensor):
-            model = TableRatio(train.inputs.shape[1], self.members, self.hidden, loss)
+            model = TableRatio(train.inputs.shape[1], members, self.hidden, loss)
             history = model.fit(train, held, self.training, seeds=seeds, family=self.family)
         else:
-            model = NetworkRatio(self._design, self.members, loss)
+            model = NetworkRatio(self._design, members, loss)
             history = model.fit(train, held, self.training, seeds=seeds, progress=False)
         self.history_.append([asdict(epoch) for epoch in history[0]])
         return lambda inputs: model(inputs).double().mean(0).exp().numpy()
