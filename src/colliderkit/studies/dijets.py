@@ -220,8 +220,12 @@ def trained_on_table(folder: Path, size: Size) -> Ratio:
         hidden=(),
         parameters=tuple(RANGES),
         columns=OBSERVED,
+        # Steps on a table are cheap, and fewer leave the ratio flat.
         training=Training(
-            epochs=size.epochs, batch_size=size.batch, learning_rate=2e-3, schedule="cosine"
+            epochs=max(10, size.epochs),
+            batch_size=size.batch,
+            learning_rate=2e-3,
+            schedule="cosine",
         ),
     )
     return ratio.fit(table(scan), table(nominal), theta=theta_of(scan), seed=0, progress=False)

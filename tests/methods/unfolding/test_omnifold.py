@@ -107,7 +107,9 @@ def test_one_level_may_be_particles_and_the_other_a_table() -> None:
     method = OmniFold(iterations=2, options=options, features=("log_pt",), training=training)
     table = np.asarray(truth["jet_pt"])
     weight = method.fit(smeared_jets(nature, 4), smeared_jets(truth, 3), table, seed=1).weights()
-    assert moments(table, weight)[0] == pytest.approx(17.2, abs=0.25)
+    # The data are of these events, whose mean is 17.16; in the limit of many it is 17.2.
+    target = float(np.mean(nature["jet_pt"]))
+    assert moments(table, weight)[0] == pytest.approx(target, abs=0.25)
     with pytest.raises(InputError, match="of data and reco one is jets and one a table"):
         method.fit(smeared_jets(nature, 4), table, table)
 
