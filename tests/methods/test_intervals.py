@@ -6,7 +6,12 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from colliderkit.errors import InputError
-from colliderkit.methods.intervals import NeymanConstruction, profile, profile_intervals
+from colliderkit.methods.intervals import (
+    NeymanConstruction,
+    profile,
+    profile_intervals,
+    profile_path,
+)
 from colliderkit.metrics.coverage import coverage
 
 SCAN = np.linspace(-3.0, 5.0, 81)
@@ -62,6 +67,23 @@ def test_coverage_with_a_nuisance_profiled():
     found = profile(log_likelihood, scan, [0.0])
     exact = -0.5 * len(data) * np.log(((data[:, None] - scan) ** 2).mean(0)) - 0.5 * len(data)
     np.testing.assert_allclose(found, exact, atol=1e-6)
+
+
+def test_a_profile_goes_outwards_with_gradients_and_stops_at_bounds():
+    """-ln L = (theta - nu)^2 + (nu - 1)^2: nu = (theta + 1) / 2 within [0.2, 1.5]."""
+    begun = []
+
+    def minus(nu, theta):
+        begun.append(theta)
+        value = (theta - nu[0]) ** 2 + (nu[0] - 1) ** 2
+        return value, np.array([2 * (nu[0] - theta) + 2 * (nu[0] - 1)])
+
+    scan = np.linspace(-2.0, 4.0, 7)
+    found, places = profile_path(minus, scan, [0.5], begin=1.2, bounds=[[0.2, 1.5]])
+    exact = np.clip((scan + 1) / 2, 0.2, 1.5)
+    np.testing.assert_allclose(places[:, 0], exact, atol=1e-6)
+    np.testing.assert_allclose(found, -((scan - exact) ** 2) - (exact - 1) ** 2, atol=1e-9)
+    assert list(dict.fromkeys(begun)) == [1, 2, 3, 4, 0, -1, -2]
 
 
 def test_a_flat_side_leaves_the_scan_unless_it_is_bounded():
