@@ -115,9 +115,9 @@ def test_a_yield_alone_is_a_likelihood_too():
 
     The ratio itself is learned from 20,000 events; its width is that of the exact densities.
     """
-    model = fitted((YIELD,), 20_000)
+    model = fitted((YIELD,), 10_000, Training(epochs=6, batch_size=1000, learning_rate=3e-3))
     assert model.shaping_ == []
-    x, _, weight = sample(5000, 7)
+    x, _, weight = sample(1000, 7)
     scan = np.linspace(60, 140, 9)
 
     def exact(s, u):
