@@ -48,7 +48,7 @@ TOY = Inferno()
 # Gaussian toy
 
 EVENTS, TRUTH = 20, 0.2
-SCAN = np.linspace(-1.0, 1.0, 17)
+SCAN = np.linspace(-1.2, 1.2, 19)
 
 
 def gaussian(mu: float, count: int, random: np.random.Generator) -> Floats:
@@ -207,12 +207,13 @@ def of_neyman(folder: Path, experiments: int, built: int) -> list[dict[str, Any]
 def measured(
     title: str, level: float, each: dict[str, Intervals], truth: float, built: int | None = None
 ) -> dict[str, Any]:
-    """Count the intervals that hold the truth, and measure their mean length and the best value."""
+    """Count the intervals that hold the truth, and measure their length and the best value."""
     shares = {name: coverage(i.low, i.high, truth) for name, i in each.items()}
-    lengths = {name: float(np.mean(i.high - i.low)) for name, i in each.items()}
+    lengths = {name: float(np.median(i.high - i.low)) for name, i in each.items()}
     n = shares["ours"].experiments
     variance = level * (1 - level) * (1 / n + (1 / built if built else 0.0))
-    best = each["ours"].best
+    best = {name: float(np.mean(i.best)) for name, i in each.items()}
+    shift = each["ours"].best - each["exact"].best
     return {
         "title": title,
         "level": level,
@@ -222,8 +223,10 @@ def measured(
         "experiments": n,
         "pseudo_experiments": built,
         "length_ratio": lengths["ours"] / lengths["exact"],
-        "mean_best": float(np.mean(best)),
-        "mean_best_error": float(np.std(best, ddof=1) / math.sqrt(n)),
+        "mean_best": best["ours"],
+        "mean_best_exact": best["exact"],
+        "shift": float(np.mean(shift)),
+        "shift_error": float(np.std(shift, ddof=1) / math.sqrt(n)),
     }
 
 
@@ -247,8 +250,8 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     work, n = chosen.work, chosen.experiments
     answers = [
-        kept(work, "gaussian", of_gaussian, 3 * n, 400),
-        kept(work, "neyman", of_neyman, work / "model", 2 * n, 400),
+        kept(work, "gaussian", of_gaussian, 3 * n, 2 * n),
+        kept(work, "neyman", of_neyman, work / "model", 2 * n, 2 * n),
         kept(work, "profile", of_profile, work / "model", n),
     ]
     rows = []

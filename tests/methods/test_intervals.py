@@ -95,6 +95,19 @@ def test_a_flat_side_leaves_the_scan_unless_it_is_bounded():
     assert profile_intervals(SCAN, rows, 0.95, bounded=True).high[0] == SCAN[-1]
 
 
+def test_neyman_intervals_of_a_gaussian_are_exact_on_a_coarse_scan():
+    """With the critical values of chi^2 the ends are x +- z sigma, whatever the steps."""
+    scan = np.linspace(-3.0, 5.0, 9)
+    x = np.random.default_rng(1).normal(1.0, 1.0, 50)
+    for confidence in (0.6827, 0.95):
+        z = ndtri((1 + confidence) / 2)
+        exact = NeymanConstruction(scan, np.full(9, z**2), confidence)
+        found = exact.intervals(-0.5 * (x[:, None] - scan) ** 2)
+        inner = (x - z > -3) & (x + z < 5)
+        np.testing.assert_allclose(found.low[inner], (x - z)[inner], atol=1e-9)
+        np.testing.assert_allclose(found.high[inner], (x + z)[inner], atol=1e-9)
+
+
 def feldman_cousins(x, confidence):
     """Exact upper end for a unit Gaussian of mean mu >= 0 measured at x (physics/9711021).
 

@@ -172,25 +172,31 @@ class NeymanConstruction:
         return _statistic(self.scan, log_likelihood) <= self.critical
 
     def intervals(self, log_likelihood: ArrayLike) -> Intervals:
-        """Return the outermost accepted values of each experiment, interpolated in t - critical.
+        """Return the outermost accepted values of each experiment.
 
-        An interval that reaches an end of the scan stops there; one that is empty is NaN.
+        Ends are interpolated in sqrt(t) - sqrt(critical), negative on the other side of the best
+        value: a straight line for a Gaussian, where t itself is bent and would cut intervals
+        short. An interval that reaches an end of the scan stops there; one that is empty is NaN.
         """
         values, rows = _checked(self.scan, log_likelihood)
-        excess = _statistic(values, rows) - self.critical
-        inside = excess <= 0
+        best, top = _maximum(values, rows)
+        root = np.sqrt(np.maximum(2 * (top[:, None] - rows), 0.0))
+        level = np.sqrt(self.critical)
+        inside = root <= level
         n = len(values)
         first, last = inside.argmax(1), n - 1 - inside[:, ::-1].argmax(1)
         each = np.arange(len(rows))
+        right = np.where(values < best[:, None], -root, root)
         ends = []
         for edge, step in ((first, -1), (last, 1)):
+            excess = step * right - level
             beyond = np.clip(edge + step, 0, n - 1)
             here, there = excess[each, edge], excess[each, beyond]
             share = np.where(beyond == edge, 0.0, -here / np.where(there > here, there - here, 1.0))
-            ends.append(values[edge] + share * (values[beyond] - values[edge]))
+            ends.append(values[edge] + np.clip(share, 0.0, 1.0) * (values[beyond] - values[edge]))
         empty = ~inside.any(1)
         low, high = (np.where(empty, np.nan, end) for end in ends)
-        return Intervals(_maximum(values, rows)[0], low, high, self.confidence)
+        return Intervals(best, low, high, self.confidence)
 
 
 def _level(confidence: float) -> float:
