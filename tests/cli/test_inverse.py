@@ -237,7 +237,7 @@ def unfold(capsys, files: Path, out: Path, *more: object, **replace: object) -> 
     [
         (
             {"pass_truth": "true", "data": "few.root"},
-            "the fakes, 220, are as many as the events seen, 200; check pass_truth",
+            "the fakes, 250, are as many as the events seen, 200; check pass_truth",
         ),
         ({"pass_truth": "m_true > 100"}, "no simulated event passes at both levels"),
         ({"simulation": "nan-simulation.parquet"}, "column 'm' is nan in event 13 (counted from"),
