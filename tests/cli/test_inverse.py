@@ -250,7 +250,7 @@ def unfold(capsys, files: Path, out: Path, *more: object, **replace: object) -> 
         ({"reco": None, "truth": None}, "holds no paired jets, which generate --paired writes"),
         ({"pass_reco": "m < -1e3"}, "no event fulfils --pass_reco m < -1e3"),
         ({"bootstraps": "1"}, "--bootstraps is 1, which has no spread"),
-        ({"iterations": "0"}, "--iterations and --members must be at least 1"),
+        ({"iterations": "0"}, "--iterations, --members and --data_members must be at least 1"),
         ({"workers": "0"}, "--workers must be at least 1"),
     ],
 )

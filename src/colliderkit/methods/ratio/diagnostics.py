@@ -16,6 +16,7 @@ __all__ = ["Diagnostics", "classifier_test", "diagnose"]
 
 Floats = NDArray[np.float64]
 TESTED = 40_000  # events of the classifier test
+FEWEST = 100  # events of each sample, below which the trees are not asked
 TREES = {"max_iter": 50, "max_leaf_nodes": 16, "early_stopping": False}
 
 
@@ -24,9 +25,10 @@ class Diagnostics:
     """Say how good a ratio is, by events that it was not trained on.
 
     - `agreement`: the reweighted denominator against the numerator, by column (of jets: those of
-      `SUMMARY`);
+      `jet_summary`);
     - `auc`: of boosted trees, on the same columns, between the numerator and the reweighted
-      denominator: 0.5 where nothing is left to find; None where weights are negative;
+      denominator: 0.5 where nothing is left to find; None where weights are negative or one of
+      the samples holds fewer than `FEWEST` events;
     - `effective_size`: of the reweighted denominator, and `events`, how many it has;
     - `largest`: the largest weight over the mean weight;
     - `gaps`: regions of the numerator that the denominator does not reach.
@@ -51,6 +53,7 @@ def diagnose(
 ) -> Diagnostics:
     """Compare tables (N, C) and (M, C), the denominator with the weights `moved` (M,)."""
     signed = bool((numerator_weight < 0).any() or (moved < 0).any())
+    few = min(len(numerator), len(denominator)) < FEWEST
     return Diagnostics(
         {
             name: agreement(
@@ -61,7 +64,9 @@ def diagnose(
             )
             for i, name in enumerate(names)
         },
-        None if signed else classifier_test(numerator, denominator, numerator_weight, moved, seed),
+        None
+        if signed or few
+        else classifier_test(numerator, denominator, numerator_weight, moved, seed),
         effective_size(moved),
         len(denominator),
         float(moved.max() / moved.mean()),
