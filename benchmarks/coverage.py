@@ -145,11 +145,11 @@ def exact_known(data: list[Floats], scan: Floats) -> Floats:
 
 
 def trained(folder: Path) -> UncertaintyAware:
-    """Train the ratios of B4 on 400,000 events, or load them."""
+    """Train the ratios of B4 on two million events, or load them."""
     if not folder.exists():
-        training = Training(epochs=10, batch_size=1000, learning_rate=3e-3)
-        model = UncertaintyAware(nuisances("B4"), training=training)
-        model.fit(*TOY.sample(200_000, 0), seed=0, progress=False).save(folder)
+        training = Training(epochs=3, batch_size=1000, learning_rate=3e-3)
+        model = UncertaintyAware(nuisances("B4"), validation=0.1, training=training)
+        model.fit(*TOY.sample(1_000_000, 0), seed=0, progress=False).save(folder)
     return UncertaintyAware.load(folder)
 
 
