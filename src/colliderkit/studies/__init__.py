@@ -15,6 +15,7 @@ STUDIES = {
     "inference-aware": "colliderkit.studies.inference_aware",
     "likelihood-ratio": "colliderkit.studies.likelihood_ratio",
     "unfolding": "colliderkit.studies.unfolding",
+    "learned-observables": "colliderkit.studies.learned_observables",
 }
 
 

@@ -7,20 +7,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import awkward as ak
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.events.schema import hash_uniform
+from colliderkit.events.ragged import Ragged
+from colliderkit.events.schema import CONSTITUENTS, check_jets
 from colliderkit.files import atomic_file
-from colliderkit.losses.ratio import RatioLoss, ratio_loss
+from colliderkit.losses.ratio import ratio_loss
+from colliderkit.methods.design import Design
 from colliderkit.methods.method import Method
-from colliderkit.methods.ratio import TableRatio, two_samples
+from colliderkit.methods.ratio import NetworkRatio, TableRatio, one_sample, two_samples
 from colliderkit.methods.unfolding.marginals import Marginals
-from colliderkit.metrics.closure import gaps
+from colliderkit.metrics.closure import Gap, gaps
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Training
 
@@ -28,6 +30,7 @@ __all__ = ["OmniFold", "Sample"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Inputs = Ragged | Tensor
 LARGEST_GAP = 0.01  # of the truth: what of it may be out of the detector's sight with a warning
 
 
@@ -37,16 +40,17 @@ class Sample:
 
     - `data` (D, C), `data_weight` (D,): the measured events, background among them with negative
       weights;
-    - `reco` (N, C), `truth` (N, T), `weight` (N,): the simulation at both levels;
+    - `reco` (N, C), `truth` (N, T), `weight` (N,): the simulation at both levels. Each level is a
+      table or, for all particles, a jet array (see `colliderkit.events.schema`);
     - `pass_reco`, `pass_truth` (N,): where an event is seen; misses are not seen by the detector,
       fakes are seen by it alone;
     - `event` (N,), `data_event` (D,): numbers that the split and the bootstrap go by.
     """
 
-    data: Floats
+    data: Any
     data_weight: Floats
-    reco: Floats
-    truth: Floats
+    reco: Any
+    truth: Any
     weight: Floats
     pass_reco: Bools
     pass_truth: Bools
@@ -56,15 +60,15 @@ class Sample:
     @classmethod
     def checked(
         cls,
-        data: ArrayLike,
-        reco: ArrayLike,
-        truth: ArrayLike,
+        data: Any,
+        reco: Any,
+        truth: Any,
         *,
         pass_reco: ArrayLike | None = None,
         pass_truth: ArrayLike | None = None,
         weight: ArrayLike | None = None,
         data_weight: ArrayLike | None = None,
-        background: ArrayLike | None = None,
+        background: Any = None,
         background_weight: ArrayLike | None = None,
         event: ArrayLike | None = None,
         data_event: ArrayLike | None = None,
@@ -79,7 +83,11 @@ class Sample:
                 f"the simulation has {len(true)} events at truth level and {len(seen)} at detector"
                 " level; give one row an event at both."
             )
-        if measured.shape[1] != seen.shape[1]:
+        if isinstance(measured, ak.Array) != isinstance(seen, ak.Array):
+            raise InputError(
+                "of data and reco one is jets and one a table; give the same for both."
+            )
+        if not isinstance(seen, ak.Array) and measured.shape[1] != seen.shape[1]:
             raise InputError(
                 f"data have {measured.shape[1]} observables, reco {seen.shape[1]}; give the same."
             )
@@ -106,7 +114,8 @@ class Sample:
                     f"the background, {bw.sum():.6g}, is as large as the data, {dw.sum():.6g}:"
                     " nothing is left to unfold."
                 )
-            measured, dw = np.concatenate([measured, other]), np.concatenate([dw, -bw])
+            join = ak.concatenate if isinstance(measured, ak.Array) else np.concatenate
+            measured, dw = join([measured, other]), np.concatenate([dw, -bw])
             # Numbers of their own, so that the bootstrap moves them alone.
             numbers = np.concatenate([numbers, -1 - np.arange(len(other))])
         both = passed[0] & passed[1]
@@ -120,8 +129,10 @@ class Sample:
             )
         events = np.arange(n) if event is None else np.asarray(event)
         # What does not pass is never looked at; zeros keep it from spreading.
-        seen = np.where(passed[0][:, None], seen, 0.0)
-        true = np.where(passed[1][:, None], true, 0.0)
+        seen, true = (
+            level if isinstance(level, ak.Array) else np.where(flag[:, None], level, 0.0)
+            for level, flag in ((seen, passed[0]), (true, passed[1]))
+        )
         return cls(measured, dw, seen, true, w, passed[0], passed[1], events, numbers)
 
     @property
@@ -130,18 +141,10 @@ class Sample:
         return self.pass_reco & self.pass_truth
 
 
-class _SoftRatio(RatioLoss):
-    """Cross-entropy for targets between 0 and 1: the share of an event that is of the numerator."""
-
-    def each(self, z: Tensor, target: Tensor) -> Tensor:
-        return F.softplus(z) - target * z
-
-
-SOFT = _SoftRatio(**vars(ratio_loss("bce")))
-
-
 class OmniFold(Method):
-    """Unfold tables of observables: one (UniFold), several (MultiFold) at each level.
+    """Unfold one observable (UniFold), several (MultiFold) or all particles of a jet (OmniFold).
+
+    Each level is a table of observables or a jet array, the two need not be alike.
 
     Each iteration reweights the simulation to the data at detector level (step 1), and averages
     these weights over what the detector does to one truth (step 2):
@@ -162,11 +165,13 @@ class OmniFold(Method):
 
     Args:
         iterations: how many; `pushes_` keeps each.
-        hidden: widths of the perceptrons.
-        members: perceptrons whose mean ln ratio is taken at each step (2503.20753).
+        network: looks at a level of jets: a name of `colliderkit.networks.NETWORKS`, with its
+            `options` and `features` as in `methods.tagging`.
+        hidden: widths of the perceptrons, which look at a table.
+        members: networks whose mean ln ratio is taken at each step (2503.20753).
         data_members: the same for the ratio to the data: all iterations share it, none corrects it.
         family: learn corrections to an exponential family, see `methods.ratio`: for few events or
-            observables that are nearly normal. Without, the networks see each column by its ranks
+            observables that are nearly normal. Without, perceptrons see each column by its ranks
             as well (`marginals`).
         validation: the share of events, by a hash of their number, that chooses the epoch: the
             same in all steps.
@@ -181,6 +186,9 @@ class OmniFold(Method):
         self,
         *,
         iterations: int = 5,
+        network: str = "pfn",
+        options: dict[str, Any] | None = None,
+        features: Sequence[str] | None = None,
         hidden: Sequence[int] = (50, 100, 50),
         members: int = 1,
         data_members: int = 3,
@@ -191,6 +199,9 @@ class OmniFold(Method):
         ),
     ) -> None:
         self.iterations = iterations
+        self.network = network
+        self.options = options
+        self.features = features
         self.hidden = hidden
         self.members = members
         self.data_members = data_members
@@ -200,17 +211,18 @@ class OmniFold(Method):
 
     def fit(
         self,
-        data: ArrayLike,
-        reco: ArrayLike,
-        truth: ArrayLike,
+        data: Any,
+        reco: Any,
+        truth: Any,
         *,
         seed: int = 0,
         folder: str | Path | None = None,
-        **options: ArrayLike | None,
+        **options: Any,
     ) -> Self:
         """Unfold `data` (D, C) with the simulation `reco` (N, C), `truth` (N, T); return self.
 
-        Further keywords are those of `Sample.checked`: pass_reco, pass_truth, weight, data_weight,
+        Any of them may be a jet array instead, data and reco together. Further keywords are those
+        of `Sample.checked`: pass_reco, pass_truth, weight, data_weight,
         background, background_weight, event, data_event. With a `folder` each finished iteration
         is kept there, and the same call goes on at the next.
         """
@@ -229,9 +241,12 @@ class OmniFold(Method):
         self.seed_ = seed
         self.pushes_ = np.ones((self.iterations + 1, len(sample.truth)))
         self.history_: list[list[Any]] = []
-        levels = (
-            self._inputs(sample.reco, sample.reco[sample.pass_reco]),
-            self._inputs(sample.truth, sample.truth[sample.pass_truth]),
+        reco, truth = (
+            self._inputs(level, level[passed])
+            for level, passed in (
+                (sample.reco, sample.pass_reco),
+                (sample.truth, sample.pass_truth),
+            )
         )
         against_data: Floats | None = None
         for i in range(self.iterations):
@@ -240,10 +255,10 @@ class OmniFold(Method):
                 if against_data is None:
                     against_data = None if kept is None else kept.read("data")
                 if against_data is None:
-                    against_data = self._against_data(sample, levels[0], seed * 1_000)
+                    against_data = self._against_data(sample, reco)
                     if kept is not None:
                         kept.write("data", against_data)
-                push = self._iterate(sample, levels, against_data, i)
+                push = self._iterate(sample, reco, truth, against_data, i)
                 if kept is not None:
                     kept.write(f"push-{i}", push)
             self.pushes_[i + 1] = push
@@ -255,85 +270,88 @@ class OmniFold(Method):
             raise InputError("nothing is unfolded yet; call fit.")
         return self.pushes_[-1 if iteration is None else iteration]
 
-    def _inputs(self, table: Floats, simulation: Floats) -> Floats:
-        """Return what the networks read of a table (N, C), given the simulation's of that level."""
-        # A family of the columns and of their ranks would know of everything twice.
-        return table if self.family else Marginals.of(simulation)(table)
-
-    def _against_data(self, sample: Sample, reco: Floats, seed: int) -> Floats:
-        """Learn p_data / p_simulation at detector level; return it at all simulated events (N,)."""
+    def _against_data(self, sample: Sample, reco: Inputs) -> Floats:
+        """Learn p_data / p_simulation at detector level; return it where an event is seen (N,)."""
         seen = sample.pass_reco
-        data = self._inputs(sample.data, sample.reco[seen])
         train, held = two_samples(
-            (data, reco[seen]),
+            (self._inputs(sample.data, sample.reco[seen]), _at(reco, seen)),
             (sample.data_weight, sample.weight[seen]),
             (sample.data_event, sample.event[seen]),
             self.validation,
             self.seed_,
         )
-        return self._learn(train, held, seed, self.data_members)(reco)
+        ratio = np.ones(len(seen))
+        learned = self._learned(train, held, self.seed_ * 1_000, self.data_members)
+        ratio[seen] = learned(_at(reco, seen))
+        return ratio
 
     def _iterate(
-        self, sample: Sample, levels: tuple[Floats, Floats], against_data: Floats, i: int
+        self, sample: Sample, reco: Inputs, truth: Inputs, against_data: Floats, i: int
     ) -> Floats:
         """Return the push weights after iteration i + 1."""
-        reco, truth = levels
         push, seed = self.pushes_[i], self.seed_ * 1_000 + 2 * i
         seen, both, own = sample.pass_reco, sample.both, sample.weight
         mean = float(np.average(push[both], weights=own[both]))
         moved = np.where(sample.pass_truth, push, mean) * own
         pull = push * against_data * (sample.data_weight.sum() / moved[seen].sum())
         if i > 0:
-            pull = pull / self._average(reco, moved, own, seen, sample.event, seed)
-        new = self._average(truth, own * pull, own, both, sample.event, seed + 1)
-        new = np.where(sample.pass_truth, new, 0.0)
+            average = self._average(sample, reco, moved, seen, seen, seed)
+            pull = np.divide(pull, average, out=np.zeros_like(pull), where=seen)
+        new = self._average(sample, truth, own * pull, both, sample.pass_truth, seed + 1)
         # The mean over the events that both levels see is that of their pull weights.
         return np.asarray(new * ((own * pull)[both].sum() / (own * new)[both].sum()))
 
     def _average(
         self,
-        table: Floats,
-        numerator: Floats,
-        denominator: Floats,
+        sample: Sample,
+        inputs: Inputs,
+        weight: Floats,
         chosen: Bools,
-        event: NDArray[np.int64],
+        asked: Bools,
         seed: int,
     ) -> Floats:
-        """Learn E[a / b | row] of events with weights a and b (N,); return it at all rows (N,).
+        """Learn E[weight / simulation's own | inputs] / E[the same] from the `chosen` events.
 
-        It is the ratio of two samples of the same `chosen` events, each of total weight 1. An
-        event is one row with both labels: they are never apart, in no batch and in no split.
+        Returns it where it is `asked` (N,), and 0 elsewhere.
         """
-        a, b = (w[chosen] / w[chosen].sum() for w in (numerator, denominator))
-        total = a + b
-        target = np.divide(a, total, out=np.full_like(a, 0.5), where=total != 0)
-        data = Dataset(
-            torch.from_numpy(table[chosen].astype(np.float32)),
-            torch.from_numpy(target.astype(np.float32)),
-            torch.from_numpy((total * len(total) / 2).astype(np.float32)),
+        train, held = one_sample(
+            _at(inputs, chosen),
+            (weight[chosen], sample.weight[chosen]),
+            sample.event[chosen],
+            self.validation,
+            self.seed_,
         )
-        held = torch.from_numpy(hash_uniform(event[chosen], self.seed_) < self.validation)
-        if not bool(held.any()) or bool(held.all()):
-            raise InputError("no events to train on or to validate with; give more events.")
-        train, validation = (data.at(torch.nonzero(part)[:, 0]) for part in (~held, held))
-        return self._learn(train, validation, seed, self.members)(table)
+        average = np.zeros(len(chosen))
+        average[asked] = self._learned(train, held, seed, self.members)(_at(inputs, asked))
+        return average
 
-    def _learn(
+    def _inputs(self, level: Any, simulation: Any) -> Inputs:
+        """Return what the networks read of a level, given the simulated events that pass there."""
+        if isinstance(level, ak.Array):
+            return self._design.inputs([level])
+        # A family of the columns and of their ranks would know of everything twice.
+        table = level if self.family else Marginals.of(simulation)(level)
+        return torch.from_numpy(table.astype(np.float32))
+
+    @property
+    def _design(self) -> Design:
+        return Design(self.network, self.options, self.features)
+
+    def _learned(
         self, train: Dataset, held: Dataset, seed: int, members: int
-    ) -> Callable[[Floats], Floats]:
-        """Learn the ratio of the events of target 1 to those of target 0, as a function of rows."""
-        assert isinstance(train.inputs, Tensor)
-        model = TableRatio(train.inputs.shape[1], members, self.hidden, SOFT)
+    ) -> Callable[[Inputs], Floats]:
+        """Learn the ratio of two weighted samples and return it as a function of events."""
+        loss = ratio_loss("bce")
         seeds = [seed * 100 + member for member in range(members)]
-        history = model.fit(train, held, self.training, seeds=seeds, family=self.family)
+        model: TableRatio | NetworkRatio
+        if isinstance(train.inputs, Tensor):
+            model = TableRatio(train.inputs.shape[1], members, self.hidden, loss)
+            history = model.fit(train, held, self.training, seeds=seeds, family=self.family)
+        else:
+            model = NetworkRatio(self._design, members, loss)
+            history = model.fit(train, held, self.training, seeds=seeds, progress=False)
         self.history_.append([asdict(epoch) for epoch in history[0]])
-
-        def ratio(table: Floats) -> Floats:
-            ln_r = model(torch.from_numpy(table.astype(np.float32)))
-            values: Floats = ln_r.double().mean(0).exp().numpy()
-            return values
-
-        return ratio
+        return lambda inputs: model(inputs).double().mean(0).exp().numpy()
 
     def claim(self, sample: Sample, seed: int, folder: str | Path) -> None:
         """Raise `InputError` if `folder` keeps iterations of another unfolding than this one."""
@@ -346,7 +364,7 @@ class OmniFold(Method):
             "seed": seed,
             "events": [len(sample.truth), len(sample.data)],
             "sums": [float(sample.weight.sum()), float(sample.data_weight.sum())],
-            "values": [float(sample.truth.sum()), float(sample.reco.sum())],
+            "values": [_total(sample.truth), _total(sample.reco)],
         }
 
     # What follows saves and restores.
@@ -388,7 +406,20 @@ class _Kept:
             np.save(file, values)
 
 
-def _table(values: ArrayLike, what: str) -> Floats:
+def _at(inputs: Inputs, chosen: Bools) -> Inputs:
+    rows = torch.from_numpy(np.flatnonzero(chosen))
+    return inputs[rows] if isinstance(inputs, Tensor) else inputs.at(rows)
+
+
+def _total(level: Any) -> float:
+    """Return a sum that other events would not have."""
+    return float(ak.sum(level[CONSTITUENTS]["E"]) if isinstance(level, ak.Array) else level.sum())
+
+
+def _table(values: Any, what: str) -> Any:
+    """Return a table (N, C) float64, or the jet array that it is."""
+    if isinstance(values, ak.Array) and values.fields:
+        return check_jets(values, what)
     table = np.asarray(values, dtype=np.float64)
     table = table[:, None] if table.ndim == 1 else table
     if table.ndim != 2 or len(table) == 0:
@@ -396,7 +427,9 @@ def _table(values: ArrayLike, what: str) -> Floats:
     return table
 
 
-def _check_finite(table: Floats, passed: Bools, what: str) -> None:
+def _check_finite(table: Any, passed: Bools, what: str) -> None:
+    if isinstance(table, ak.Array):
+        return  # check_jets has looked at all of them
     bad = ~np.isfinite(table) & passed[:, None]
     if bad.any():
         event, column = np.argwhere(bad)[0]
@@ -410,15 +443,14 @@ def _check_support(sample: Sample) -> None:
 
     Where that is a small part only, warn of it.
     """
-    truth, reco = sample.truth, sample.reco
-    for gap in gaps(truth[sample.pass_truth], truth[sample.both], _columns(truth)):
+    for gap in _gaps(sample.truth[sample.pass_truth], sample.truth[sample.both]):
         if gap.share > LARGEST_GAP:
             raise InputError(
                 f"the efficiency is zero for the truth's {gap}: no event there is seen, and data"
                 " say nothing of it; leave such events out of pass_truth."
             )
         warnings.warn(f"no event of the truth's {gap} is seen", stacklevel=3)
-    for gap in gaps(sample.data, reco[sample.pass_reco], _columns(reco)):
+    for gap in _gaps(sample.data, sample.reco[sample.pass_reco]):
         if gap.share > 0.999:
             raise InputError(
                 f"data and simulation do not overlap in {gap.column}: where the data are,"
@@ -427,8 +459,11 @@ def _check_support(sample: Sample) -> None:
         warnings.warn(f"the simulation has no events where data are: {gap}", stacklevel=3)
 
 
-def _columns(table: Floats) -> list[str]:
-    return [f"observable {i}" for i in range(table.shape[1])]
+def _gaps(first: Any, second: Any) -> list[Gap]:
+    """Return where tables do not overlap; of jets nothing is known."""
+    if isinstance(first, ak.Array):
+        return []
+    return gaps(first, second, [f"observable {i}" for i in range(first.shape[1])])
 
 
 def _weight(weight: ArrayLike | None, count: int, what: str) -> Floats:
