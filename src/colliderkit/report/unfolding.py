@@ -137,7 +137,7 @@ def iteration_choice(curves: Mapping[str, IterationCurve], bins: int) -> Figure:
     above.set_ylabel("squared error / spectrum")
     above.legend(ncols=2, fontsize=14)
     below.axhline(1, color="black", linewidth=1)
-    below.set_yscale("log")
+    below.set_ylim(bottom=0)
     below.set_ylabel(r"$\chi^2$ / bins")
     below.set_xlabel("iteration")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -104,7 +104,9 @@ def test_one_level_may_be_particles_and_the_other_a_table() -> None:
     truth, nature = exponential_jets(6000, 1.0, 1), exponential_jets(6000, 1.15, 2)
     training = Training(epochs=5, batch_size=250, learning_rate=1e-2, schedule="cosine")
     options: dict = {"phi": (32, 32), "f": (32,)}
-    method = OmniFold(iterations=2, options=options, features=("log_pt",), training=training)
+    method = OmniFold(
+        iterations=2, options=options, features=("log_pt",), family=True, training=training
+    )
     table = np.asarray(truth["jet_pt"])
     weight = method.fit(smeared_jets(nature, 4), smeared_jets(truth, 3), table, seed=1).weights()
     # The data are of these events, whose mean is 17.16; in the limit of many it is 17.2.
