@@ -242,12 +242,9 @@ class OmniFold(Method):
         self.seed_ = seed
         self.pushes_ = np.ones((self.iterations + 1, len(sample.truth)))
         self.history_: list[list[Any]] = []
-        reco, truth = (
-            self._inputs(level, level[passed])
-            for level, passed in (
-                (sample.reco, sample.pass_reco),
-                (sample.truth, sample.pass_truth),
-            )
+        levels = (
+            self._inputs(sample.reco, sample.reco[sample.pass_reco]),
+            self._inputs(sample.truth, sample.truth[sample.pass_truth]),
         )
         against_data: Floats | None = None
         for i in range(self.iterations):
@@ -256,7 +253,7 @@ class OmniFold(Method):
                 if against_data is None:
                     against_data = None if kept is None else kept.read("data")
                 if against_data is None:
-                    against_data = self._against_data(sample, reco)
+                    against_data = self._against_data(sample, levels[0], seed * 1_000)
                     if kept is not None:
                         kept.write("data", against_data)
                 push = self._iterate(sample, levels, against_data, i)
@@ -293,24 +290,22 @@ class OmniFold(Method):
             self.validation,
             self.seed_,
         )
-        ratio = np.ones(len(seen))
-        learned = self._learned(train, held, self.seed_ * 1_000, self.data_members)
-        ratio[seen] = learned(_at(reco, seen))
-        return ratio
+        return self._learn(train, held, seed, self.data_members)(reco)
 
     def _iterate(
         self, sample: Sample, levels: tuple[Inputs, Inputs], against_data: Floats, i: int
     ) -> Floats:
         """Return the push weights after iteration i + 1."""
+        reco, truth = levels
         push, seed = self.pushes_[i], self.seed_ * 1_000 + 2 * i
         seen, both, own = sample.pass_reco, sample.both, sample.weight
         mean = float(np.average(push[both], weights=own[both]))
         moved = np.where(sample.pass_truth, push, mean) * own
         pull = push * against_data * (sample.data_weight.sum() / moved[seen].sum())
         if i > 0:
-            average = self._average(sample, reco, moved, seen, seen, seed)
-            pull = np.divide(pull, average, out=np.zeros_like(pull), where=seen)
-        new = self._average(sample, truth, own * pull, both, sample.pass_truth, seed + 1)
+            pull = pull / self._average(reco, moved, own, seen, sample.event, seed)
+        new = self._average(truth, own * pull, own, both, sample.event, seed + 1)
+        new = np.where(sample.pass_truth, new, 0.0)
         # The mean over the events that both levels see is that of their pull weights.
         return np.asarray(new * ((own * pull)[both].sum() / (own * new)[both].sum()))
 
@@ -320,7 +315,7 @@ class OmniFold(Method):
         numerator: Floats,
         denominator: Floats,
         chosen: Bools,
-        asked: Bools,
+        event: NDArray[np.int64],
         seed: int,
     ) -> Floats:
         """Learn E[a / b | event] of events with weights a and b (N,); return it at all of them.
@@ -333,19 +328,7 @@ class OmniFold(Method):
         )
         return self._learn(train, held, seed, self.members)(level)
 
-    def _inputs(self, level: Any, simulation: Any) -> Inputs:
-        """Return what the networks read of a level, given the simulated events that pass there."""
-        if isinstance(level, ak.Array):
-            return self._design.inputs([level])
-        # A family of the columns and of their ranks would know of everything twice.
-        table = level if self.family else Marginals.of(simulation)(level)
-        return torch.from_numpy(table.astype(np.float32))
-
-    @property
-    def _design(self) -> Design:
-        return Design(self.network, self.options, self.features)
-
-    def _learned(
+    def _learn(
         self, train: Dataset, held: Dataset, seed: int, members: int
     ) -> Callable[[Inputs], Floats]:
         """Learn the ratio of the events of target 1 to those of target 0, as a function of them."""
