@@ -67,6 +67,16 @@ class Ragged:
         """Return the jets (n,) as a view: the values are shared, not copied."""
         return replace(self, starts=self.starts[jets], lengths=self.lengths[jets])
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Ragged]") -> "Ragged":
+        """Return the jets of all parts one after another, in memory; of equal columns."""
+        lengths = torch.cat([part.lengths for part in parts])
+        values = torch.cat([part.values for part in parts])
+        # A view may share the values of jets that it does not hold, and their order.
+        before = np.cumsum([0, *(len(part.values) for part in parts[:-1])])
+        starts = torch.cat([part.starts + int(b) for part, b in zip(parts, before, strict=True)])
+        return cls(values, starts, lengths, parts[0].columns)
+
     def release(self) -> None:
         """Give the mapped pages that were read back to the system, which keeps them as cache."""
         if self.pages is not None:

@@ -40,8 +40,11 @@ class RatioLoss:
         return weighted_mean(self.each(outputs[:, 0], target), weight)
 
     def each(self, z: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each event, z and `target` of one shape."""
-        return torch.where(target > 0.5, self.numerator(z), self.denominator(z))
+        """Return the loss of each event, z and `target` of one shape.
+
+        A target between 0 and 1 is an event that stands in both samples with these shares.
+        """
+        return target * self.numerator(z) + (1 - target) * self.denominator(z)
 
 
 def _bce() -> RatioLoss:

@@ -16,22 +16,12 @@ from torch import Tensor, nn
 
 from colliderkit import networks
 from colliderkit.errors import InputError
-from colliderkit.events import observables as substructure
-from colliderkit.events.energyflow import EnergyFlow
 from colliderkit.events.ragged import Ragged
-from colliderkit.events.representations import representation as represent_as
-from colliderkit.events.schema import (
-    CONSTITUENTS,
-    FOURVECTOR,
-    check_jets,
-    hash_uniform,
-    labels_of,
-    weights_of,
-)
-from colliderkit.events.sets import FEATURES, LOG_FEATURES, RELATIVE_FEATURES
+from colliderkit.events.schema import hash_uniform, labels_of, weights_of
 from colliderkit.events.spectra import class_weights, spectrum_weights
 from colliderkit.losses.classification import cross_entropy
 from colliderkit.losses.multitask import ClassAndRegression
+from colliderkit.methods.design import Design, fit_representation
 from colliderkit.methods.method import Method
 from colliderkit.networks.boosted_trees import BoostedTrees
 from colliderkit.networks.model import Model
@@ -132,7 +122,7 @@ class Tagger(Method):
                 )
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        self.columns_ = self._columns()
+        self.columns_ = self._design.columns
         inputs, light = self._inputs(jets, folder / f"events-{os.environ.get('LOCAL_RANK', 0)}")
         if weight is not None:
             light = ak.with_field(light, weights_of(light) * np.asarray(weight), "weight")
@@ -152,7 +142,7 @@ class Tagger(Method):
             self._grow(data, held, seed)
             return self
         self.model_ = self._build()
-        trained, data, held = self._fit_representation(data, held)
+        trained, data, held = fit_representation(self.model_, data, held)
         self.history_ = fit(
             trained,
             self._objective(),
@@ -189,27 +179,15 @@ class Tagger(Method):
     # What follows turns jets into tensors.
 
     @property
-    def _kind(self) -> str:
-        kind: str = self.representation or networks.network(self.network).representation
-        return kind
-
-    def _features(self) -> tuple[str, ...]:
-        if self.features is not None:
-            return tuple(self.features)
-        return RELATIVE_FEATURES if self.network in ("pfn", "efn") else LOG_FEATURES
-
-    def _columns(self) -> tuple[str, ...]:
-        """Name the raw inputs: columns of constituents, or observables."""
-        if self._kind == "table":
-            preset = substructure.PRESETS.get(str(self.observables), self.observables)
-            return tuple(preset)
-        if self._kind in ("image", "efp"):
-            return FOURVECTOR
-        extra = [name for name in self._features() if name not in FEATURES]
-        order = (self.represent or {}).get("order", "pt")
-        if order != "pt" and order not in extra:
-            extra.append(order)
-        return (*FOURVECTOR, *extra)
+    def _design(self) -> Design:
+        return Design(
+            self.network,
+            self.options,
+            self.features,
+            self.representation,
+            self.represent,
+            self.observables,
+        )
 
     def _inputs(self, jets: Jets, folder: Path | None) -> tuple[Ragged | Tensor, ak.Array]:
         """Return the network's raw inputs and the per-jet columns that training needs."""
@@ -218,11 +196,9 @@ class Tagger(Method):
         light: list[ak.Array] = []
         count = 0
 
-        def checked() -> Iterable[ak.Array]:
+        def noted() -> Iterable[ak.Array]:
             nonlocal count
             for chunk in chunks:
-                wanted = FOURVECTOR if self._kind == "table" else self.columns_
-                check_jets(chunk, "jets", wanted)
                 part = chunk[[name for name in chunk.fields if name in per_jet]]
                 if "event" not in part.fields:
                     part = ak.with_field(part, np.arange(count, count + len(chunk)), "event")
@@ -230,16 +206,8 @@ class Tagger(Method):
                 light.append(part)
                 yield chunk
 
-        inputs: Ragged | Tensor
-        if self._kind == "table":
-            tables = [substructure.table(chunk, self.observables)[0] for chunk in checked()]
-            inputs = torch.from_numpy(np.concatenate(tables))
-        elif isinstance(jets, ak.Array) or folder is None:
-            (whole,) = checked()
-            inputs = Ragged.from_awkward(whole[CONSTITUENTS], self.columns_)
-        else:
-            records = (chunk[CONSTITUENTS] for chunk in checked())
-            inputs = Ragged.spool(records, self.columns_, folder)
+        in_memory = isinstance(jets, ak.Array) or folder is None
+        inputs = self._design.inputs(noted(), None if in_memory else folder)
         return inputs, ak.concatenate(light) if len(light) > 1 else light[0]
 
     def _dataset(self, inputs: Ragged | Tensor, light: ak.Array, fitted: bool = False) -> Dataset:
@@ -282,44 +250,7 @@ class Tagger(Method):
         return ClassAndRegression(len(self.classes)) if self.regress else cross_entropy
 
     def _build(self) -> Model:
-        make = represent_as(self._kind)
-        options = self.represent or {}
-        if self._kind == "table":
-            represent = make(len(self.columns_), **options)
-        elif self._kind == "efp":
-            represent = make(**options)
-        elif self._kind == "image":
-            represent = make(self.columns_, **options)
-        else:
-            represent = make(self.columns_, self._features(), **options)
-        network = networks.build(
-            self.network,
-            inputs=len(self.columns_) if self._kind == "table" else represent.size,
-            outputs=len(self.classes) + len(self.regress),
-            **(self.options or {}),
-        )
-        return Model(represent, network)
-
-    def _fit_representation(self, train: Dataset, held: Dataset) -> tuple[Model, Dataset, Dataset]:
-        """Fit shifts and scales to the training jets; return what is left to train, and on what.
-
-        Energy-flow polynomials take longer than the network on them and do not change: they are
-        computed once.
-        """
-        represent: Any = self.model_.representation
-        if not isinstance(represent, EnergyFlow):
-            represent.fit(_sample(train))
-            return self.model_, train, held
-        tables = [
-            torch.cat([represent.polynomials(*_padded(data, events)) for events in _pieces(data)])
-            for data in (train, held)
-        ]
-        represent.scaling.fit(tables[0])
-        train, held = (
-            Dataset(table, data.target, data.weight)
-            for table, data in zip(tables, (train, held), strict=True)
-        )
-        return Model(represent.scaling, self.model_.network), train, held
+        return self._design.build(len(self.classes) + len(self.regress))
 
     def _grow(self, train: Dataset, held: Dataset, seed: int) -> None:
         """Fit boosted trees, which no gradient trains."""
@@ -378,21 +309,3 @@ class Tagger(Method):
             self.model_ = self._build()
         self.model_.load_state_dict(tensors)
         self.model_.eval()
-
-
-def _pieces(data: Dataset) -> Sequence[Tensor]:
-    return torch.arange(len(data)).split(512)
-
-
-def _padded(data: Dataset, events: Tensor) -> tuple[Tensor, Tensor]:
-    batch = data.batch(events)
-    assert batch.mask is not None
-    return batch.values, batch.mask
-
-
-def _sample(data: Dataset, most: int = 20_000) -> Tensor:
-    """Return the rows, of particles or of a table, of the first `most` events."""
-    first = data.at(torch.arange(min(len(data), most)))
-    if isinstance(first.inputs, Tensor):
-        return first.inputs
-    return torch.cat([values[mask] for values, mask in (_padded(first, e) for e in _pieces(first))])

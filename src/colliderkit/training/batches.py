@@ -20,13 +20,21 @@ class Batch:
     - `values`: (B, N, C) raw constituents, zero where padded, or a (B, C) table; float32;
     - `mask`: (B, N), True where real; None for a table;
     - `target`: (B,) int64 class index or (B, T) float32;
-    - `weight`: (B,) float32.
+    - `weight`: (B,) float32;
+    - `context`: (B, K) float32, numbers of the event's sample that a `Parametric` takes, or None.
     """
 
     values: Tensor
     mask: Tensor | None
     target: Tensor
     weight: Tensor
+    context: Tensor | None = None
+
+    @property
+    def inputs(self) -> tuple[Tensor | None, ...]:
+        """What a model is called with."""
+        given = (self.values, self.mask)
+        return given if self.context is None else (*given, self.context)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """Return the batch on `device`."""
@@ -35,6 +43,7 @@ class Batch:
             None if self.mask is None else self.mask.to(device, non_blocking=non_blocking),
             self.target.to(device, non_blocking=non_blocking),
             self.weight.to(device, non_blocking=non_blocking),
+            None if self.context is None else self.context.to(device, non_blocking=non_blocking),
         )
 
     def __len__(self) -> int:
@@ -43,27 +52,35 @@ class Batch:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Hold N events: `inputs` ragged or a table (N, C), `target` (N, ...) and `weight` (N,)."""
+    """Hold N events: `inputs` ragged or a table (N, C), `target` (N, ...) and `weight` (N,).
+
+    `context` (N, K) are numbers of the event's sample, None for a model that takes none.
+    """
 
     inputs: Ragged | Tensor
     target: Tensor
     weight: Tensor
+    context: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.target)
 
     def batch(self, events: Tensor, longest: int | None = None) -> Batch:
         """Gather `events` (B,) int64 into a batch padded to its own longest jet."""
+        mask: Tensor | None = None
         if isinstance(self.inputs, Ragged):
             values, mask = self.inputs.padded(events, longest)
-            return Batch(values, mask, self.target[events], self.weight[events])
-        return Batch(self.inputs[events], None, self.target[events], self.weight[events])
+        else:
+            values = self.inputs[events]
+        context = None if self.context is None else self.context[events]
+        return Batch(values, mask, self.target[events], self.weight[events], context)
 
     def at(self, events: Tensor) -> "Dataset":
         """Return the events (n,) as a data set; ragged values are shared, not copied."""
         inputs = self.inputs
         chosen = inputs.at(events) if isinstance(inputs, Ragged) else inputs[events]
-        return Dataset(chosen, self.target[events], self.weight[events])
+        context = None if self.context is None else self.context[events]
+        return Dataset(chosen, self.target[events], self.weight[events], context)
 
 
 class Batches:

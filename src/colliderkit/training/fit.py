@@ -102,13 +102,13 @@ class Module(lightning.LightningModule):
         self._started = time.perf_counter()
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        loss = self.objective(self.model(batch.values, batch.mask), batch.target, batch.weight)
+        loss = self.objective(self.model(*batch.inputs), batch.target, batch.weight)
         self._sum += loss.detach() * len(batch)
         self._count += len(batch)
         return loss
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        loss = self.objective(self.model(batch.values, batch.mask), batch.target, batch.weight)
+        loss = self.objective(self.model(*batch.inputs), batch.target, batch.weight)
         self.log("validation_loss", loss, on_epoch=True, batch_size=len(batch), sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
@@ -338,7 +338,7 @@ def predict(model: nn.Module, data: Dataset, batch_size: int = 512) -> Tensor:
     parts = []
     for events in order.split(batch_size):
         batch = data.batch(events).to(device)
-        parts.append(model(batch.values, batch.mask).float().cpu())
+        parts.append(model(*batch.inputs).float().cpu())
     outputs = torch.empty(len(data), *parts[0].shape[1:])
     outputs[order] = torch.cat(parts)
     return outputs

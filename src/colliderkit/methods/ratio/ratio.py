@@ -5,136 +5,93 @@ total weight 1, is read as p1(x)/p0(x) by the loss it was trained with (`losses.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import awkward as ak
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
-from torch import Tensor, nn
+from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.events.scaling import Standardise
-from colliderkit.events.schema import hash_uniform
-from colliderkit.losses.ratio import RatioLoss, ratio_loss
-from colliderkit.methods.exponential_family import ExponentialFamily
+from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS, hash_uniform
+from colliderkit.losses.ratio import ratio_loss
+from colliderkit.methods.design import Design
 from colliderkit.methods.method import Method
-from colliderkit.metrics.closure import Agreement, Gap, agreement, effective_size, gaps
-from colliderkit.networks.stack import Stack
+from colliderkit.methods.ratio.diagnostics import Diagnostics, diagnose
+from colliderkit.methods.ratio.estimators import Inputs, NetworkRatio, TableRatio, two_samples
+from colliderkit.metrics.closure import Gap, gaps
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training
-from colliderkit.training.tables import PIECE, fit_stack
 
-__all__ = ["Diagnostics", "Ratio", "TableRatio"]
+__all__ = ["Events", "Ratio", "events_of", "weight_of"]
 
 Floats = NDArray[np.float64]
 BIN = 500  # held-out events in a bin of the calibration
-LARGEST = 30.0  # |ln p1/p0|: what is beyond is no measurement, and e^30 still a number
 
 
 @dataclass(frozen=True)
-class Diagnostics:
-    """Say how good a ratio is, by events that it was not trained on.
+class Events:
+    """Hold events as a ratio takes them: `inputs` of the network, and a `table` to look at.
 
-    - `agreement`: the reweighted denominator against the numerator, by column;
-    - `effective_size`: of the reweighted denominator, and `events`, how many it has;
-    - `largest`: the largest weight over the mean weight;
-    - `gaps`: regions of the numerator that the denominator does not reach.
+    The table is (N, C) float64 with `names` (C,): the events themselves, or a summary of jets.
     """
 
-    agreement: dict[str, Agreement]
-    effective_size: float
-    events: int
-    largest: float
-    gaps: list[Gap]
+    inputs: Inputs
+    table: Floats
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.table)
 
 
-def two_samples(
-    tables: Sequence[NDArray[Any]],
-    weights: Sequence[NDArray[Any]],
-    events: Sequence[NDArray[Any]],
-    validation: float,
-    seed: int,
-) -> tuple[Dataset, Dataset]:
-    """Join p1 (target 1) and p0 (target 0); return what is trained on and what is held.
+def events_of(events: Any, what: str, design: Design | None, names: Sequence[str] = ()) -> Events:
+    """Take a table (N, C), or a jet array where `design` is of a network on particles.
 
-    Each sample gets the same weight, so that the ratio is one of densities. Events of equal number
-    stand on one side. Raises `InputError` if a side is empty.
+    Raises `InputError`, which begins with `what`, for events that are no such thing and for
+    numbers that are not finite.
     """
-    x = torch.from_numpy(np.concatenate(tables).astype(np.float32))
-    target = torch.cat([torch.ones(len(tables[0])), torch.zeros(len(tables[1]))])
-    scaled = [w / w.sum() * len(x) / 2 for w in weights]
-    weight = torch.from_numpy(np.concatenate(scaled).astype(np.float32))
-    held = torch.from_numpy(hash_uniform(np.concatenate(events), seed) < validation)
-    if not bool(held.any()) or bool(held.all()):
-        raise InputError("no events to train on or to validate with; give more events.")
-    data = Dataset(x, target, weight)
-    return data.at(torch.nonzero(~held)[:, 0]), data.at(torch.nonzero(held)[:, 0])
-
-
-class TableRatio(nn.Module):
-    """Model ln p1/p0 of a table (N, C) by M perceptrons, each on top of one exponential family."""
-
-    def __init__(self, columns: int, members: int, hidden: Sequence[int], loss: RatioLoss) -> None:
-        super().__init__()
-        self.loss = loss
-        self.family = ExponentialFamily(columns)
-        self.scaling = Standardise(columns)
-        self.stack = Stack(members, columns, hidden)
-
-    def fit(
-        self,
-        train: Dataset,
-        held: Dataset,
-        settings: Training,
-        *,
-        seeds: Sequence[int],
-        family: bool = True,
-    ) -> list[list[Epoch]]:
-        """Fit family, scaling and perceptrons; return the history of each member."""
-        assert isinstance(train.inputs, Tensor)
-        assert isinstance(held.inputs, Tensor)
-        offset = None
-        if family and self.loss.slope is not None:
-            self.family.fit(train.inputs, train.target, train.weight)
-            before = [self.family(data.inputs) / self.loss.slope for data in (train, held)]
-            offset = before[0], before[1]
-        self.scaling.fit(train.inputs)
-        scaled = [
-            Dataset(self.scaling(data.inputs), data.target, data.weight) for data in (train, held)
-        ]
-        return fit_stack(
-            self.stack,
-            self.loss.each,
-            scaled[0],
-            scaled[1],
-            settings,
-            seeds=seeds,
-            offset=offset,
+    if design is None or design.kind == "table":
+        table = _table(events, what, names)
+        labels = list(names) or [f"column {i}" for i in range(table.shape[1])]
+        return Events(torch.from_numpy(table.astype(np.float32)), table, labels)
+    if not isinstance(events, ak.Array):
+        raise InputError(
+            f"the {what} is no jet array, which network '{design.network}' takes; read it with"
+            " colliderkit.sources.read, or take network=None for a table."
         )
+    inputs = design.inputs([events])
+    summary, columns = jet_summary(events)
+    return Events(inputs, _table(summary, what, columns), columns)
 
-    @torch.no_grad()
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ln p1/p0 of each member, (N, C) -> (M, N)."""
-        parts = []
-        for piece in x.split(PIECE):
-            z = self.stack(self.scaling(piece))
-            if self.loss.slope is not None:
-                z = z + self.family(piece) / self.loss.slope
-            parts.append(self.loss.log_ratio(z).clamp(-LARGEST, LARGEST))
-        return torch.cat(parts, 1)
+
+def jet_summary(jets: ak.Array) -> tuple[Floats, list[str]]:
+    """Return what is looked at of jets beside their particles: `JET_COLUMNS` and multiplicity."""
+    kept = [name for name in JET_COLUMNS if name in jets.fields]
+    columns = [np.asarray(jets[name], dtype=np.float64) for name in kept]
+    columns.append(np.asarray(ak.num(jets[CONSTITUENTS], axis=1), dtype=np.float64))
+    return np.stack(columns, 1), [*kept, "multiplicity"]
 
 
 class Ratio(Method):
-    """Estimate p1(x)/p0(x) of two samples of a table.
+    """Estimate p1(x)/p0(x) of two samples: of tables, or of jets by any network of the package.
 
     Args:
-        hidden: widths of the perceptron's hidden layers.
+        network: a name of `colliderkit.networks.NETWORKS`; None is a perceptron for tables that
+            is trained much faster, without Lightning. Networks on tables take tables, all others
+            jet arrays.
+        options: keyword arguments of the network.
+        features: per-particle features, as in `methods.tagging`.
+        hidden: widths of the perceptron's hidden layers; with a network and `parameters`, of the
+            head that takes theta.
         loss: a name of `losses.ratio.RATIO_LOSSES`; `power` is its p or r, if it has one.
-        family: learn the correction to an exponential family, fitted first, instead of all.
-        members: perceptrons with other seeds; `combine` takes the "mean" or "median" of their
+        family: learn the correction to an exponential family, fitted first, instead of all; of
+            network=None alone.
+        members: networks with other seeds; `combine` takes the "mean" or "median" of their
             ln p1/p0.
         calibrate: shift ln p1/p0 by an isotonic regression on bins of the held-out events.
         parameters: names of the theta that p1 depends on: the ratio is then
@@ -154,6 +111,9 @@ class Ratio(Method):
     def __init__(
         self,
         *,
+        network: str | None = None,
+        options: dict[str, Any] | None = None,
+        features: Sequence[str] | None = None,
         hidden: Sequence[int] = (64, 64, 64),
         loss: str = "bce",
         power: float | None = None,
@@ -168,6 +128,9 @@ class Ratio(Method):
             epochs=20, batch_size=1024, learning_rate=2e-3, schedule="cosine"
         ),
     ) -> None:
+        self.network = network
+        self.options = options
+        self.features = features
         self.hidden = hidden
         self.loss = loss
         self.power = power
@@ -182,8 +145,8 @@ class Ratio(Method):
 
     def fit(
         self,
-        numerator: ArrayLike,
-        denominator: ArrayLike,
+        numerator: Any,
+        denominator: Any,
         *,
         theta: ArrayLike | None = None,
         numerator_weight: ArrayLike | None = None,
@@ -191,30 +154,38 @@ class Ratio(Method):
         numerator_event: ArrayLike | None = None,
         denominator_event: ArrayLike | None = None,
         seed: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
     ) -> Self:
-        """Train on events of p1, (N, C), and of p0, (M, C), and return self.
+        """Train on events of p1, (N, C) or N jets, and of p0, (M, C) or M jets; return self.
 
         `theta` (N, T) are the parameters that each event of p1 was made with; the events of p0
         take those of random events of p1. Events of equal number stand on the same side of the
-        split into training and validation, in both samples. Raises `InputError` where a table or
-        weight cannot be used, or where the samples do not overlap at all.
+        split into training and validation, in both samples. A network keeps its checkpoints in
+        `folder`, from which `resume` goes on, and shows a bar if `progress`. Raises `InputError`
+        where events or weights cannot be used, or where the samples do not overlap at all.
         """
         if self.members < 1:
             raise InputError(f"--members is {self.members}; it must be at least 1.")
-        names = list(self.columns)
-        tables = [_table(numerator, "numerator", names), _table(denominator, "denominator", names)]
+        if self.calibrate and self.parameters:
+            raise InputError("calibrate is for a ratio without parameters; give one of the two.")
+        samples = [
+            events_of(numerator, "numerator", self._design, self.columns),
+            events_of(denominator, "denominator", self._design, self.columns),
+        ]
+        tables = [sample.table for sample in samples]
         if tables[0].shape[1] != tables[1].shape[1]:
             raise InputError(
                 f"the numerator has {tables[0].shape[1]} columns, the denominator"
                 f" {tables[1].shape[1]}; give the same observables for both."
             )
-        names = names or [f"column {i}" for i in range(tables[0].shape[1])]
         weights = [
-            _weight(numerator_weight, len(tables[0]), "numerator"),
-            _weight(denominator_weight, len(tables[1]), "denominator"),
+            weight_of(numerator_weight, len(tables[0]), "numerator"),
+            weight_of(denominator_weight, len(tables[1]), "denominator"),
         ]
-        self.names_ = names
-        missing = gaps(tables[0], tables[1], names)
+        self.names_ = samples[0].names
+        missing = gaps(tables[0], tables[1], self.names_)
         _check_overlap(tables, missing)
         if missing:
             region = "; ".join(map(str, missing[:3]))
@@ -223,51 +194,112 @@ class Ratio(Method):
             np.arange(len(table)) if event is None else np.asarray(event)
             for table, event in zip(tables, (numerator_event, denominator_event), strict=True)
         ]
-        inputs = self._with_theta(tables, theta, seed)
-        train, validation = two_samples(inputs, weights, numbers, self.validation, seed)
-        self.model_ = self._build(inputs[0].shape[1])
+        context = self._context(tables, theta, seed)
+        inputs = [sample.inputs for sample in samples]
+        train, validation = two_samples(inputs, weights, numbers, self.validation, seed, context)
         self.seed_ = seed
-        self.history_ = self.model_.fit(
-            train,
-            validation,
-            self.training,
-            seeds=[seed * 1_000 + member for member in range(self.members)],
-            family=self.family,
-        )
+        self.model_ = self._build()
+        seeds = [seed * 1_000 + member for member in range(self.members)]
+        if isinstance(self.model_, TableRatio):
+            self.history_ = self.model_.fit(
+                train, validation, self.training, seeds=seeds, family=self.family
+            )
+        else:
+            self.history_ = self.model_.fit(
+                train,
+                validation,
+                self.training,
+                seeds=seeds,
+                folder=None if folder is None else Path(folder),
+                resume=resume,
+                progress=progress,
+            )
         self.calibration_ = torch.zeros(2, 0)
         if self.calibrate:
             self._calibrate(validation)
         if not self.parameters:
             held = [hash_uniform(number, seed) < self.validation for number in numbers]
-            self.diagnostics_ = self._diagnose(tables, weights, held, missing)
+            self.diagnostics_ = self._diagnose(samples, weights, held, missing)
         return self
 
-    def log_ratio(self, events: ArrayLike, theta: ArrayLike | None = None) -> Floats:
-        """Return ln p1/p0 of events (N, C) -> (N,); `theta` is one point (T,) or one an event."""
-        if not hasattr(self, "model_"):
-            raise InputError("the ratio is not fitted; call fit or load a fitted one.")
-        table = _table(events, "events", self.names_)
+    def log_ratio(self, events: Any, theta: ArrayLike | None = None) -> Floats:
+        """Return ln p1/p0 of N events -> (N,); `theta` is one point (T,) or one an event."""
+        given = self._given(events)
+        context = None
         if self.parameters:
-            point = self._point(theta, len(table))
-            table = np.concatenate([table, point], axis=1)
-        return self._calibrated(self._combined(torch.from_numpy(table.astype(np.float32)))).numpy()
+            context = torch.from_numpy(self._point(theta, len(given))).float()
+        return self.answer(given.inputs, context).numpy()
 
-    def weights(self, events: ArrayLike, theta: ArrayLike | None = None) -> Floats:
-        """Return p1/p0 of events (N, C) -> (N,): weights that make p0 look like p1."""
+    def answer(self, inputs: Inputs, context: Tensor | None) -> Tensor:
+        """Return ln p1/p0 of raw inputs at theta (N, T), as `log_ratio` does, unchecked."""
+        return self._calibrated(self._combined(inputs, context))
+
+    def weights(self, events: Any, theta: ArrayLike | None = None) -> Floats:
+        """Return p1/p0 of N events -> (N,): weights that make p0 look like p1."""
         return np.exp(self.log_ratio(events, theta))
 
-    def _build(self, inputs: int) -> TableRatio:
-        loss = ratio_loss(self.loss, self.power)
-        return TableRatio(inputs, self.members, self.hidden, loss)
+    def inputs(self, events: Any) -> Inputs:
+        """Return the raw inputs of the network for events."""
+        return self._given(events).inputs
 
-    def _with_theta(
+    def summary(self, events: Any) -> Floats:
+        """Return the table (N, C) of columns `names_` that the diagnostics look at."""
+        return self._given(events).table
+
+    def bound(self, events: Any) -> Callable[[Tensor], Tensor]:
+        """Return ln p(x | theta)/p0(x) of N events as a function of theta, to be fitted.
+
+        The function takes theta (T,) or (N, T), in the trained range, and gives (N,) float64,
+        differentiable. A network on jets embeds each event once, here: a call costs its head.
+        """
+        if not self.parameters:
+            raise InputError("this ratio has no parameters; name them in `parameters`.")
+        given = self._given(events)
+        each = self.model_.bound(given.inputs)
+
+        def log_ratio(theta: Tensor) -> Tensor:
+            point = theta.float().reshape(-1, len(self.parameters))
+            return self._merged(each(point).double())
+
+        return log_ratio
+
+    @property
+    def particles(self) -> bool:
+        """Whether events are jets, and not the rows of a table."""
+        return self._design is not None and self._design.kind != "table"
+
+    @property
+    def _design(self) -> Design | None:
+        if self.network is None:
+            return None
+        return Design(self.network, self.options, self.features, observables=self.columns)
+
+    def _given(self, events: Any) -> Events:
+        if not hasattr(self, "model_"):
+            raise InputError("the ratio is not fitted; call fit or load a fitted one.")
+        design = self._design
+        names = self.names_ if design is None or design.kind == "table" else ()
+        return events_of(events, "events", design, names)
+
+    def _build(self) -> TableRatio | NetworkRatio:
+        loss = ratio_loss(self.loss, self.power)
+        if self.network is None:
+            columns = len(self.names_) + len(self.parameters)
+            return TableRatio(columns, self.members, self.hidden, loss)
+        # A table's columns are known by number where they were given no names.
+        design = Design(self.network, self.options, self.features, observables=self.names_)
+        return NetworkRatio(
+            design, self.members, loss, parameters=len(self.parameters), hidden=self.hidden
+        )
+
+    def _context(
         self, tables: list[Floats], theta: ArrayLike | None, seed: int
-    ) -> list[NDArray[Any]]:
-        """Append theta to both tables, for p0 drawn from that of p1."""
+    ) -> list[Floats] | None:
+        """Return theta of the events of p1, and for those of p0 drawn from these."""
         if not self.parameters:
             if theta is not None:
                 raise InputError("theta is given; name its columns in `parameters`.")
-            return list(tables)
+            return None
         if theta is None:
             raise InputError(f"theta is missing; give one row of {list(self.parameters)} an event.")
         values = np.asarray(theta, dtype=np.float64).reshape(-1, len(self.parameters))
@@ -275,17 +307,15 @@ class Ratio(Method):
             raise InputError(f"theta has {len(values)} rows for {len(tables[0])} events.")
         self.range_ = np.stack([values.min(0), values.max(0)])
         drawn = np.random.default_rng([seed, 1]).integers(len(values), size=len(tables[1]))
-        return [
-            np.concatenate(pair, 1) for pair in zip(tables, (values, values[drawn]), strict=True)
-        ]
+        return [values, values[drawn]]
 
     def _point(self, theta: ArrayLike | None, count: int) -> Floats:
         if theta is None:
             raise InputError(f"the ratio depends on {list(self.parameters)}; give theta.")
-        point = np.asarray(theta, dtype=np.float64)
-        point = np.broadcast_to(
-            point.reshape(-1, len(self.parameters)), (count, len(self.parameters))
-        )
+        point = np.asarray(theta, dtype=np.float64).reshape(-1, len(self.parameters))
+        if len(point) not in (1, count):
+            raise InputError(f"theta has {len(point)} rows for {count} events; give one, or each.")
+        point = np.repeat(point, count, axis=0) if len(point) < count else point
         for i, name in enumerate(self.parameters):
             low, high = self.range_[:, i]
             margin = 1e-6 * (high - low)
@@ -301,8 +331,7 @@ class Ratio(Method):
         """Fit p(y = 1) as a rising function of the classifier's output on the held events."""
         if bool((held.weight < 0).any()):
             raise InputError("calibrate needs weights of 0 or more; fit without it.")
-        assert isinstance(held.inputs, Tensor)
-        ln_r = self._combined(held.inputs).numpy()
+        ln_r = self._combined(held.inputs, held.context).numpy()
         target, weight = held.target.numpy(), held.weight.double().numpy()
         # Bins of enough events of both classes: single events at the ends would be infinite ratios.
         bins = np.array_split(np.argsort(ln_r, kind="stable"), max(2, len(ln_r) // BIN))
@@ -316,9 +345,11 @@ class Ratio(Method):
         )
         self.calibration_ = torch.from_numpy(np.stack([knots, np.log(p) - np.log1p(-p) - knots]))
 
-    def _combined(self, x: Tensor) -> Tensor:
-        """Return the members' ln p1/p0 as one, (N, C) -> (N,)."""
-        each = self.model_(x).double()
+    def _combined(self, inputs: Inputs, context: Tensor | None) -> Tensor:
+        """Return the members' ln p1/p0 as one, N events -> (N,)."""
+        return self._merged(self.model_(inputs, context).double())
+
+    def _merged(self, each: Tensor) -> Tensor:
         return each.mean(0) if self.combine == "mean" else each.quantile(0.5, dim=0)
 
     def _calibrated(self, ln_r: Tensor) -> Tensor:
@@ -329,26 +360,19 @@ class Ratio(Method):
 
     def _diagnose(
         self,
-        tables: list[Floats],
+        samples: list[Events],
         weights: list[Floats],
         held: list[NDArray[np.bool_]],
         missing: list[Gap],
     ) -> Diagnostics:
         (x, y), (wx, wy) = (
             [values[part] for values, part in zip(pair, held, strict=True)]
-            for pair in (tables, weights)
+            for pair in ([sample.table for sample in samples], weights)
         )
-        moved = wy * self.weights(y)
-        return Diagnostics(
-            {
-                name: agreement(y[:, i], x[:, i], source_weight=moved, target_weight=wx)
-                for i, name in enumerate(self.names_)
-            },
-            effective_size(moved),
-            len(y),
-            float(moved.max() / moved.mean()),
-            missing,
-        )
+        inputs, chosen = samples[1].inputs, torch.from_numpy(np.flatnonzero(held[1]))
+        part = inputs[chosen] if isinstance(inputs, Tensor) else inputs.at(chosen)
+        moved = wy * np.exp(self.answer(part, None).numpy())
+        return diagnose(x, y, wx, moved, self.names_, missing, self.seed_)
 
     # What follows saves and restores.
 
@@ -358,7 +382,6 @@ class Ratio(Method):
     def _state(self) -> dict[str, Any]:
         return {
             "names": self.names_,
-            "inputs": len(self.names_) + len(self.parameters),
             "range": self.range_.tolist() if self.parameters else [],
             "seed": self.seed_,
             "history": [[asdict(epoch) for epoch in member] for member in self.history_],
@@ -371,8 +394,9 @@ class Ratio(Method):
             self.range_ = np.array(state["range"])
         self.history_ = [[Epoch(**epoch) for epoch in member] for member in state["history"]]
         self.calibration_ = tensors.pop("calibration")
-        self.model_ = self._build(state["inputs"])
+        self.model_ = self._build()
         self.model_.load_state_dict(tensors)
+        self.model_.eval()
 
 
 def _table(events: ArrayLike, what: str, names: Sequence[str]) -> Floats:
@@ -391,7 +415,8 @@ def _table(events: ArrayLike, what: str, names: Sequence[str]) -> Floats:
     return table
 
 
-def _weight(weight: ArrayLike | None, count: int, what: str) -> Floats:
+def weight_of(weight: ArrayLike | None, count: int, what: str) -> Floats:
+    """Return the weights (N,) of a sample, 1 if None; raise `InputError` if they cannot be used."""
     w = np.ones(count) if weight is None else np.asarray(weight, dtype=np.float64)
     if w.shape != (count,):
         raise InputError(f"the {what} has {count} events and {w.shape} weights; give one each.")
