@@ -2,7 +2,8 @@
 # make test   run the tests
 PYTHON ?= python3
 BIN := .venv/bin
-STUDIES := top-tagging quark-gluon flavour-tagging likelihood-ratio inference-aware
+STUDIES := top-tagging quark-gluon flavour-tagging likelihood-ratio reweighting parameter-fit \
+	unfolding learned-observables inference-aware
 
 .PHONY: demo test lint smoke clean
 

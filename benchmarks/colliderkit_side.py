@@ -107,6 +107,21 @@ def learn(options: argparse.Namespace) -> dict[str, Any]:
     return {**taken, "parameters": parameters(model)}
 
 
+def unfold(options: argparse.Namespace) -> dict[str, Any]:
+    """Time OmniFold on tables as it comes, but for the iterations, epochs and batch size."""
+    from colliderkit.methods.unfolding.omnifold import OmniFold
+
+    given = np.load(options.file)
+    method = OmniFold(iterations=options.iterations)
+    method.training = replace(method.training, epochs=options.epochs, batch_size=options.batch)
+    passed = {name: given[name] for name in ("pass_reco", "pass_truth")}
+    start = clock()
+    method.fit(given["data"], given["reco"], given["truth"], **passed, seed=options.seed)
+    taken = since(start)
+    np.save(options.found, method.weights())
+    return taken
+
+
 def clock() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
@@ -122,7 +137,7 @@ def parameters(model: torch.nn.Module) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("verb", choices=["train", "load", "fit"])
+    parser.add_argument("verb", choices=["train", "load", "fit", "unfold"])
     parser.add_argument("--file", required=True)
     parser.add_argument("--network", choices=list(LONGEST))
     parser.add_argument("--batch", type=int, default=64)
@@ -133,10 +148,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test")
     parser.add_argument("--scores")
+    parser.add_argument("--iterations", type=int, default=3)
+    parser.add_argument("--found")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    answer = {"train": train, "load": load, "fit": learn}[options.verb](options)
+    verbs = {"train": train, "load": load, "fit": learn, "unfold": unfold}
+    answer = verbs[options.verb](options)
     answer["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     answer["versions"] = {name: version(name) for name in ("colliderkit", "torch", "numpy")}
     print(json.dumps(answer), flush=True)

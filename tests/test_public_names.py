@@ -6,6 +6,7 @@ import pytest
 
 PUBLIC = {
     "colliderkit.sources": ["iterate", "read", "write"],
+    "colliderkit.sources.rows": ["Rows", "read_rows", "separated"],
     "colliderkit.sources.shards": ["generate"],
     "colliderkit.methods.tagging": ["Tagger"],
     "colliderkit.methods.ratio": [
@@ -18,9 +19,19 @@ PUBLIC = {
         "two_samples",
     ],
     "colliderkit.methods.unfolding.omnifold": ["OmniFold", "Sample"],
+    "colliderkit.methods.unfolding.learned": ["LearnedObservable"],
+    "colliderkit.methods.unfolding.iterations": ["Choice", "Histograms", "choose_iteration"],
     "colliderkit.methods.unfolding.uncertainty": ["Replicas", "replicate"],
     "colliderkit.methods.ensembles": ["CrossFit", "Ensemble"],
-    "colliderkit.methods.method": ["FORMAT", "Method", "load", "versions"],
+    "colliderkit.methods.parameter_fit": [
+        "Calibration",
+        "Estimate",
+        "Fitted",
+        "ParameterFit",
+        "Parametrised",
+        "Profile",
+    ],
+    "colliderkit.methods.method": ["FORMAT", "Method", "load", "saved_name", "versions"],
     "colliderkit.networks": ["NETWORKS", "build", "network"],
     "colliderkit.networks.model": ["Model"],
     "colliderkit.events.schema": [
@@ -38,7 +49,7 @@ PUBLIC = {
     "colliderkit.report.html": ["Drawing", "Heading", "Report", "Table", "Text"],
     "colliderkit.serve.onnx": ["TOLERANCE", "export", "export_method"],
     "colliderkit.studies": ["STUDIES", "reproduce"],
-    "colliderkit.cli": ["VERBS", "main", "run"],
+    "colliderkit.cli": ["VERBS", "main", "of_model", "run"],
     "colliderkit.errors": ["InputError", "Interrupted"],
 }
 

@@ -79,9 +79,10 @@ def test_unknown_verb_method_and_study(capsys) -> None:
         2,
         f"colliderkit: 'tag' is no verb; choose from {', '.join(VERBS)}.",
     )
-    assert said(capsys, "fit", "unfolding") == (
+    assert said(capsys, "fit", "higgs") == (
         2,
-        "colliderkit: 'unfolding' is no method; choose from tagging.",
+        "colliderkit: 'higgs' is no method; choose from tagging, ratio, inference-aware,"
+        " unfolding.",
     )
     code, error = said(capsys, "study", "higgs", "--scale", "smoke")
     assert code == 2

@@ -10,6 +10,7 @@ from colliderkit.losses.inference import (
     InferenceLoss,
     fisher_information,
     profiled_error,
+    ratios_to_reference,
     soft_bins,
 )
 
@@ -97,3 +98,26 @@ def test_more_information_lowers_the_loss_and_gradients_arrive() -> None:
 def test_a_batch_of_one_process_is_a_sentence() -> None:
     with pytest.raises(InputError, match="larger batches"):
         InferenceLoss(2, 30.0, 100.0)(torch.full((3, 2), 0.5), torch.ones(3), torch.ones(3))
+
+
+def test_ratios_to_the_reference_are_least_at_the_truth() -> None:
+    """Three values of x, two processes, their mixture as reference: the gradient vanishes."""
+    p = torch.tensor([[0.2, 0.3, 0.5], [0.7, 0.2, 0.1]])
+    reference = p.mean(0)
+    exact = (p / reference).log().T
+    # One event for each process and value, weighted by its probability; the factor is 1.
+    values = torch.arange(3).repeat(2)
+    target, weight = torch.arange(2).repeat_interleave(3), p.flatten()
+    z = exact.clone().requires_grad_()
+
+    def loss(z: torch.Tensor) -> torch.Tensor:
+        own = torch.cat([z[values], torch.ones(6, 1)], 1)
+        return ratios_to_reference(torch.cat([own, own], 1), target, weight)
+
+    (slope,) = torch.autograd.grad(loss(z), z)
+    torch.testing.assert_close(slope, torch.zeros(3, 2), atol=1e-7, rtol=0.0)
+    assert float(loss(exact + 0.1 * torch.eye(3)[:, :2])) > float(loss(exact))
+    # By hand: each event -ln p_k/(p_0 + p_1 + p_ref), and half of -ln p_ref/(...) as reference.
+    total = p.sum(0) + reference
+    hand = -(p * (p / total).log()).sum() - 0.5 * (p * (reference / total).log()).sum()
+    assert float(loss(exact)) == pytest.approx(float(hand) / 6, rel=1e-6)

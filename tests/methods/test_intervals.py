@@ -6,7 +6,12 @@ from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
 from colliderkit.errors import InputError
-from colliderkit.methods.intervals import NeymanConstruction, profile, profile_intervals
+from colliderkit.methods.intervals import (
+    NeymanConstruction,
+    profile,
+    profile_intervals,
+    profile_path,
+)
 from colliderkit.metrics.coverage import coverage
 
 SCAN = np.linspace(-3.0, 5.0, 81)
@@ -64,6 +69,23 @@ def test_coverage_with_a_nuisance_profiled():
     np.testing.assert_allclose(found, exact, atol=1e-6)
 
 
+def test_a_profile_goes_outwards_with_gradients_and_stops_at_bounds():
+    """-ln L = (theta - nu)^2 + (nu - 1)^2: nu = (theta + 1) / 2 within [0.2, 1.5]."""
+    begun = []
+
+    def minus(nu, theta):
+        begun.append(theta)
+        value = (theta - nu[0]) ** 2 + (nu[0] - 1) ** 2
+        return value, np.array([2 * (nu[0] - theta) + 2 * (nu[0] - 1)])
+
+    scan = np.linspace(-2.0, 4.0, 7)
+    found, places = profile_path(minus, scan, [0.5], begin=1.2, bounds=[[0.2, 1.5]])
+    exact = np.clip((scan + 1) / 2, 0.2, 1.5)
+    np.testing.assert_allclose(places[:, 0], exact, atol=1e-6)
+    np.testing.assert_allclose(found, -((scan - exact) ** 2) - (exact - 1) ** 2, atol=1e-9)
+    assert list(dict.fromkeys(begun)) == [1, 2, 3, 4, 0, -1, -2]
+
+
 def test_a_flat_side_leaves_the_scan_unless_it_is_bounded():
     rows = -0.5 * np.minimum(SCAN, 0.0) ** 2
     found = profile_intervals(SCAN, rows, 0.95)
@@ -71,6 +93,19 @@ def test_a_flat_side_leaves_the_scan_unless_it_is_bounded():
     # The kink at zero costs the parabola h^2 / 16 of height.
     assert found.low[0] == pytest.approx(-ndtri(0.975), abs=1e-3)
     assert profile_intervals(SCAN, rows, 0.95, bounded=True).high[0] == SCAN[-1]
+
+
+def test_neyman_intervals_of_a_gaussian_are_exact_on_a_coarse_scan():
+    """With the critical values of chi^2 the ends are x +- z sigma, whatever the steps."""
+    scan = np.linspace(-3.0, 5.0, 9)
+    x = np.random.default_rng(1).normal(1.0, 1.0, 50)
+    for confidence in (0.6827, 0.95):
+        z = ndtri((1 + confidence) / 2)
+        exact = NeymanConstruction(scan, np.full(9, z**2), confidence)
+        found = exact.intervals(-0.5 * (x[:, None] - scan) ** 2)
+        inner = (x - z > -3) & (x + z < 5)
+        np.testing.assert_allclose(found.low[inner], (x - z)[inner], atol=1e-9)
+        np.testing.assert_allclose(found.high[inner], (x + z)[inner], atol=1e-9)
 
 
 def feldman_cousins(x, confidence):

@@ -33,6 +33,20 @@ def test_jets_have_their_exact_ratio(tmp_path: Path) -> None:
     assert np.array_equal(again.log_ratio(fresh), ratio.log_ratio(fresh))
 
 
+@pytest.mark.parametrize("parameters", [(), ("scale",)])
+def test_ratios_begin_at_one(parameters: tuple[str, ...]) -> None:
+    """Of a training whose steps are too small to move it, nothing is left but the beginning."""
+    still = Training(epochs=1, batch_size=500, learning_rate=1e-12)
+    ratio = Ratio(
+        network="pfn", options=PFN, features=("log_pt",), parameters=parameters, training=still
+    )
+    theta = np.full((1_000, 1), 1.2) if parameters else None
+    jets = exponential_jets(1_000, 1.2, 1), exponential_jets(1_000, 1.0, 2)
+    ratio.fit(*jets, theta=theta, progress=False)
+    point = [1.2] if parameters else None
+    np.testing.assert_allclose(ratio.log_ratio(jets[1], point), 0.0, atol=1e-6)
+
+
 def test_theta_enters_beside_the_jet(tmp_path: Path) -> None:
     scale = np.random.default_rng(0).uniform(0.8, 1.25, 16_000)
     ratio = Ratio(

@@ -16,12 +16,15 @@ from colliderkit.events.energyflow import EnergyFlow
 from colliderkit.events.ragged import Ragged
 from colliderkit.events.scaling import Standardise
 from colliderkit.events.sets import ParticleSet
+from colliderkit.methods.ratio import Ratio
 from colliderkit.networks.boosted_trees import BoostedTrees
 from colliderkit.networks.linear import Linear
 from colliderkit.networks.model import Model
 from colliderkit.serve.onnx import export, export_method
+from colliderkit.training.fit import Training
 
 COLUMNS = ("px", "py", "pz", "E", "d0")
+SHORT = Training(epochs=2, batch_size=500, learning_rate=3e-3)
 
 
 class DeepSet(nn.Module):
@@ -198,3 +201,52 @@ def test_bad_input_is_named(model, jets, exported, tmp_path):
     table = Model(Standardise(3), Linear(3))
     with pytest.raises(InputError, match="name the columns"):
         export(table, tmp_path / "a.onnx", example=torch.zeros(4, 3), classes=("a", "b"))
+
+
+def test_a_ratio_of_members_and_its_calibration(tmp_path):
+    random = np.random.default_rng(4)
+    numerator, denominator = random.gamma(5, 1, (6000, 2)), random.gamma(6, 1, (6000, 2))
+    ratio = Ratio(members=4, combine="median", calibrate=True, loss="mlc", training=SHORT)
+    ratio.fit(numerator, denominator, seed=2)
+    # Shifts that are not small, and a jump, where two knots coincide.
+    knots = torch.tensor([-0.5, -0.1, -0.1, 0.2, 0.6], dtype=torch.float64)
+    ratio.calibration_ = torch.stack([knots, torch.tensor([0.3, 0.1, -0.2, 0.4, -0.6]).double()])
+    path = tmp_path / "ratio.onnx"
+    assert export_method(ratio, path, denominator[:200]) < 1e-5
+    session = onnxruntime.InferenceSession(path)
+    assert [x.name for x in session.get_outputs()] == ["log_ratio"]
+    events = random.gamma(5.5, 1, (77, 2)).astype(np.float32)
+    (ln_r,) = session.run(None, {"table": events})
+    np.testing.assert_allclose(ln_r, ratio.log_ratio(events), atol=1e-5)
+    assert np.ptp(ln_r) > 0.5
+
+
+def test_a_ratio_takes_theta_and_says_its_range(tmp_path):
+    random = np.random.default_rng(5)
+    theta = random.uniform(-1, 1, (6000, 1))
+    x1, x0 = random.normal(theta, 1), random.normal(0, 1.5, (6000, 1))
+    ratio = Ratio(columns=["x"], parameters=["mu"], family=False, training=SHORT)
+    ratio.fit(x1, x0, theta=theta, seed=1)
+    path = tmp_path / "ratio.onnx"
+    export_method(ratio, path, x0[:100])
+    session = onnxruntime.InferenceSession(path)
+    assert [(x.name, x.shape[1]) for x in session.get_inputs()] == [("table", 1), ("theta", 1)]
+    point = np.linspace(-0.9, 0.9, 50, dtype=np.float32)[:, None]
+    (ln_r,) = session.run(None, {"table": x0[:50].astype(np.float32), "theta": point})
+    np.testing.assert_allclose(ln_r, ratio.log_ratio(x0[:50], point), atol=1e-5)
+    said = session.get_modelmeta().custom_metadata_map
+    assert json.loads(said["parameters"]) == ["mu"]
+    assert json.loads(said["columns"]) == ["x"]
+    np.testing.assert_allclose(json.loads(said["theta_range"]), [[theta.min(), theta.max()]])
+
+
+def test_no_file_of_a_ratio_that_answers_otherwise(tmp_path):
+    random = np.random.default_rng(6)
+    x = random.normal(size=(2000, 1))
+    ratio = Ratio(training=SHORT).fit(x + 0.5, x, seed=1)
+    ratio.answer = lambda inputs, context: Ratio.answer(ratio, inputs, context) + 1e-3
+    with pytest.raises(InputError, match=r"differs from torch by 1\.0e-03 for perceptron"):
+        export_method(ratio, tmp_path / "a.onnx", x[:50])
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match="not fitted"):
+        export_method(Ratio(), tmp_path / "a.onnx", x)

@@ -4,11 +4,12 @@ import itertools
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from colliderkit.errors import InputError, Interrupted
 
-__all__ = ["VERBS", "main", "run"]
+__all__ = ["VERBS", "main", "of_model", "run"]
 
 VERBS = {
     "generate": "make collider events with Pythia 8, FastJet and a fast detector",
@@ -16,7 +17,7 @@ VERBS = {
     "apply": "write a method's scores beside the events' own columns",
     "evaluate": "measure a method on events that it has not seen",
     "report": "draw an evaluation as one HTML file",
-    "export": "write a fitted method as one ONNX file",
+    "export": "write a fitted method for others: ONNX, a pyhf workspace, HEPData",
     "fetch": "download a public data set by name",
     "study": "reproduce a published result from data to report",
 }
@@ -64,9 +65,9 @@ def run(
 
     `positional` names the options whose values may come first, without their names.
     `parts` maps parameters of the function to classes whose own parameters become options
-    beside the others. Options can come from a YAML file (``--config``) and be written to one
-    (``--print_config``). A parameter named `configuration` receives that YAML, to be kept beside
-    the output.
+    beside the others, except those that the function has itself. Options can come from a YAML
+    file (``--config``) and be written to one (``--print_config``). A parameter named
+    `configuration` receives that YAML, to be kept beside the output.
     """
     import inspect
 
@@ -77,8 +78,9 @@ def run(
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of these options")
     parser.add_function_arguments(function, skip={"configuration", *parts})
+    own = set(inspect.signature(function).parameters)
     for part in parts.values():
-        parser.add_class_arguments(part)
+        parser.add_class_arguments(part, skip=own & set(inspect.signature(part).parameters))
     takers: list[Callable[..., Any]] = [function, *parts.values()]
     flags = [
         f"--{name}"
@@ -95,11 +97,46 @@ def run(
     keywords = vars(parser.instantiate_classes(parsed))
     keywords.pop("config", None)
     for name, part in parts.items():
-        own = [key for key in inspect.signature(part).parameters if key in keywords]
-        keywords[name] = part(**{key: keywords.pop(key) for key in own})
+        theirs = [key for key in inspect.signature(part).parameters if key in keywords]
+        taken = {key: keywords.pop(key) for key in theirs if key not in own}
+        keywords[name] = part(**taken)
     if "configuration" in inspect.signature(function).parameters:
         keywords["configuration"] = f"# {prog} --config THIS\n" + parser.dump(parsed)
     return function(**keywords)
+
+
+def of_model(
+    argv: Sequence[str], verb: str, functions: dict[str, Callable[..., Any]]
+) -> Callable[..., Any]:
+    """Choose from `functions` by the method of the model that the command line names.
+
+    The options of a verb are those of the method that it works on; where no model is named, of
+    the first. Raises `InputError` for a method that is not there.
+    """
+    import argparse
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--model")
+    parser.add_argument("--config")
+    given, _ = parser.parse_known_args(_with_names(argv, ["model"]))
+    if given.model is None and given.config is not None and Path(given.config).is_file():
+        import yaml
+
+        try:
+            written = yaml.safe_load(Path(given.config).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            written = None  # the parser says what is wrong with it
+        given.model = written.get("model") if isinstance(written, dict) else None
+    if given.model is None:
+        return next(iter(functions.values()))
+    from colliderkit.methods.method import saved_name
+
+    name = saved_name(given.model)
+    if name not in functions:
+        raise InputError(
+            f"{given.model}: holds the method '{name}', and {verb} is for {', '.join(functions)}."
+        )
+    return functions[name]
 
 
 def _with_values(argv: Sequence[str], flags: Sequence[str]) -> list[str]:

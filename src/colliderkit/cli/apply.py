@@ -1,12 +1,13 @@
 """Write a method's scores beside the events' own columns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 
-from colliderkit.cli import run
+from colliderkit.cli import of_model, run
+from colliderkit.cli.ratio import apply_ratio
 from colliderkit.cli.reading import Reading
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
@@ -44,7 +45,7 @@ def apply(
     reading: Reading,
     force: bool = False,
 ) -> None:
-    """Score events and write them with all that was read, as ROOT or Parquet.
+    """Score events and write them with all that was read (``apply MODEL --help``: of a method).
 
     Args:
         model: a folder written by fit.
@@ -59,5 +60,10 @@ def apply(
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run."""
-    run(apply, argv, "colliderkit apply", {"reading": Reading}, positional=["model"])
+    """Parse and run, with the options of the method that the model holds."""
+    functions: dict[str, Callable[..., None]] = {
+        **dict.fromkeys(("tagging", "ensemble", "cross-fit"), apply),
+        "ratio": apply_ratio,
+    }
+    function = of_model(argv, "apply", functions)
+    run(function, argv, "colliderkit apply", {"reading": Reading}, positional=["model"])

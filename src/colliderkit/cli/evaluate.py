@@ -1,6 +1,6 @@
 """Measure a method on events that it has not seen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from colliderkit.cli import run
+from colliderkit.cli import of_model, run
 from colliderkit.cli.apply import score_columns, with_scores
 from colliderkit.cli.fit import class_files
+from colliderkit.cli.ratio import evaluate_ratio
 from colliderkit.cli.reading import Reading
 from colliderkit.errors import InputError
 from colliderkit.events.schema import weights_of
@@ -37,7 +38,7 @@ def evaluate(
     force: bool = False,
     configuration: str = "",
 ) -> None:
-    """Score labelled events and measure AUC, accuracy and rejections with their errors.
+    """Measure a tagger on labelled events (``evaluate MODEL --help``: of another method).
 
     Args:
         model: a folder written by fit.
@@ -102,5 +103,10 @@ def _print(results: Sequence[Result]) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run."""
-    run(evaluate, argv, "colliderkit evaluate", {"reading": Reading}, positional=["model"])
+    """Parse and run, with the options of the method that the model holds."""
+    functions: dict[str, Callable[..., None]] = {
+        **dict.fromkeys(("tagging", "ensemble", "cross-fit"), evaluate),
+        "ratio": evaluate_ratio,
+    }
+    function = of_model(argv, "evaluate", functions)
+    run(function, argv, "colliderkit evaluate", {"reading": Reading}, positional=["model"])

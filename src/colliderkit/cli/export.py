@@ -1,10 +1,13 @@
-"""Write a fitted method as one ONNX file."""
+"""Write a fitted method for others: as ONNX, a workspace or a submission to HEPData."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from colliderkit.cli import run
+from colliderkit.cli import of_model, run
+from colliderkit.cli.ratio import export_ratio
 from colliderkit.cli.reading import Reading
+from colliderkit.cli.summary import export_summary
+from colliderkit.cli.unfolding import export_unfolding
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
 from colliderkit.serve.onnx import export_method
@@ -20,7 +23,7 @@ def export(
     reading: Reading,
     force: bool = False,
 ) -> None:
-    """Export a tagger with its preprocessing, checked on events against the original.
+    """Export a tagger as ONNX, checked on events (``export MODEL --help``: another method).
 
     Args:
         model: a folder written by fit.
@@ -35,5 +38,13 @@ def export(
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run."""
-    run(export, argv, "colliderkit export", {"reading": Reading}, positional=["model"])
+    """Parse and run, with the options of the method that the model holds."""
+    functions: dict[str, Callable[..., None]] = {
+        **dict.fromkeys(("tagging", "ensemble", "cross-fit"), export),
+        "ratio": export_ratio,
+        "inference-aware": export_summary,
+        "omnifold": export_unfolding,
+    }
+    function = of_model(argv, "export", functions)
+    parts: dict[str, type] = {"reading": Reading} if function is not export_unfolding else {}
+    run(function, argv, "colliderkit export", parts, positional=["model"])

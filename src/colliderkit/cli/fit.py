@@ -1,18 +1,23 @@
 """Train a method on event files."""
 
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import awkward as ak
 
-from colliderkit.cli import run
+from colliderkit.cli import run, runs
+from colliderkit.cli.ratio import fit_ratio
 from colliderkit.cli.reading import Reading
+from colliderkit.cli.summary import fit_summary
+from colliderkit.cli.unfolding import fit_unfolding
 from colliderkit.errors import InputError
-from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.methods.ensembles import CrossFit, Ensemble
+from colliderkit.methods.inference_aware import InferenceAware
+from colliderkit.methods.ratio import Ratio
 from colliderkit.methods.tagging import Tagger
+from colliderkit.methods.unfolding.omnifold import OmniFold
 
 __all__ = ["class_files", "main", "tagging"]
 
@@ -46,38 +51,25 @@ def tagging(
         force: overwrite `out`, and drop what an interrupted run left.
     """
     first_process = {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")} == {"0"}
+    work = out.with_name(out.name + ".training")
     if first_process:
-        refuse_existing(out, force)
+        runs.begin(out, resume, force)
     if members > 1 and folds:
         raise InputError("--members and --folds exclude each other; give one.")
     by_class = class_files(signal, background, files)
     tagger.set_params(classes=list(by_class))
-    work = out.with_name(out.name + ".training")
-    if first_process and work.exists() and not resume:
-        if not force:
-            raise InputError(
-                f"{work}: an interrupted training; give --resume to go on or --force to drop it."
-            )
-        shutil.rmtree(work)
     method: Tagger | Ensemble | CrossFit = tagger
     if members > 1:
         method = Ensemble(tagger, members=members)
     elif folds:
         method = CrossFit(tagger, folds=folds)
     chunks = reading.classes(by_class)
-    try:
+    with runs.kept(work, "*.ckpt") if first_process else nullcontext():
         # One tagger is trained from a file of its own, however large; several need the jets.
         jets = chunks if method is tagger else ak.concatenate(list(chunks))
         method.fit(jets, seed=seed, folder=work, resume=resume)
-    except BaseException:
-        if first_process and not list(work.rglob("*.ckpt")):
-            shutil.rmtree(work, ignore_errors=True)
-        raise
     if first_process:
-        method.save(out, force=force)
-        with atomic_file(out / "config.yaml", force=True) as part:
-            part.write_text(configuration)
-        shutil.rmtree(work)
+        runs.finish(method, out, work, configuration, force)
         print(f"fitted {tagger.network}: {out}")
     return out
 
@@ -97,11 +89,16 @@ def class_files(
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run."""
-    methods = {"tagging": (tagging, {"tagger": Tagger, "reading": Reading})}
+    methods: dict[str, tuple[Callable[..., Path], dict[str, type]]] = {
+        "tagging": (tagging, {"tagger": Tagger, "reading": Reading}),
+        "ratio": (fit_ratio, {"method": Ratio, "reading": Reading}),
+        "inference-aware": (fit_summary, {"method": InferenceAware, "reading": Reading}),
+        "unfolding": (fit_unfolding, {"method": OmniFold, "reading": Reading}),
+    }
     if not argv or argv[0] in ("-h", "--help"):
         print(f"usage: colliderkit fit METHOD [options]\n\nmethods: {', '.join(methods)}")
         return
     if argv[0] not in methods:
         raise InputError(f"'{argv[0]}' is no method; choose from {', '.join(methods)}.")
     function, parts = methods[argv[0]]
-    run(function, argv[1:], f"colliderkit fit {argv[0]}", dict(parts))
+    run(function, argv[1:], f"colliderkit fit {argv[0]}", parts)

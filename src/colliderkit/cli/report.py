@@ -1,15 +1,17 @@
 """Draw an evaluation as one HTML file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import awkward as ak
 import numpy as np
 import yaml
 
-from colliderkit.cli import run
+from colliderkit.cli import of_model, run
 from colliderkit.cli.evaluate import scored_tagger
+from colliderkit.cli.ratio import report_ratio
+from colliderkit.cli.unfolding import report_unfolding
 from colliderkit.events.schema import weights_of
 from colliderkit.files import atomic_file, existing_file, refuse_existing
 from colliderkit.methods.method import load
@@ -61,5 +63,11 @@ def report(model: Path, evaluation: Path, *, force: bool = False) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run."""
-    run(report, argv, "colliderkit report", positional=["model", "evaluation"])
+    """Parse and run, with the options of the method that the model holds."""
+    functions: dict[str, Callable[..., None]] = {
+        **dict.fromkeys(("tagging", "ensemble", "cross-fit"), report),
+        "ratio": report_ratio,
+        "omnifold": report_unfolding,
+    }
+    function = of_model(argv, "report", functions)
+    run(function, argv, "colliderkit report", positional=["model", "evaluation"])

@@ -1,8 +1,8 @@
-"""The loss that is the error of a measurement (INFERNO, 1806.04743).
+"""Losses that know nuisance parameters: the error of a measurement, and ratios to a reference.
 
-A summary sorts events into K bins; the counts n(theta) say how well the parameters theta can be
-measured. For Poisson counts at their expectation (the Asimov data set) the Hessian of -ln L is
-the Fisher information
+INFERNO (1806.04743): a summary sorts events into K bins; the counts n(theta) say how well the
+parameters theta can be measured. For Poisson counts at their expectation (the Asimov data set) the
+Hessian of -ln L is the Fisher information
 
     I_ij = sum_k (d_i n_k)(d_j n_k) / n_k + delta_ij / sigma_i^2,
 
@@ -17,8 +17,15 @@ import torch
 from torch import Tensor
 
 from colliderkit.errors import InputError
+from colliderkit.losses.classification import weighted_mean
 
-__all__ = ["InferenceLoss", "fisher_information", "profiled_error", "soft_bins"]
+__all__ = [
+    "InferenceLoss",
+    "fisher_information",
+    "profiled_error",
+    "ratios_to_reference",
+    "soft_bins",
+]
 
 TINY = 1e-9
 
@@ -109,3 +116,21 @@ class InferenceLoss:
             slopes.append(slope)
         information = fisher_information(own @ bins, torch.stack(slopes), [None, *self.widths])
         return profiled_error(information).to(outputs.dtype)
+
+
+def ratios_to_reference(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return the cross-entropy of K processes and their reference, the class of logit 0.
+
+    Each event appears twice: as one of its process, and as one of the reference, which is all
+    processes in equal parts. `outputs` (B, 2 (K + 1)) are, for the one and for the other, the
+    ln p_k / p_ref (K,) and a factor on the event's weight; `target` (B,) int64 is the process and
+    `weight` (B,) the same in sum for each. Minimal at the true ratios.
+    """
+    own, other = outputs.chunk(2, 1)
+    total = torch.zeros_like(weight)
+    reference = torch.full_like(target, own.shape[1] - 1)
+    for part, kind, share in ((own, target, 1.0), (other, reference, 1 / (own.shape[1] - 1))):
+        logits = torch.nn.functional.pad(part[:, :-1], (0, 1))
+        each = torch.nn.functional.cross_entropy(logits, kind, reduction="none")
+        total = total + share * part[:, -1] * each
+    return weighted_mean(total, weight)

@@ -7,6 +7,7 @@ METHODS = {
     "omnifold": "colliderkit.methods.unfolding.omnifold:OmniFold",
     "iterative-bayes": "colliderkit.methods.unfolding.binned:IterativeBayes",
     "matrix-inversion": "colliderkit.methods.unfolding.binned:MatrixInversion",
+    "learned-observable": "colliderkit.methods.unfolding.learned:LearnedObservable",
     "generative-unfolding": "colliderkit.methods.unfolding.generative:GenerativeUnfolding",
     "inference-aware": "colliderkit.methods.inference_aware:InferenceAware",
     "uncertainty-aware": "colliderkit.methods.uncertainty_aware:UncertaintyAware",

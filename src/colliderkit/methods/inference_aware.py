@@ -38,6 +38,8 @@ class InferenceAware(NuisanceMethod):
     The paper trains at a temperature of 0.1 and descends with a rate of 1e-6. Here the optimiser
     is Adam's (AdamW) and the temperature 1: on the toy it learns further (sigma(s) in benchmark
     B2 after 30 epochs: 17.1 at 0.1, 16.6 at 1), and the outputs grow until bins are sharp.
+
+    `columns` are the names of the table's columns, by which the command line reads them.
     """
 
     name = "inference-aware"
@@ -50,6 +52,7 @@ class InferenceAware(NuisanceMethod):
         options: Mapping[str, Any] | None = None,
         bins: int = 10,
         temperature: float = 1.0,
+        columns: Sequence[str] = (),
         validation: float = 0.2,
         training: Training = Training(epochs=40, batch_size=2000, learning_rate=3e-3),
     ) -> None:
@@ -58,6 +61,7 @@ class InferenceAware(NuisanceMethod):
         self.options = options
         self.bins = bins
         self.temperature = temperature
+        self.columns = columns
         self.validation = validation
         self.training = training
 

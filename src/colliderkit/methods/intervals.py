@@ -15,7 +15,7 @@ from scipy.special import chdtri
 
 from colliderkit.errors import InputError
 
-__all__ = ["Intervals", "NeymanConstruction", "profile", "profile_intervals"]
+__all__ = ["Intervals", "NeymanConstruction", "profile", "profile_intervals", "profile_path"]
 
 Floats = NDArray[np.float64]
 Simulate = Callable[[float, int, np.random.Generator], Any]
@@ -70,20 +70,56 @@ def profile(
     """Return max over nuisance parameters of ln L(theta, nu) at each theta of `scan`, (T,).
 
     `start` (R,) begins the first search; each later one begins where the last ended. Without
-    gradients (BFGS by finite differences): scale the nuisance parameters to about one.
+    gradients (finite differences): scale the nuisance parameters to about one.
+    """
+
+    def minus(nu: Floats, theta: float) -> float:
+        return -float(log_likelihood(theta, nu))
+
+    values = np.asarray(scan, dtype=np.float64)
+    return profile_path(minus, values, start, begin=values[0], gradient=False)[0]
+
+
+def profile_path(
+    minus: Callable[[Floats, float], Any],
+    scan: ArrayLike,
+    start: ArrayLike,
+    *,
+    begin: float,
+    gradient: bool = True,
+    bounds: ArrayLike | None = None,
+) -> tuple[Floats, Floats]:
+    """Return max over nu of ln L(theta, nu) at each theta of `scan`, (T,), and the nu, (T, R).
+
+    ``minus(nu, theta)`` gives -ln L, with `gradient` also its derivatives by nu (R,). The search
+    at the theta closest to `begin` starts at `start` (R,); from there the scan goes outwards to
+    both sides, each search from where the last ended. `bounds` (R, 2) are those of nu. Raises
+    `InputError` where there is no finite maximum.
     """
     values = np.asarray(scan, dtype=np.float64)
-    nuisance = np.atleast_1d(np.asarray(start, dtype=np.float64))
-    found = np.empty(len(values))
-    for i, theta in enumerate(values):
-        fit = minimize(lambda nu, t=theta: -float(log_likelihood(t, nu)), nuisance, method="BFGS")
-        if not np.isfinite(fit.fun):
-            raise InputError(
-                f"the log-likelihood at {theta:g} has no finite maximum over the nuisance"
-                " parameters; constrain them or choose another start."
+    first = np.atleast_1d(np.asarray(start, dtype=np.float64))
+    limits = None if bounds is None else [tuple(pair) for pair in np.asarray(bounds)]
+    found, places = np.empty(len(values)), np.empty((len(values), len(first)))
+    middle = int(np.abs(values - begin).argmin())
+    for side in (range(middle, len(values)), range(middle - 1, -1, -1)):
+        nuisance = first if side.step > 0 else places[middle]
+        for i in side:
+            fit = minimize(
+                minus,
+                nuisance,
+                args=(values[i],),
+                jac=gradient,
+                method="L-BFGS-B",
+                bounds=limits,
+                options={"ftol": 1e-11, "gtol": 1e-6},
             )
-        nuisance, found[i] = fit.x, -fit.fun
-    return found
+            if not np.isfinite(fit.fun):
+                raise InputError(
+                    f"the log-likelihood at {values[i]:g} has no finite maximum over the nuisance"
+                    " parameters; constrain them or choose another start."
+                )
+            nuisance, places[i], found[i] = fit.x, fit.x, -fit.fun
+    return found, places
 
 
 @dataclass(frozen=True)
@@ -136,25 +172,31 @@ class NeymanConstruction:
         return _statistic(self.scan, log_likelihood) <= self.critical
 
     def intervals(self, log_likelihood: ArrayLike) -> Intervals:
-        """Return the outermost accepted values of each experiment, interpolated in t - critical.
+        """Return the outermost accepted values of each experiment.
 
-        An interval that reaches an end of the scan stops there; one that is empty is NaN.
+        Ends are interpolated in sqrt(t) - sqrt(critical), negative on the other side of the best
+        value: a straight line for a Gaussian, where t itself is bent and would cut intervals
+        short. An interval that reaches an end of the scan stops there; one that is empty is NaN.
         """
         values, rows = _checked(self.scan, log_likelihood)
-        excess = _statistic(values, rows) - self.critical
-        inside = excess <= 0
+        best, top = _maximum(values, rows)
+        root = np.sqrt(np.maximum(2 * (top[:, None] - rows), 0.0))
+        level = np.sqrt(self.critical)
+        inside = root <= level
         n = len(values)
         first, last = inside.argmax(1), n - 1 - inside[:, ::-1].argmax(1)
         each = np.arange(len(rows))
+        right = np.where(values < best[:, None], -root, root)
         ends = []
         for edge, step in ((first, -1), (last, 1)):
+            excess = step * right - level
             beyond = np.clip(edge + step, 0, n - 1)
             here, there = excess[each, edge], excess[each, beyond]
             share = np.where(beyond == edge, 0.0, -here / np.where(there > here, there - here, 1.0))
-            ends.append(values[edge] + share * (values[beyond] - values[edge]))
+            ends.append(values[edge] + np.clip(share, 0.0, 1.0) * (values[beyond] - values[edge]))
         empty = ~inside.any(1)
         low, high = (np.where(empty, np.nan, end) for end in ends)
-        return Intervals(_maximum(values, rows)[0], low, high, self.confidence)
+        return Intervals(best, low, high, self.confidence)
 
 
 def _level(confidence: float) -> float:

@@ -18,7 +18,7 @@ import colliderkit
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_folder
 
-__all__ = ["FORMAT", "Method", "load", "versions"]
+__all__ = ["FORMAT", "Method", "load", "saved_name", "versions"]
 
 # The number of the saved layout; raised when a folder of before can no longer be read.
 FORMAT = 1
@@ -130,18 +130,25 @@ class Method(BaseEstimator):
         return method
 
 
-def load(folder: str | Path) -> Any:
-    """Load whichever method `folder` holds."""
+def saved_name(folder: str | Path) -> str:
+    """Return the name of the method that `folder` holds; raise `InputError` if it holds none."""
     from colliderkit.methods import METHODS
 
     path = Path(folder) / DESCRIPTION
     if not path.is_file():
         raise InputError(f"{folder}: holds no {DESCRIPTION}; give a folder written by fit.")
     try:
-        name = json.loads(path.read_text())["method"]
+        name = str(json.loads(path.read_text())["method"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: damaged ({error}); fit again or copy it anew.") from error
     if name not in METHODS:
         raise InputError(f"{path}: unknown method '{name}'; known are {', '.join(METHODS)}.")
-    module, attribute = METHODS[name].split(":")
+    return name
+
+
+def load(folder: str | Path) -> Any:
+    """Load whichever method `folder` holds."""
+    from colliderkit.methods import METHODS
+
+    module, attribute = METHODS[saved_name(folder)].split(":")
     return getattr(import_module(module), attribute).load(folder)

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 
 from colliderkit.errors import InputError
 from colliderkit.losses.inference import fisher_information, profiled_error
+from colliderkit.methods.intervals import profile_path
 from colliderkit.methods.nuisances import Nuisance
 
 __all__ = ["Templates", "fill"]
@@ -109,8 +109,6 @@ class Templates:
             return np.array([self.log_likelihood(s, None, observed) for s in values])
         data = self.expected(self.nominal_signal) if observed is None else observed
         step = np.array([nuisance.size for nuisance in self.nuisances])
-        start = np.zeros(len(step))
-        found = np.empty(len(values))
 
         def minus(u: Floats, s: float) -> tuple[float, Floats]:
             theta = self.nominal + step * u
@@ -119,14 +117,7 @@ class Templates:
             slope = self._slopes(s, theta)[1:] @ (1 - data / expected) + pull
             return float((expected - data * np.log(expected)).sum() + penalty), slope * step
 
-        # Outwards from the signal closest to the nominal one, each fit begun at the last.
-        order = np.argsort(np.abs(values - self.nominal_signal))
-        for side in (values[order] >= self.nominal_signal, values[order] < self.nominal_signal):
-            u = start
-            for i in order[side]:
-                fit = minimize(minus, u, args=(values[i],), jac=True, method="BFGS")
-                u, found[i] = fit.x, -fit.fun
-        return found
+        return profile_path(minus, values, np.zeros(len(step)), begin=self.nominal_signal)[0]
 
     def _slopes(self, signal: float, theta: Floats) -> Floats:
         """Return dn/ds and dn/dtheta, (1 + R, K)."""

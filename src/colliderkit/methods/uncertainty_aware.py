@@ -1,7 +1,9 @@
 """Ratios that know the nuisance parameters, and the likelihood profiled with them (2105.08742)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import combinations_with_replacement
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -9,13 +11,14 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
-from torch import Tensor
+from torch import Tensor, nn
 
 from colliderkit.errors import InputError
 from colliderkit.events.scaling import Standardise
 from colliderkit.losses.classification import cross_entropy
+from colliderkit.losses.inference import ratios_to_reference
 from colliderkit.methods.inference_aware import checked
+from colliderkit.methods.intervals import profile_path
 from colliderkit.methods.nuisances import Nuisance, NuisanceMethod
 from colliderkit.networks import build
 from colliderkit.networks.model import Model
@@ -26,25 +29,33 @@ from colliderkit.training.fit import fit as train
 __all__ = ["UncertaintyAware"]
 
 Floats = NDArray[np.float64]
-BACKGROUND, SIGNAL, REFERENCE = 0, 1, 2
+BACKGROUND, SIGNAL = 0, 1
+TERMS, DEGREE = 100, 5  # of the polynomial of Z in the nuisance parameters, at most
+NORMALISING = 40_000  # events, at most
+LEAST = 0.01  # of a nominal yield: what no nuisance parameter goes below
 
 
 class UncertaintyAware(NuisanceMethod):
     """Learn p_s(x | theta) / p_b(x | theta), the nuisance parameters theta being inputs.
 
     Without `nuisances` this is a classifier of signal and background trained by cross-entropy.
-    With them there is a third class, the reference: signal and background in equal parts at the
-    nominal theta, given to the network with any theta. Its outputs z are then
+    With them there is a third class, the reference: signal and background in equal parts, at
+    theta uniform within `reach` steps of nominal. It covers each p(x | theta) and depends on no
+    theta, as in the ratios learned against it,
 
-        ln r_p(x, theta) = ln p_p(x | theta) / p_ref(x) = z_p - z_ref,   p = s, b,
+        ln r_p(x, theta) = ln p_p(x | theta) / p_ref(x) - ln Z_p(theta),   p = s, b,
 
-    and make the extended likelihood of unbinned events, up to a constant,
+    where a process sees no nuisance parameter that leaves it alone, and Z_p, the mean of the
+    learned ratio over the reference, makes densities that sum to one. theta is drawn anew for
+    each event and step. The ratios make the extended likelihood of unbinned events,
 
-        ln L(s, theta) = sum_j w_j ln(s r_s + b r_b) - s - b(theta) - sum_i (theta_i)^2 / 2 w_i^2,
+        ln L(s, theta) = sum_j w_j ln(s(theta) r_s + b(theta) r_b) - s(theta) - b(theta)
+                         - sum_i (theta_i - m_i)^2 / 2 w_i^2,
 
-    theta_i there from nominal. Trained is at theta uniform within `reach` steps of nominal, the
-    only region where the ratios can be trusted: a profile that leaves it raises `InputError`.
-    Nuisance parameters that change yields alone are no inputs.
+    m_i the nominal theta or what was measured of it, up to a constant. A profile that leaves the
+    trained region raises `InputError`. Nuisance parameters that change yields alone are no inputs;
+    several yields that change multiply. A mean error eta of ln r_b where the signal is moves the
+    best s by sigma(s)^2 eta: with N background events there, eta is about 1 / sqrt(N) at best.
     """
 
     name = "uncertainty-aware"
@@ -95,23 +106,20 @@ class UncertaintyAware(NuisanceMethod):
         random = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(x), generator=random)
         cut = int(self.validation * len(x))
-        held = order[:cut]
-        data, validation = (
-            self._dataset(x[part], label[part], weights[part], random)
-            for part in (order[cut:], held)
+        kept, held = (
+            self._dataset(x[part], label[part], weights[part])
+            for part in (order[cut:], order[:cut])
         )
-        self.reference_ = x[held] if self.shaping_ else x[:0]
-        balance = _balanced(label[held], weights[held])
-        self.reference_weight_ = balance / balance.sum() if self.shaping_ else balance[:0]
         torch.manual_seed(seed)
         self.model_ = self._build()
         scaling: Any = self.model_.representation
-        scaling.fit(data.inputs)
+        assert isinstance(kept.inputs, Tensor)
+        scaling.fit(kept.inputs[:, : self.columns_])
         self.history_: list[Epoch] = train(
-            self.model_,
-            cross_entropy,
-            data,
-            validation,
+            self._drawn() if self.nuisances else self.model_,
+            ratios_to_reference if self.nuisances else cross_entropy,
+            kept,
+            held,
             self.training,
             folder=folder,
             seed=seed,
@@ -119,6 +127,8 @@ class UncertaintyAware(NuisanceMethod):
             title=self.name,
             progress=progress,
         )
+        self.model_.requires_grad_(False)
+        self.norms_ = self._normalise(held) if self.nuisances else torch.zeros(0, 2)
         return self
 
     def log_ratio(
@@ -131,6 +141,8 @@ class UncertaintyAware(NuisanceMethod):
         rows = torch.cat([x, u.float().expand(len(x), -1)], 1)
         n = len(x)
         z = predict(self.model_, Dataset(rows, torch.zeros(n), torch.ones(n)), 16384).double()
+        if self.nuisances:
+            z = z - self._log_norms(u)
         return (z[:, SIGNAL] - z[:, BACKGROUND]).numpy()
 
     def predict_proba(self, X: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -145,11 +157,13 @@ class UncertaintyAware(NuisanceMethod):
         weight: Floats | None = None,
         *,
         floating: bool = True,
+        measured: ArrayLike | None = None,
     ) -> NDArray[np.float64]:
         """Return ln L at each signal of `scan` (T,), its maximum over the nuisance parameters.
 
         `X` (N, C) are observed events, or simulated ones with weights that sum to the expected
-        yield. Without `floating` the nuisance parameters stay nominal.
+        yield. `measured` (R,) is what the measurements behind the constraints found: the centres
+        of the Gaussians, nominal if None. Without `floating` the nuisance parameters stay nominal.
         """
         self._check_fitted()
         if not self.nuisances:
@@ -158,70 +172,75 @@ class UncertaintyAware(NuisanceMethod):
         w = torch.ones(len(x)) if weight is None else torch.from_numpy(np.asarray(weight)).float()
         step = np.array([nuisance.size for nuisance in self.nuisances])
         nominal = self._nominal()
+        centre = nominal if measured is None else np.asarray(measured, dtype=np.float64)
         values = np.asarray(scan, dtype=np.float64)
+        if bool((values < 0).any()):
+            raise InputError(
+                f"the scan begins at s = {values.min():g}; where no background is, a negative"
+                " signal has no likelihood: begin at 0."
+            )
+        if not floating:
+            with torch.no_grad():
+                start = torch.from_numpy(nominal)
+                return self._log_likelihood(x, w, torch.from_numpy(values), start).numpy()
+        inverse = np.array([0.0 if n.width is None else n.width**-2 for n in self.nuisances])
 
         def minus(u: Floats, s: float) -> tuple[float, Floats]:
             theta = torch.tensor(nominal + step * u, requires_grad=True)
-            value = -self._log_likelihood(x, w, s, theta)
+            value = self._log_likelihood(x, w, torch.tensor([s], dtype=theta.dtype), theta)[0]
             (slope,) = torch.autograd.grad(value, theta)
-            return float(value.detach()), slope.numpy() * step
+            away = nominal + step * u - centre
+            penalty = 0.5 * float((inverse * away**2).sum())
+            return penalty - float(value.detach()), (inverse * away - slope.numpy()) * step
 
-        found = np.empty(len(values))
-        near = np.argsort(np.abs(values - self.yields_["signal"]))
-        for side in (values[near] >= values[near[0]], values[near] < values[near[0]]):
-            u = np.zeros(len(step))
-            for i in near[side]:
-                if not floating:
-                    found[i] = -minus(u, values[i])[0]
-                    continue
-                fit = minimize(
-                    minus,
-                    u,
-                    args=(values[i],),
-                    jac=True,
-                    method="L-BFGS-B",
-                    options={"ftol": 1e-8},
-                )
-                u, found[i] = fit.x, -fit.fun
-                for k in self.shaping_:
-                    if abs(u[k]) > self.reach:
-                        raise InputError(
-                            f"nuisance '{self.nuisances[k].name}' is pulled {u[k]:.1f} steps at"
-                            f" s = {values[i]:g}, beyond the {self.reach:g} that were trained;"
-                            " enlarge reach or narrow the scan."
-                        )
+        bounds = self._bounds()
+        found, places = profile_path(
+            minus, values, np.zeros(len(step)), begin=self.yields_["signal"], bounds=bounds
+        )
+        for i, k in np.argwhere((places <= bounds[:, 0]) | (places >= bounds[:, 1])):
+            raise InputError(
+                f"nuisance '{self.nuisances[k].name}' is pulled {places[i, k]:.1f} steps at"
+                f" s = {values[i]:g}, to the end of what was trained;"
+                " enlarge reach or narrow the scan."
+            )
         return found
 
-    def _log_likelihood(self, x: Tensor, weight: Tensor, s: float, theta: Tensor) -> Tensor:
-        """Return the extended log-likelihood, differentiable in theta (R,), float64."""
+    def _log_likelihood(self, x: Tensor, weight: Tensor, signals: Tensor, theta: Tensor) -> Tensor:
+        """Return the extended ln L of events alone at `signals` (T,), (T,) float64.
+
+        Differentiable in theta (R,).
+        """
         u = self._units(theta)
         away = theta - torch.from_numpy(self._nominal())
-        # exp keeps a yield positive however far a fit strays.
-        change = torch.exp(
-            (torch.tensor(self.yield_slopes_, dtype=theta.dtype) * away[:, None]).sum(0)
-        )
-        signal, background = s * change[1], self.yields_["background"] * change[0]
-        # Only the ratio to the reference over its own events makes densities that sum to one.
-        norm = torch.logsumexp(
-            self._ratios(self.reference_, u) + self.reference_weight_.log()[:, None], 0
-        )
-        log_s, log_b = (self._ratios(x, u) - norm).unbind(1)
-        density = torch.logaddexp(signal.log() + log_s, background.log() + log_b)
-        widths = [nuisance.width for nuisance in self.nuisances]
-        inverse = torch.tensor([0.0 if w is None else w**-2 for w in widths], dtype=theta.dtype)
-        penalty = 0.5 * (inverse * away**2).sum()
-        return (weight.double() * density).sum() - signal - background - penalty
-
-    def _ratios(self, x: Tensor, u: Tensor) -> Tensor:
-        """Return ln p_s / p_ref and ln p_b / p_ref, (N, 2) float64."""
+        slopes = torch.tensor(self.yield_slopes_, dtype=theta.dtype)
+        change = (1 + slopes * away[:, None]).clamp(min=LEAST).prod(0)
+        signal = signals * change[SIGNAL]
+        background = self.yields_["background"] * change[BACKGROUND]
         rows = torch.cat([x, u.float().expand(len(x), -1)], 1)
-        z = self.model_(rows).double()
-        return z[:, [SIGNAL, BACKGROUND]] - z[:, [REFERENCE]]
+        log_b, log_s = (self.model_(rows).double() - self._log_norms(u)).unbind(1)
+        # As a correction to the background, which holds at s = 0.
+        share = signal[:, None] / background * (log_s - log_b).exp()
+        events = (weight.double() * torch.log1p(share)).sum(1)
+        events = events + (weight.double() * (log_b + background.log())).sum()
+        return events - signal - background
+
+    def _bounds(self) -> Floats:
+        """Return the trained region, and where yields stay positive, in steps (R, 2)."""
+        bounds = np.full((len(self.nuisances), 2), [-np.inf, np.inf])
+        for i, nuisance in enumerate(self.nuisances):
+            if i in self.shaping_:
+                bounds[i] = -self.reach, self.reach
+            for slope in self.yield_slopes_[i]:
+                if slope:
+                    end = (LEAST - 1) / (slope * nuisance.size)
+                    side = 0 if slope > 0 else 1
+                    bounds[i, side] = (max, min)[side](bounds[i, side], end)
+        return bounds
 
     def _find_slopes(self, x: Tensor, label: Tensor, weight: Tensor) -> None:
         """Find the yields, their logarithmic derivatives (R, 2), and what changes shapes."""
-        sums = [float(weight[label == kind].sum()) for kind in (0, 1)]
-        self.yields_ = {"background": sums[0], "signal": sums[1]}
+        sums = [float(weight[label == kind].sum()) for kind in (BACKGROUND, SIGNAL)]
+        self.yields_ = {"background": sums[BACKGROUND], "signal": sums[SIGNAL]}
         self.shaping_: list[int] = []
         self.yield_slopes_: list[list[float]] = []
         for i, nuisance in enumerate(self.nuisances):
@@ -231,30 +250,57 @@ class UncertaintyAware(NuisanceMethod):
             if bool((dx != 0).any()) or uneven:
                 self.shaping_.append(i)
             means = [
-                float((weight * dw.double())[label == kind].sum()) / sums[kind] for kind in (0, 1)
+                float((weight * dw.double())[label == kind].sum()) / sums[kind]
+                for kind in (BACKGROUND, SIGNAL)
             ]
             self.yield_slopes_.append(means)
 
-    def _dataset(
-        self, x: Tensor, label: Tensor, weight: Tensor, random: torch.Generator
-    ) -> Dataset:
-        """Return events with their theta, and the reference; the classes have equal weight."""
+    def _dataset(self, x: Tensor, label: Tensor, weight: Tensor) -> Dataset:
+        """Return events of both processes with the same total weight.
+
+        The label travels as a last column: it decides which events a nuisance moves.
+        """
         balance = _balanced(label, weight)
-        if not self.shaping_:
-            return Dataset(x, label, (balance / balance.mean()).float())
-        drawn = 2 * torch.rand(2, len(x), len(self.shaping_), generator=random) - 1
-        u = self.reach * drawn
-        moved, scaled = x, weight.float()
-        for column, i in enumerate(self.shaping_):
-            nuisance = self.nuisances[i]
-            value = nuisance.nominal + nuisance.size * u[0, :, column]
-            moved, scaled = _each(nuisance, moved, scaled, label, value)
-        own = torch.where(weight > 0, scaled.double() / weight, 0.0)
-        inputs = torch.cat([torch.cat([moved, u[0]], 1), torch.cat([x, u[1]], 1)])
-        target = torch.cat([label, torch.full_like(label, REFERENCE)])
-        # Signal and background weigh one each, the reference as much as both would halved.
-        total = torch.cat([balance * own, balance / 2])
-        return Dataset(inputs, target, (total / total.mean()).float())
+        inputs = torch.cat([x, label[:, None].float()], 1) if self.nuisances else x
+        return Dataset(inputs, label, (balance / balance.mean()).float())
+
+    def _drawn(self) -> "Drawn":
+        return Drawn(self.model_, [self.nuisances[i] for i in self.shaping_], self.reach)
+
+    @torch.no_grad()
+    def _normalise(self, held: Dataset) -> Tensor:
+        """Fit Z of both processes by a polynomial in the nuisance parameters, (K, 2)."""
+        assert isinstance(held.inputs, Tensor)
+        random = torch.Generator().manual_seed(self.seed_)
+        held = held.at(torch.arange(min(len(held), NORMALISING)))
+        assert isinstance(held.inputs, Tensor)
+        x, label = held.inputs[:, :-1], held.inputs[:, -1]
+        drawn = self._drawn()
+        reference, scaled = drawn.moved(x, label, drawn.draw(len(x), random))
+        share = (held.weight * scaled).double()
+        # The same events at each theta: what is left of their fluctuation hardly depends on it.
+        points = drawn.draw(3 * self._powers(torch.zeros(len(self.shaping_))).numel(), random)
+        means = []
+        for u in points:
+            ratios = self.model_(torch.cat([reference, u.expand(len(x), -1)], 1)).double().exp()
+            means.append(share @ ratios / share.sum())
+        return torch.linalg.lstsq(self._powers(points.double()), torch.stack(means)).solution
+
+    def _log_norms(self, u: Tensor) -> Tensor:
+        """Return ln Z of both processes, (2,) float64."""
+        return (self._powers(u) @ self.norms_).clamp(min=LEAST).log()
+
+    def _powers(self, u: Tensor) -> Tensor:
+        """Return the products of parameters (..., D), in reaches, of a polynomial, (..., K)."""
+        columns = (u / self.reach).unbind(-1)
+        d = len(columns)
+        highest = max(k for k in range(DEGREE + 1) if k < 2 or math.comb(d + k, k) <= TERMS)
+        terms = [
+            math.prod((columns[i] for i in chosen), start=u.new_ones(u.shape[:-1]))
+            for degree in range(highest + 1)
+            for chosen in combinations_with_replacement(range(d), degree)
+        ]
+        return torch.stack(terms, -1)
 
     def _units(self, theta: Any) -> Tensor:
         """Return the shape-changing parameters in steps from nominal, (D,) float64."""
@@ -275,15 +321,28 @@ class UncertaintyAware(NuisanceMethod):
 
     def _build(self) -> Model:
         options = {"hidden": (100, 100)} if self.options is None else dict(self.options)
-        size = self.columns_ + len(self.shaping_)
-        outputs = 3 if self.shaping_ else 2
-        return Model(
-            Standardise(size), build(self.network, inputs=size, outputs=outputs, **options)
-        )
+        c = self.columns_
+        if not self.nuisances:
+            return Model(Standardise(c), build(self.network, inputs=c, outputs=2, **options))
+        shaping = [self.nuisances[i] for i in self.shaping_]
+        seen = [
+            [i for i, nuisance in enumerate(shaping) if nuisance.process in (process, "all")]
+            for process in ("background", "signal")
+        ]
+        networks = []
+        for own in seen:
+            network = build(self.network, inputs=c + len(own), outputs=1, **options)
+            # Ratios are smooth: torch's narrow weights begin so, He's leave a roughness that
+            # triples the error of the background where the signal is.
+            for module in network.modules():
+                if isinstance(module, nn.Linear):
+                    module.reset_parameters()
+            networks.append(network)
+        return Model(Beside(c, self.reach), Processes(networks, c, seen))
 
     def _tensors(self) -> dict[str, Tensor]:
-        own = {"reference": self.reference_, "reference_weight": self.reference_weight_}
-        return {**{f"model.{k}": v for k, v in self.model_.state_dict().items()}, **own}
+        tensors = {f"model.{k}": v for k, v in self.model_.state_dict().items()}
+        return {**tensors, "norms": self.norms_}
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -300,19 +359,91 @@ class UncertaintyAware(NuisanceMethod):
         self.yields_, self.yield_slopes_ = state["yields"], state["yield_slopes"]
         self.shaping_ = state["shaping"]
         self.history_ = [Epoch(**row) for row in state["history"]]
-        self.reference_ = tensors["reference"]
-        self.reference_weight_ = tensors["reference_weight"]
+        self.norms_ = tensors["norms"]
         self.model_ = self._build()
         weights = {
             k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")
         }
         self.model_.load_state_dict(weights)
-        self.model_.eval()
+        self.model_.requires_grad_(False).eval()
+
+
+class Beside(nn.Module):
+    """Standardise the first columns and leave the nuisance parameters beside them in reaches."""
+
+    def __init__(self, columns: int, reach: float) -> None:
+        super().__init__()
+        self.columns = columns
+        self.reach = reach
+        self.scaling = Standardise(columns)
+
+    def fit(self, values: Tensor) -> "Beside":
+        """Take mean and standard deviation of events (N, C)."""
+        self.scaling.fit(values)
+        return self
+
+    def forward(self, values: Tensor) -> Tensor:
+        x, u = values[:, : self.columns], values[:, self.columns :]
+        return torch.cat([self.scaling(x), u / self.reach], 1)
+
+
+class Processes(nn.Module):
+    """Give one number a process from a network each, which sees the parameters that shape it."""
+
+    def __init__(
+        self, networks: Sequence[nn.Module], columns: int, seen: Sequence[Sequence[int]]
+    ) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.inputs = [[*range(columns), *(columns + i for i in own)] for own in seen]
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return (N, 2) of events with all parameters behind them, (N, C + D)."""
+        pairs = zip(self.networks, self.inputs, strict=True)
+        return torch.cat([network(values[:, own]) for network, own in pairs], 1)
+
+
+class Drawn(nn.Module):
+    """Show each event at a random theta, and another time as one of the reference.
+
+    Input is a table (B, C + 1) whose last column is the label; the output is what
+    `losses.inference.ratios_to_reference` takes. Parameters are new in each training step, and
+    the same whenever the module is evaluated.
+    """
+
+    def __init__(self, model: nn.Module, nuisances: Sequence[Nuisance], reach: float) -> None:
+        super().__init__()
+        self.model = model
+        self.nuisances = nuisances
+        self.reach = reach
+
+    def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        x, label = values[:, :-1], values[:, -1]
+        random = None if self.training else torch.Generator().manual_seed(len(x))
+        own, hidden, told = (self.draw(len(x), random).to(x.device) for _ in range(3))
+        moved, scaled = self.moved(x, label, own)
+        other, factor = self.moved(x, label, hidden)
+        # What the network is told of the reference's parameters is not what made it.
+        rows = torch.cat([torch.cat([moved, own], 1), torch.cat([other, told], 1)])
+        first, second = self.model(rows).chunk(2)
+        return torch.cat([first, scaled[:, None], second, factor[:, None]], 1)
+
+    def draw(self, count: int, random: torch.Generator | None) -> Tensor:
+        """Draw parameters in steps from nominal, (count, D)."""
+        return self.reach * (2 * torch.rand(count, len(self.nuisances), generator=random) - 1)
+
+    def moved(self, x: Tensor, label: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Return events (B, C) at parameters (B, D) of their own, and their weights' change."""
+        weight = torch.ones_like(label)
+        for i, nuisance in enumerate(self.nuisances):
+            value = nuisance.nominal + nuisance.size * u[:, i]
+            x, weight = _each(nuisance, x, weight, label, value)
+        return x, weight
 
 
 def _balanced(label: Tensor, weight: Tensor) -> Tensor:
     """Return weights whose sum is one for signal and one for background."""
-    totals = torch.stack([weight[label == kind].sum() for kind in (0, 1)])
+    totals = torch.stack([weight[label == kind].sum() for kind in (BACKGROUND, SIGNAL)])
     return weight / totals[label]
 
 

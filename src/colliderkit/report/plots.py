@@ -43,6 +43,7 @@ __all__ = [
     "importance",
     "jet_images",
     "roc",
+    "round_edges",
     "scores",
     "spectra",
     "style",
@@ -236,7 +237,7 @@ def spectra(jets: ak.Array, classes: Sequence[str]) -> Figure:
         values = np.asarray(ak.to_numpy(column), dtype=np.float64)
         low, high = np.quantile(values, [0.002, 0.998])
         if unit:
-            edges = _round_edges(low, high)
+            edges = round_edges(low, high)
         else:
             step = max(1, round((high - low) / 40))
             edges = np.arange(low, high + step + 1, step) - 0.5
@@ -536,7 +537,7 @@ def _limit_ratio(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _round_edges(low: float, high: float, bins: int = 40) -> NDArray[np.float64]:
+def round_edges(low: float, high: float, bins: int = 40) -> NDArray[np.float64]:
     """Return edges over about [low, high] whose width is 1, 2, 2.5 or 5 times a power of ten."""
     width = max(high - low, 1e-9) / bins
     power = 10.0 ** np.floor(np.log10(width))

@@ -69,7 +69,10 @@ def closure(found: Agreement, before: Agreement, label: str) -> Figure:
             label="target",
         )
         above.set_ylabel("events, normalised")
-        above.legend(title=rf"$\chi^2$ = {found.chi2:.0f} / {found.ndf}")
+        above.set_ylim(0, 1.6 * above.get_ylim()[1])
+        above.legend(
+            title=rf"$\chi^2$ = {found.chi2:.0f} / {found.ndf}", fontsize=14, title_fontsize=14
+        )
         below.stairs(found.pulls, edges, color=COLOURS[0], fill=True, alpha=0.6)
         below.axhline(0, color="black", linewidth=1)
         below.set_ylim(-4, 4)

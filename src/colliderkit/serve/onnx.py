@@ -1,4 +1,4 @@
-"""One ONNX file from raw columns to probabilities, checked against torch."""
+"""One ONNX file from raw columns to probabilities or ratios, checked against torch."""
 
 import contextlib
 import copy
@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import awkward as ak
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,10 +19,13 @@ import colliderkit
 from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
 from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.methods.ratio import Ratio
 from colliderkit.networks.model import Model
+from colliderkit.serve.deployed import Deployed, DeployedRatio, DeployedTagger
 
 __all__ = ["TOLERANCE", "export", "export_method"]
 
+Inputs = Ragged | Tensor
 # The largest difference between onnxruntime and torch at which a file is still written.
 TOLERANCE = 1e-4
 UNITS = {
@@ -31,30 +33,6 @@ UNITS = {
     **dict.fromkeys(("d0", "z0", "d0_error", "z0_error"), "mm"),
     "charge": "e",
 }
-
-
-class Deployed(nn.Module):
-    """Answer raw columns with class probabilities, then each regressed quantity in its units.
-
-    `constituents` (batch, length, columns) are zero-padded: a particle is real if its energy,
-    the fourth column, is positive. A table (batch, columns) goes through as it is.
-    """
-
-    def __init__(self, model: nn.Module, classes: int, scales: Sequence[tuple[float, float]]):
-        super().__init__()
-        self.model = model
-        self.classes = classes
-        self.scales = scales
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        mask = inputs[..., 3] > 0 if inputs.ndim == 3 else None
-        outputs = self.model(inputs, mask)
-        probability = outputs[:, : self.classes].softmax(-1)
-        quantities = (
-            outputs[:, self.classes + i] * scale + mean
-            for i, (mean, scale) in enumerate(self.scales)
-        )
-        return (probability, *quantities)
 
 
 def export(
@@ -93,39 +71,21 @@ def export(
         raise InputError("ONNX export: no example events; give some to check the file on.")
     if columns is None:
         raise InputError("ONNX export: name the columns of the table.")
-    regress = dict(regress or {})
-    deployed = Deployed(copy.deepcopy(model).cpu().float(), len(classes), list(regress.values()))
-    deployed.eval()
-    proto = _translated(deployed, example, list(regress))
-    difference = _difference(deployed, proto.SerializeToString(), example)
-    if not difference <= TOLERANCE:
-        name = type(model.network).__name__
-        raise InputError(
-            f"{path}: not written, because onnxruntime differs from torch by {difference:.1e} for"
-            f" {name} on these events (allowed are {TOLERANCE:.0e}); please report it."
-        )
-    from onnx import helper
-
-    proto.producer_name, proto.producer_version = "colliderkit", colliderkit.__version__
-    properties = {
-        "columns": list(columns),
-        "units": [UNITS.get(name, "") for name in columns],
-        "classes": list(classes),
-        "colliderkit": colliderkit.__version__,
-        "network": type(model.network).__name__,
-        "largest_difference_to_torch": f"{difference:.3e}",
-        **(metadata or {}),
-    }
-    helper.set_model_props(
-        proto, {k: v if isinstance(v, str) else json.dumps(v) for k, v in properties.items()}
-    )
-    with atomic_file(path, force) as part:
-        part.write_bytes(proto.SerializeToString())
-    return difference
+    deployed = DeployedTagger(copy.deepcopy(model).cpu().float(), len(classes), regress or {})
+    properties = {"classes": list(classes), **(metadata or {})}
+    return _written(deployed, path, example, None, columns, properties, force)
 
 
-def export_method(method: Any, path: str | Path, jets: ak.Array, *, force: bool = False) -> float:
-    """Write a fitted tagger as one ONNX file, checked on `jets`; see `export`."""
+def export_method(method: Any, path: str | Path, events: Any, *, force: bool = False) -> float:
+    """Write a fitted tagger or ratio as one ONNX file, checked on `events`.
+
+    For a tagger see `export`. The file of a ratio takes the same, and ``theta``
+    (batch, parameters) float32 where the ratio has parameters; it gives ``log_ratio`` (batch,),
+    ln p1/p0 with the members combined and calibrated, on which it agrees with torch to 1e-4.
+    It answers outside the trained range of theta too, which stands in its metadata.
+    """
+    if isinstance(method, Ratio):
+        return _export_ratio(method, path, events, force)
     if not hasattr(method, "model_") or not hasattr(method, "inputs"):
         raise InputError(f"{type(method).__name__}: not fitted, or not a method that exports.")
     scales: dict[str, tuple[float, float]] = {}
@@ -135,7 +95,7 @@ def export_method(method: Any, path: str | Path, jets: ak.Array, *, force: bool 
     return export(
         method.model_,
         path,
-        example=method.inputs(jets),
+        example=method.inputs(events),
         classes=method.classes,
         columns=method.columns_,
         regress=scales,
@@ -144,40 +104,101 @@ def export_method(method: Any, path: str | Path, jets: ak.Array, *, force: bool 
     )
 
 
-def _translated(deployed: Deployed, example: Ragged | Tensor, regress: list[str]) -> Any:
+def _export_ratio(method: Ratio, path: str | Path, events: Any, force: bool) -> float:
+    refuse_existing(path, force)
+    example = method.inputs(events)
+    properties: dict[str, Any] = {"method": method.name, "seed": method.seed_}
+    theta = None
+    if method.parameters:
+        low, high = torch.from_numpy(method.range_).float()
+        drawn = torch.rand(len(example), len(low), generator=torch.Generator().manual_seed(0))
+        theta = low + drawn * (high - low)
+        properties["parameters"] = list(method.parameters)
+        properties["theta_range"] = [[float(a), float(b)] for a, b in method.range_.T]
+    deployed = DeployedRatio(copy.deepcopy(method))
+    columns = example.columns if isinstance(example, Ragged) else method.names_
+    return _written(deployed, path, example, theta, columns, properties, force, method)
+
+
+def _written(
+    deployed: Deployed,
+    path: str | Path,
+    example: Inputs,
+    theta: Tensor | None,
+    columns: Sequence[str],
+    metadata: Mapping[str, Any],
+    force: bool,
+    ratio: Ratio | None = None,
+) -> float:
+    """Translate, check and write; return the largest difference."""
+    deployed.eval()
+    proto = _translated(deployed, example, theta)
+    difference = _difference(deployed, proto.SerializeToString(), example, theta)
+    if ratio is not None:
+        difference = max(difference, _from_method(deployed, ratio, example, theta))
+    if not difference <= TOLERANCE:
+        raise InputError(
+            f"{path}: not written, because onnxruntime differs from torch by {difference:.1e} for"
+            f" {deployed.network} on these events (allowed are {TOLERANCE:.0e}); please report it."
+        )
+    from onnx import helper
+
+    proto.producer_name, proto.producer_version = "colliderkit", colliderkit.__version__
+    properties = {
+        "columns": list(columns),
+        "units": [UNITS.get(name, "") for name in columns],
+        "colliderkit": colliderkit.__version__,
+        "network": deployed.network,
+        "largest_difference_to_torch": f"{difference:.3e}",
+        **metadata,
+    }
+    helper.set_model_props(
+        proto, {k: v if isinstance(v, str) else json.dumps(v) for k, v in properties.items()}
+    )
+    with atomic_file(path, force) as part:
+        part.write_bytes(proto.SerializeToString())
+    return difference
+
+
+def _translated(deployed: Deployed, example: Inputs, theta: Tensor | None) -> Any:
     """Return the ONNX model of `deployed`."""
     batch = torch.export.Dim("batch")
+    free: tuple[dict[int, Any], ...]
     if isinstance(example, Ragged):
         # Sizes of 1 would be taken for constants.
-        traced, _ = example.padded(torch.arange(max(2, min(len(example), 4))) % len(example))
+        events = torch.arange(max(2, min(len(example), 4))) % len(example)
+        traced, _ = example.padded(events)
         traced = nn.functional.pad(traced, (0, 0, 0, max(0, 2 - traced.shape[1])))
-        name, free = "constituents", {0: batch, 1: torch.export.Dim("length")}
+        names, free = ["constituents"], ({0: batch, 1: torch.export.Dim("length")},)
     else:
-        traced, name, free = example[torch.arange(2) % len(example)], "table", {0: batch}
+        events = torch.arange(2) % len(example)
+        traced, names, free = example[events], ["table"], ({0: batch},)
+    inputs: tuple[Tensor, ...] = (traced,)
+    if theta is not None:
+        inputs, names, free = (traced, theta[events]), [*names, "theta"], (*free, {0: batch})
     try:
         with _quiet(), _recurrence_kept():
             try:
-                program = torch.export.export(deployed, (traced,), dynamic_shapes=(free,))
+                program = torch.export.export(deployed, inputs, dynamic_shapes=free)
             except Exception:
                 # ``len(tensor)`` is a constant to that tracer. This one, slower, follows it, but
                 # unrolls recurrent layers.
-                program = torch.export.export(
-                    deployed, (traced,), dynamic_shapes=(free,), strict=True
-                )
+                program = torch.export.export(deployed, inputs, dynamic_shapes=free, strict=True)
             translated = torch.onnx.export(
                 program,
-                (traced,),
+                inputs,
                 dynamo=True,
-                dynamic_shapes=(free,),
-                input_names=[name],
-                output_names=["probability", *regress],
+                dynamic_shapes=free,
+                input_names=names,
+                output_names=deployed.outputs,
                 external_data=False,
                 verbose=False,
             )
     except Exception as error:
-        network = type(deployed.model.network).__name__
         reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise InputError(f"{network}: torch cannot write it as ONNX ({reason}).") from error
+        raise InputError(
+            f"{deployed.network}: torch cannot write it as ONNX ({reason})."
+        ) from error
     assert translated is not None
     proto = translated.model_proto
     # The exporter notes the lines of source that made each node, with the paths of this machine.
@@ -189,44 +210,60 @@ def _translated(deployed: Deployed, example: Ragged | Tensor, regress: list[str]
     return proto
 
 
-def _difference(deployed: Deployed, serialised: bytes, example: Ragged | Tensor) -> float:
-    """Return the largest difference of the outputs, quantities in units of their scale."""
+def _difference(
+    deployed: Deployed, serialised: bytes, example: Inputs, theta: Tensor | None
+) -> float:
+    """Return the largest difference of the outputs, each in units of its scale."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(serialised, options, providers=["CPUExecutionProvider"])
-    (name,) = (node.name for node in session.get_inputs())
+    names = [node.name for node in session.get_inputs()]
     largest = 0.0
-    for values, mask in _cases(example):
+    for values, mask, events in _cases(example):
+        point = None if theta is None else theta[events]
         with torch.no_grad():
-            outputs = deployed.model(values, mask)
-        logits, quantities = outputs.tensor_split([deployed.classes], dim=1)
-        truth = [logits.softmax(1), *quantities.unbind(1)]
-        given = session.run(None, {name: values.numpy()})
-        for i, (mean, scale) in enumerate(deployed.scales, start=1):
-            given[i] = (given[i] - mean) / scale
-        for ours, theirs in zip(truth, given, strict=True):
-            largest = max(largest, _largest(ours.numpy(), theirs))
+            truth = deployed.answers(values, mask, point)
+        taken = [values] if point is None else [values, point]
+        feed = {name: tensor.numpy() for name, tensor in zip(names, taken, strict=True)}
+        given = session.run(None, feed)
+        for ours, theirs, scale in zip(truth, given, deployed.scales, strict=True):
+            largest = max(largest, _largest(ours.numpy() / scale, theirs / scale))
     return largest
 
 
-def _cases(example: Ragged | Tensor) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Cut the events into batches of several sizes and lengths."""
+def _from_method(deployed: Deployed, ratio: Ratio, example: Inputs, theta: Tensor | None) -> float:
+    """Return the largest difference of what is written to the method's own answer."""
+    events = torch.arange(min(len(example), 512))
+    if isinstance(example, Ragged):
+        values, mask = example.padded(events)
+        inputs: Inputs = example.at(events)
+    else:
+        inputs = values = example[events]
+        mask = None
+    point = None if theta is None else theta[events]
+    with torch.no_grad():
+        (found,) = deployed.answers(values, mask, point)
+    return _largest(found.numpy(), ratio.answer(inputs, point).numpy())
+
+
+def _cases(example: Inputs) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
+    """Cut the events into batches of several sizes and lengths, with the numbers of the events."""
     every = torch.arange(min(len(example), 512))
     batches = [every, every[:1], every[:2], every[-7:]]
     if isinstance(example, Tensor):
         for events in batches:
-            yield example[events], None
+            yield example[events], None, events
         return
     for events in batches:
         values, mask = example.padded(events)
-        yield values, mask
-        yield nn.functional.pad(values, (0, 0, 0, 5)), nn.functional.pad(mask, (0, 5))
+        yield values, mask, events
+        yield nn.functional.pad(values, (0, 0, 0, 5)), nn.functional.pad(mask, (0, 5)), events
     for length in (1, 2, 3):
-        yield example.padded(every[:64], length)
+        yield *example.padded(every[:64], length), every[:64]
     values, mask = example.padded(every[:3])
-    yield torch.zeros_like(values), torch.zeros_like(mask)
+    yield torch.zeros_like(values), torch.zeros_like(mask), every[:3]
 
 
 def _largest(a: NDArray[Any], b: NDArray[Any]) -> float:

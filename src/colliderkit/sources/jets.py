@@ -1,6 +1,5 @@
 """Jets in files: read, stream and write them, whatever the format and layout."""
 
-import glob
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,11 @@ from colliderkit.errors import InputError
 from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS, check_jets
 from colliderkit.sources.expressions import Expression
 from colliderkit.sources.layouts import FOUR, LAYOUTS, find_layout, starts
+from colliderkit.sources.opening import Paths, open_table, paths_of
 from colliderkit.sources.tables import Column, Table, missing, shorten
 
 __all__ = ["iterate", "read", "write"]
 
-Paths = str | Path | Sequence[str | Path]
 Choice = Mapping[str, str] | Sequence[str] | None
 Jets = dict[str, Column]  # by canonical name, `constituents.*` with one number a particle
 
@@ -58,7 +57,7 @@ def read(
     are absent, of the wrong type, NaN or infinite, and for files of different schemas.
     """
     parts = list(_chunks(path, None, layout, columns, selection, start, stop, tree, longest))
-    name = ", ".join(map(str, _paths(path)[:3]))
+    name = ", ".join(map(str, paths_of(path)[:3]))
     if not parts:
         raise InputError(f"{name}: holds no jets; check the selection and the file.")
     # Each number was checked with its row in the file at hand, hence columns=().
@@ -85,7 +84,7 @@ def iterate(
         empty = False
         yield _array(part)
     if empty:
-        name = ", ".join(map(str, _paths(path)[:3]))
+        name = ", ".join(map(str, paths_of(path)[:3]))
         raise InputError(f"{name}: holds no jets; check the selection and the file.")
 
 
@@ -117,43 +116,6 @@ def write(path: str | Path, array: ak.Array | Mapping[str, Any], *, force: bool 
             write_root(path, columns, force)
         case suffix:
             raise InputError(f"{path}: cannot write '{suffix}'; choose .parquet or .root.")
-
-
-def _paths(path: Paths) -> list[Path]:
-    given = [path] if isinstance(path, str | Path) else list(path)
-    found: list[Path] = []
-    for one in given:
-        if any(mark in str(one) for mark in "*?[") and not Path(one).exists():
-            matches = sorted(glob.glob(str(one), recursive=True))
-            if not matches:
-                raise InputError(f"{one}: no file matches; check the pattern.")
-            found += map(Path, matches)
-        else:
-            found.append(Path(one))
-    if not found:
-        raise InputError("no files are given; name at least one.")
-    return found
-
-
-def _open(path: Path, tree: str | None) -> Table:
-    # Each format's library loads with the first file of it.
-    match path.suffix.lower():
-        case ".parquet" | ".pq":
-            from colliderkit.sources.parquet import ParquetTable
-
-            return ParquetTable(path)
-        case ".root":
-            from colliderkit.sources.root import RootTable
-
-            return RootTable(path, tree)
-        case ".h5" | ".hdf5" | ".hdf":
-            from colliderkit.sources.hdf5 import Hdf5Table
-
-            return Hdf5Table(path, tree)
-        case suffix:
-            raise InputError(
-                f"{path}: unknown extension '{suffix}'; known are .root, .h5, .hdf5 and .parquet."
-            )
 
 
 @dataclass(frozen=True)
@@ -189,7 +151,7 @@ def _plan(
     longest: int | None,
 ) -> Plan:
     own = dict(columns) if isinstance(columns, Mapping) else {}
-    raw = _open(path, tree)
+    raw = open_table(path, tree)
     found, table = find_layout(raw, layout)
     known = table.columns
     parsed: dict[str, Expression] = {}
@@ -263,7 +225,7 @@ def _chunks(
         )
     begin = 0  # the first row of this file in all of them
     reference: Plan | None = None
-    for one in _paths(path):
+    for one in paths_of(path):
         plan = _plan(one, layout, columns, selection, tree, longest)
         if reference is None:
             reference = plan

@@ -14,6 +14,10 @@ STUDIES = {
     "flavour-tagging": "colliderkit.studies.flavour_tagging",
     "inference-aware": "colliderkit.studies.inference_aware",
     "likelihood-ratio": "colliderkit.studies.likelihood_ratio",
+    "reweighting": "colliderkit.studies.reweighting",
+    "parameter-fit": "colliderkit.studies.parameter_fit",
+    "learned-observables": "colliderkit.studies.learned_observables",
+    "unfolding": "colliderkit.studies.unfolding",
 }
 
 

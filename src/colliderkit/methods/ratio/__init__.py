@@ -1,7 +1,8 @@
 """The likelihood ratio p1/p0 of two samples, learned by a classifier: the core of many methods."""
 
+from colliderkit.methods.ratio.diagnostics import Diagnostics, classifier_test
 from colliderkit.methods.ratio.estimators import NetworkRatio, TableRatio, one_sample, two_samples
-from colliderkit.methods.ratio.ratio import Diagnostics, Ratio, classifier_test
+from colliderkit.methods.ratio.ratio import Ratio
 
 __all__ = [
     "Diagnostics",

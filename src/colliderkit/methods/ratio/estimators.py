@@ -138,9 +138,13 @@ class TableRatio(nn.Module):
         table = _columns(inputs, context)
         return torch.cat([self._log_ratio(piece) for piece in table.split(PIECE)], 1)
 
+    def answer(self, values: Tensor, mask: Tensor | None, theta: Tensor | None) -> Tensor:
+        """Return what `forward` does for one batch, (B, C) and (B, T) -> (M, B), as one graph."""
+        return self._log_ratio(_columns(values, theta))
+
     def bound(self, inputs: Inputs) -> Callable[[Tensor], Tensor]:
-        """Return ln p1/p0 of these events as a differentiable function of theta (N, T)."""
-        return lambda theta: self._log_ratio(_columns(inputs, theta))
+        """Return ln p1/p0 of these events as a differentiable function of theta (N or 1, T)."""
+        return lambda theta: self._log_ratio(_columns(inputs, theta.expand(len(inputs), -1)))
 
     def _log_ratio(self, x: Tensor) -> Tensor:
         z = self.stack(self.scaling(x))
@@ -182,7 +186,13 @@ class NetworkRatio(nn.Module):
 
     def _built(self) -> nn.Module:
         if not self.size:
-            return self.design.build(1)
+            model = self.design.build(1)
+            # The ratio begins at 1: a sum over particles would begin far from it, and a small
+            # difference drown in what is left of that.
+            last = [layer for layer in model.network.modules() if isinstance(layer, nn.Linear)][-1]
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
+            return model
         trunk = self.design.build(self.statistics)
         return Parametric(trunk, self.statistics, self.size, hidden=self.hidden)
 
@@ -244,8 +254,13 @@ class NetworkRatio(nn.Module):
         data = Dataset(inputs, torch.zeros(n), torch.ones(n), context)
         return torch.stack([self._log_ratio(predict(model, data)) for model in self.models])
 
+    def answer(self, values: Tensor, mask: Tensor | None, theta: Tensor | None) -> Tensor:
+        """Return what `forward` does for one padded batch, (B, L, C) -> (M, B), as one graph."""
+        given = (values, mask) if theta is None else (values, mask, theta)
+        return torch.stack([self._log_ratio(model(*given)) for model in self.models])
+
     def bound(self, inputs: Inputs) -> Callable[[Tensor], Tensor]:
-        """Return ln p1/p0 of these events as a differentiable function of theta (N, T)."""
+        """Return ln p1/p0 of these events as a differentiable function of theta (N or 1, T)."""
         n = len(inputs)
         data = Dataset(inputs, torch.zeros(n), torch.ones(n))
         heads = [model for model in self.models if isinstance(model, Parametric)]

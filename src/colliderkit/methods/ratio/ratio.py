@@ -22,41 +22,16 @@ from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS, hash_uniform
 from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.design import Design
 from colliderkit.methods.method import Method
+from colliderkit.methods.ratio.diagnostics import Diagnostics, diagnose
 from colliderkit.methods.ratio.estimators import Inputs, NetworkRatio, TableRatio, two_samples
-from colliderkit.metrics.closure import Agreement, Gap, agreement, effective_size, gaps
-from colliderkit.metrics.roc import auc
-from colliderkit.metrics.value import Value
-from colliderkit.networks.boosted_trees import BoostedTrees
+from colliderkit.metrics.closure import Gap, gaps
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training
 
-__all__ = ["Diagnostics", "Events", "Ratio", "classifier_test", "events_of"]
+__all__ = ["Events", "Ratio", "events_of", "weight_of"]
 
 Floats = NDArray[np.float64]
 BIN = 500  # held-out events in a bin of the calibration
-TESTED = 40_000  # held-out events of the classifier test
-TREES = {"max_iter": 50, "max_leaf_nodes": 16, "early_stopping": False}
-
-
-@dataclass(frozen=True)
-class Diagnostics:
-    """Say how good a ratio is, by events that it was not trained on.
-
-    - `agreement`: the reweighted denominator against the numerator, by column (of jets: those of
-      `SUMMARY`);
-    - `auc`: of boosted trees, on the same columns, between the numerator and the reweighted
-      denominator: 0.5 where nothing is left to find; None where weights are negative;
-    - `effective_size`: of the reweighted denominator, and `events`, how many it has;
-    - `largest`: the largest weight over the mean weight;
-    - `gaps`: regions of the numerator that the denominator does not reach.
-    """
-
-    agreement: dict[str, Agreement]
-    auc: Value | None
-    effective_size: float
-    events: int
-    largest: float
-    gaps: list[Gap]
 
 
 @dataclass(frozen=True)
@@ -90,38 +65,16 @@ def events_of(events: Any, what: str, design: Design | None, names: Sequence[str
             " colliderkit.sources.read, or take network=None for a table."
         )
     inputs = design.inputs([events])
-    kept = [name for name in JET_COLUMNS if name in events.fields]
-    columns = [np.asarray(events[name], dtype=np.float64) for name in kept]
-    columns.append(np.asarray(ak.num(events[CONSTITUENTS], axis=1), dtype=np.float64))
-    summary = np.stack(columns, 1)
-    return Events(inputs, _table(summary, what, [*kept, "multiplicity"]), [*kept, "multiplicity"])
+    summary, columns = jet_summary(events)
+    return Events(inputs, _table(summary, what, columns), columns)
 
 
-def classifier_test(
-    numerator: Floats,
-    denominator: Floats,
-    numerator_weight: Floats,
-    denominator_weight: Floats,
-    seed: int = 0,
-) -> Value:
-    """Return the AUC of boosted trees between two weighted tables, (N, C) and (M, C).
-
-    Half of the events, at most `TESTED`, grow the trees, the others are tested. 0.5 within the
-    error says that the trees find no difference; weights must not be negative.
-    """
-    random = np.random.default_rng(seed)
-    parts = []
-    for label, table, weight in (
-        (1, numerator, numerator_weight),
-        (0, denominator, denominator_weight),
-    ):
-        chosen = random.permutation(len(table))[: TESTED // 2]
-        parts.append((table[chosen], np.full(len(chosen), label), weight[chosen] / weight.mean()))
-    x, y, w = (np.concatenate(column) for column in zip(*parts, strict=True))
-    grown = random.random(len(x)) < 0.5
-    trees = BoostedTrees.fit(x[grown], y[grown], w[grown], seed=seed, **TREES)
-    scores = trees(torch.from_numpy(x[~grown].astype(np.float32)))[:, 1].numpy()
-    return auc(scores, y[~grown], w[~grown])
+def jet_summary(jets: ak.Array) -> tuple[Floats, list[str]]:
+    """Return what is looked at of jets beside their particles: `JET_COLUMNS` and multiplicity."""
+    kept = [name for name in JET_COLUMNS if name in jets.fields]
+    columns = [np.asarray(jets[name], dtype=np.float64) for name in kept]
+    columns.append(np.asarray(ak.num(jets[CONSTITUENTS], axis=1), dtype=np.float64))
+    return np.stack(columns, 1), [*kept, "multiplicity"]
 
 
 class Ratio(Method):
@@ -228,8 +181,8 @@ class Ratio(Method):
                 f" {tables[1].shape[1]}; give the same observables for both."
             )
         weights = [
-            _weight(numerator_weight, len(tables[0]), "numerator"),
-            _weight(denominator_weight, len(tables[1]), "denominator"),
+            weight_of(numerator_weight, len(tables[0]), "numerator"),
+            weight_of(denominator_weight, len(tables[1]), "denominator"),
         ]
         self.names_ = samples[0].names
         missing = gaps(tables[0], tables[1], self.names_)
@@ -275,11 +228,23 @@ class Ratio(Method):
         context = None
         if self.parameters:
             context = torch.from_numpy(self._point(theta, len(given))).float()
-        return self._calibrated(self._combined(given.inputs, context)).numpy()
+        return self.answer(given.inputs, context).numpy()
+
+    def answer(self, inputs: Inputs, context: Tensor | None) -> Tensor:
+        """Return ln p1/p0 of raw inputs at theta (N, T), as `log_ratio` does, unchecked."""
+        return self._calibrated(self._combined(inputs, context))
 
     def weights(self, events: Any, theta: ArrayLike | None = None) -> Floats:
         """Return p1/p0 of N events -> (N,): weights that make p0 look like p1."""
         return np.exp(self.log_ratio(events, theta))
+
+    def inputs(self, events: Any) -> Inputs:
+        """Return the raw inputs of the network for events."""
+        return self._given(events).inputs
+
+    def summary(self, events: Any) -> Floats:
+        """Return the table (N, C) of columns `names_` that the diagnostics look at."""
+        return self._given(events).table
 
     def bound(self, events: Any) -> Callable[[Tensor], Tensor]:
         """Return ln p(x | theta)/p0(x) of N events as a function of theta, to be fitted.
@@ -294,9 +259,14 @@ class Ratio(Method):
 
         def log_ratio(theta: Tensor) -> Tensor:
             point = theta.float().reshape(-1, len(self.parameters))
-            return self._merged(each(point.expand(len(given), -1)).double())
+            return self._merged(each(point).double())
 
         return log_ratio
+
+    @property
+    def particles(self) -> bool:
+        """Whether events are jets, and not the rows of a table."""
+        return self._design is not None and self._design.kind != "table"
 
     @property
     def _design(self) -> Design | None:
@@ -401,19 +371,8 @@ class Ratio(Method):
         )
         inputs, chosen = samples[1].inputs, torch.from_numpy(np.flatnonzero(held[1]))
         part = inputs[chosen] if isinstance(inputs, Tensor) else inputs.at(chosen)
-        moved = wy * np.exp(self._calibrated(self._combined(part, None)).numpy())
-        signed = bool((wx < 0).any() or (wy < 0).any())
-        return Diagnostics(
-            {
-                name: agreement(y[:, i], x[:, i], source_weight=moved, target_weight=wx)
-                for i, name in enumerate(self.names_)
-            },
-            None if signed else classifier_test(x, y, wx, moved, self.seed_),
-            effective_size(moved),
-            len(y),
-            float(moved.max() / moved.mean()),
-            missing,
-        )
+        moved = wy * np.exp(self.answer(part, None).numpy())
+        return diagnose(x, y, wx, moved, self.names_, missing, self.seed_)
 
     # What follows saves and restores.
 
@@ -456,7 +415,8 @@ def _table(events: ArrayLike, what: str, names: Sequence[str]) -> Floats:
     return table
 
 
-def _weight(weight: ArrayLike | None, count: int, what: str) -> Floats:
+def weight_of(weight: ArrayLike | None, count: int, what: str) -> Floats:
+    """Return the weights (N,) of a sample, 1 if None; raise `InputError` if they cannot be used."""
     w = np.ones(count) if weight is None else np.asarray(weight, dtype=np.float64)
     if w.shape != (count,):
         raise InputError(f"the {what} has {count} events and {w.shape} weights; give one each.")

@@ -1,6 +1,7 @@
 """OmniFold: unfold without bins, by weights of the simulated events (1911.09107)."""
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.design import Design
 from colliderkit.methods.method import Method
 from colliderkit.methods.ratio import NetworkRatio, TableRatio, one_sample, two_samples
+from colliderkit.methods.ratio.ratio import jet_summary
+from colliderkit.methods.unfolding.marginals import Marginals
+from colliderkit.metrics.closure import gaps
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Training
 
@@ -28,6 +32,7 @@ __all__ = ["OmniFold", "Sample"]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Inputs = Ragged | Tensor
+LARGEST_GAP = 0.01  # of the truth: what of it may be out of the detector's sight with a warning
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,13 @@ class OmniFold(Method):
 
         pull = push  p_data(reco) / p_simulation,push(reco),      push = E[pull | truth].
 
+    Step 1 is learned in two factors, so that the fluctuations of the data enter once:
+
+        p_data / p_simulation,push = p_data / p_simulation  /  E[push | reco] / E[push].
+
+    The first is the same in all iterations. The second, like step 2, compares two weights of the
+    same events, whose fluctuations are common to both.
+
     Step 2 looks at events seen at both levels and gives the push weight of all true events: the
     misses get the average of the events with their truth. Fakes are in step 1 alone, with the
     mean push weight. Weights are relative to the simulation's own, and hold the normalisation:
@@ -158,9 +170,12 @@ class OmniFold(Method):
             `options` and `features` as in `methods.tagging`.
         hidden: widths of the perceptrons, which look at a table.
         members: networks whose mean ln ratio is taken at each step (2503.20753).
-        family: learn corrections to an exponential family; see `methods.ratio`.
-        validation: the share of events, by a hash of their number, that chooses the epoch. Both
-            copies of an event in step 2 are on one side.
+        data_members: the same for the ratio to the data: all iterations share it, none corrects it.
+        family: of tables, learn corrections to an exponential family, see `methods.ratio`: for
+            few events or observables that are nearly normal. Without, the networks see each
+            column by its ranks as well (`marginals`).
+        validation: the share of events, by a hash of their number, that chooses the epoch: the
+            same in all steps.
         training: epochs, batch size, learning rate and the like, of each step.
 
     After `fit`: `pushes_` (iterations + 1, N), 1 to begin with, and `history_`.
@@ -177,10 +192,11 @@ class OmniFold(Method):
         features: Sequence[str] | None = None,
         hidden: Sequence[int] = (50, 100, 50),
         members: int = 1,
-        family: bool = True,
-        validation: float = 0.2,
+        data_members: int = 3,
+        family: bool = False,
+        validation: float = 0.1,
         training: Training = Training(
-            epochs=10, batch_size=512, learning_rate=2e-3, schedule="cosine"
+            epochs=10, batch_size=512, learning_rate=3e-3, schedule="cosine"
         ),
     ) -> None:
         self.iterations = iterations
@@ -189,6 +205,7 @@ class OmniFold(Method):
         self.features = features
         self.hidden = hidden
         self.members = members
+        self.data_members = data_members
         self.family = family
         self.validation = validation
         self.training = training
@@ -218,22 +235,30 @@ class OmniFold(Method):
         self, sample: Sample, *, seed: int = 0, folder: str | Path | None = None
     ) -> Self:
         """Unfold a checked sample; see `fit`."""
-        if self.iterations < 1 or self.members < 1:
-            raise InputError("--iterations and --members must be at least 1.")
+        if min(self.iterations, self.members, self.data_members) < 1:
+            raise InputError("--iterations, --members and --data_members must be at least 1.")
+        _check_support(sample)
         kept = None if folder is None else _Kept(Path(folder), self._request(sample, seed))
-        push = np.ones(len(sample.truth))
-        inputs = [self._inputs(level) for level in (sample.data, sample.reco, sample.truth)]
         self.seed_ = seed
-        self.pushes_ = np.ones((self.iterations + 1, len(push)))
+        self.pushes_ = np.ones((self.iterations + 1, len(sample.truth)))
         self.history_: list[list[Any]] = []
+        levels = (
+            self._inputs(sample.reco, sample.reco[sample.pass_reco]),
+            self._inputs(sample.truth, sample.truth[sample.pass_truth]),
+        )
+        against_data: Floats | None = None
         for i in range(self.iterations):
-            done = None if kept is None else kept.read(i)
-            if done is None:
-                push = self._iterate(sample, inputs, push, seed * 1_000 + i)
+            push = None if kept is None else kept.read(f"push-{i}")
+            if push is None:
+                if against_data is None:
+                    against_data = None if kept is None else kept.read("data")
+                if against_data is None:
+                    against_data = self._against_data(sample, levels[0], seed * 1_000)
+                    if kept is not None:
+                        kept.write("data", against_data)
+                push = self._iterate(sample, levels, against_data, i)
                 if kept is not None:
-                    kept.write(i, push)
-            else:
-                push = done
+                    kept.write(f"push-{i}", push)
             self.pushes_[i + 1] = push
         return self
 
@@ -243,63 +268,85 @@ class OmniFold(Method):
             raise InputError("nothing is unfolded yet; call fit.")
         return self.pushes_[-1 if iteration is None else iteration]
 
-    def _iterate(self, sample: Sample, inputs: Sequence[Inputs], push: Floats, seed: int) -> Floats:
-        data, reco, truth = inputs
-        seen, both = sample.pass_reco, sample.both
-        mean = float(np.average(push[both], weights=sample.weight[both]))
-        moved = np.where(sample.pass_truth, push, mean) * sample.weight
-        first = self._learned(
-            *two_samples(
-                (data, _at(reco, seen)),
-                (sample.data_weight, moved[seen]),
-                (sample.data_event, sample.event[seen]),
-                self.validation,
-                2 * seed,
-            ),
-            2 * seed,
-        )
-        yields = sample.data_weight.sum() / moved[seen].sum()
-        pull = push[both] * first(_at(reco, both)) * yields
-        own = sample.weight[both]
-        second = self._learned(
-            *one_sample(
-                _at(truth, both),
-                (own * pull, own),
-                sample.event[both],
-                self.validation,
-                2 * seed + 1,
-            ),
-            2 * seed + 1,
-        )
-        new = np.zeros(len(push))
-        true = sample.pass_truth
-        new[true] = second(_at(truth, true))
-        # The mean over the events that both levels see is that of their pull weights.
-        new *= (own * pull).sum() / (own * new[both]).sum()
-        return new
-
-    def _inputs(self, level: Any) -> Inputs:
-        if isinstance(level, ak.Array):
-            return self._design.inputs([level])
-        return torch.from_numpy(level.astype(np.float32))
-
     @property
     def _design(self) -> Design:
         return Design(self.network, self.options, self.features)
 
-    def _learned(self, train: Dataset, held: Dataset, seed: int) -> Callable[[Inputs], Floats]:
-        """Learn the ratio of two weighted samples and return it as a function of events."""
+    def _inputs(self, level: Any, simulation: Any) -> Inputs:
+        """Return what the networks read of a level, given the simulation's events of it."""
+        if isinstance(level, ak.Array):
+            return self._design.inputs([level])
+        # A family of the columns and of their ranks would know of everything twice.
+        table = level if self.family else Marginals.of(simulation)(level)
+        return torch.from_numpy(table.astype(np.float32))
+
+    def _against_data(self, sample: Sample, reco: Inputs, seed: int) -> Floats:
+        """Learn p_data / p_simulation at detector level; return it at all simulated events (N,)."""
+        seen = sample.pass_reco
+        train, held = two_samples(
+            (self._inputs(sample.data, sample.reco[seen]), _at(reco, seen)),
+            (sample.data_weight, sample.weight[seen]),
+            (sample.data_event, sample.event[seen]),
+            self.validation,
+            self.seed_,
+        )
+        return self._learn(train, held, seed, self.data_members)(reco)
+
+    def _iterate(
+        self, sample: Sample, levels: tuple[Inputs, Inputs], against_data: Floats, i: int
+    ) -> Floats:
+        """Return the push weights after iteration i + 1."""
+        reco, truth = levels
+        push, seed = self.pushes_[i], self.seed_ * 1_000 + 2 * i
+        seen, both, own = sample.pass_reco, sample.both, sample.weight
+        mean = float(np.average(push[both], weights=own[both]))
+        moved = np.where(sample.pass_truth, push, mean) * own
+        pull = push * against_data * (sample.data_weight.sum() / moved[seen].sum())
+        if i > 0:
+            pull = pull / self._average(reco, moved, own, seen, sample.event, seed)
+        new = self._average(truth, own * pull, own, both, sample.event, seed + 1)
+        new = np.where(sample.pass_truth, new, 0.0)
+        # The mean over the events that both levels see is that of their pull weights.
+        return np.asarray(new * ((own * pull)[both].sum() / (own * new)[both].sum()))
+
+    def _average(
+        self,
+        level: Inputs,
+        numerator: Floats,
+        denominator: Floats,
+        chosen: Bools,
+        event: NDArray[np.int64],
+        seed: int,
+    ) -> Floats:
+        """Learn E[a / b | event] of events with weights a and b (N,); return it at all of them.
+
+        It is the ratio of two samples of the same `chosen` events, each of total weight 1.
+        """
+        weights = numerator[chosen], denominator[chosen]
+        train, held = one_sample(
+            _at(level, chosen), weights, event[chosen], self.validation, self.seed_
+        )
+        return self._learn(train, held, seed, self.members)(level)
+
+    def _learn(
+        self, train: Dataset, held: Dataset, seed: int, members: int
+    ) -> Callable[[Inputs], Floats]:
+        """Learn the ratio of the events of target 1 to those of target 0, as a function of them."""
         loss = ratio_loss("bce")
-        seeds = [seed * 100 + member for member in range(self.members)]
+        seeds = [seed * 100 + member for member in range(members)]
         model: TableRatio | NetworkRatio
         if isinstance(train.inputs, Tensor):
-            model = TableRatio(train.inputs.shape[1], self.members, self.hidden, loss)
+            model = TableRatio(train.inputs.shape[1], members, self.hidden, loss)
             history = model.fit(train, held, self.training, seeds=seeds, family=self.family)
         else:
-            model = NetworkRatio(self._design, self.members, loss)
+            model = NetworkRatio(self._design, members, loss)
             history = model.fit(train, held, self.training, seeds=seeds, progress=False)
         self.history_.append([asdict(epoch) for epoch in history[0]])
         return lambda inputs: model(inputs).double().mean(0).exp().numpy()
+
+    def claim(self, sample: Sample, seed: int, folder: str | Path) -> None:
+        """Raise `InputError` if `folder` keeps iterations of another unfolding than this one."""
+        _Kept(Path(folder), self._request(sample, seed))
 
     def _request(self, sample: Sample, seed: int) -> dict[str, Any]:
         """Say what a kept iteration belongs to."""
@@ -340,14 +387,14 @@ class _Kept:
             with atomic_file(note) as part:
                 part.write_text(text)
 
-    def read(self, iteration: int) -> Floats | None:
-        path = self.folder / f"push-{iteration}.npy"
+    def read(self, name: str) -> Floats | None:
+        path = self.folder / f"{name}.npy"
         return np.load(path, allow_pickle=False) if path.exists() else None
 
-    def write(self, iteration: int, push: Floats) -> None:
-        path = self.folder / f"push-{iteration}.npy"
+    def write(self, name: str, values: Floats) -> None:
+        path = self.folder / f"{name}.npy"
         with atomic_file(path, force=True) as part, open(part, "wb") as file:
-            np.save(file, push)
+            np.save(file, values)
 
 
 def _at(inputs: Inputs, chosen: Bools) -> Inputs:
@@ -380,6 +427,36 @@ def _check_finite(table: Any, passed: Bools, what: str) -> None:
         raise InputError(
             f"observable {column} of event {event} of {what} is {table[event, column]}."
         )
+
+
+def _check_support(sample: Sample) -> None:
+    """Raise `InputError` for a truth that is never seen and for data that no simulation reaches.
+
+    Where that is a small part only, warn of it.
+    """
+    truth, names = _seen(sample.truth)
+    for gap in gaps(truth[sample.pass_truth], truth[sample.both], names):
+        if gap.share > LARGEST_GAP:
+            raise InputError(
+                f"the efficiency is zero for the truth's {gap}: no event there is seen, and data"
+                " say nothing of it; leave such events out of pass_truth."
+            )
+        warnings.warn(f"no event of the truth's {gap} is seen", stacklevel=3)
+    reco, names = _seen(sample.reco)
+    for gap in gaps(_seen(sample.data)[0], reco[sample.pass_reco], names):
+        if gap.share > 0.999:
+            raise InputError(
+                f"data and simulation do not overlap in {gap.column}: where the data are,"
+                f" {gap.low:.4g} to {gap.high:.4g}, no simulated event is measured."
+            )
+        warnings.warn(f"the simulation has no events where data are: {gap}", stacklevel=3)
+
+
+def _seen(level: Any) -> tuple[Floats, list[str]]:
+    """Return a level as a table with the names of its columns; of jets, a summary."""
+    if isinstance(level, ak.Array):
+        return jet_summary(level)
+    return level, [f"observable {i}" for i in range(level.shape[1])]
 
 
 def _weight(weight: ArrayLike | None, count: int, what: str) -> Floats:

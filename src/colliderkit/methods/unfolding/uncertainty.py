@@ -32,7 +32,9 @@ class Replicas:
     """Hold push weights of N simulated events after every iteration.
 
     - `nominal` (I + 1, N): the mean of the members' weights;
-    - `weights` (R, I + 1, N), and `kinds` (R,), as `UnfoldedEvents` names them.
+    - `weights` (R, I + 1, N), and `kinds` (R,), as `UnfoldedEvents` names them. Those of a
+      bootstrap hold its draw of the simulation too: push answers to what was drawn, and alone it
+      would count the fluctuation of the simulation against that of nobody.
     """
 
     nominal: Floats
@@ -79,6 +81,7 @@ def replicate(
     if where is not None:
         where.mkdir(parents=True, exist_ok=True)
     job = _Job(method, samples, seed, where)
+    workers = min(workers, len(tasks))
     if workers == 1:
         with _one_thread():
             found = [job(task) for task in tasks]
@@ -103,33 +106,43 @@ class _Job:
         kind, number = task
         name = f"{kind.replace(':', '-')}-{number}"
         path = None if self.folder is None else self.folder / f"{name}.npy"
-        if path is not None and path.exists():
-            kept: Floats = np.load(path, allow_pickle=False)
-            return kept
         sample = self.samples.get(kind, self.samples[""])
+        drawn = np.ones(len(sample.truth))
         if kind == BOOTSTRAP:
-            sample = resampled(sample, [self.seed, STREAM, number])
+            key = [self.seed, STREAM, number]
+            sample, drawn = resampled(sample, key), draws(sample, key)[1]
         # A member differs from the nominal by its networks alone, and so do all others not at all.
         seed = self.seed + number if kind == MEMBER else self.seed
         parts = None if self.folder is None else self.folder / f"{name}.iterations"
         method: OmniFold = clone(self.method)
-        pushes = method.fit_sample(sample, seed=seed, folder=parts).pushes_
+        if parts is not None:
+            method.claim(sample, seed, parts)
+        if path is not None and path.exists():
+            kept: Floats = np.load(path, allow_pickle=False)
+            if len(kept) == method.iterations + 1:
+                return kept
+        pushes = method.fit_sample(sample, seed=seed, folder=parts).pushes_ * drawn
         if path is not None:
-            with atomic_file(path) as part, open(part, "wb") as file:
+            with atomic_file(path, force=True) as part, open(part, "wb") as file:
                 np.save(file, pushes)
         return pushes
 
 
 def resampled(sample: Sample, seed: Sequence[int]) -> Sample:
     """Multiply the weights of measured and of simulated events by Poisson(1) draws."""
-    random = np.random.default_rng(seed)
-    data = random.poisson(1.0, len(sample.data))
-    simulation = random.poisson(1.0, len(sample.truth))
+    data, simulation = draws(sample, seed)
     return replace(
         sample,
         data_weight=sample.data_weight * data,
         weight=sample.weight * simulation,
     )
+
+
+def draws(sample: Sample, seed: Sequence[int]) -> tuple[Floats, Floats]:
+    """Draw how often a bootstrap takes each measured (D,) and each simulated event (N,)."""
+    random = np.random.default_rng(seed)
+    data = random.poisson(1.0, len(sample.data)).astype(np.float64)
+    return data, random.poisson(1.0, len(sample.truth)).astype(np.float64)
 
 
 @contextmanager

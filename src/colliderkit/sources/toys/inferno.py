@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import qmc
 from torch import Tensor
 
 from colliderkit.errors import InputError
@@ -83,6 +85,25 @@ class Inferno:
         x = np.concatenate([self.signal(count, [seed, 1]), self.background(count, [seed, 0])])
         label = np.repeat([1, 0], count)
         return x, label, np.repeat([self.s / count, self.b / count], count)
+
+    def asimov(self, count: int, seed: int = 0) -> tuple[Floats, NDArray[np.int64], Floats]:
+        """Return what `sample` does, the events spread evenly by a Sobol sequence.
+
+        Sums over them are the expectation itself: they err by about 1/count, where those over
+        random events fluctuate as 1/sqrt(count). With 10,000 random events of each process the
+        best s of the exact likelihood still scatters by 5 events. `count` is a power of two.
+        """
+        if count < 1 or count & (count - 1):
+            raise InputError(f"{count} evenly spread events; give a power of two.")
+        u = qmc.Sobol(3, rng=np.random.default_rng(seed)).random(count)
+        mean = (BACKGROUND_MEAN[0] + self.shift, BACKGROUND_MEAN[1])
+        planes = [
+            self.signal_mean + ndtri(u[:, :2]),
+            mean + np.sqrt(BACKGROUND_VARIANCE) * ndtri(u[:, :2]),
+        ]
+        lengths = [-np.log1p(-u[:, 2]) / rate for rate in (SIGNAL_RATE, self.rate)]
+        x = np.concatenate([np.column_stack(pair) for pair in zip(planes, lengths, strict=True)])
+        return x, np.repeat([1, 0], count), np.repeat([self.s / count, self.b / count], count)
 
     def log_signal(self, x: Tensor) -> Tensor:
         """Return ln p(x | signal) of events (..., 3), (...)."""

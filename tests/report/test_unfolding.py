@@ -1,0 +1,58 @@
+"""Plots of unfolding draw what they are given."""
+
+import numpy as np
+import pytest
+
+from colliderkit.methods.unfolding.binned import IterationCurve
+from colliderkit.report.unfolding import Spectrum, correlations, iteration_choice, unfolded
+
+EDGES = np.array([0.0, 1.0, 2.0, 4.0])
+COUNTS = np.array([30.0, 50.0, 20.0])
+
+
+def test_shares_have_the_errors_of_a_multinomial() -> None:
+    spectrum = Spectrum.of(COUNTS, COUNTS)
+    p = COUNTS / 100
+    assert spectrum.values == pytest.approx(p)
+    assert spectrum.error == pytest.approx(np.sqrt(p * (1 - p) / 100))
+    whole = Spectrum.of(COUNTS, np.diag(COUNTS))
+    assert whole.error == pytest.approx(spectrum.error)
+    # A common factor, fully correlated, is no error of a share.
+    assert Spectrum.of(COUNTS, np.outer(COUNTS, COUNTS)).error == pytest.approx(0, abs=1e-9)
+
+
+def test_spectra_are_densities_and_ratios_to_the_truth() -> None:
+    truth = Spectrum.of(COUNTS, COUNTS)
+    twice = Spectrum.of(np.array([60.0, 100.0, 40.0]), COUNTS)
+    figure = unfolded(EDGES, {"A": twice, "B": truth}, truth=truth, prior=COUNTS[::-1], label="x")
+    above, below = figure.axes
+    heights = [patch.get_data().values for patch in above.patches]
+    # Truth, simulation and A; the width of the last bin is 2.
+    assert heights[0] == pytest.approx([0.3, 0.5, 0.1])
+    assert heights[1] == pytest.approx([0.2, 0.5, 0.15])
+    assert heights[2] == pytest.approx(heights[0])
+    assert below.get_xlabel() == "x"
+    assert [text.get_text() for text in above.get_legend().get_texts()] == [
+        *("truth", "simulation", "A", "B")
+    ]
+
+
+def test_the_smallest_sum_has_the_star() -> None:
+    curve = IterationCurve(
+        np.array([9.0, 3.0, 3.0]),
+        np.array([[3.0], [1.0], [0.0]]),
+        np.array([[1.0], [2.0], [6.0]]),
+        np.full((3, 1), 10.0),
+    )
+    figure = iteration_choice({"A": curve}, bins=3)
+    star = next(line for line in figure.axes[0].lines if line.get_marker() == "*")
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == (2, pytest.approx(0.3))
+    assert figure.axes[1].lines[0].get_ydata() == pytest.approx([3, 1, 1])
+
+
+def test_correlations_are_those_of_the_covariance() -> None:
+    covariance = np.array([[4.0, 2.0], [2.0, 9.0]])
+    figure = correlations(covariance, [np.arange(2.0), np.arange(2.0)], ["a", "b"])
+    matrix = figure.axes[0].images[0].get_array()
+    assert matrix[0, 1] == pytest.approx(1 / 3)
+    assert matrix[0, 0] == pytest.approx(1)
