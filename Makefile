@@ -22,7 +22,7 @@ lint: .venv/installed
 smoke: .venv/installed
 	rm -rf runs/smoke
 	for study in $(STUDIES); do \
-		$(BIN)/colliderkit study $$study --scale smoke --out runs/smoke/$$study || exit 1; \
+		OMP_NUM_THREADS=1 $(BIN)/colliderkit study $$study --scale smoke --out runs/smoke/$$study || exit 1; \
 	done
 
 .venv/installed: pyproject.toml constraints.txt

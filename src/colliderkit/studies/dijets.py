@@ -93,7 +93,7 @@ class Size:
 
 # The published widths; 1.8 million jets of both samples together.
 SIZES = {
-    "smoke": Size(6_000, 6, 250, (32, 32), (32,)),
+    "smoke": Size(12_000, 14, 250, (32, 32), (32,)),
     "laptop": Size(100_000, 12),
     "paper": Size(1_200_000, 50),
 }

@@ -95,7 +95,7 @@ class Scale:
 
 ALL_FITS = (*RANGES, "all")
 SCALES = {
-    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 500, ("alphaS",), 4, 8, 3, 40, 1),
+    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 1_500, ("alphaS",), 4, 8, 3, 40, 1),
     "laptop": Scale(dijets.SIZES["laptop"], 20_000, 5_000, ALL_FITS, 8, 16, 8, 200),
     "paper": Scale(dijets.SIZES["paper"], 200_000, 20_000, ALL_FITS, 40, 80, 40, 1_000),
 }
