@@ -14,7 +14,7 @@ from colliderkit.training.fit import Training
 
 SHIFT = Nuisance("theta", "shift", column=0, width=0.3)
 YIELD = Nuisance("b", "yield", nominal=900.0, width=30.0)
-SHORT = Training(epochs=12, batch_size=1000, learning_rate=3e-3)
+SHORT = Training(epochs=6, batch_size=1000, learning_rate=3e-3)
 
 
 def sample(count, seed):
@@ -102,7 +102,7 @@ def test_the_signal_of_inferno_b4_is_that_of_the_exact_likelihood():
     toy = Inferno()
     x, _, weight = toy.asimov(2048)
     scan = np.linspace(20, 80, 7)
-    training = Training(epochs=5, batch_size=1000, learning_rate=3e-3)
+    training = Training(epochs=4, batch_size=1000, learning_rate=3e-3)
     model = UncertaintyAware(nuisances("B4"), training=training)
     model.fit(*toy.sample(100_000, 1), seed=0, progress=False)
     found = profile_intervals(scan, model.profile(scan, x, weight))
@@ -115,7 +115,7 @@ def test_a_yield_alone_is_a_likelihood_too():
 
     The ratio itself is learned from 20,000 events; its width is that of the exact densities.
     """
-    model = fitted((YIELD,), 10_000, Training(epochs=6, batch_size=1000, learning_rate=3e-3))
+    model = fitted((YIELD,), 10_000)
     assert model.shaping_ == []
     x, _, weight = sample(1000, 7)
     scan = np.linspace(60, 140, 9)

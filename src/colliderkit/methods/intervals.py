@@ -88,13 +88,15 @@ def profile_path(
     begin: float,
     gradient: bool = True,
     bounds: ArrayLike | None = None,
+    tolerance: float = 1e-11,
 ) -> tuple[Floats, Floats]:
     """Return max over nu of ln L(theta, nu) at each theta of `scan`, (T,), and the nu, (T, R).
 
     ``minus(nu, theta)`` gives -ln L, with `gradient` also its derivatives by nu (R,). The search
     at the theta closest to `begin` starts at `start` (R,); from there the scan goes outwards to
-    both sides, each search from where the last ended. `bounds` (R, 2) are those of nu. Raises
-    `InputError` where there is no finite maximum.
+    both sides, each search from where the last ended. `bounds` (R, 2) are those of nu; a search
+    ends where a step changes ln L by less than `tolerance` of itself. Raises `InputError` where
+    there is no finite maximum.
     """
     values = np.asarray(scan, dtype=np.float64)
     first = np.atleast_1d(np.asarray(start, dtype=np.float64))
@@ -111,7 +113,7 @@ def profile_path(
                 jac=gradient,
                 method="L-BFGS-B",
                 bounds=limits,
-                options={"ftol": 1e-11, "gtol": 1e-6},
+                options={"ftol": tolerance, "gtol": 1e-6},
             )
             if not np.isfinite(fit.fun):
                 raise InputError(

@@ -194,8 +194,14 @@ class UncertaintyAware(NuisanceMethod):
             return penalty - float(value.detach()), (inverse * away - slope.numpy()) * step
 
         bounds = self._bounds()
+        # In single precision a network's sum over events is not smooth beyond 1e-8 of itself.
         found, places = profile_path(
-            minus, values, np.zeros(len(step)), begin=self.yields_["signal"], bounds=bounds
+            minus,
+            values,
+            np.zeros(len(step)),
+            begin=self.yields_["signal"],
+            bounds=bounds,
+            tolerance=1e-8,
         )
         for i, k in np.argwhere((places <= bounds[:, 0]) | (places >= bounds[:, 1])):
             raise InputError(
@@ -279,7 +285,7 @@ class UncertaintyAware(NuisanceMethod):
         reference, scaled = drawn.moved(x, label, drawn.draw(len(x), random))
         share = (held.weight * scaled).double()
         # The same events at each theta: what is left of their fluctuation hardly depends on it.
-        points = drawn.draw(3 * self._powers(torch.zeros(len(self.shaping_))).numel(), random)
+        points = drawn.draw(2 * self._powers(torch.zeros(len(self.shaping_))).numel(), random)
         means = []
         for u in points:
             ratios = self.model_(torch.cat([reference, u.expand(len(x), -1)], 1)).double().exp()
@@ -451,7 +457,10 @@ def _each(
     nuisance: Nuisance, x: Tensor, weight: Tensor, label: Tensor, value: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Apply a transformation with a value (N,) of its own to each event."""
+    if isinstance(nuisance.transform, str):
+        return nuisance.apply(x, weight, label, value)
 
+    # A function of the user's may count on one value.
     def one(x: Tensor, weight: Tensor, label: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         moved, scaled = nuisance.apply(x[None], weight[None], label[None], value)
         return moved[0], scaled[0]

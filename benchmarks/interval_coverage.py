@@ -1,6 +1,6 @@
 """How often intervals from learned ratios hold the truth.
 
-    python benchmarks/coverage.py --work FOLDER
+    python benchmarks/interval_coverage.py --work FOLDER
 
 Gaussian toy: 20 events of N(mu, 1) an experiment, p(x | mu)/p(x | 0) learned with mu as input;
 intervals of mu by Wilks and by Neyman's construction. INFERNO's toy (1806.04743), unbinned ratios
@@ -39,7 +39,7 @@ from colliderkit.studies.inference_aware import nuisances
 from colliderkit.training.fit import Training
 from comparison import row, save
 
-COMMAND = "python benchmarks/coverage.py --work FOLDER"
+COMMAND = "python benchmarks/interval_coverage.py --work FOLDER"
 LEVELS = (0.6827, 0.95)
 Floats = NDArray[np.float64]
 TOY = Inferno()
