@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from colliderkit.cli import of_model, run
+from colliderkit.cli import of_model, run, runs
 from colliderkit.cli.apply import score_columns, with_scores
 from colliderkit.cli.fit import class_files
 from colliderkit.cli.ratio import evaluate_ratio
@@ -18,7 +18,7 @@ from colliderkit.cli.reading import Reading
 from colliderkit.errors import InputError
 from colliderkit.events.schema import weights_of
 from colliderkit.files import refuse_existing
-from colliderkit.methods.method import load, versions
+from colliderkit.methods.method import load
 from colliderkit.report.results import Result, write_results
 from colliderkit.report.tagging import Scored, last_class, results_of
 from colliderkit.sources import write
@@ -68,16 +68,12 @@ def evaluate(
     )
     results = results_of(scored_tagger(method, jets), truth)
     write(out / "scores.parquet", jets, force=force)
-    about = {
-        "title": f"{tagger.network} on {len(jets)} jets",
-        "command": "colliderkit evaluate --config, with the configuration below",
-        "seeds": [],
-        "versions": versions(),
-        "timing": {},
-        "configuration": configuration,
-        "model": str(model),
-        "efficiencies": [*(efficiencies or (0.3, 0.5))],
-    }
+    about = runs.about(
+        f"{tagger.network} on {len(jets)} jets",
+        model,
+        configuration,
+        efficiencies=[*(efficiencies or (0.3, 0.5))],
+    )
     write_results(out / "results.json", results, about, force)
     _print(results)
     print(f"scores:  {out / 'scores.parquet'}\nresults: {out / 'results.json'}")

@@ -20,7 +20,7 @@ from colliderkit.cli import runs
 from colliderkit.cli.reading import OfSamples, Reading, of_sample
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, existing_file, refuse_existing
-from colliderkit.methods.method import load, versions
+from colliderkit.methods.method import load
 from colliderkit.methods.ratio import Diagnostics, Ratio, classifier_test
 from colliderkit.methods.ratio.diagnostics import diagnose
 from colliderkit.methods.ratio.ratio import weight_of
@@ -231,17 +231,13 @@ def evaluate_ratio(
         RATIO: np.concatenate([np.ones(len(x)), ratio]),
     }
     write(out / "weighted.parquet", weighted, force=force)
-    about = {
-        "title": f"p1/p0 on {len(x)} and {len(y)} events",
-        "command": "colliderkit evaluate --config, with the configuration below",
-        "seeds": [],
-        "versions": versions(),
-        "timing": {},
-        "configuration": configuration,
-        "model": str(model),
-        "theta": point,
-        "gaps": [str(gap) for gap in found.gaps],
-    }
+    about = runs.about(
+        f"p1/p0 on {len(x)} and {len(y)} events",
+        model,
+        configuration,
+        theta=point,
+        gaps=[str(gap) for gap in found.gaps],
+    )
     write_results(out / "results.json", rows, about, force)
     _print(found)
     print(f"weights: {out / 'weighted.parquet'}\nresults: {out / 'results.json'}")

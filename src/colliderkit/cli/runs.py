@@ -4,12 +4,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
-from colliderkit.methods.method import Method
+from colliderkit.methods.method import Method, versions
 
-__all__ = ["begin", "finish", "kept"]
+__all__ = ["about", "begin", "finish", "kept"]
 
 
 def begin(out: Path, resume: bool, force: bool) -> Path:
@@ -45,3 +46,17 @@ def finish(method: Method, out: Path, work: Path, configuration: str, force: boo
     with atomic_file(out / "config.yaml", force=True) as part:
         part.write_text(configuration)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def about(title: str, model: Path, configuration: str, **more: Any) -> dict[str, Any]:
+    """Say what made an evaluation's results, as `write_results` takes it."""
+    return {
+        "title": title,
+        "command": "colliderkit evaluate --config, with the configuration below",
+        "seeds": [],
+        "versions": versions(),
+        "timing": {},
+        "configuration": configuration,
+        "model": str(model),
+        **more,
+    }

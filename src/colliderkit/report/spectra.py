@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from colliderkit.methods.unfolding.result import BinnedSpectrum
 from colliderkit.report.plots import COLOURS, style
 
-__all__ = ["correlation", "spectrum"]
+__all__ = ["correlation", "correlation_matrix", "spectrum"]
 
 Floats = NDArray[np.float64]
 
@@ -62,9 +62,7 @@ def spectrum(found: BinnedSpectrum, prior: Floats) -> Figure:
 @style()
 def correlation(found: BinnedSpectrum) -> Figure:
     """Draw the correlation matrix of the bins of an unfolded spectrum."""
-    outer = np.outer(found.error, found.error)
-    nothing = np.full_like(outer, np.nan)
-    matrix = np.divide(found.covariance, outer, out=nothing, where=outer > 0)
+    matrix = correlation_matrix(found.covariance)
     figure = Figure(figsize=(8.4, 7.2))
     axes = figure.subplots()
     mesh = axes.pcolormesh(found.edges, found.edges, matrix, cmap="RdBu_r", vmin=-1, vmax=1)
@@ -74,3 +72,10 @@ def correlation(found: BinnedSpectrum) -> Figure:
     axes.set_aspect("equal")
     figure.colorbar(mesh, ax=axes, label="correlation")
     return figure
+
+
+def correlation_matrix(covariance: Floats) -> Floats:
+    """Return cov_ij / (sigma_i sigma_j), (K, K), NaN where a variance is zero."""
+    spread = np.sqrt(np.diag(covariance))
+    outer = np.outer(spread, spread)
+    return np.divide(covariance, outer, out=np.full_like(outer, np.nan), where=outer > 0)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from colliderkit.methods.unfolding.binned import IterationCurve
 from colliderkit.report.plots import COLOURS, style
+from colliderkit.report.spectra import correlation_matrix
 
 __all__ = ["Spectrum", "correlations", "iteration_choice", "unfolded"]
 
@@ -150,9 +151,7 @@ def correlations(covariance: Floats, edges: Sequence[Floats], labels: Sequence[s
 
     `edges` are those of each observable, whose bins stand one after the other.
     """
-    spread = np.sqrt(np.diag(covariance))
-    outer = np.outer(spread, spread)
-    matrix = np.divide(covariance, outer, out=np.full_like(outer, np.nan), where=outer > 0)
+    matrix = correlation_matrix(covariance)
     figure = Figure(figsize=(9, 7.6))
     axes = figure.subplots()
     image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, origin="lower")

@@ -7,7 +7,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -211,12 +211,19 @@ def run(
             keep(task, make_shard(request, *task, progress=step))
         return
     pending = {pool.submit(make_shard, request, *task): task for task in tasks}
+    for task, content in finished(pending):
+        keep(task, content)
+        advance(request.size(task[1]))
+
+
+def finished(pending: dict[Future[Any], Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield (task, result) of futures in the order in which they end, and forget each.
+
+    A future is dropped once its shard is on disk: memory does not grow with the sample.
+    """
     while pending:
-        # A future is dropped once its shard is on disk: memory does not grow with the sample.
         for future in wait(pending, return_when=FIRST_COMPLETED).done:
-            task = pending.pop(future)
-            keep(task, future.result())
-            advance(request.size(task[1]))
+            yield pending.pop(future), future.result()
 
 
 def make_shard(

@@ -223,9 +223,9 @@ class OmniFold(Method):
         """Unfold `data` (D, C) with the simulation `reco` (N, C), `truth` (N, T); return self.
 
         Any of them may be a jet array instead, data and reco together. Further keywords are those
-        of `Sample.checked`: pass_reco, pass_truth, weight, data_weight,
-        background, background_weight, event, data_event. With a `folder` each finished iteration
-        is kept there, and the same call goes on at the next.
+        of `Sample.checked`: pass_reco, pass_truth, weight, data_weight, background,
+        background_weight, event, data_event. With a `folder` each finished iteration is kept
+        there, and the same call goes on at the next.
         """
         return self.fit_sample(
             Sample.checked(data, reco, truth, **options), seed=seed, folder=folder

@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -19,7 +18,7 @@ from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
-from colliderkit.sources.shards import claim, executor, progress_bar
+from colliderkit.sources.shards import claim, executor, finished, progress_bar
 from colliderkit.sources.showers import read_showers, write_showers
 
 __all__ = ["generate_showers"]
@@ -111,11 +110,9 @@ def generate_showers(
                 completed=count - sum(request.size(n) for n in missing),
             )
             pending = {pool.submit(make_shard, request, n): n for n in missing}
-            while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    number = pending.pop(future)
-                    write_showers(_path(folder, number), *future.result(), force=True)
-                    bar.advance(task, request.size(number))
+            for number, (energy, showers) in finished(pending):
+                write_showers(_path(folder, number), energy, showers, force=True)
+                bar.advance(task, request.size(number))
         _merge(request, folder, output, force)
     except KeyboardInterrupt:
         print(f"Interrupted: finished shards are kept in {folder}.", file=sys.stderr)
