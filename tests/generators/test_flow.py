@@ -5,7 +5,8 @@ import pytest
 import torch
 from scipy.stats import kstest
 
-from colliderkit.generators.flow import ConditionalFlow, negative_log_likelihood
+from colliderkit.generators.flow import ConditionalFlow
+from colliderkit.generators.generator import own_loss
 from colliderkit.sources.toys.unfolding import posterior
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Training, fit
@@ -52,7 +53,7 @@ def test_each_row_has_its_own_context_and_seed_repeats():
     assert not torch.equal(flow.sample(c, seed=4), x)
     alone = torch.stack([flow.log_prob(x[i : i + 1], c[i : i + 1])[0] for i in range(9)])
     torch.testing.assert_close(flow.log_prob(x, c), alone, rtol=1e-4, atol=1e-4)
-    outputs = flow(torch.cat([x, c], 1))
+    outputs = flow(x, None, c)
     torch.testing.assert_close(outputs[:, 0], -flow.log_prob(x, c))
 
 
@@ -73,10 +74,10 @@ def test_training_finds_a_gaussian_posterior(tmp_path):
     x = z + 0.5 * torch.randn(20_000, 1, generator=random)
     torch.manual_seed(0)
     flow = ConditionalFlow(1, 1, transforms=1, hidden=(32, 32)).fit_scaling(z, x)
-    data = Dataset(torch.cat([z, x], 1), torch.zeros(len(z)), torch.ones(len(z)))
+    data = Dataset(z, torch.zeros(len(z)), torch.ones(len(z)), x)
     settings = Training(epochs=6, batch_size=512, learning_rate=5e-3, schedule="cosine")
     fit(
-        flow, negative_log_likelihood, data.at(torch.arange(16_000)),
+        flow, own_loss, data.at(torch.arange(16_000)),
         data.at(torch.arange(16_000, 20_000)), settings, folder=tmp_path, progress=False,
     )  # fmt: skip
     at = torch.linspace(-1.5, 1.5, 7)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from colliderkit.generators.flow import negative_log_likelihood
 from colliderkit.generators.flow_matching import FlowMatching
+from colliderkit.generators.generator import own_loss
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Training, fit
 
@@ -17,7 +17,7 @@ def trained(model: FlowMatching, x: torch.Tensor, c: torch.Tensor, folder: Path)
     model.fit_scaling(x, c)
     settings = Training(epochs=15, batch_size=500, learning_rate=3e-3, schedule="cosine")
     parts = data.at(torch.nonzero(~held)[:, 0]), data.at(torch.nonzero(held)[:, 0])
-    fit(model, negative_log_likelihood, *parts, settings, folder=folder, progress=False)
+    fit(model, own_loss, *parts, settings, folder=folder, progress=False)
     return model
 
 
@@ -28,8 +28,8 @@ def test_a_conditional_normal_is_learned(tmp_path: Path) -> None:
     first = c + torch.randn(12_000, 1, generator=random)
     x = torch.cat([first, 2 * first + 0.5 * torch.randn(12_000, 1, generator=random)], 1)
     torch.manual_seed(1)
-    model = trained(FlowMatching(2, 1, width=48, blocks=2), x, c, tmp_path)
-    drawn = model.sample(torch.full((8000, 1), 1.5), steps=12, seed=2)
+    model = trained(FlowMatching(2, 1, width=48, blocks=2, steps=12), x, c, tmp_path)
+    drawn = model.sample(torch.full((8000, 1), 1.5), seed=2)
     assert drawn.mean(0).tolist() == pytest.approx([1.5, 3.0], abs=0.12)
     assert drawn.std(0).tolist() == pytest.approx([1.0, 4.25**0.5], rel=0.08)
     assert float(torch.corrcoef(drawn.T)[0, 1]) == pytest.approx(0.970, abs=0.02)
@@ -53,6 +53,6 @@ def test_straight_paths_end_where_they_must() -> None:
     model.scaling.mean.fill_(3.0)
     model.scaling.std.fill_(2.0)
     z = torch.randn(10, 4)
-    assert torch.allclose(model.path_end(z, torch.zeros(10, 2), 3), 2 * z + 3)
+    assert torch.allclose(model.decode(z, torch.zeros(10, 2)), 2 * z + 3)
     first = model.sample(torch.zeros(6, 2), seed=1)
     assert torch.equal(first, model.sample(torch.zeros(6, 2), seed=1))

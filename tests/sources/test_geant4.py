@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Layer
 from colliderkit.sources.geant4 import Beam, Calorimeter, Sampling, calorimeter, simulate
 from colliderkit.sources.geant4.physics import physics_name
-from colliderkit.sources.geant4.shards import generate_showers
+from colliderkit.sources.geant4.shards import Request, generate_showers
 from colliderkit.sources.showers import read_showers
 
 # Importing it would ask whether to download its data sets.
@@ -122,3 +123,18 @@ def test_a_second_calorimeter_needs_another_process() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "Geant4 is set up for another calorimeter in this process; start anew.\n"
+
+
+def test_a_falling_spectrum_has_its_quantiles() -> None:
+    beam = Beam("gamma")
+    request = Request(
+        calorimeter("photons-368"), 40_000, 500.0, 64e3, 2.0, beam, 1, 0.7, 40_000, ""
+    )
+    energy = request.energies(0)
+    # dN/dE ~ E^-2: the median is where 1/E lies halfway between 1/500 and 1/64000.
+    median = 2 / (1 / 500 + 1 / 64e3)
+    assert np.median(energy) == pytest.approx(median, rel=0.02)
+    assert energy.min() >= 500
+    assert energy.max() <= 64e3
+    flat = np.log(replace(request, index=1.0).energies(0))
+    assert flat.mean() == pytest.approx(np.log(500 * 64e3) / 2, rel=0.005)

@@ -2,19 +2,15 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.events.scaling import Standardise
-from colliderkit.losses.classification import weighted_mean
+from colliderkit.generators.generator import Generator
 
-__all__ = ["ConditionalFlow", "negative_log_likelihood"]
-
-PIECE = 1 << 16  # rows evaluated at a time
+__all__ = ["ConditionalFlow"]
 
 
-class ConditionalFlow(nn.Module):
+class ConditionalFlow(Generator):
     """Model p(x | c), x (T,) and c (C,), by autoregressive neural splines (1906.04032).
 
         ln p(x | c) = ln N(f(x; c); 0, 1) + ln |det df/dx|
@@ -38,49 +34,24 @@ class ConditionalFlow(nn.Module):
         bins: int = 8,
         hidden: Sequence[int] = (64, 64),
     ) -> None:
-        super().__init__()
+        super().__init__(features, context)
         try:
             from zuko.flows import NSF  # type: ignore[import-untyped]
         except ImportError as error:
             raise InputError("zuko is not installed; pip install 'colliderkit[flows]'.") from error
-        self.features = features
-        self.context = context
-        self.scaling = Standardise(features)
-        self.context_scaling = Standardise(context)
         self.flow = NSF(
             features, context, transforms=transforms, bins=bins, hidden_features=tuple(hidden)
         )
 
-    def fit_scaling(self, x: Tensor, context: Tensor) -> "ConditionalFlow":
-        """Take mean and standard deviation of x (N, T) and of the context (N, C)."""
-        self.scaling.fit(x)
-        self.context_scaling.fit(context)
-        return self
-
     def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
         """Return ln p(x | c) of rows (N, T) and (N, C), (N,)."""
-        # Not clipped, unlike the context: a density must not be flat in x.
-        scaled = (x - self.scaling.mean) / self.scaling.std
-        ln_p: Tensor = self.flow(self.context_scaling(context)).log_prob(scaled)
+        ln_p: Tensor = self.flow(self.context_scaling(context)).log_prob(self.scaled(x))
         return ln_p - self.scaling.std.log().sum()
 
-    @torch.no_grad()
-    def sample(self, context: Tensor, *, seed: int = 0) -> Tensor:
-        """Draw one x for each row of the context, (N, C) -> (N, T)."""
-        random = torch.Generator().manual_seed(seed)
-        parts = []
-        for piece in context.split(PIECE):
-            z = torch.randn(len(piece), self.features, generator=random)
-            x = self.flow(self.context_scaling(piece)).transform.inv(z)
-            parts.append(x * self.scaling.std + self.scaling.mean)
-        return torch.cat(parts)
+    def decode(self, noise: Tensor, context: Tensor) -> Tensor:
+        """Return f^-1(z; c) of noise (B, T), one feature after the other."""
+        return self.unscaled(self.flow(self.context_scaling(context)).transform.inv(noise))
 
-    def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return -ln p(x | c) of rows (x, c) side by side, (B, T + C) -> (B, 1)."""
-        x, context = values.split([self.features, self.context], dim=1)
-        return -self.log_prob(x, context)[:, None]
-
-
-def negative_log_likelihood(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Return the weighted mean of -ln p (B, 1); the target is part of the input and not used."""
-    return weighted_mean(outputs[:, 0], weight)
+    def forward(self, values: Tensor, mask: Tensor | None, context: Tensor) -> Tensor:
+        """Return -ln p(x | c) of rows (B, T) and (B, C), (B, 1)."""
+        return -self.log_prob(values, context)[:, None]

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from colliderkit.errors import InputError
 from colliderkit.events.schema import hash_uniform
-from colliderkit.generators.flow import ConditionalFlow, negative_log_likelihood
+from colliderkit.generators.flow import ConditionalFlow
+from colliderkit.generators.generator import own_loss
 from colliderkit.methods.method import Method
 from colliderkit.methods.ratio import Ratio
 from colliderkit.methods.unfolding.omnifold import Sample
@@ -111,19 +112,20 @@ class GenerativeUnfolding(Method):
                 " none below 0, use OmniFold."
             )
         both, own = sample.both, sample.weight
-        pair = [
+        truth, reco = (
             torch.from_numpy(table[both].astype(np.float32))
             for table in (sample.truth, sample.reco)
-        ]
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.flow_ = self._build(pair[0].shape[1], pair[1].shape[1]).fit_scaling(*pair)
+            self.flow_ = self._build(truth.shape[1], reco.shape[1])
+            self.flow_.fit_scaling(truth, reco)
         self.seed_ = seed
         self.pushes_ = np.ones((self.iterations + 1, len(own)))
         self.history_: list[list[dict[str, Any]]] = []
         push = self.pushes_[0]
         for i in range(self.iterations):
-            self._train(torch.cat(pair, 1), own[both] * push[both], sample.event[both], i, progress)
+            self._train(truth, reco, own[both] * push[both], sample.event[both], i, progress)
             real = sample.data_weight * self._real(sample, push, i)
             drawn = self.sample(sample.data, draws=self.draws, seed=seed * 1_000 + i)
             ratio = self._ratio().fit(
@@ -182,7 +184,8 @@ class GenerativeUnfolding(Method):
 
     def _train(
         self,
-        rows: Tensor,
+        truth: Tensor,
+        reco: Tensor,
         weight: Floats,
         event: NDArray[np.int64],
         iteration: int,
@@ -190,7 +193,7 @@ class GenerativeUnfolding(Method):
     ) -> None:
         """Train the flow on, with the best epoch of weighted events that it does not see."""
         scaled = torch.from_numpy((weight / weight.mean()).astype(np.float32))
-        data = Dataset(rows, torch.zeros(len(rows)), scaled)
+        data = Dataset(truth, torch.zeros(len(truth)), scaled, reco)
         held = hash_uniform(event, self.seed_) < self.validation
         train, validation = (
             data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)
@@ -198,7 +201,7 @@ class GenerativeUnfolding(Method):
         with tempfile.TemporaryDirectory(prefix="colliderkit-flow-") as folder:
             history = fit(
                 self.flow_,
-                negative_log_likelihood,
+                own_loss,
                 train,
                 validation,
                 self.training,

@@ -34,6 +34,7 @@ class Request:
     count: int
     low: float
     high: float
+    index: float
     beam: Beam
     seed: int
     cut: float
@@ -50,9 +51,15 @@ class Request:
         return range(-(-self.count // self.shard))
 
     def energies(self, number: int) -> NDArray[np.float64]:
-        """Draw the incident energies [MeV] of a shard, log-uniform."""
-        random = np.random.default_rng([self.seed, number])
-        return self.low * (self.high / self.low) ** random.random(self.size(number))
+        """Draw the incident energies [MeV] of a shard, dN/dE ~ E^-index, by the quantiles."""
+        u = np.random.default_rng([self.seed, number]).random(self.size(number))
+        if self.index == 1:
+            return self.low * (self.high / self.low) ** u
+        power = 1 - self.index
+        found: NDArray[np.float64] = (
+            self.low**power + u * (self.high**power - self.low**power)
+        ) ** (1 / power)
+        return found
 
     def as_json(self) -> str:
         """Write the request and the versions that the bits depend on."""
@@ -66,6 +73,7 @@ def generate_showers(
     output: str | Path,
     *,
     energies: tuple[float, float],
+    index: float = 1.0,
     beam: Beam | None = None,
     seed: int = 0,
     cut: float = 0.7,
@@ -75,7 +83,10 @@ def generate_showers(
     force: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Shoot `count` showers into a calorimeter, log-uniform in `energies` [MeV]; return the file.
+    """Shoot `count` showers into a calorimeter and return the file.
+
+    Incident energies are between `energies` [MeV], dN/dE ~ E^-index: log-uniform with index 1,
+    and with 2 a falling spectrum, most of whose showers are cheap.
 
     The file is HDF5 in the CaloChallenge's layout (see `colliderkit.sources.showers`), the energy
     seen in the active slabs, in MeV; its attributes name the physics, the particle and the seed.
@@ -94,7 +105,16 @@ def generate_showers(
         )
     chosen = calorimeter(geometry) if isinstance(geometry, str) else geometry
     request = Request(
-        chosen, count, float(low), float(high), beam or Beam(), seed, cut, shard, physics_name()
+        chosen,
+        count,
+        float(low),
+        float(high),
+        index,
+        beam or Beam(),
+        seed,
+        cut,
+        shard,
+        physics_name(),
     )
     output = refuse_existing(output, force)
     folder = output.with_name(output.name + ".shards")

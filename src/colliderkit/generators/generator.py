@@ -1,0 +1,74 @@
+"""What all generators share: a model of p(x | c), trained, sampled from and exported alike."""
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from colliderkit.events.scaling import Standardise
+from colliderkit.losses.classification import weighted_mean
+
+__all__ = ["Generator", "own_loss"]
+
+PIECE = 4096  # rows sampled at a time
+
+
+class Generator(nn.Module):
+    """Model p(x | c), x (F,) and c (C,).
+
+    A subclass gives ``forward``, its loss row by row, and ``decode``, the deterministic map from
+    noise to x in which its sampler is contained; it may change how much noise that takes. Both are
+    in units of the data: a generator scales x and c itself, by buffers that are saved with it.
+
+    Args:
+        features, context: F and C.
+    """
+
+    def __init__(self, features: int, context: int) -> None:
+        super().__init__()
+        self.features = features
+        self.context = context
+        self.scaling = Standardise(features)
+        self.context_scaling = Standardise(context)
+
+    def fit_scaling(self, x: Tensor, context: Tensor) -> Self:
+        """Take mean and standard deviation of x (N, F) and of the context (N, C)."""
+        self.scaling.fit(x)
+        self.context_scaling.fit(context)
+        return self
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Return x (B, F) in units of its standard deviation; not clipped, unlike the context."""
+        return (x - self.scaling.mean) / self.scaling.std
+
+    def unscaled(self, x: Tensor) -> Tensor:
+        """Return x (B, F) in units of the data."""
+        return x * self.scaling.std + self.scaling.mean
+
+    def forward(self, values: Tensor, mask: Tensor | None, context: Tensor) -> Tensor:
+        """Return the loss of rows (B, F) with their conditions (B, C), (B, 1); for `own_loss`."""
+        raise NotImplementedError
+
+    @property
+    def noise_size(self) -> int:
+        """Z, the normal numbers that one x is made of."""
+        return self.features
+
+    def decode(self, noise: Tensor, context: Tensor) -> Tensor:
+        """Return x (B, F) of standard normal noise (B, Z) and conditions (B, C)."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def sample(self, context: Tensor, *, seed: int = 0) -> Tensor:
+        """Draw one x for each row of the context, (N, C) -> (N, F)."""
+        random = torch.Generator().manual_seed(seed)
+        parts = [
+            self.decode(torch.randn(len(piece), self.noise_size, generator=random), piece)
+            for piece in context.split(PIECE)
+        ]
+        return torch.cat(parts)
+
+
+def own_loss(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted mean of the loss (B, 1) that the model computed; there is no target."""
+    return weighted_mean(outputs[:, 0], weight)
