@@ -8,6 +8,7 @@ from colliderkit.events.calorimeter.geometry import Geometry
 __all__ = ["LayerShares"]
 
 DELTA = 1e-6
+FAINT = 1e-2  # of the threshold: the least energy of a layer that a condition tells apart
 
 
 class LayerShares(nn.Module):
@@ -16,13 +17,13 @@ class LayerShares(nn.Module):
     With E_i the energy of layer i of L,
 
         a_0 = ln(sum_i E_i / E_inc),   a_i = logit(E_{i-1} / (E_{i-1} + ... + E_{L-1})),
-        x_v = ln(e_v / sum of its layer),
+        x_v = ln(e_v / threshold),
 
-    and back, e_v = E_i softmax(x)_v: each layer has its energy exactly, whatever x is. Voxels
-    below the `threshold` [MeV] are zero: on the way in they get an energy below it, its logarithm
-    half-normal, so that the density has no spike; on the way back all but the largest of a layer
-    are cut and their energy goes to the others. After 2106.05285 and 2405.09629, which use logits
-    of shares.
+    and back, e_v ~ exp(x_v) in the ratios within a layer and with the energy of the layer as their
+    sum, exactly, whatever x is. Voxels below the `threshold` [MeV] are zero: on the way in they
+    get an energy below it, -x half-normal, so that the density has no spike and the edge of zero
+    is at x = 0 in every voxel; on the way back those below are cut, but for the largest of a
+    layer. After 2106.05285 and 2405.09629, which use logits of shares.
     """
 
     places: Tensor
@@ -47,7 +48,7 @@ class LayerShares(nn.Module):
         energy = self._sums(torch.where(seen, e, 0.0))
         energy = torch.where(energy > 0, energy, self._below(energy.shape, random))
         filled = torch.where(seen, e, self._below(e.shape, random))
-        x = (filled / self._sums(filled)[:, self.places]).log()
+        x = (filled / self.threshold).log()
         rest = energy.flip(1).cumsum(1).flip(1)
         share = energy[:, :-1] / rest[:, :-1]
         first = (rest[:, :1] / incident.double()[:, None]).log()
@@ -72,12 +73,19 @@ class LayerShares(nn.Module):
         largest = x.new_zeros(energy.shape).scatter_reduce(
             1, places, x, "amax", include_self=False
         )[:, self.places]
-        weight = (x - largest).exp()
-        e = weight / self._sums(weight)[:, self.places] * energy[:, self.places]
         # The largest voxel of a layer stays: a layer with energy has it somewhere.
-        e = torch.where((e >= self.threshold) | (x == largest), e, 0.0)
+        largest = x == largest
+        share = torch.where((x >= 0) | largest, x, -torch.inf).exp()
+        e = share / self._sums(share)[:, self.places] * energy[:, self.places]
+        # Some fall below the threshold now; theirs goes to the others.
+        e = torch.where((e >= self.threshold) | largest, e, 0.0)
         kept = self._sums(e)[:, self.places]
         return torch.where(kept > 0, e * energy[:, self.places] / kept.clamp(min=1e-30), 0.0)
+
+    def conditions(self, a: Tensor, incident: Tensor) -> Tensor:
+        """Return what the voxels depend on, (N, 1 + 2 L): ln E_inc [GeV], a and ln E_i [MeV]."""
+        energy = self.layer_energies(a, incident).clamp(min=FAINT * self.threshold)
+        return torch.cat([(incident / 1e3).log()[:, None], a, energy.log()], 1)
 
     def _below(self, shape: torch.Size, random: torch.Generator | None) -> Tensor:
         """Draw energies below the threshold, ln(e / threshold) = -|N(0, 1)|."""
