@@ -47,13 +47,14 @@ from colliderkit.sources.showers import release
 from colliderkit.training.batches import Batch, Dataset
 from colliderkit.training.fit import Epoch, Training, fit, predict
 
-__all__ = ["Classification", "Comparison", "ShowerTest"]
+__all__ = ["Classification", "Comparison", "ShowerTest", "check_band"]
 
 Floats = NDArray[np.float64]
 Sample = tuple[NDArray[Any], NDArray[Any]]  # incident energies (N,) and showers (N, V), MeV
 PUBLISHED = Training(epochs=50, batch_size=1000, learning_rate=2e-4, schedule="constant")
 SHARES = (0.6, 0.2)  # of each class to train on and to choose the epoch by; the rest is the test
 ENOUGH = 20_000  # showers that means and standard deviations are taken from
+FEWEST = 100  # showers of a band
 PAIRS = 10_000  # showers of each sample whose distances to one another are computed
 ONE, TWO = "reference", "sample"
 
@@ -207,13 +208,8 @@ class ShowerTest:
 
         The classifiers are those of all energies, on their test showers of these.
         """
+        few = check_band([f.incident for f in comparison.features], low, high)
         here = tuple(f.at((f.incident >= low) & (f.incident < high)) for f in comparison.features)
-        few = min(len(f.incident) for f in here)
-        if few < 100:
-            raise InputError(
-                f"the band of {low:g} to {high:g} MeV has {few} showers of one sample; make it"
-                " wider, 100 are needed."
-            )
         response = [f.total / f.incident for f in here]
         figures = {
             f"AUC {level}": found.within(low, high)
@@ -412,6 +408,17 @@ class ShowerTest:
         )
         showers = tuple(c.sample[1] for c in classes)
         return _Rows(place, target, weight, torch.from_numpy(incident)[:, None], showers)
+
+
+def check_band(incident: Sequence[NDArray[Any]], low: float, high: float) -> int:
+    """Return the fewest showers of a sample in [low, high) [MeV]; `InputError` if under 100."""
+    few = min(int(((e >= low) & (e < high)).sum()) for e in incident)
+    if few < FEWEST:
+        raise InputError(
+            f"the band of {low:g} to {high:g} MeV has {few} showers of one sample; make it wider,"
+            f" {FEWEST} are needed."
+        )
+    return few
 
 
 LEVELS = ("low-level", "high-level")

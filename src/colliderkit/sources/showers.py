@@ -21,6 +21,7 @@ from colliderkit.files import atomic_file, existing_file
 
 __all__ = [
     "CALOGAN",
+    "drawn_energies",
     "iterate_showers",
     "mapped_showers",
     "read_showers",
@@ -32,6 +33,18 @@ CALOGAN = {"layer_0": (3, 96), "layer_1": (12, 12), "layer_2": (12, 6)}
 CHALLENGE = ("incident_energies", "showers")
 CHUNK = 10_000  # showers: 1.6 GB of the largest geometry
 Floats = NDArray[np.float32]
+
+
+def drawn_energies(
+    count: int, low: float, high: float, index: float, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw incident energies (N,) [MeV] between two, dN/dE ~ E^-index; 1 is log-uniform."""
+    u = random.random(count)
+    if index == 1:
+        return low * (high / low) ** u
+    power = 1 - index
+    found: NDArray[np.float64] = (low**power + u * (high**power - low**power)) ** (1 / power)
+    return found
 
 
 def read_showers(
@@ -93,7 +106,11 @@ def iterate_showers(
 
 
 def mapped_showers(
-    path: str | Path, folder: str | Path, geometry: Geometry | None = None
+    path: str | Path,
+    folder: str | Path,
+    geometry: Geometry | None = None,
+    *,
+    stop: int | None = None,
 ) -> tuple[Floats, Floats]:
     """Return what `read_showers` returns, the showers as a memory map of a file in `folder`."""
     folder = Path(folder)
@@ -101,7 +118,7 @@ def mapped_showers(
     spool = folder / f"showers-{number}.f4"
     incident, voxels = [], 0
     with spool.open("wb") as file:
-        for energy, showers in iterate_showers(path, geometry):
+        for energy, showers in iterate_showers(path, geometry, stop=stop):
             incident.append(energy)
             voxels = showers.shape[1]
             showers.tofile(file)
