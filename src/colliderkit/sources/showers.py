@@ -9,7 +9,7 @@
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -154,12 +154,18 @@ def write_showers(
     incident: NDArray[Any],
     showers: NDArray[Any],
     *,
+    layout: Literal["calochallenge", "calogan"] = "calochallenge",
     attributes: dict[str, str] | None = None,
     force: bool = False,
 ) -> Path:
-    """Write incident energies (N,) and showers (N, V) [MeV] in the CaloChallenge's layout."""
+    """Write incident energies (N,) and showers (N, V) [MeV] in the layout of either project.
+
+    CaloGAN's is for showers of 504 cells; `InputError` for any other.
+    """
     if len(incident) != len(showers):
         raise InputError(f"{len(incident)} incident energies for {len(showers)} showers.")
+    if layout == "calogan":
+        return _write_images(Path(path), incident, showers, attributes or {}, force)
     with atomic_file(path, force) as part, h5py.File(part, "w") as file:
         file.create_dataset("incident_energies", data=np.asarray(incident).reshape(-1, 1))
         rows = max(1, min(len(showers), (1 << 20) // showers.shape[1]))  # 4 MB a chunk
@@ -169,3 +175,27 @@ def write_showers(
         for name, value in (attributes or {}).items():
             file.attrs[name] = value
     return Path(path)
+
+
+def _write_images(
+    path: Path,
+    incident: NDArray[Any],
+    showers: NDArray[Any],
+    attributes: dict[str, str],
+    force: bool,
+) -> Path:
+    """Write showers (N, 504) [MeV] as CaloGAN's three images, the incident energies in GeV."""
+    sizes = [rows * columns for rows, columns in CALOGAN.values()]
+    if showers.shape[1:] != (sum(sizes),):
+        raise InputError(
+            f"{path}: CaloGAN's layout holds {sum(sizes)} cells, these showers have shape"
+            f" {showers.shape}; write them as calochallenge."
+        )
+    with atomic_file(path, force) as part, h5py.File(part, "w") as file:
+        file.create_dataset("energy", data=np.asarray(incident).reshape(-1, 1) / 1e3)
+        parts = np.split(showers, np.cumsum(sizes)[:-1], axis=1)
+        for (name, shape), cells in zip(CALOGAN.items(), parts, strict=True):
+            file.create_dataset(name, data=cells.reshape(-1, *shape), compression="gzip")
+        for name, value in attributes.items():
+            file.attrs[name] = value
+    return path

@@ -24,7 +24,7 @@ class Features:
     - `centre_eta`, `centre_phi`, `centre_r`: sum(x E) / sum E [mm];
     - `width_eta`, `width_phi`, `width_r`: sqrt(<x^2> - <x>^2) [mm];
     - `sparsity`: the share of voxels without energy;
-    - `cut` (L,): whether a layer is cut in angle, so that it has eta and phi.
+    - `cut` (L,): whether a layer is cut in angle, or has cells, so that it has eta and phi.
     """
 
     incident: Floats
@@ -122,5 +122,5 @@ def features(
         width["phi"],
         width["r"],
         1 - sums["hit"] / voxels,
-        np.array([layer.angles > 1 for layer in geometry.layers]),
+        np.array([layer.cut for layer in geometry.layers]),
     )
