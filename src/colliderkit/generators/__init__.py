@@ -16,6 +16,9 @@ __all__ = ["GENERATORS", "build", "generator_class"]
 GENERATORS: dict[str, str] = {
     "flow": "colliderkit.generators.flow:ConditionalFlow",
     "flow-matching": "colliderkit.generators.flow_matching:FlowMatching",
+    "gan": "colliderkit.generators.gan:GAN",
+    "vae": "colliderkit.generators.vae:VAE",
+    "wgan-gp": "colliderkit.generators.gan:WGANGP",
 }
 
 
