@@ -44,6 +44,8 @@ class Constraint(nn.Module):
         loss: what is constrained, ``(outputs, target, weight) -> scalar``.
         low, high: the bounds, -inf and inf for none; equal for an equality.
         scale: the size that a gap is measured by; the larger |bound| if not given, 1 if that is 0.
+            Best such that gaps and the primary loss are of order 1 where training begins: what is
+            much larger then is long remembered by Adam, and what is much smaller is not heard.
         damping: of the oscillation between the loss and lambda.
         rate: by how much lambda moves faster than a weight of the network.
         memory: the share of the past in the running mean.
@@ -68,7 +70,8 @@ class Constraint(nn.Module):
         finite = [abs(bound) for bound in (low, high) if math.isfinite(bound)]
         if not finite or not low <= high:
             raise InputError(f"bounds {low:g} to {high:g} constrain nothing; give a low <= high.")
-        scale = (max(finite) or 1.0) if scale is None else scale
+        self.unit = max(finite) or 1.0
+        scale = self.unit if scale is None else scale
         for name, number in (("scale", scale), ("damping", damping), ("rate", rate)):
             if not number > 0:
                 raise InputError(f"the {name} of a constraint is {number:g}; it must be positive.")
@@ -114,8 +117,8 @@ class Constraint(nn.Module):
         return self.rate * float((self.signs * self._held().detach()).sum())
 
     def violation(self, value: float) -> float:
-        """Return how far `value` lies outside the bounds, in units of `scale`; 0 inside."""
-        return max(self.low - value, value - self.high, 0.0) / self.scale
+        """Return how far `value` lies outside the bounds, in units of the larger; 0 inside."""
+        return max(self.low - value, value - self.high, 0.0) / self.unit
 
     def penalty(self, value: Tensor) -> Tensor:
         """Return lambda g of a value v (), whose gradients are those of the docstring, ().
@@ -160,8 +163,8 @@ class Constrained(nn.Module):
 
     `fit` optimises, checkpoints and resumes the multipliers with the model. Its validation loss is
     the primary loss alone, and it keeps the epoch of the lowest among those in which every
-    constraint holds on the validation events within `tolerance`, in units of the constraint's
-    scale; if there is none, the epoch that comes nearest to that. The value of a constraint on
+    constraint holds on the validation events within `tolerance`, as a share of the larger |bound|
+    (of 1 if that is 0); if there is none, the epoch that comes nearest. The value of a constraint on
     many events is the mean over their batches, as in training: a loss that depends on how many
     events it sees, such as a distance of samples, means batches of the training's size.
 
@@ -199,7 +202,7 @@ class Constrained(nn.Module):
         return self.total(*self.parts(outputs, target, weight))
 
     def violation(self, values: Mapping[str, float]) -> float:
-        """Return the largest violation beyond the tolerance, in units of scale; 0 if all hold."""
+        """Return the largest violation beyond the tolerance, as a share; 0 if all hold."""
         found = (c.violation(values[name]) for name, c in self._constraints().items())
         return max(0.0, max(found) - self.tolerance)
 

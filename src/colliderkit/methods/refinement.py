@@ -29,6 +29,7 @@ from colliderkit.training.fit import Objective, Training, fit, predict
 __all__ = ["Refinement"]
 
 Floats = NDArray[np.float64]
+TINY = 1e-4  # of a loss whose size is asked for: a fast simulation that is right already
 
 
 class Refiner(nn.Module):
@@ -63,15 +64,14 @@ class PairLoss:
 
 
 class Sum:
-    """Add `share` times another loss to one."""
+    """Add losses with their factors."""
 
-    def __init__(self, loss: Objective, other: Objective, share: float) -> None:
-        self.loss, self.other, self.share = loss, other, share
+    def __init__(self, *terms: tuple[float, Objective]) -> None:
+        self.terms = terms
 
     def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Return the sum of both, ()."""
-        first = self.loss(outputs, target, weight)
-        return first + self.share * self.other(outputs, target, weight)
+        """Return the sum for a batch, ()."""
+        return torch.stack([f * loss(outputs, target, weight) for f, loss in self.terms]).sum()
 
 
 class Refinement(Method):
@@ -86,19 +86,21 @@ class Refinement(Method):
     The first alone makes each object as near as can be, and with that too little spread: what y
     does at random cannot be foretold. The second alone gives the right densities, by any map that
     does. One of them is minimised; the other is kept at or below `bound` (by MDMM), or added
-    with `share`, or left out.
+    with `share`, or left out. The optimiser is given both in units of what they are for the fast
+    simulation, so that neither drowns the other.
 
     Args:
         minimise: "ensemble" or "pairs".
         bound: of the loss that is not minimised.
-        share: of the loss that is not minimised, for comparison; not together with a bound.
+        share: of the loss that is not minimised, both in those units; not together with a bound.
         hidden: widths of the network.
         widths: of the kernels of the MMD, see `losses.mmd`.
         validation: the share of objects, by a hash of their number, that chooses the epoch.
         training: epochs, batch size, learning rate and the like. The MMD needs batches of some
             hundreds.
 
-    After `fit`: `network_`, `history_` and `multiplier_`, the Lagrange multiplier of the bound (0
+    After `fit`: `network_`, `history_`, `start_` (both losses of the fast simulation itself, pairs
+    and ensemble) and `multiplier_`, the Lagrange multiplier of the bound in units of the two (0
     without one).
     """
 
@@ -159,7 +161,8 @@ class Refinement(Method):
             torch.manual_seed(seed)
             self._build(features, c.shape[1])
         self.scaling_.fit(torch.from_numpy(y))
-        self.condition_scaling_.fit(torch.from_numpy(c))
+        if c.shape[1]:
+            self.condition_scaling_.fit(torch.from_numpy(c))
         target = torch.cat([self._scaled(y), self.condition_scaling_(torch.from_numpy(c))], 1)
         data = Dataset(
             self._inputs(x, c), target.float(), torch.from_numpy((w / w.mean()).astype(np.float32))
@@ -168,6 +171,8 @@ class Refinement(Method):
         train, validation = (
             data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)
         )
+        begin = [float(losses.mean()) for losses in self.losses(x, y, c)]
+        self.start_ = max(begin[0], TINY), max(begin[1], TINY)
         objective = self._objective(c.shape[1])
         with tempfile.TemporaryDirectory(prefix="colliderkit-refinement-") as folder:
             history = fit(
@@ -236,11 +241,16 @@ class Refinement(Method):
             raise InputError(f"--minimise is '{self.minimise}'; choose ensemble or pairs.")
         if self.bound is not None and self.share is not None:
             raise InputError("--bound and --share are two ways to the same; give one of them.")
+        unit = dict(zip(losses, self.start_, strict=True))
         main = losses.pop(self.minimise)
-        (other,) = losses.values()
+        ((name, other),) = losses.items()
+        scaled = Sum((1 / unit[self.minimise], main))
         if self.bound is not None:
-            return Constrained(main, {"bound": Constraint.at_most(other, self.bound)})
-        return main if self.share is None else Sum(main, other, self.share)
+            bound = Constraint.at_most(other, self.bound, scale=unit[name])
+            return Constrained(scaled, {"bound": bound})
+        if self.share is not None:
+            return Sum(*scaled.terms, (self.share / unit[name], other))
+        return scaled
 
     def _build(self, features: int, conditions: int) -> None:
         self.network_ = Refiner(features, conditions, self.hidden)
@@ -292,11 +302,13 @@ class Refinement(Method):
             "conditions": self.conditions_,
             "history": self.history_,
             "multiplier": self.multiplier_,
+            "start": list(self.start_),
         }
 
     def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         self._build(state["features"], state["conditions"])
         self.history_, self.multiplier_ = state["history"], state["multiplier"]
+        self.start_ = state["start"][0], state["start"][1]
         parts = {"network": self.network_, "scale": self.scaling_, "c": self.condition_scaling_}
         for key, part in parts.items():
             start = f"{key}."
