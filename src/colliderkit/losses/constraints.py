@@ -164,8 +164,8 @@ class Constrained(nn.Module):
     `fit` optimises, checkpoints and resumes the multipliers with the model. Its validation loss is
     the primary loss alone, and it keeps the epoch of the lowest among those in which every
     constraint holds on the validation events within `tolerance`, as a share of the larger |bound|
-    (of 1 if that is 0); if there is none, the epoch that comes nearest. The value of a constraint on
-    many events is the mean over their batches, as in training: a loss that depends on how many
+    (of 1 if that is 0); if there is none, the epoch that comes nearest. The value of a constraint
+    on many events is the mean over their batches, as in training: a loss that depends on how many
     events it sees, such as a distance of samples, means batches of the training's size.
 
     >>> objective = Constrained(cross_entropy, {"DisCo": Constraint.at_most(disco, 0.01)})
