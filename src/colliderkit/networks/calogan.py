@@ -32,7 +32,7 @@ LEAK = 0.3  # of LeakyReLU below zero
 class LocallyConnected(nn.Module):
     """Convolve an image by a kernel of its own at each place, without padding.
 
-        y[b, o, i, j] = bias[o, i, j] + sum_{c, k, l} w[i, j, c, k, l, o] x[b, c, i + k, s j + l]
+        y[b, o, i, j] = bias[i, j, o] + sum_{k, l, c} w[i, j, k, l, c, o] x[b, c, i + k, s j + l]
 
     ``forward((B, inputs, *shape)) -> (B, outputs, H, W)``. The stride s is along the last axis.
     """
@@ -54,20 +54,24 @@ class LocallyConnected(nn.Module):
         taps = inputs * kernel[0] * kernel[1]
         bound = math.sqrt(6 / taps)  # He-uniform (1502.01852)
         self.weight = nn.Parameter(torch.empty(places, taps, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(outputs, *self.shape)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(places, 1, outputs)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         (height, width), s = self.shape, self.stride
+        # Places first: a row of an image is then contiguous, and copied to its patches as one.
+        x = x.permute(2, 3, 0, 1)
         patches = [
-            x[:, :, i : i + height, j : j + s * (width - 1) + 1 : s]
+            x[i : i + height, j : j + s * (width - 1) + 1 : s]
             for i in range(self.kernel[0])
             for j in range(self.kernel[1])
         ]
-        # (B, C, K, H, W) -> a matrix (B, C K) at each place, multiplied by its own (C K, O).
-        places = torch.stack(patches, 2).flatten(3).flatten(1, 2).permute(2, 0, 1)
-        y = torch.bmm(places, self.weight).permute(1, 2, 0)
-        y = y.reshape(len(x), -1, height, width)
-        return y if self.bias is None else y + self.bias
+        # At each place a matrix (B, K C), multiplied by its own (K C, O).
+        places = torch.cat(patches, 3).flatten(0, 1)
+        if self.bias is None:
+            y = torch.bmm(places, self.weight)
+        else:
+            y = torch.baddbmm(self.bias, places, self.weight)
+        return y.unflatten(0, self.shape).permute(2, 3, 0, 1)
 
 
 class LayerAttention(nn.Module):
@@ -92,7 +96,7 @@ class LayerAttention(nn.Module):
         self.fewer = [max(old // new, 1) for new, old in zip(shape, before, strict=True)]
         self.weights = LocallyConnected(2, 2, (shape[0] + 2, shape[1] + 2), (3, 3))
         assert self.weights.bias is not None
-        nn.init.constant_(self.weights.bias[1], bias)
+        nn.init.constant_(self.weights.bias[..., 1], bias)
 
     def resized(self, previous: Tensor) -> Tensor:
         """Return the previous image (B, 1, *before) in the own shape."""
