@@ -6,6 +6,7 @@
   `layer_2` (N, 12, 6) in MeV: 504 cells, which are read as one row each, layer after layer.
 """
 
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -18,12 +19,32 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.files import atomic_file, existing_file
 
-__all__ = ["CALOGAN", "iterate_showers", "read_showers", "write_showers"]
+__all__ = [
+    "CALOGAN",
+    "drawn_energies",
+    "iterate_showers",
+    "mapped_showers",
+    "read_showers",
+    "release",
+    "write_showers",
+]
 
 CALOGAN = {"layer_0": (3, 96), "layer_1": (12, 12), "layer_2": (12, 6)}
 CHALLENGE = ("incident_energies", "showers")
 CHUNK = 10_000  # showers: 1.6 GB of the largest geometry
 Floats = NDArray[np.float32]
+
+
+def drawn_energies(
+    count: int, low: float, high: float, index: float, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw incident energies (N,) [MeV] between two, dN/dE ~ E^-index; 1 is log-uniform."""
+    u = random.random(count)
+    if index == 1:
+        return low * (high / low) ** u
+    power = 1 - index
+    found: NDArray[np.float64] = (low**power + u * (high**power - low**power)) ** (1 / power)
+    return found
 
 
 def read_showers(
@@ -82,6 +103,35 @@ def iterate_showers(
             if geometry is not None:
                 geometry.check(showers, str(path))
             yield incident, showers
+
+
+def mapped_showers(
+    path: str | Path,
+    folder: str | Path,
+    geometry: Geometry | None = None,
+    *,
+    stop: int | None = None,
+) -> tuple[Floats, Floats]:
+    """Return what `read_showers` returns, the showers as a memory map of a file in `folder`."""
+    folder = Path(folder)
+    number = sum(1 for _ in folder.iterdir())
+    spool = folder / f"showers-{number}.f4"
+    incident, voxels = [], 0
+    with spool.open("wb") as file:
+        for energy, showers in iterate_showers(path, geometry, stop=stop):
+            incident.append(energy)
+            voxels = showers.shape[1]
+            showers.tofile(file)
+    energies = np.concatenate(incident)
+    return energies, np.memmap(spool, np.float32, "r", shape=(len(energies), voxels))
+
+
+def release(showers: NDArray[Any]) -> None:
+    """Give the pages of a memory map that were read back to the system; arrays stay."""
+    pages = getattr(showers, "_mmap", None)
+    # Of a map for writing, what is not written yet would be lost.
+    if pages is not None and getattr(showers, "mode", "") == "r":
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _layout(path: Path, file: Any) -> tuple[list[str], float]:

@@ -35,3 +35,14 @@ def test_layers_have_their_energy_whatever_the_shares_are() -> None:
     assert torch.allclose(shares._sums(showers), energy, rtol=1e-4)
     assert torch.allclose(energy.sum(1), a[:, 0].exp() * 100, rtol=1e-4)
     assert not ((showers > 0) & (showers < 0.1)).any()
+
+
+def test_voxels_are_conditioned_on_the_energies_of_their_layers() -> None:
+    shares, incident = LayerShares(GEOMETRY, 0.1), torch.tensor([2000.0, 2000.0])
+    # E_tot = E_inc / e; the first layer has 3/4 of it, the second all of the rest, or a third.
+    a = torch.tensor([[-1.0, np.log(3.0), 30.0], [-1.0, np.log(3.0), -np.log(2.0)]]).float()
+    found = shares.conditions(a, incident)
+    assert torch.allclose(found[:, 0], torch.tensor(2.0).log().expand(2))
+    total = 2000 / np.e
+    energy = [[0.75 * total, 0.25 * total, 0.1e-2], [0.75 * total, total / 12, total / 6]]
+    assert torch.allclose(found[:, 4:], torch.tensor(energy).log(), rtol=1e-4, atol=2e-3)

@@ -1,6 +1,8 @@
 """High-level features of showers, as the CaloChallenge defines them (2410.21611)."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +38,18 @@ class Features:
     sparsity: Floats
     cut: NDArray[np.bool_]
 
+    @classmethod
+    def concatenated(cls, parts: Sequence["Features"]) -> "Features":
+        """Return the features of samples, one after another, of one geometry."""
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in _rows()
+        }
+        return cls(**columns, cut=parts[0].cut)
+
+    def at(self, rows: NDArray[Any]) -> "Features":
+        """Return the features of some showers, by a mask (N,) or their numbers."""
+        return Features(**{name: getattr(self, name)[rows] for name in _rows()}, cut=self.cut)
+
     @property
     def total(self) -> Floats:
         """The energy in all layers [MeV], (N,)."""
@@ -61,6 +75,11 @@ class Features:
             self.width_r / 100,
         ]
         return np.concatenate(columns, 1)
+
+
+def _rows() -> list[str]:
+    """Return the names of what has a row a shower."""
+    return [f.name for f in fields(Features) if f.name != "cut"]
 
 
 def features(

@@ -315,6 +315,23 @@ class Geometry:
             )
         return showers
 
+    @cached_property
+    def r_edges(self) -> Floats:
+        """All edges of rings in any layer [mm], rising, (R + 1,)."""
+        return np.unique(np.concatenate([_edges(layer) for layer in self.layers]))
+
+    def rings(self) -> NDArray[np.float32]:
+        """Return the share of each voxel in the rings between `r_edges`, (V, R), by area."""
+        edges = self.r_edges**2
+        shares = []
+        for layer in self.layers:
+            own = _edges(layer) ** 2
+            low = np.maximum(own[:-1, None], edges[None, :-1])
+            high = np.minimum(own[1:, None], edges[None, 1:])
+            share = np.maximum(high - low, 0) / np.diff(own)[:, None]
+            shares.append(np.tile(share, (layer.angles, 1)))
+        return np.concatenate(shares).astype(np.float32)
+
     # What follows is for regular geometries: images, and the order of Geant4's Par04.
 
     @property

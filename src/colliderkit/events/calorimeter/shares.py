@@ -1,5 +1,7 @@
 """A shower as what a generator learns: the energies of its layers, and shares within each."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -8,6 +10,8 @@ from colliderkit.events.calorimeter.geometry import Geometry
 __all__ = ["LayerShares"]
 
 DELTA = 1e-6
+EMPTY, BLUR, CUT = -3.0, 0.4, -1.5  # where empty voxels lie in x, and where they end
+FAINT = 1e-2  # of the threshold: the least energy of a layer that a condition tells apart
 
 
 class LayerShares(nn.Module):
@@ -16,13 +20,14 @@ class LayerShares(nn.Module):
     With E_i the energy of layer i of L,
 
         a_0 = ln(sum_i E_i / E_inc),   a_i = logit(E_{i-1} / (E_{i-1} + ... + E_{L-1})),
-        x_v = ln(e_v / sum of its layer),
+        x_v = ln(e_v / threshold),
 
-    and back, e_v = E_i softmax(x)_v: each layer has its energy exactly, whatever x is. Voxels
-    below the `threshold` [MeV] are zero: on the way in they get an energy below it, its logarithm
-    half-normal, so that the density has no spike; on the way back all but the largest of a layer
-    are cut and their energy goes to the others. After 2106.05285 and 2405.09629, which use logits
-    of shares.
+    and back, e_v ~ exp(x_v) in the ratios within a layer and with the energy of the layer as their
+    sum, exactly, whatever x is. Voxels below the `threshold` [MeV] are zero: on the way in they
+    get x normal around -3, sigma 0.4, far from the x >= 0 of the others, so that a generator that
+    blurs does not mix them up; on the way back those below -1.5 are zero, but for the largest of a
+    layer. Layers without energy are treated alike. After 2106.05285 and 2405.09629, which use
+    logits of shares.
     """
 
     places: Tensor
@@ -35,7 +40,7 @@ class LayerShares(nn.Module):
 
     def _sums(self, e: Tensor) -> Tensor:
         """Sum voxels (N, V) by layer, (N, L)."""
-        sums = e.new_zeros(len(e), self.layers)
+        sums = e.new_zeros(e.shape[0], self.layers)
         return sums.index_add(1, self.places, e)
 
     def forward(
@@ -45,9 +50,9 @@ class LayerShares(nn.Module):
         e = showers.double()
         seen = e >= self.threshold
         energy = self._sums(torch.where(seen, e, 0.0))
-        energy = torch.where(energy > 0, energy, self._below(energy.shape, random))
-        filled = torch.where(seen, e, self._below(e.shape, random))
-        x = (filled / self._sums(filled)[:, self.places]).log()
+        empty = self.threshold * self._below(energy.shape, random).double().exp()
+        energy = torch.where(energy > 0, energy, empty)
+        x = torch.where(seen, (e / self.threshold).log(), self._below(e.shape, random))
         rest = energy.flip(1).cumsum(1).flip(1)
         share = energy[:, :-1] / rest[:, :-1]
         first = (rest[:, :1] / incident.double()[:, None]).log()
@@ -67,18 +72,26 @@ class LayerShares(nn.Module):
     def showers(self, a: Tensor, x: Tensor, incident: Tensor) -> Tensor:
         """Return showers (N, V) [MeV] of both kinds of variables and E_inc (N,)."""
         energy = self.layer_energies(a, incident)
-        energy = torch.where(energy >= self.threshold, energy, 0.0)
+        full = energy >= self.threshold * math.exp(CUT)
+        energy = torch.where(full, energy.clamp(min=self.threshold), 0.0)
         places = self.places.expand_as(x)
         largest = x.new_zeros(energy.shape).scatter_reduce(
             1, places, x, "amax", include_self=False
         )[:, self.places]
-        weight = (x - largest).exp()
-        e = weight / self._sums(weight)[:, self.places] * energy[:, self.places]
         # The largest voxel of a layer stays: a layer with energy has it somewhere.
-        e = torch.where((e >= self.threshold) | (x == largest), e, 0.0)
+        largest = x == largest
+        share = torch.where((x >= CUT) | largest, x.clamp(min=0), -torch.inf).exp()
+        e = share / self._sums(share)[:, self.places] * energy[:, self.places]
+        # Some fall below the threshold now; theirs goes to the others.
+        e = torch.where((e >= self.threshold) | largest, e, 0.0)
         kept = self._sums(e)[:, self.places]
         return torch.where(kept > 0, e * energy[:, self.places] / kept.clamp(min=1e-30), 0.0)
 
+    def conditions(self, a: Tensor, incident: Tensor) -> Tensor:
+        """Return what the voxels depend on, (N, 1 + 2 L): ln E_inc [GeV], a and ln E_i [MeV]."""
+        energy = self.layer_energies(a, incident).clamp(min=FAINT * self.threshold)
+        return torch.cat([(incident / 1e3).log()[:, None], a, energy.log()], 1)
+
     def _below(self, shape: torch.Size, random: torch.Generator | None) -> Tensor:
-        """Draw energies below the threshold, ln(e / threshold) = -|N(0, 1)|."""
-        return self.threshold * (-torch.randn(shape, generator=random).abs().double()).exp()
+        """Draw ln(e / threshold) of what is empty."""
+        return EMPTY + BLUR * torch.randn(shape, generator=random)
