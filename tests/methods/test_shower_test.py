@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter import Geometry
+from colliderkit.events.calorimeter import Geometry, Grid, Layer
 from colliderkit.methods.shower_test import Comparison, ShowerTest
 from colliderkit.sources.showers import mapped_showers, write_showers
 from colliderkit.training.fit import Training
@@ -169,3 +169,25 @@ def test_errors_name_what_is_wrong() -> None:
         ShowerTest(GEOMETRY, 0.0, levels=["cubist"])
     with pytest.raises(InputError, match="threshold is -1"):
         ShowerTest(GEOMETRY, -1.0)
+
+
+def test_a_three_dimensional_classifier_is_at_the_floor_too() -> None:
+    quick = Training(epochs=2, batch_size=100, learning_rate=1e-3)
+    test = ShowerTest(GEOMETRY, 0.0, classifier=quick, levels=["3-D ResNet"])
+    area = test.figures(sample(200, 1), sample(200, 2), progress=False)["AUC 3-D ResNet"]
+    assert abs(area.value - 0.5) < 4 * area.error
+    uneven = Geometry("uneven", (Layer(0, (0, 1)), Layer(1, (0, 1, 2))))
+    with pytest.raises(InputError, match="different rings"):
+        ShowerTest(uneven, 0.0, levels=["3-D ResNet"])
+
+
+def test_rectangular_cells_have_figures_too() -> None:
+    grid = Geometry("grid", (Grid(0, 3, 4, 48.0, 48.0), Grid(1, 2, 2, 480.0, 480.0)))
+    random = np.random.default_rng(7)
+    one, two = (
+        (np.full(400, 1000.0), random.gamma(2, 30, (400, 16)).astype(np.float32)) for _ in "12"
+    )
+    found = ShowerTest(grid, 0.0, levels=[]).compare(one, two, progress=False)
+    assert abs(found.figures["MMD"].value) < 5 * found.figures["MMD"].error
+    assert found.spectra[0].radial[0].sum() == pytest.approx(one[1].sum(1).mean(), rel=1e-5)
+    assert "centre eta layer 1" in found.separations

@@ -109,7 +109,7 @@ def test_an_xml_file_is_a_geometry(folder: Path, tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         ({"sample": "missing.hdf5"}, "missing.hdf5: no such file"),
-        ({"geometry": "photons-367"}, "geometry 'photons-367' is neither a calorimeter"),
+        ({"geometry": "photons-367"}, "--geometry photons-367: is no XML file and no calorimeter"),
         ({"geometry": "electrons-6480"}, "geometry 'electron' has 6480 voxels"),
         ({"sample": "reference.hdf5"}, "cannot be called 'reference'"),
         ({"sample": "{copy: reference.hdf5}"}, "1200 showers stand in both samples"),

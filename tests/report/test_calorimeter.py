@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 
-from colliderkit.events.calorimeter import Geometry, Layer
+from colliderkit.events.calorimeter import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.features import features
 from colliderkit.metrics.showers import RESPONSE, VOXELS, Spectra, edges_of, separations, spectra
 from colliderkit.report import calorimeter
@@ -84,8 +84,12 @@ def test_a_shower_is_drawn_voxel_by_voxel() -> None:
 
 def test_regular_geometries_are_drawn_too() -> None:
     tower = Geometry.regular("tower", 13, 4, (0.0, 10.0, 20.0))
+    cells = Geometry("cells", (Grid(0, 3, 4, 30.0, 40.0), Grid(1, 2, 2, 30.0, 40.0)))
     energy = np.random.default_rng(4).gamma(1, 1, tower.voxels)
     assert not calorimeter.irregular(tower)
+    (boxes,) = calorimeter.images({"a": energy[:16]}, cells, layers=[0]).axes[0].collections
+    middles = [path.vertices[:4].mean(0) for path in boxes.get_paths()]
+    np.testing.assert_allclose(middles, np.stack([cells.layers[0].x, cells.layers[0].y], 1))
     assert calorimeter.irregular(GEOMETRY)
     for figure in (
         calorimeter.images({"a": energy, "b": energy}, tower),

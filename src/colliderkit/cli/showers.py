@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from colliderkit.cli.surrogate import geometry_of
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter import Geometry, read_xml
 from colliderkit.files import atomic_file, existing_file, refuse_existing
 from colliderkit.methods.method import versions
 from colliderkit.methods.shower_test import PUBLISHED, Comparison, ShowerTest, check_band
@@ -22,7 +22,6 @@ from colliderkit.report.results import Result, read_results, write_results
 from colliderkit.report.showers import Drawn, add_showers, example
 from colliderkit.sources import gflash
 from colliderkit.sources.geant4 import shards
-from colliderkit.sources.geant4.calorimeters import CALORIMETERS, calorimeter
 from colliderkit.sources.geant4.simulation import Beam
 from colliderkit.sources.showers import mapped_showers
 from colliderkit.training.fit import Training
@@ -150,7 +149,8 @@ def evaluate_showers(
         training: what the samples' model was fitted to, to see whether it copies.
         bands: edges in MeV of bands of incident energy, whose figures are given too.
         count: showers of each file that are used, the first ones; all if not given.
-        levels: what classifiers see, of low-level and high-level; both if not given.
+        levels: what classifiers see, of low-level, high-level and 3-D ResNet, which is slow; the
+            first two if not given.
         width: of the classifiers' layers; 2048 is published.
         repetitions: trainings of each classifier, whose scatter enters the errors.
         standardised: scale the classifiers' inputs, which makes them see more than the published.
@@ -160,7 +160,7 @@ def evaluate_showers(
     """
     for name in ("results.json", DRAWN):
         refuse_existing(out / name, force)
-    chosen = _geometry(geometry, particle)
+    chosen = geometry_of(geometry, particle)
     files = _named(sample, floor)
     edges = sorted(bands or [])
     if bands is not None and (len(edges) < 2 or edges[0] < 0):
@@ -254,20 +254,6 @@ def report_showers(evaluation: Path, *, force: bool = False) -> None:
     with atomic_file(path, force) as part:
         part.write_text(page.html(), encoding="utf-8")
     print(f"report: {path}")
-
-
-def _geometry(name: str, particle: str | None) -> Geometry:
-    """Return a ready calorimeter's geometry, or that of an XML file."""
-    if name in CALORIMETERS:
-        if particle is not None:
-            raise InputError(f"calorimeter '{name}' has no particles; leave out --particle.")
-        return calorimeter(name).geometry
-    if not name.endswith(".xml") and not Path(name).exists():
-        raise InputError(
-            f"geometry '{name}' is neither a calorimeter, {', '.join(CALORIMETERS)}, nor an XML"
-            " file."
-        )
-    return read_xml(name, particle)
 
 
 def _named(sample: dict[str, str] | list[str] | str, floor: Path | None) -> dict[str, Path]:

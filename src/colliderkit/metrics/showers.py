@@ -62,9 +62,9 @@ def edges_of(
     low = threshold if threshold > 0 else LOWEST
     for i, layer in enumerate(geometry.layers):
         edges[f"E layer {layer.number}"] = _logarithmic(low, reference.energy[:, i].max(), 40)
-        reach = layer.r_edges[-1]
+        reach = layer.reach
         centre, width = (30, 30) if reach < 50 else (100, 100) if reach < 1000 else (500, 400)
-        across = ("eta", "phi") if layer.angles > 1 else ()
+        across = ("eta", "phi") if layer.cut else ()
         for axis in across:
             edges[f"centre {axis} layer {layer.number}"] = np.linspace(-centre, centre, 101)
         for axis in ("r", *across):
@@ -166,7 +166,7 @@ def _columns(found: Features, geometry: Geometry) -> dict[str, Floats]:
     columns = {RESPONSE: found.total / found.incident}
     for i, layer in enumerate(geometry.layers):
         columns[f"E layer {layer.number}"] = found.energy[:, i]
-        for axis in ("eta", "phi", "r") if layer.angles > 1 else ("r",):
+        for axis in ("eta", "phi", "r") if layer.cut else ("r",):
             for what in ("centre", "width"):
                 column = getattr(found, f"{what}_{axis}")
                 columns[f"{what} {axis} layer {layer.number}"] = column[:, i]

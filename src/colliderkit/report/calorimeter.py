@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 
-from colliderkit.events.calorimeter.geometry import Geometry, Layer
+from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.metrics.separation import TriangularDiscriminator
 from colliderkit.metrics.showers import RESPONSE, VOXELS, Spectra
 from colliderkit.report.plots import COLOURS, MARKERS, limit_ratio, style, styles
@@ -281,14 +281,14 @@ def images(
         for column, place in enumerate(chosen):
             panel, layer = axes[row, column], geometry.layers[place]
             values = each[geometry.starts[place] : geometry.starts[place + 1]]
-            wedges = _wedges(layer, uneven)
+            wedges = _outlines(layer, uneven)
             faces = [colours(norm(v)) if v > 0 else (1, 1, 1, 1) for v in values]
             panel.add_collection(
                 PolyCollection(
                     wedges,
                     facecolors=faces,
                     # A ring that is not cut has a seam, which no line should show.
-                    edgecolors="face" if layer.angles == 1 else "0.75",
+                    edgecolors="0.75" if layer.cut else "face",
                     linewidths=0.3,
                     rasterized=True,
                 )
@@ -304,7 +304,7 @@ def images(
                 panel.set_title(f"Layer {layer.number}", fontsize=19)
             panel.text(
                 *(0.5, -0.02),
-                f"to r = {layer.r_edges[-1]:g} mm",
+                _size(layer),
                 transform=panel.transAxes,
                 ha="center",
                 va="top",
@@ -325,7 +325,7 @@ def view(showers: Mapping[str, Floats], geometry: Geometry) -> Figure:
     colours = matplotlib.colormaps["inferno_r"]
     norm = _norm([np.asarray(e, dtype=np.float64) for e in showers.values()], decades=4)
     uneven = irregular(geometry)
-    every = [_wedges(layer, uneven) for layer in geometry.layers]
+    every = [_outlines(layer, uneven) for layer in geometry.layers]
     reach = max(np.abs(wedge).max() for wedges in every for wedge in wedges)
     for i, (name, energies) in enumerate(showers.items()):
         axes: Any = figure.add_subplot(1, len(showers), i + 1, projection="3d")
@@ -440,12 +440,16 @@ def _some_layers(geometry: Geometry, count: int) -> list[int]:
 
 def irregular(geometry: Geometry) -> bool:
     """Tell whether some layer has a ring more than three times as wide as another."""
-    widths = [np.diff(layer.r_edges) for layer in geometry.layers]
-    return bool(max(each.max() / each.min() for each in widths) > 3)
+    widths = [np.diff(layer.r_edges) for layer in geometry.layers if isinstance(layer, Layer)]
+    return any(bool(each.max() / each.min() > 3) for each in widths)
 
 
-def _wedges(layer: Layer, uneven: bool) -> list[Floats]:
+def _outlines(layer: Layer | Grid, uneven: bool) -> list[Floats]:
     """Return the outline of each voxel of a layer in its order, (P, 2) each."""
+    if isinstance(layer, Grid):
+        half = np.array([layer.width / layer.columns, layer.height / layer.rows]) / 2
+        corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
+        return [corners + middle for middle in np.stack([layer.x, layer.y], 1)]
     edges = np.asarray(layer.r_edges, dtype=np.float64)
     if uneven:
         edges = np.log1p(edges / edges[1])
@@ -458,6 +462,12 @@ def _wedges(layer: Layer, uneven: bool) -> list[Floats]:
             inside = rim[::-1] * inner if inner > 0 else np.zeros((1, 2))
             found.append(np.concatenate([rim * outer, inside]))
     return found
+
+
+def _size(layer: Layer | Grid) -> str:
+    if isinstance(layer, Grid):
+        return f"{layer.width:g} mm × {layer.height:g} mm"
+    return f"to r = {layer.reach:g} mm"
 
 
 def _norm(values: Sequence[Floats], decades: int = DECADES) -> LogNorm:

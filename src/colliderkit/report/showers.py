@@ -1,7 +1,7 @@
 """The page of an evaluation of showers: figures beside the floor, and what showers look like."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.geometry import Geometry, Layer
+from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.files import atomic_file, existing_file
 from colliderkit.metrics.showers import RESPONSE, VOXELS, Spectra, separations
 from colliderkit.metrics.value import Value
@@ -54,8 +54,7 @@ class Drawn:
             file.attrs["floor"] = self.floor or ""
             for i, layer in enumerate(self.geometry.layers):
                 group = file.create_group(f"layers/{i}")
-                group.attrs["number"], group.attrs["angles"] = layer.number, layer.angles
-                group["r_edges"] = layer.r_edges
+                group.attrs.update(asdict(layer))
             # Names may hold a slash, which parts groups: they are attributes.
             for i, (name, edges) in enumerate(self.edges.items()):
                 file[f"edges/{i}"] = edges
@@ -78,14 +77,7 @@ class Drawn:
         path = existing_file(path)
         try:
             with h5py.File(path) as file:
-                layers = tuple(
-                    Layer(
-                        int(group.attrs["number"]),
-                        tuple(float(edge) for edge in group["r_edges"]),
-                        int(group.attrs["angles"]),
-                    )
-                    for group in _ordered(file["layers"])
-                )
+                layers = tuple(_layer(group.attrs) for group in _ordered(file["layers"]))
                 edges = {str(each.attrs["name"]): each[:] for each in _ordered(file["edges"])}
                 spectra, examples = {}, {}
                 for group in _ordered(file["samples"]):
@@ -108,6 +100,14 @@ class Drawn:
                 return cls(geometry, threshold, edges, spectra, examples, floor)
         except (OSError, KeyError, ValueError) as error:
             raise InputError(f"{path}: is damaged ({error}); evaluate again.") from error
+
+
+def _layer(attributes: Any) -> Layer | Grid:
+    if "r_edges" in attributes:
+        edges = tuple(float(edge) for edge in attributes["r_edges"])
+        return Layer(int(attributes["number"]), edges, int(attributes["angles"]))
+    number, rows, columns = (int(attributes[name]) for name in ("number", "rows", "columns"))
+    return Grid(number, rows, columns, float(attributes["height"]), float(attributes["width"]))
 
 
 def _ordered(group: Any) -> list[Any]:

@@ -317,17 +317,26 @@ class Geometry:
 
     @cached_property
     def r_edges(self) -> Floats:
-        """All edges of rings in any layer [mm], rising, (R + 1,)."""
-        return np.unique(np.concatenate([_edges(layer) for layer in self.layers]))
+        """All edges of rings in any layer [mm], rising, (R + 1,); with cells, 24 equal rings."""
+        if any(isinstance(layer, Grid) for layer in self.layers):
+            return np.linspace(0, max(layer.reach for layer in self.layers), 25)
+        return np.unique(np.concatenate([_edges(layer) for layer in self.rounds]))
 
     def rings(self) -> NDArray[np.float32]:
-        """Return the share of each voxel in the rings between `r_edges`, (V, R), by area."""
-        edges = self.r_edges**2
+        """Return the share of each voxel in the rings between `r_edges`, (V, R).
+
+        Rings of a layer are shared by area; a cell is where its middle is.
+        """
+        edges = self.r_edges
         shares = []
         for layer in self.layers:
+            if isinstance(layer, Grid):
+                ring = np.searchsorted(edges, layer.r, side="right") - 1
+                shares.append(np.eye(len(edges) - 1)[np.minimum(ring, len(edges) - 2)])
+                continue
             own = _edges(layer) ** 2
-            low = np.maximum(own[:-1, None], edges[None, :-1])
-            high = np.minimum(own[1:, None], edges[None, 1:])
+            low = np.maximum(own[:-1, None], edges[None, :-1] ** 2)
+            high = np.minimum(own[1:, None], edges[None, 1:] ** 2)
             share = np.maximum(high - low, 0) / np.diff(own)[:, None]
             shares.append(np.tile(share, (layer.angles, 1)))
         return np.concatenate(shares).astype(np.float32)
