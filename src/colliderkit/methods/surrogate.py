@@ -56,7 +56,8 @@ class ShowerSurrogate(Method):
         validation: the share of the showers that chooses the epoch.
         layers, voxels: training of the two steps.
 
-    After `fit`: `layers_` (or None), `voxels_`, `geometry_`, `range_` of the incident energies [MeV].
+    After `fit`: `layers_` (or None), `voxels_`, `geometry_`, and `range_` of the incident energies
+    [MeV].
     """
 
     name: ClassVar[str] = "shower-surrogate"
