@@ -18,7 +18,7 @@ from colliderkit.events.calorimeter.shares import IncidentShares, LayerShares
 from colliderkit.generators.generator import Generator, own_loss
 from colliderkit.methods.method import Method
 from colliderkit.networks.denoising import ResidualDenoiser
-from colliderkit.networks.rings import RingTransformer
+from colliderkit.networks.rings import RingMixer, RingTransformer
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training, fit
 
@@ -34,7 +34,11 @@ def _residual(geometry: Geometry, context: int, **options: Any) -> nn.Module:
     return ResidualDenoiser(geometry.voxels, context, **options)
 
 
-NETWORKS: dict[str, Any] = {"residual": _residual, "rings": RingTransformer}
+NETWORKS: dict[str, Any] = {
+    "residual": _residual,
+    "rings": RingTransformer,
+    "ring-mixer": RingMixer,
+}
 
 
 class ShowerSurrogate(Method):
