@@ -54,7 +54,7 @@ class Shares(nn.Module):
         raise NotImplementedError
 
     def fit(self, showers: Tensor, incident: Tensor) -> Self:
-        """Take slope and quantiles of ln(e / E) of each ring from the voxels (N, V) that are hit."""
+        """Take slope and quantiles of ln(e / E) of each ring from the voxels (N, V) hit."""
         e = self._seen(showers)
         unit = self.unit(e, incident.double()).expand_as(e)
         grid = (torch.arange(KNOTS, dtype=torch.float64) * STEP + FLOOR) / 2**0.5
@@ -91,13 +91,13 @@ class Shares(nn.Module):
 
     def _shares(self, x: Tensor, unit: Tensor) -> Tensor:
         """Return e / E (N, V) of x (N, V), as if all were hit."""
-        place = ((x - FLOOR) / STEP).clamp(0, KNOTS - 1 - 1e-4)
+        place = ((x - FLOOR) / STEP).clamp(0.0, KNOTS - 1 - 1e-4)
         lower = place.floor().long()
         first = self.rings * KNOTS + lower
         flat = self.quantiles.flatten()
         low, high = flat[first], flat[first + 1]
         rest = low + (place - lower) * (high - low)
-        return (rest + self.slope[self.rings] * unit.log()).clamp(max=0).exp()
+        return (rest + self.slope[self.rings] * unit.log()).clamp(max=0.0).exp()
 
     def _sums(self, e: Tensor) -> Tensor:
         """Sum voxels (N, V) by layer, (N, L)."""
