@@ -91,8 +91,12 @@ def test_copies_are_found_and_refused() -> None:
     found = test.figures(reference, (train[0], memory), training=train)
     assert found["nearer to the training"].value > 0.99
     other[1][17] = reference[1][23]
-    with pytest.raises(InputError, match=r"1 showers stand in both .* number 23 and number 17"):
+    with pytest.raises(
+        InputError, match=r"1 showers stand in both .* 23 of the reference and number 17"
+    ):
         test.figures(reference, other)
+    with pytest.raises(InputError, match="of the training"):
+        test.figures(reference, sample(1000, 5), training=reference)
 
 
 def test_copies_within_a_sample_stay_in_one_split() -> None:
