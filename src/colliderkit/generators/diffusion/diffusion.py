@@ -31,8 +31,8 @@ class Diffusion(Noising):
         features, context: F and C.
         process: "vp", "sub-vp", "ve" or "cosine", see `processes`.
         prediction: "noise", "x0" or "v".
-        sampler: "ddpm", "ddim", "dpm-solver++", "heun" (two calls a step) or
-            "predictor-corrector" (two calls a step), see `samplers`.
+        sampler: "ddpm", "ddim", "dpm-solver++", or, with two calls of the network a step, "heun",
+            "midpoint" and "predictor-corrector"; see `samplers`.
         steps: of a sample.
         network, width, blocks, symmetry: see `Noising`.
     """
@@ -47,8 +47,8 @@ class Diffusion(Noising):
         blocks: int = 4,
         process: str = "cosine",
         prediction: Literal["noise", "x0", "v"] = "v",
-        sampler: str = "dpm-solver++",
-        steps: int = 16,
+        sampler: str = "midpoint",
+        steps: int = 8,
         symmetry: Tensor | None = None,
     ) -> None:
         for name, value, known in (
@@ -57,7 +57,9 @@ class Diffusion(Noising):
         ):
             if value not in known:
                 names = ", ".join(known)
-                raise InputError(f"no {name} of diffusion is called '{value}'; choose from {names}.")
+                raise InputError(
+                    f"no {name} of diffusion is called '{value}'; choose from {names}."
+                )
         super().__init__(
             features,
             context,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["PROCESSES", "Cosine", "Process", "SubVP", "VE", "VP"]
+__all__ = ["PROCESSES", "VE", "VP", "Cosine", "Process", "SubVP"]
 
 
 class Process(ABC):
