@@ -3,10 +3,9 @@
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from colliderkit.generators.generator import Generator
-from colliderkit.networks.denoising import ResidualDenoiser
 
 __all__ = ["Noising"]
 
@@ -19,7 +18,6 @@ class Noising(Generator):
 
     Args:
         features, context: F and C.
-        network: see `networks.denoising`; residual blocks of `width` if not given.
         steps: of a sample.
         symmetry: (G, F) permutations of the features under which p(x | c) does not change; in
             training each row is permuted by one of them, at random.
@@ -32,15 +30,11 @@ class Noising(Generator):
         features: int,
         context: int,
         *,
-        network: nn.Module | None = None,
-        width: int = 512,
-        blocks: int = 4,
-        steps: int = 8,
+        steps: int,
         symmetry: Tensor | None = None,
     ) -> None:
         super().__init__(features, context)
         self.steps = steps
-        self.network = network or ResidualDenoiser(features, context, width=width, blocks=blocks)
         group = torch.arange(features)[None] if symmetry is None else symmetry
         self.register_buffer("symmetry", group, persistent=False)
 

@@ -71,7 +71,7 @@ class RingTransformer(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, c: Tensor) -> Tensor:
         # One zero more, where the padding of rings with fewer cuts is read.
-        ring = torch.cat([x, x.new_zeros(len(x), 1)], 1)[:, self.index]
+        ring = torch.cat([x, x.new_zeros(x.shape[0], 1)], 1)[:, self.index]
         c = self.condition(torch.cat([c, waves(t)], 1))
         h = torch.einsum("bra,raw->brw", ring, self.entry) + self.place
         for block in range(len(self.attended)):

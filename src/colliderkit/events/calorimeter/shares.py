@@ -36,7 +36,7 @@ class LayerShares(nn.Module):
 
     def _sums(self, e: Tensor) -> Tensor:
         """Sum voxels (N, V) by layer, (N, L)."""
-        sums = e.new_zeros(len(e), self.layers)
+        sums = e.new_zeros(e.shape[0], self.layers)
         return sums.index_add(1, self.places, e)
 
     def forward(

@@ -10,6 +10,7 @@ from colliderkit.errors import InputError
 from colliderkit.generators.diffusion.processes import PROCESSES
 from colliderkit.generators.diffusion.samplers import SAMPLERS
 from colliderkit.generators.noising import Noising
+from colliderkit.networks.denoising import ResidualDenoiser
 
 __all__ = ["Diffusion"]
 
@@ -34,7 +35,8 @@ class Diffusion(Noising):
         sampler: "ddpm", "ddim", "dpm-solver++", or, with two calls of the network a step, "heun",
             "midpoint" and "predictor-corrector"; see `samplers`.
         steps: of a sample.
-        network, width, blocks, symmetry: see `Noising`.
+        network: see `networks.denoising`; residual blocks of `width` if not given.
+        symmetry: see `Noising`.
     """
 
     def __init__(
@@ -60,15 +62,8 @@ class Diffusion(Noising):
                 raise InputError(
                     f"no {name} of diffusion is called '{value}'; choose from {names}."
                 )
-        super().__init__(
-            features,
-            context,
-            network=network,
-            width=width,
-            blocks=blocks,
-            steps=steps,
-            symmetry=symmetry,
-        )
+        super().__init__(features, context, steps=steps, symmetry=symmetry)
+        self.network = network or ResidualDenoiser(features, context, width=width, blocks=blocks)
         self.process = PROCESSES[process]
         self.prediction = prediction
         self.sample_by(sampler, steps)
