@@ -18,6 +18,7 @@ from colliderkit.events.calorimeter.shares import LayerShares
 from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.generators.generator import Generator, own_loss
 from colliderkit.methods.method import Method
+from colliderkit.networks.calorimeter_unet import CalorimeterUNet
 from colliderkit.networks.denoising import ResidualDenoiser
 from colliderkit.networks.rings import RingTransformer
 from colliderkit.training.batches import Dataset
@@ -35,7 +36,11 @@ def _residual(geometry: Geometry, context: int, **options: Any) -> nn.Module:
     return ResidualDenoiser(geometry.voxels, context, **options)
 
 
-NETWORKS: dict[str, Any] = {"residual": _residual, "rings": RingTransformer}
+NETWORKS: dict[str, Any] = {
+    "residual": _residual,
+    "rings": RingTransformer,
+    "u-net": CalorimeterUNet,
+}
 
 
 class ShowerSurrogate(Method):
@@ -49,7 +54,8 @@ class ShowerSurrogate(Method):
         threshold: energies [MeV] below are zero, in training and in what is generated.
         generator: of the voxels, by name (see `generators.GENERATORS`), with its `options`.
         network: inside the generator, for those that take one: "rings" (a transformer over the
-            rings of the layers) or "residual", with its `network_options`.
+            rings of the layers), "u-net" (convolutions of the cylinder) or "residual", with its
+            `network_options`.
         layer_options: of the layers' `ConditionalFlow`.
         rotations: use that showers look alike under rotations around their axis, where all layers
             that are cut in angle have equally many cuts.
