@@ -15,6 +15,8 @@ from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Training, fit
 
 MEAN, WIDTH = 0.7, 0.4
+# The other is Euler's too, for networks that know more than the mean of what may be.
+SOLVERS = [name for name in SAMPLERS if name != "distilled"]
 
 
 class Best(nn.Module):
@@ -62,7 +64,7 @@ def rest(model):
 
 
 @pytest.mark.parametrize("process", list(PROCESSES))
-@pytest.mark.parametrize("sampler", list(SAMPLERS))
+@pytest.mark.parametrize("sampler", SOLVERS)
 def test_every_sampler_reproduces_a_normal(sampler, process):
     model = best(sampler, 400, process)
     mean, width = moments(model)
@@ -73,7 +75,7 @@ def test_every_sampler_reproduces_a_normal(sampler, process):
 
 
 @pytest.mark.parametrize("prediction", ["noise", "x0", "v"])
-@pytest.mark.parametrize("sampler", list(SAMPLERS))
+@pytest.mark.parametrize("sampler", SOLVERS)
 def test_what_the_network_predicts_does_not_matter(sampler, prediction):
     assert moments(best(sampler, 12, prediction=prediction)) == pytest.approx(
         moments(best(sampler, 12)), abs=1e-9
@@ -162,7 +164,7 @@ def test_marginals_are_those_of_the_stochastic_equation(name):
 
 @pytest.mark.parametrize("process", list(PROCESSES))
 def test_levels_fall_to_zero_within_what_was_trained(process):
-    for sampler in SAMPLERS:
+    for sampler in SOLVERS:
         model = best(sampler, 9, process)
         ends = [
             model.process.ratio(torch.tensor(t)) for t in (model.process.last, model.process.first)

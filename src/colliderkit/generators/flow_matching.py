@@ -1,5 +1,6 @@
 """Flow matching: a velocity that carries noise to data (2210.02747)."""
 
+import torch
 from torch import Tensor, nn
 
 from colliderkit.generators.noising import Noising
@@ -44,9 +45,9 @@ class FlowMatching(Noising):
         v = self.velocity((1 - t) * z + t * x, t, self.context_scaling(context))
         return (v - (x - z)).square().mean(1, keepdim=True)
 
-    def denoise(self, y: Tensor, s: Tensor, c: Tensor) -> Tensor:
+    def denoise(self, y: Tensor, s: Tensor | float, c: Tensor) -> Tensor:
         """Return <x | y> = x_t + (1 - t) v, with t = 1 / (1 + s) and x_t = t y."""
-        t = 1 / (1 + s)
+        t = torch.full_like(y[:, :1], 1 / (1 + s)) if isinstance(s, float) else 1 / (1 + s)
         found: Tensor = t * y + (1 - t) * self.velocity(t * y, t, c)
         return found
 

@@ -60,6 +60,6 @@ class Noising(Generator):
         u = torch.rand(len(x), 1, generator=random)
         return x, z.to(x.device), u.to(x.device)
 
-    def denoise(self, y: Tensor, s: Tensor, c: Tensor) -> Tensor:
-        """Return <x | y> of y = x + s z (B, F), s (B, 1) and c (B, C), all of them scaled."""
+    def denoise(self, y: Tensor, s: Tensor | float, c: Tensor) -> Tensor:
+        """Return <x | y> of y = x + s z (B, F), s (B, 1) or a number and c (B, C), all scaled."""
         raise NotImplementedError

@@ -74,9 +74,7 @@ class Whole:
 
     def __init__(self, geometry: Geometry, chosen: Scale, training: Training) -> None:
         network = NETWORKS[chosen.network](geometry, 1, **chosen.options)
-        self.voxels_ = Diffusion(
-            geometry.voxels, 1, network=network, symmetry=rotations(geometry)
-        )
+        self.voxels_ = Diffusion(geometry.voxels, 1, network=network, symmetry=rotations(geometry))
         self.shares = LayerShares(geometry, THRESHOLD)
         self.training = training
 
@@ -108,9 +106,7 @@ def models(
     voxels = Training(
         epochs=chosen.epochs, batch_size=256, learning_rate=2e-3, schedule="one-cycle"
     )
-    layers = Training(
-        epochs=chosen.epochs, batch_size=512, learning_rate=2e-3, schedule="cosine"
-    )
+    layers = Training(epochs=chosen.epochs, batch_size=512, learning_rate=2e-3, schedule="cosine")
     surrogate = ShowerSurrogate(
         threshold=THRESHOLD, generator="diffusion", network=chosen.network,
         network_options=chosen.options, layers=layers, voxels=voxels,

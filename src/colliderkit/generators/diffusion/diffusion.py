@@ -1,7 +1,7 @@
 """Diffusion: a network that tells data from the noise added to them (2006.11239, 2011.13456)."""
 
 import math
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +33,8 @@ class Diffusion(Noising):
         process: "vp", "sub-vp", "ve" or "cosine", see `processes`.
         prediction: "noise", "x0" or "v".
         sampler: "ddpm", "ddim", "dpm-solver++", or, with two calls of the network a step, "heun",
-            "midpoint" and "predictor-corrector"; see `samplers`.
+            "midpoint" and "predictor-corrector"; "distilled" for what
+            `distillation` has made; see `samplers`.
         steps: of a sample.
         network: see `networks.denoising`; residual blocks of `width` if not given.
         symmetry: see `Noising`.
@@ -74,9 +75,12 @@ class Diffusion(Noising):
             raise InputError(
                 f"no sampler of diffusion is called '{sampler}'; choose from {', '.join(SAMPLERS)}."
             )
-        if steps < 2:
-            raise InputError(f"diffusion takes 2 steps at least, not {steps}; for one, distil it.")
         self.sampler, self.steps = SAMPLERS[sampler], steps
+        if steps < self.sampler.fewest:
+            raise InputError(
+                f"{sampler} takes {self.sampler.fewest} steps at least, not {steps}; for fewer see"
+                " `generators.distillation`."
+            )
         # Here and not in `decode`: an export knows plain numbers only.
         self.levels = self.sampler.levels(self.process, steps)
         return self
@@ -91,13 +95,20 @@ class Diffusion(Noising):
         found = self.network(noisy, a * (2 / math.pi), self.context_scaling(context))
         return (found - target).square().mean(1, keepdim=True)
 
-    def denoise(self, y: Tensor, s: Tensor, c: Tensor) -> Tensor:
-        """Return <x | y> of y = x + s z (B, F), s (B, 1) and c (B, C), all of them scaled."""
-        cosine = (1 + s**2).rsqrt()
-        u, sine = y * cosine, s * cosine
-        found: Tensor = self.network(u, s.atan() * (2 / math.pi), c)
+    def denoise(self, y: Tensor, s: Tensor | float, c: Tensor) -> Tensor:
+        """Return <x | y> of y = x + s z (B, F), s (B, 1) or a number and c (B, C), all scaled."""
+        a: Any
+        if isinstance(s, float):
+            # Exact, and the same in ONNX, whose arc tangent rounds otherwise.
+            a = math.atan(s)
+            cosine, sine, t = math.cos(a), math.sin(a), torch.full_like(y[:, :1], 2 * a / math.pi)
+        else:
+            a = s.atan()
+            cosine, sine, t = a.cos(), a.sin(), a * (2 / math.pi)
+        u = cosine * y
+        found: Tensor = self.network(u, t, c)
         if self.prediction == "noise":
-            return (u - sine * found) / cosine
+            return y - s * found
         return found if self.prediction == "x0" else cosine * u - sine * found
 
     @property
@@ -113,6 +124,6 @@ class Diffusion(Noising):
         y = math.sqrt(1 + self.levels[0] ** 2) * z[:, 0]
 
         def denoise(y: Tensor, s: float) -> Tensor:
-            return self.denoise(y, torch.full_like(y[:, :1], s), c)
+            return self.denoise(y, s, c)
 
         return self.unscaled(self.sampler.solve(denoise, y, self.levels, z[:, 1:]))

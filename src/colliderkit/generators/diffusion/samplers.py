@@ -15,7 +15,7 @@ from torch import Tensor
 
 from colliderkit.generators.diffusion.processes import Process
 
-__all__ = ["SAMPLERS", "Sampler", "arcs", "karras", "uniform"]
+__all__ = ["SAMPLERS", "Sampler", "arcs", "jumps", "karras", "uniform"]
 
 Denoise = Callable[[Tensor, float], Tensor]
 LOWEST, HIGHEST, RHO = 0.002, 80.0, 7.0
@@ -38,9 +38,21 @@ def karras(process: Process, steps: int) -> list[float]:
 
 def arcs(process: Process, steps: int) -> list[float]:
     """Return levels evenly spread in atan(s^1/2), and 0."""
-    ends = torch.tensor([process.last, process.first], dtype=torch.float64)
-    a, b = process.ratio(ends).sqrt().atan().tolist()
+    a, b = _ends(process)
     return [*(math.tan(a + (b - a) * i / max(steps - 1, 1)) ** 2 for i in range(steps)), 0.0]
+
+
+def jumps(process: Process, steps: int) -> list[float]:
+    """Return the levels of `arcs` without the lowest, as a step to 0 may be a long one here."""
+    a, b = _ends(process)
+    return [*(math.tan(a + (b - a) * i / steps) ** 2 for i in range(steps)), 0.0]
+
+
+def _ends(process: Process) -> tuple[float, float]:
+    """Return atan(s^1/2) of the last and of the first time."""
+    ends = torch.tensor([process.last, process.first], dtype=torch.float64)
+    a, b = process.ratio(ends).clamp(LOWEST, HIGHEST).sqrt().atan().tolist()
+    return a, b
 
 
 def ancestral(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tensor:
@@ -135,16 +147,18 @@ def midpoint(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tens
 
 @dataclass(frozen=True)
 class Sampler:
-    """Hold a solver, the levels it steps through, and how often a step draws noise."""
+    """Hold a solver, its levels, how often a step draws noise, and the fewest steps it can take."""
 
     solve: Callable[[Denoise, Tensor, list[float], Tensor], Tensor]
     levels: Callable[[Process, int], list[float]]
     draws: int = 0
+    fewest: int = 2
 
 
 SAMPLERS: dict[str, Sampler] = {
     "ddpm": Sampler(ancestral, uniform, 1),
     "ddim": Sampler(euler, uniform),
+    "distilled": Sampler(euler, jumps, fewest=1),
     "dpm-solver++": Sampler(multistep, karras),
     "heun": Sampler(heun, karras),
     "midpoint": Sampler(midpoint, arcs),
