@@ -127,6 +127,7 @@ class ShowerSurrogate(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build()
+        self.shares_.fit(torch.from_numpy(np.asarray(showers[: 4 * ROWS])))
         parts = [
             self.shares_(torch.from_numpy(np.asarray(showers[i : i + ROWS])), energies, random)
             for i, energies in zip(range(0, len(inc), ROWS), inc.split(ROWS), strict=True)
@@ -158,6 +159,10 @@ class ShowerSurrogate(Method):
     ) -> list[Epoch]:
         """Train one step on the showers that are not `held` out, with the best epoch of those."""
         model.fit_scaling(x[~held], context[~held])
+        if model is self.voxels_:
+            # Voxel variables have their scale already: empty and hit lie alike in all of them.
+            model.scaling.mean.zero_()
+            model.scaling.std.fill_(1.0)
         data = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), context)
         train, validation = (data.at(torch.nonzero(part)[:, 0]) for part in (~held, held))
         return fit(
@@ -246,7 +251,7 @@ class ShowerSurrogate(Method):
         return super()._from_parameters({**parameters, **trainings})
 
     def _parts(self) -> dict[str, nn.Module]:
-        return {"layers": self.layers_, "voxels": self.voxels_}
+        return {"layers": self.layers_, "voxels": self.voxels_, "shares": self.shares_}
 
     def _tensors(self) -> dict[str, Tensor]:
         return {

@@ -1,5 +1,8 @@
 """A shower as what a generator learns: the energies of its layers, and shares within each."""
 
+import math
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -8,7 +11,12 @@ from colliderkit.events.calorimeter.geometry import Geometry
 __all__ = ["LayerShares"]
 
 DELTA = 1e-6
+# Of x: where empty voxels lie, how wide, where they end, and where the lowest of the others is.
+EMPTY, BLUR, CUT, LOWEST = -4.5, 0.15, -3.7, -3.0
+# The same of ln(E / threshold) of a layer.
+NO_ENERGY, BELOW, NONE = -3.0, 0.4, -1.5
 FAINT = 1e-2  # of the threshold: the least energy of a layer that a condition tells apart
+FEWEST = 20  # hits of a ring, for a mean and a width of its own
 
 
 class LayerShares(nn.Module):
@@ -17,22 +25,50 @@ class LayerShares(nn.Module):
     With E_i the energy of layer i of L,
 
         a_0 = ln(sum_i E_i / E_inc),   a_i = logit(E_{i-1} / (E_{i-1} + ... + E_{L-1})),
-        x_v = ln(e_v / threshold),
+        x_v = (ln(e_v / E_i) - m_v) / s_v,
 
-    and back, e_v ~ exp(x_v) in the ratios within a layer and with the energy of the layer as their
-    sum, exactly, whatever x is. Voxels below the `threshold` [MeV] are zero: on the way in they
-    get an energy below it, -x half-normal, so that the density has no spike and the edge of zero
-    is at x = 0 in every voxel; on the way back those below are cut, but for the largest of a
-    layer. After 2106.05285 and 2405.09629, which use logits of shares.
+    m and s mean and width of the voxel's ring, by `fit`; and back, e_v ~ exp(s_v x_v + m_v) in the
+    ratios within a layer and with the energy of the layer as their sum, exactly, whatever x is.
+
+    Voxels below the `threshold` [MeV] are zero: on the way in they get x normal around -4.5, sigma
+    0.15, and the others at least -3, so that a generator that blurs does not mix them up; on the
+    way back those below -3.7 are zero, but for the largest of a layer. Layers without energy are
+    treated alike. After 2106.05285 and 2405.09629, which use logits of shares.
     """
 
     places: Tensor
+    rings: Tensor
+    mean: Tensor
+    width: Tensor
 
     def __init__(self, geometry: Geometry, threshold: float) -> None:
         super().__init__()
         self.threshold = threshold
         self.layers = len(geometry.layers)
+        _, ring = np.unique(np.stack([geometry.layer, geometry.ring]), axis=1, return_inverse=True)
         self.register_buffer("places", torch.from_numpy(geometry.layer.copy()), persistent=False)
+        self.register_buffer("rings", torch.from_numpy(ring.reshape(-1)), persistent=False)
+        self.register_buffer("mean", torch.zeros(geometry.voxels))
+        self.register_buffer("width", torch.ones(geometry.voxels))
+
+    def fit(self, showers: Tensor) -> "LayerShares":
+        """Take mean and width of ln(e / E) of each ring from the voxels (N, V) that are hit."""
+        e = showers.double()
+        seen = e >= self.threshold
+        energy = self._sums(torch.where(seen, e, 0.0))
+        share = torch.where(seen, (e / energy[:, self.places]).log(), 0.0)
+        count, first, second = (
+            e.new_zeros(int(self.rings.max()) + 1).index_add(0, self.rings, column)
+            for column in (seen.double().sum(0), share.sum(0), share.square().sum(0))
+        )
+        mean = first / count.clamp(min=1)
+        width = (second / count.clamp(min=1) - mean**2).clamp(min=0).sqrt()
+        # A ring that is hardly ever hit is taken to be faint.
+        mean = torch.where(count >= FEWEST, mean, -7.0)
+        width = torch.where((count >= FEWEST) & (width > 1e-3), width, 1.0)
+        self.mean.copy_(mean[self.rings])
+        self.width.copy_(width[self.rings])
+        return self
 
     def _sums(self, e: Tensor) -> Tensor:
         """Sum voxels (N, V) by layer, (N, L)."""
@@ -46,9 +82,11 @@ class LayerShares(nn.Module):
         e = showers.double()
         seen = e >= self.threshold
         energy = self._sums(torch.where(seen, e, 0.0))
-        energy = torch.where(energy > 0, energy, self._below(energy.shape, random))
-        filled = torch.where(seen, e, self._below(e.shape, random))
-        x = (filled / self.threshold).log()
+        share = (e / energy[:, self.places]).log()
+        x = ((share - self.mean) / self.width).clamp(min=LOWEST)
+        x = torch.where(seen, x, EMPTY + BLUR * torch.randn(e.shape, generator=random))
+        none = NO_ENERGY + BELOW * torch.randn(energy.shape, generator=random).double()
+        energy = torch.where(energy > 0, energy, self.threshold * none.exp())
         rest = energy.flip(1).cumsum(1).flip(1)
         share = energy[:, :-1] / rest[:, :-1]
         first = (rest[:, :1] / incident.double()[:, None]).log()
@@ -68,14 +106,16 @@ class LayerShares(nn.Module):
     def showers(self, a: Tensor, x: Tensor, incident: Tensor) -> Tensor:
         """Return showers (N, V) [MeV] of both kinds of variables and E_inc (N,)."""
         energy = self.layer_energies(a, incident)
-        energy = torch.where(energy >= self.threshold, energy, 0.0)
+        full = energy >= self.threshold * math.exp(NONE)
+        energy = torch.where(full, energy.clamp(min=self.threshold), 0.0)
         places = self.places.expand_as(x)
         largest = x.new_zeros(energy.shape).scatter_reduce(
             1, places, x, "amax", include_self=False
         )[:, self.places]
         # The largest voxel of a layer stays: a layer with energy has it somewhere.
         largest = x == largest
-        share = torch.where((x >= 0) | largest, x, -torch.inf).exp()
+        share = (x.clamp(min=LOWEST) * self.width + self.mean).clamp(max=0).exp()
+        share = torch.where((x >= CUT) | largest, share, 0.0)
         e = share / self._sums(share)[:, self.places] * energy[:, self.places]
         # Some fall below the threshold now; theirs goes to the others.
         e = torch.where((e >= self.threshold) | largest, e, 0.0)
@@ -86,7 +126,3 @@ class LayerShares(nn.Module):
         """Return what the voxels depend on, (N, 1 + 2 L): ln E_inc [GeV], a and ln E_i [MeV]."""
         energy = self.layer_energies(a, incident).clamp(min=FAINT * self.threshold)
         return torch.cat([(incident / 1e3).log()[:, None], a, energy.log()], 1)
-
-    def _below(self, shape: torch.Size, random: torch.Generator | None) -> Tensor:
-        """Draw energies below the threshold, ln(e / threshold) = -|N(0, 1)|."""
-        return self.threshold * (-torch.randn(shape, generator=random).abs().double()).exp()
