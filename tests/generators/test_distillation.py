@@ -86,8 +86,10 @@ def test_a_student_begins_as_its_teacher_and_leaves_it() -> None:
     x, c = torch.randn(200, 3) * 4 + 1, torch.randn(200, 2)
     task = Distillation(teacher.fit_scaling(x, c), steps=2, teacher_steps=6)
     y, s = torch.randn(5, 3), torch.rand(5, 1) + 0.5
+    # The time of the one is rounded on its way to that of the other, by 1e-7: its highest wave,
+    # of 2^15 quarter turns, by 3e-3.
     torch.testing.assert_close(
-        task.student.denoise(y, s, c[:5]), teacher.denoise(y, s, c[:5]), rtol=1e-4, atol=1e-5
+        task.student.denoise(y, s, c[:5]), teacher.denoise(y, s, c[:5]), rtol=0, atol=3e-3
     )
     task.train()(x, None, c).mean().backward()
     assert all(p.grad is None for p in task.teacher.parameters())

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.events.calorimeter.shares import LayerShares
@@ -22,6 +23,7 @@ __all__ = ["run"]
 
 Floats = NDArray[np.float32]
 THRESHOLD = 0.05  # MeV
+EMPTY, CUT, LOWEST = -4.5, -3.7, -3.0  # as in `LayerShares`
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ SCALES = {
         "smoke", 600, 400, "rings", {"width": 8, "depth": 1}, 2,
         (("ddpm", 12), ("midpoint", 4)), (("midpoint", 4),), 2,
     ),
-    "laptop": Scale("photons-368", 40_000, 10_000, "rings", SMALL, 20, SAMPLERS, BARE, 30),
+    "laptop": Scale("photons-368", 40_000, 10_000, "rings", SMALL, 12, SAMPLERS, BARE, 20),
     "paper": Scale("electrons-6480", 100_000, 60_000, "u-net", {}, 200, SAMPLERS, BARE, 50),
 }  # fmt: skip
 
@@ -68,35 +70,52 @@ SCALES = {
 class Whole:
     """Generate whole showers by diffusion, without a model of the layers.
 
-    The voxels' variables ln(e / threshold) are those of `LayerShares`, given ln E_inc alone; what
-    is below the threshold is zero, and the energies are what they are.
+    The voxels' variables are (ln(e / E_inc) - m) / s, m and s mean and width of the ring's hits,
+    given ln E_inc alone; empty voxels are set apart as in `LayerShares`.
     """
 
     def __init__(self, geometry: Geometry, chosen: Scale, training: Training) -> None:
         network = NETWORKS[chosen.network](geometry, 1, **chosen.options)
-        self.voxels_ = Diffusion(geometry.voxels, 1, network=network, symmetry=rotations(geometry))
-        self.shares = LayerShares(geometry, THRESHOLD)
+        self.voxels = Diffusion(geometry.voxels, 1, network=network, symmetry=rotations(geometry))
+        self.rings = LayerShares(geometry, THRESHOLD).rings
         self.training = training
 
     def fit(self, incident: Floats, showers: Floats, seed: int, folder: Path) -> None:
         """Train on showers (N, V) [MeV] of incident energies (N,) [MeV]."""
         random = torch.Generator().manual_seed(seed)
-        energy = torch.from_numpy(incident)
-        c = (energy / 1e3).log()[:, None]
+        c = _log_gev(incident)
+        e = torch.from_numpy(showers)
+        seen = e >= THRESHOLD
+        share = torch.where(seen, e / torch.from_numpy(incident)[:, None], 1.0).log()
+        sums = torch.stack([seen.float(), share, share**2]).double().sum(1)
+        count, first, second = sums.new_zeros(3, int(self.rings.max()) + 1).index_add(
+            1, self.rings, sums
+        )
+        mean = first / count.clamp(min=1)
+        self.mean = mean[self.rings].float()
+        width = (second / count.clamp(min=1) - mean**2).clamp(min=0.1).sqrt()
+        self.width = width[self.rings].float()
+        x = ((share - self.mean) / self.width).clamp(min=LOWEST)
+        x = torch.where(seen, x, EMPTY + 0.15 * torch.randn(e.shape, generator=random))
         held = torch.rand(len(c), generator=random) < 0.1
-        _, x = self.shares(torch.from_numpy(showers), energy, random)
-        self.voxels_.fit_scaling(x[~held], c[~held])
+        self.voxels.fit_scaling(x[~held], c[~held])
         data = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), c)
-        parts = (data.at(torch.nonzero(part)[:, 0]) for part in (~held, held))
+        train, validation = (data.at(torch.nonzero(part)[:, 0]) for part in (~held, held))
         fit(
-            self.voxels_, own_loss, *parts, self.training, folder=folder, seed=seed, resume=True,
-            title="whole showers",
+            self.voxels, own_loss, train, validation, self.training, folder=folder, seed=seed,
+            resume=True, title="whole showers",
         )  # fmt: skip
 
     def sample(self, incident: Floats, *, seed: int) -> Floats:
         """Draw a shower (V,) [MeV] for each incident energy (N,) [MeV]."""
-        x = self.voxels_.sample((torch.from_numpy(incident) / 1e3).log()[:, None], seed=seed)
-        return torch.where(x >= 0, THRESHOLD * x.exp(), 0.0).numpy()
+        x = self.voxels.sample(_log_gev(incident), seed=seed)
+        e = (x.clamp(min=LOWEST) * self.width + self.mean).exp()
+        e = torch.where(x >= CUT, e * torch.from_numpy(incident)[:, None], 0.0)
+        return torch.where(e >= THRESHOLD, e, 0.0).numpy()
+
+
+def _log_gev(incident: Floats) -> Tensor:
+    return (torch.from_numpy(incident) / 1e3).log()[:, None]
 
 
 def models(
