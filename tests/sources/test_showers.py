@@ -46,6 +46,25 @@ def test_calogan_is_read_layer_after_layer(tmp_path: Path) -> None:
     assert showers[0, [0, 287, 288, 431, 432, 503]].tolist() == [1, 1, 2, 2, 3, 3]
 
 
+def test_calogan_is_written_and_read(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    incident = random.uniform(1e3, 1e5, 7).astype(np.float32)
+    showers = random.exponential(1, (7, 504)).astype(np.float32)
+    path = write_showers(
+        tmp_path / "g.hdf5", incident, showers, layout="calogan", attributes={"physics": "none"}
+    )
+    with h5py.File(path) as file:
+        assert file["layer_1"].shape == (7, 12, 12)
+        assert float(file["layer_1"][3, 2, 5]) == showers[3, 288 + 2 * 12 + 5]
+        assert file["energy"][:, 0] == pytest.approx(incident / 1e3)
+        assert file.attrs["physics"] == "none"
+    found = read_showers(path)
+    assert np.array_equal(found[1], showers)
+    assert found[0] == pytest.approx(incident, rel=1e-6)
+    with pytest.raises(InputError, match=r"holds 504 cells, these showers have shape \(5, 24\)"):
+        write_showers(tmp_path / "f.hdf5", np.ones(5), np.ones((5, 24)), layout="calogan")
+
+
 def test_errors_name_the_file_and_the_shower(tmp_path: Path) -> None:
     path = tmp_path / "s.hdf5"
 

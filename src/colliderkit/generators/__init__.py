@@ -17,6 +17,9 @@ GENERATORS: dict[str, str] = {
     "diffusion": "colliderkit.generators.diffusion:Diffusion",
     "flow": "colliderkit.generators.flow:ConditionalFlow",
     "flow-matching": "colliderkit.generators.flow_matching:FlowMatching",
+    "gan": "colliderkit.generators.gan:GAN",
+    "vae": "colliderkit.generators.vae:VAE",
+    "wgan-gp": "colliderkit.generators.gan:WGANGP",
 }
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from colliderkit import generators
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.geometry import Geometry, Layer
+from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.shares import LayerShares
 from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.generators.generator import Generator, own_loss
@@ -289,16 +289,18 @@ class ShowerSurrogate(Method):
 def rotations(geometry: Geometry) -> Tensor | None:
     """Return the permutations (A, V) of the voxels that turn a shower around its axis.
 
-    None where layers that are cut in angle have different numbers of cuts.
+    None where layers that are cut in angle have different numbers of cuts, or a layer has cells.
     """
-    cuts = {layer.angles for layer in geometry.layers} - {1}
+    if any(isinstance(layer, Grid) for layer in geometry.layers):
+        return None
+    cuts = {layer.angles for layer in geometry.rounds} - {1}
     if len(cuts) != 1:
         return None
     (angles,) = cuts
     turns = []
     for turn in range(angles):
         parts = []
-        for start, layer in zip(geometry.starts, geometry.layers, strict=False):
+        for start, layer in zip(geometry.starts, geometry.rounds, strict=False):
             place = np.arange(layer.voxels).reshape(layer.angles, layer.rings)
             parts.append(start + np.roll(place, turn if layer.angles > 1 else 0, axis=0).ravel())
         turns.append(np.concatenate(parts))

@@ -101,9 +101,9 @@ class RingTransformer(nn.Module):
 
 def rings_of(geometry: Geometry) -> Tensor:
     """Return the voxels of each ring, (R, most angles); V stands where a ring has fewer."""
-    most = max(layer.angles for layer in geometry.layers)
+    most = max(layer.angles for layer in geometry.rounds)
     rows = []
-    for start, layer in zip(geometry.starts, geometry.layers, strict=False):
+    for start, layer in zip(geometry.starts, geometry.rounds, strict=False):
         for ring in range(layer.rings):
             voxels = [int(start) + angle * layer.rings + ring for angle in range(layer.angles)]
             rows.append(voxels + [geometry.voxels] * (most - len(voxels)))

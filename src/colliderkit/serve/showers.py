@@ -124,7 +124,7 @@ def export_surrogate(
             "name": geometry.name,
             "layers": [
                 {"number": x.number, "r_edges": list(x.r_edges), "angles": x.angles}
-                for x in geometry.layers
+                for x in geometry.rounds
             ],
         },
         "largest_difference": largest,
