@@ -66,10 +66,9 @@ class Distillation(nn.Module):
         """
         x, z, _ = self.student.drawn(self.student.scaled(values))
         c = self.student.context_scaling(context)
-        steps = range(self.student.steps)
-        if self.training:
-            steps = [int(torch.randint(len(steps), ()))]
-        losses = [self._loss(n, x, z, c) for n in steps]
+        steps = self.student.steps
+        chosen = [int(torch.randint(steps, ()))] if self.training else range(steps)
+        losses = [self._loss(n, x, z, c) for n in chosen]
         return torch.stack(losses).mean(0)
 
     def _loss(self, n: int, x: Tensor, z: Tensor, c: Tensor) -> Tensor:

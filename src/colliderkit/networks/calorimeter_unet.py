@@ -102,7 +102,12 @@ class RingMap(nn.Module):
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
-        layers = geometry.layers
+        layers = [layer for layer in geometry.layers if isinstance(layer, Layer)]
+        if len(layers) < len(geometry.layers):
+            raise InputError(
+                f"geometry '{geometry.name}' has layers of rectangular cells; a U-Net of the"
+                " cylinder needs rings."
+            )
         self.cuts = [layer.angles for layer in layers]
         self.sizes = [layer.rings for layer in layers]
         self.angles = max(self.cuts)

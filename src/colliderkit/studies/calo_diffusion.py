@@ -3,67 +3,109 @@
 After CaloDiffusion (2308.03876) and its LayerDiffusion.
 """
 
+import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.events.calorimeter.shares import LayerShares
+from colliderkit.files import refuse_existing
 from colliderkit.generators.diffusion import Diffusion
 from colliderkit.generators.generator import own_loss
+from colliderkit.methods.shower_test import Comparison, Sample, ShowerTest
 from colliderkit.methods.surrogate import NETWORKS, ShowerSurrogate, rotations
+from colliderkit.metrics.showers import RESPONSE
+from colliderkit.metrics.value import Value
+from colliderkit.report.calorimeter import histograms
+from colliderkit.report.diffusion import quality_by_calls
+from colliderkit.report.html import Report
+from colliderkit.report.results import Result
+from colliderkit.sources import gflash
+from colliderkit.sources.geant4.calorimeters import calorimeter
+from colliderkit.sources.geant4.shards import generate_showers
+from colliderkit.sources.geant4.simulation import Beam
+from colliderkit.sources.showers import read_showers
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Training, fit
 
 __all__ = ["run"]
 
+SUMMARY = """
+Photons or electrons of Geant4 in a sampling calorimeter, and two diffusion models of them: one of
+whole showers given the incident energy, as CaloDiffusion (arXiv:2308.03876), and one of the shares
+of the voxels in their layers, given the layers' energies, which a small flow generates (as
+LayerDiffusion generates them by diffusion). Each is trained once; the samplers differ in how they
+go from noise to showers, and in how many calls of the network that takes.
+"""
+
+REMARKS = """
+Published values are those of data set 2 of the CaloChallenge (100,000 showers of 6,480 voxels, a
+U-Net, 400 steps): our calorimeter, network and number of showers are others unless the scale is
+paper, so that they are a guide for the eye. Classifiers are trained on {train} showers of each
+class and judged on {test}; more showers would tell more apart. "Geant4, twice" compares two
+halves of the test sample. Samples have the incident energies of the test showers, which no
+training has seen.
+"""
+
+SOURCE = "LayerDiffusion, data set 2, N = 400"
+PUBLISHED = {
+    True: {"AUC low-level": 0.54, "AUC high-level": 0.58, "separation of E_tot/E_inc": 0.0017},
+    False: {"AUC low-level": 0.56, "AUC high-level": 0.56, "separation of E_tot/E_inc": 0.011},
+}
 Floats = NDArray[np.float32]
+Steps = tuple[str, int]  # a sampler and its steps
 THRESHOLD = 0.05  # MeV
 EMPTY, CUT, LOWEST = -4.5, -3.7, -3.0  # as in `LayerShares`
+SHOWN = ("AUC low-level", "AUC high-level", "FPD", "KPD", "separation of E_tot/E_inc")
+FLOOR = "Geant4, twice"
 
 
 @dataclass(frozen=True)
 class Scale:
     """Say which calorimeter, how many showers, which network, how long, and which samplers.
 
-    `samplers` are (name, steps); those of the whole shower without the layer model are `bare`.
-    The first is the one that the others are compared with.
+    `energies` are those of the `particle` [MeV], dN/dE ~ E^-2. `samplers` are (name, steps), the
+    first is what the others are compared with; those without the layer model are `bare`.
     """
 
     calorimeter: str
+    particle: str
+    energies: tuple[float, float]
     train: int
     test: int
     network: str
-    options: dict[str, int]
+    options: dict[str, Any]
     epochs: int
-    samplers: tuple[tuple[str, int], ...]
-    bare: tuple[tuple[str, int], ...]
+    samplers: tuple[Steps, ...]
+    bare: tuple[Steps, ...]
     classifier: int
 
 
-SAMPLERS = (
-    ("ddpm", 200),
-    ("ddpm", 25),
-    ("ddim", 8),
-    ("dpm-solver++", 8),
-    ("dpm-solver++", 16),
-    ("heun", 8),
-    ("midpoint", 4),
-    ("midpoint", 8),
-)
-BARE = (("ddpm", 200), ("midpoint", 8))
+MANY = ("ddpm", 200)
+FEW = ("midpoint", 8)
+SOLVERS = (MANY, ("ddim", 8), ("dpm-solver++", 8), ("dpm-solver++", 16), ("midpoint", 4), FEW)
 SMALL = {"width": 32, "depth": 3}
 SCALES = {
     "smoke": Scale(
-        "smoke", 600, 400, "rings", {"width": 8, "depth": 1}, 2,
-        (("ddpm", 12), ("midpoint", 4)), (("midpoint", 4),), 2,
+        "smoke", "e-", (1000.0, 5000.0), 600, 400, "rings", {"width": 8, "depth": 1, "heads": 2},
+        2, (("ddpm", 12), FEW), (FEW,), 2,
     ),
-    "laptop": Scale("photons-368", 40_000, 10_000, "rings", SMALL, 12, SAMPLERS, BARE, 20),
-    "paper": Scale("electrons-6480", 100_000, 60_000, "u-net", {}, 200, SAMPLERS, BARE, 50),
+    "laptop": Scale(
+        "photons-368", "gamma", (500.0, 64_000.0), 40_000, 10_000, "rings", SMALL, 12, SOLVERS,
+        (FEW,), 20,
+    ),
+    "paper": Scale(
+        "electrons-6480", "e-", (1000.0, 1e6), 100_000, 60_000, "u-net", {}, 200,
+        (("ddpm", 400), *SOLVERS), (("ddpm", 400), FEW), 50,
+    ),
 }  # fmt: skip
 
 
@@ -106,8 +148,8 @@ class Whole:
             resume=True, title="whole showers",
         )  # fmt: skip
 
-    def sample(self, incident: Floats, *, seed: int) -> Floats:
-        """Draw a shower (V,) [MeV] for each incident energy (N,) [MeV]."""
+    def sample(self, incident: Floats, *, seed: int, outside: bool = True) -> Floats:
+        """Draw a shower (V,) [MeV] for each incident energy (N,) [MeV], which may be any."""
         x = self.voxels.sample(_log_gev(incident), seed=seed)
         e = (x.clamp(min=LOWEST) * self.width + self.mean).exp()
         e = torch.where(x >= CUT, e * torch.from_numpy(incident)[:, None], 0.0)
@@ -119,7 +161,7 @@ def _log_gev(incident: Floats) -> Tensor:
 
 
 def models(
-    chosen: Scale, geometry: Geometry, incident: Floats, showers: Floats, folder: Path
+    chosen: Scale, geometry: Geometry, train: Sample, folder: Path
 ) -> tuple[ShowerSurrogate, Whole]:
     """Train with and without the layer model; checkpoints in `folder`, where a rerun goes on."""
     voxels = Training(
@@ -130,8 +172,197 @@ def models(
         threshold=THRESHOLD, generator="diffusion", network=chosen.network,
         network_options=chosen.options, layers=layers, voxels=voxels,
     )  # fmt: skip
-    surrogate.fit(incident, showers, geometry, seed=1, folder=folder / "with", resume=True)
+    surrogate.fit(*train, geometry, seed=1, folder=folder / "with", resume=True)
     torch.manual_seed(1)
     whole = Whole(geometry, chosen, voxels)
-    whole.fit(incident, showers, 1, folder / "without")
+    whole.fit(*train, 1, folder / "without")
     return surrogate, whole
+
+
+def showers(
+    chosen: Scale, folder: Path, workers: int, dask: str | None
+) -> tuple[Geometry, Sample, Sample, Sample]:
+    """Return the geometry, and showers to train on, to test with, and another test sample."""
+    if chosen.calorimeter == "smoke":
+        geometry = Geometry.regular("smoke", 3, 4, (0, 5, 15, 40), 11)
+        energy = np.geomspace(*chosen.energies, chosen.train + 2 * chosen.test)
+        energy = np.random.default_rng(1).permutation(energy)
+        drawn = gflash.showers(
+            energy, geometry, gflash.TUNGSTEN_SILICON, seed=1, depths=(0, 25, 45, 76)
+        )
+        ends = np.cumsum([0, chosen.train, chosen.test, chosen.test])
+        parts = [
+            (energy[a:b].astype(np.float32), drawn[a:b])
+            for a, b in zip(ends[:-1], ends[1:], strict=True)
+        ]
+        return geometry, parts[0], parts[1], parts[2]
+    geometry = calorimeter(chosen.calorimeter).geometry
+    samples = []
+    for name, seed, count in (("train", 1, chosen.train), ("test", 2, 2 * chosen.test)):
+        path = folder / f"{chosen.calorimeter}-{name}-{count}.hdf5"
+        if not path.exists():
+            generate_showers(
+                chosen.calorimeter, count, path, energies=chosen.energies, index=2.0,
+                beam=Beam(chosen.particle), seed=seed, workers=workers, dask=dask,
+            )  # fmt: skip
+        samples.append(read_showers(path, geometry))
+    train, (incident, found) = samples
+    half = chosen.test
+    return geometry, train, (incident[:half], found[:half]), (incident[half:], found[half:])
+
+
+def run(
+    *,
+    scale: str,
+    out: Path,
+    seeds: int | None = None,
+    workers: int = 2,
+    dask: str | None = None,
+    force: bool = False,
+) -> Path:
+    """Run the study into `out` and return the path of its report.
+
+    Showers are kept in `out/data`, trainings in `out/training`, from where a rerun goes on.
+    """
+    refuse_existing(out / "report.html", force)
+    if seeds not in (None, 1):
+        raise InputError(f"--seeds is {seeds}; this study trains each model once.")
+    chosen = SCALES[scale]
+    timing = dict.fromkeys(("showers", "training", "sampling", "figures"), 0.0)
+    begin = time.perf_counter()
+    (out / "data").mkdir(parents=True, exist_ok=True)
+    geometry, train, test, again = showers(chosen, out / "data", workers, dask)
+    timing["showers"] = time.perf_counter() - begin
+    begin = time.perf_counter()
+    surrogate, whole = models(chosen, geometry, train, out / "training")
+    timing["training"] = time.perf_counter() - begin
+    judge = ShowerTest(
+        geometry,
+        THRESHOLD,
+        classifier=Training(
+            epochs=chosen.classifier, batch_size=1000, learning_rate=2e-4, schedule="constant"
+        ),
+        width=512 if scale != "paper" else 2048,
+        standardised=True,
+    )
+
+    def judged(incident: NDArray[Any], sample: NDArray[Any]) -> Comparison:
+        begin = time.perf_counter()
+        found = judge.compare(test, (incident, sample), progress=False)
+        timing["figures"] += time.perf_counter() - begin
+        return found
+
+    compared = {FLOOR: judged(*again)}
+    results = _results(FLOOR, compared[FLOOR].figures)
+    pairs: tuple[tuple[bool, ShowerSurrogate | Whole, Any, tuple[Steps, ...]], ...] = (
+        (True, surrogate, surrogate.voxels_, chosen.samplers),
+        (False, whole, whole.voxels, chosen.bare),
+    )
+    for layers, model, diffusion, solvers in pairs:
+        for solver in solvers:
+            diffusion.sample_by(*solver)
+            subject = _subject(layers, solver)
+            print(subject, flush=True)
+            begin, started = time.process_time(), time.perf_counter()
+            # The energies of the test may reach a little beyond those of the training.
+            sample = model.sample(test[0], seed=3, outside=True)
+            spent = (time.process_time() - begin) / len(sample)
+            timing["sampling"] += time.perf_counter() - started
+            found = judged(test[0], sample)
+            compared[subject] = found
+            results += _results(subject, found.figures, layers if solver[1] >= 100 else None)
+            results.append(Result(subject, "CPU a shower", 1e3 * spent, unit="ms"))
+    return _report(chosen, scale, compared, results, timing).write(out, force=force)
+
+
+def calls(solver: Steps) -> int:
+    """Return the calls of the network that one sample takes."""
+    name, steps = solver
+    return {"midpoint": 2 * steps, "heun": 2 * steps - 1, "predictor-corrector": 2 * steps - 1}.get(
+        name, steps
+    )
+
+
+def _subject(layers: bool, solver: Steps) -> str:
+    return f"{'with' if layers else 'without'} layers, {solver[0]} {solver[1]}"
+
+
+def _results(subject: str, figures: dict[str, Value], layers: bool | None = None) -> list[Result]:
+    published = {} if layers is None else PUBLISHED[layers]
+    return [
+        Result(
+            subject, name, figures[name].value, figures[name].error, counting=figures[name].error,
+            published=published.get(name), source=SOURCE if name in published else "",
+        )
+        for name in SHOWN
+    ]  # fmt: skip
+
+
+def _ratio(name: str, figure: str, above: Value, below: Value) -> Result:
+    ratio = above.value / below.value
+    relative = math.hypot(above.error / above.value, below.error / below.value)
+    return Result(name, figure, ratio, abs(ratio) * relative)
+
+
+def _report(
+    chosen: Scale,
+    scale: str,
+    compared: dict[str, Comparison],
+    results: list[Result],
+    timing: dict[str, float],
+) -> Report:
+    report = Report(
+        "Diffusion of calorimeter showers",
+        SUMMARY,
+        command=f"colliderkit study calo-diffusion --scale {scale}",
+        configuration=f"calorimeter: {chosen.calorimeter}\ntraining showers: {chosen.train}\n"
+        f"test showers: {chosen.test}\nepochs: {chosen.epochs}\nnetwork: {chosen.network}\n",
+        seeds=[1],
+        timing=timing,
+    )
+    report.add_heading("Steps, and the layers")
+    report.add_results(
+        results,
+        "A sampler and its steps, with and without the model of the layers; errors are those of"
+        " counting, for one training.",
+    )
+    report.add_text(REMARKS.format(train=int(0.6 * chosen.test), test=int(0.2 * chosen.test)))
+    few = compared[_subject(True, FEW)].figures
+    many = compared[_subject(True, chosen.samplers[0])].figures
+    bare = compared[_subject(False, FEW)].figures
+    name = f"{FEW[0]} {FEW[1]} over {chosen.samplers[0][0]} {chosen.samplers[0][1]}"
+    separation = "separation of " + RESPONSE
+    ratios = [_ratio(name, key, few[key], many[key]) for key in SHOWN if key != "KPD"]
+    ratios.append(_ratio("without layers over with", separation, bare[separation], few[separation]))
+    report.add_results(
+        ratios,
+        "Ratios of figures: few steps over many, aimed at less than 1.1; and the separation power"
+        " of the visible over the incident energy without the model of the layers over that with"
+        " it, aimed at more than 5.",
+    )
+    for key, logarithmic in (("AUC low-level", False), ("AUC high-level", False), ("FPD", True)):
+        points: dict[str, list[tuple[int, Value]]] = {}
+        for layers, solvers in ((True, chosen.samplers), (False, chosen.bare)):
+            for solver in sorted(solvers, key=calls):
+                title = f"{solver[0]}" + ("" if layers else ", no layers")
+                value = compared[_subject(layers, solver)].figures[key]
+                points.setdefault(title, []).append((calls(solver), value))
+        report.add_figure(
+            quality_by_calls(points, compared[FLOOR].figures[key], key, logarithmic=logarithmic),
+            f"{key} against the calls of the network.",
+        )
+    report.add_heading("The energy")
+    first = compared[FLOOR]
+    drawn = {
+        "Geant4": first.spectra[0],
+        FLOOR: first.spectra[1],
+        "with layers": compared[_subject(True, FEW)].spectra[1],
+        "without": compared[_subject(False, FEW)].spectra[1],
+    }
+    names = [RESPONSE, *(name for name in first.edges if name.startswith("E layer"))]
+    report.add_figure(
+        histograms(drawn, first.edges, names[:3], floor=FLOOR),
+        f"Visible over incident energy, and energies of layers, by {FEW[0]} in {FEW[1]} steps.",
+        wide=True,
+    )
+    return report
