@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from colliderkit.metrics.value import Value
 from colliderkit.report.plots import COLOURS, MARKERS, style
@@ -34,6 +35,10 @@ def quality_by_calls(
         low, high = floor.value - floor.error, floor.value + floor.error
         axes.axhspan(low, high, color="0.8", zorder=0, label="Geant4, twice")
         axes.set_xscale("log")
+        every = [calls for line in points.values() for calls, _ in line]
+        axes.set_xlim(min(every) / 1.6, max(every) * 1.6)
+        axes.set_xticks(sorted(set(every)), [str(calls) for calls in sorted(set(every))])
+        axes.xaxis.set_minor_locator(NullLocator())
         if logarithmic:
             axes.set_yscale("log")
         bottom, top = axes.get_ylim()
