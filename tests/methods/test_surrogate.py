@@ -66,6 +66,18 @@ def test_energies_outside_the_trained_range_are_refused(fitted: ShowerSurrogate)
     assert fitted.sample(np.array([20_000.0]), outside=True).shape == (1, GEOMETRY.voxels)
 
 
+@pytest.mark.slow
+def test_without_layers_voxels_depend_on_the_incident_energy_alone(tmp_path: Path) -> None:
+    once = Training(epochs=2, batch_size=256, learning_rate=4e-3)
+    plain = ShowerSurrogate(layer_generator=None, network="residual", voxels=once)
+    plain.fit(*sample(600, 4), GEOMETRY, progress=False)
+    assert plain.noise_size == GEOMETRY.voxels
+    assert list(plain.history_) == ["voxels"]
+    energy = np.array([1500.0, 3000.0])
+    again = load(plain.save(tmp_path / "plain"))
+    assert np.array_equal(again.sample(energy, seed=5), plain.sample(energy, seed=5))
+
+
 def test_a_rotation_turns_each_layer_and_nothing_else() -> None:
     turns = rotations(GEOMETRY)
     assert turns is not None

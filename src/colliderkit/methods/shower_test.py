@@ -265,10 +265,12 @@ class ShowerTest:
             raise InputError(
                 f"the {name} has {len(incident)} incident energies for {len(showers)} showers."
             )
-        self.geometry.check(showers, name)
+        if len(showers) == 0:
+            raise InputError(f"the {name} holds no showers.")
         parts = []
         for start in range(0, len(showers), ROWS):
             rows = slice(start, start + ROWS)
+            self.geometry.check(showers[rows], name, start)
             parts.append(features(showers[rows], incident[rows], self.geometry, self.threshold))
             release(showers)
         return Features.concatenated(parts)

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from colliderkit import generators
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
-from colliderkit.events.calorimeter.shares import LayerShares
-from colliderkit.generators.flow import ConditionalFlow
+from colliderkit.events.calorimeter.shares import IncidentShares, LayerShares
 from colliderkit.generators.generator import Generator, own_loss
 from colliderkit.methods.method import Method
 from colliderkit.networks.calorimeter_unet import CalorimeterUNet
@@ -46,23 +45,30 @@ NETWORKS: dict[str, Any] = {
 class ShowerSurrogate(Method):
     """Learn p(shower | E_inc) in two steps: the layers' energies, then the voxels within layers.
 
-    Layer variables by a spline flow given ln E_inc, voxel variables by any generator given both
-    (see `events.calorimeter.shares`): the energy of each layer is that of the first step exactly.
-    After CaloFlow (2106.05285), LayerDiffusion (2308.03876) and CaloDREAM (2405.09629).
+    Layer variables by one generator given ln E_inc, voxel variables by another given both (see
+    `events.calorimeter.shares`): the energy of each layer is that of the first step exactly. After
+    CaloFlow (2106.05285), LayerDiffusion (2308.03876) and CaloDREAM (2405.09629).
 
     Args:
         threshold: energies [MeV] below are zero, in training and in what is generated.
         generator: of the voxels, by name (see `generators.GENERATORS`), with its `options`.
         network: inside the generator, for those that take one: "rings" (a transformer over the
+<<<<<<< HEAD
             rings of the layers), "u-net" (convolutions of the cylinder) or "residual", with its
             `network_options`.
         layer_options: of the layers' `ConditionalFlow`.
+=======
+            rings of the layers) or "residual", with its `network_options`.
+        layer_generator: of the layers, by name; None leaves the first step out, and voxels are
+            drawn given ln E_inc alone. With its `layer_options`.
+>>>>>>> main
         rotations: use that showers look alike under rotations around their axis, where all layers
             that are cut in angle have equally many cuts.
         validation: the share of the showers that chooses the epoch.
         layers, voxels: training of the two steps.
 
-    After `fit`: `layers_`, `voxels_`, `geometry_`, `range_` of the incident energies [MeV].
+    After `fit`: `layers_` (or None), `voxels_`, `geometry_`, and `range_` of the incident energies
+    [MeV].
     """
 
     name: ClassVar[str] = "shower-surrogate"
@@ -75,6 +81,7 @@ class ShowerSurrogate(Method):
         options: Mapping[str, Any] | None = None,
         network: str | None = "rings",
         network_options: Mapping[str, Any] | None = None,
+        layer_generator: str | None = "flow",
         layer_options: Mapping[str, Any] | None = None,
         rotations: bool = True,
         validation: float = 0.1,
@@ -86,6 +93,7 @@ class ShowerSurrogate(Method):
         self.options = options
         self.network = network
         self.network_options = network_options
+        self.layer_generator = layer_generator
         self.layer_options = layer_options
         self.rotations = rotations
         self.validation = validation
@@ -127,22 +135,22 @@ class ShowerSurrogate(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build()
-        self.shares_.fit(torch.from_numpy(np.asarray(showers[: 4 * ROWS])))
+        first = slice(0, 4 * ROWS)
+        self.shares_.fit(torch.from_numpy(np.asarray(showers[first])), inc[first])
         parts = [
             self.shares_(torch.from_numpy(np.asarray(showers[i : i + ROWS])), energies, random)
             for i, energies in zip(range(0, len(inc), ROWS), inc.split(ROWS), strict=True)
         ]
         a, x = (torch.cat(column) for column in zip(*parts, strict=True))
-        self.history_ = {
-            "layers": self._train(
-                "layers", self.layers_, a, _log_gev(inc), held, self.layers, folder, resume,
-                progress,
-            ),
-            "voxels": self._train(
-                "voxels", self.voxels_, x, self.shares_.conditions(a, inc), held, self.voxels,
-                folder, resume, progress,
-            ),
-        }  # fmt: skip
+        common = held, folder, resume, progress
+        self.history_ = {}
+        if self.layers_ is not None:
+            self.history_["layers"] = self._train(
+                "layers", self.layers_, a, _log_gev(inc), self.layers, *common
+            )
+        self.history_["voxels"] = self._train(
+            "voxels", self.voxels_, x, self.shares_.conditions(a, inc), self.voxels, *common
+        )
         return self
 
     def _train(
@@ -151,8 +159,8 @@ class ShowerSurrogate(Method):
         model: Generator,
         x: Tensor,
         context: Tensor,
-        held: Tensor,
         settings: Training,
+        held: Tensor,
         folder: str | Path,
         resume: bool,
         progress: bool,
@@ -206,19 +214,23 @@ class ShowerSurrogate(Method):
     @property
     def noise_size(self) -> int:
         """Z, the normal numbers that one shower is made of."""
-        return self.layers_.noise_size + self.voxels_.noise_size
+        layers = 0 if self.layers_ is None else self.layers_.noise_size
+        return layers + self.voxels_.noise_size
 
     def decode(self, noise: Tensor, incident: Tensor) -> Tensor:
         """Return the showers (N, V) [MeV] of noise (N, Z) and incident energies (N,) [MeV]."""
-        first, second = noise.split([self.layers_.noise_size, self.voxels_.noise_size], 1)
-        a = self.layers_.decode(first, _log_gev(incident))
-        x = self.voxels_.decode(second, self.shares_.conditions(a, incident))
+        size = self.noise_size - self.voxels_.noise_size
+        a = noise[:, :size]
+        if self.layers_ is not None:
+            a = self.layers_.decode(a, _log_gev(incident))
+        x = self.voxels_.decode(noise[:, size:], self.shares_.conditions(a, incident))
         showers: Tensor = self.shares_.showers(a, x, incident)
         return showers
 
     def _build(self) -> None:
         layers, voxels = len(self.geometry_.layers), self.geometry_.voxels
-        context = 1 + 2 * layers
+        layered = self.layer_generator is not None
+        context = 1 + 2 * layers if layered else 1
         options = dict(self.options or {})
         if self.network is not None:
             if self.network not in NETWORKS:
@@ -230,8 +242,13 @@ class ShowerSurrogate(Method):
             options["network"] = make(self.geometry_, context, **(self.network_options or {}))
         if self.rotations:
             options["symmetry"] = rotations(self.geometry_)
-        self.shares_ = LayerShares(self.geometry_, self.threshold)
-        self.layers_ = ConditionalFlow(layers, 1, **(self.layer_options or {}))
+        shares: type[LayerShares | IncidentShares] = LayerShares if layered else IncidentShares
+        self.shares_ = shares(self.geometry_, self.threshold)
+        self.layers_: Generator | None = None
+        if self.layer_generator is not None:
+            self.layers_ = generators.build(
+                self.layer_generator, features=layers, context=1, **(self.layer_options or {})
+            )
         self.voxels_: Generator = generators.build(
             self.generator, features=voxels, context=context, **options
         )
@@ -251,7 +268,8 @@ class ShowerSurrogate(Method):
         return super()._from_parameters({**parameters, **trainings})
 
     def _parts(self) -> dict[str, nn.Module]:
-        return {"layers": self.layers_, "voxels": self.voxels_, "shares": self.shares_}
+        parts: dict[str, nn.Module] = {"voxels": self.voxels_, "shares": self.shares_}
+        return parts if self.layers_ is None else {"layers": self.layers_, **parts}
 
     def _tensors(self) -> dict[str, Tensor]:
         return {

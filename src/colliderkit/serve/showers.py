@@ -29,8 +29,7 @@ class _Graph(nn.Module):
         super().__init__()
         self.surrogate = surrogate
         # As parts of the module, so that their tensors are found.
-        self.layers, self.voxels = surrogate.layers_, surrogate.voxels_
-        self.shares = surrogate.shares_
+        self.parts = nn.ModuleDict(surrogate._parts())
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         return self.surrogate.decode(noise, incident[:, 0])

@@ -19,6 +19,7 @@ STUDIES = {
     "learned-observables": "colliderkit.studies.learned_observables",
     "unfolding": "colliderkit.studies.unfolding",
     "calo-diffusion": "colliderkit.studies.calo_diffusion",
+    "refinement": "colliderkit.studies.refinement",
 }
 
 

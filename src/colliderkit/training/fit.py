@@ -4,9 +4,9 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,14 +16,17 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 
 from colliderkit.errors import InputError, Interrupted
+from colliderkit.losses.constraints import Constrained
 from colliderkit.training.batches import Batch, Batches, Dataset
 from colliderkit.training.progress import Progress
 
 __all__ = ["Epoch", "Objective", "Training", "fit", "predict"]
 
 
+# One that is an nn.Module may have parameters of its own: they are trained with the model's.
 Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 CHECKPOINT = "last.ckpt"
+WATCHED = "best so far"
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,19 @@ class Training:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Record one epoch: mean losses over training and validation events, and its seconds."""
+    """Record one epoch: mean losses over training and validation events, and its seconds.
+
+    Under constraints the losses are the primary ones, `constraints` are their values over the
+    validation events and `violation` is the largest beyond the tolerance, 0 where all hold.
+    """
 
     epoch: int
     training_loss: float
     validation_loss: float
     seconds: float
     best: bool = False
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    violation: float = 0.0
 
 
 class Module(lightning.LightningModule):
@@ -101,15 +110,25 @@ class Module(lightning.LightningModule):
         self._count = 0
         self._started = time.perf_counter()
 
+    def _losses(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the (primary) loss of a batch and the values of its constraints."""
+        outputs = self.model(*batch.inputs)
+        if isinstance(self.objective, Constrained):
+            return self.objective.parts(outputs, batch.target, batch.weight)
+        return self.objective(outputs, batch.target, batch.weight), {}
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        loss = self.objective(self.model(*batch.inputs), batch.target, batch.weight)
+        loss, values = self._losses(batch)
         self._sum += loss.detach() * len(batch)
         self._count += len(batch)
-        return loss
+        return self.objective.total(loss, values) if values else loss  # type: ignore[attr-defined]
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        loss = self.objective(self.model(*batch.inputs), batch.target, batch.weight)
-        self.log("validation_loss", loss, on_epoch=True, batch_size=len(batch), sync_dist=True)
+        loss, values = self._losses(batch)
+        options: dict[str, Any] = {"on_epoch": True, "batch_size": len(batch), "sync_dist": True}
+        self.log("validation_loss", loss, **options)
+        for name, value in values.items():
+            self.log(f"constraint {name}", value, **options)
 
     def on_train_epoch_end(self) -> None:
         if "validation_loss" not in self.trainer.callback_metrics:
@@ -121,14 +140,23 @@ class Module(lightning.LightningModule):
                 f"the loss became {training} in epoch {self.current_epoch};"
                 " lower --learning_rate or check the input columns."
             )
-        self.history.append(
-            {
-                "epoch": self.current_epoch,
-                "training_loss": training,
-                "validation_loss": validation,
-                "seconds": time.perf_counter() - self._started,
+        row: dict[str, Any] = {
+            "epoch": self.current_epoch,
+            "training_loss": training,
+            "validation_loss": validation,
+            "seconds": time.perf_counter() - self._started,
+        }
+        if isinstance(self.objective, Constrained):
+            logged = self.trainer.callback_metrics
+            values = {
+                name: float(logged[f"constraint {name}"]) for name in self.objective.multipliers
             }
-        )
+            row |= {"constraints": values, "violation": self.objective.violation(values)}
+        self.history.append(row)
+        # What checkpoints and early stopping watch falls at each epoch that is the best so far,
+        # and at these alone.
+        better = best_epoch(self.history) == len(self.history) - 1
+        self.log(WATCHED, -1.0 - self.current_epoch if better else 0.0)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"] = self.history
@@ -137,7 +165,7 @@ class Module(lightning.LightningModule):
         self.history = list(checkpoint["history"])
 
     def configure_optimizers(self) -> Any:
-        return self.optimiser(self.model, self.learning_rate)
+        return self.optimiser(self, self.learning_rate)
 
     def optimiser(
         self, model: nn.Module, rate: float, betas: tuple[float, float] = (0.9, 0.999)
@@ -163,6 +191,12 @@ class Module(lightning.LightningModule):
             "optimizer": optimiser,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
+    """Return the place of the lowest violation and, among equals, of the lowest validation loss."""
+    ranks = [(row.get("violation", 0.0), row["validation_loss"]) for row in history]
+    return ranks.index(min(ranks))
 
 
 def schedule_factor(schedule: str) -> Callable[[float], float]:
@@ -229,6 +263,8 @@ def fit(
 ) -> list[Epoch]:
     """Train `model` in place, leave it with the weights of the best validation loss.
 
+    An `objective` with parameters of its own is trained and left alike; under constraints the best
+    epoch is that of the lowest primary loss among those in which they hold (`Constrained`).
     Every epoch ends with a checkpoint in `folder`; with `resume` a training that was killed
     goes on from there and ends with the same weights as one that was not. Raises `Interrupted`
     naming the checkpoint on Ctrl-C, `InputError` if there is nothing to train on.
@@ -250,26 +286,27 @@ def run(
     progress: bool,
 ) -> list[Epoch]:
     """Train what a module says, as `fit` documents it."""
-    model, settings, seed = module.model, module.settings, module.seed
+    model, objective, settings, seed = module.model, module.objective, module.settings, module.seed
     if len(train) == 0 or len(validation) == 0:
         raise InputError("no events to train on or to validate with; give more events.")
     last = folder / CHECKPOINT
     if last.exists() and not resume:
         last.unlink()
     data = Data(train, validation, settings, seed)
-    best = ModelCheckpoint(
-        dirpath=folder,
-        filename="best",
-        monitor="validation_loss",
-        save_last=True,
-        enable_version_counter=False,
-        # After training, so that the state of this epoch's history is in the file.
-        save_on_train_epoch_end=True,
-    )
-    callbacks: list[Any] = [best]
+    # After training, so that the state of this epoch's history is in the files; the last of all
+    # knows which was the best. Lightning's own `save_last` would leave out epochs that are not.
+    options: dict[str, Any] = {"save_on_train_epoch_end": True, "enable_version_counter": False}
+    best = ModelCheckpoint(dirpath=folder, filename="best", monitor=WATCHED, **options)
+    newest = ModelCheckpoint(dirpath=folder, filename=Path(CHECKPOINT).stem, **options)
+    callbacks: list[Any] = [best, newest]
     if settings.patience is not None:
         callbacks.append(
-            EarlyStopping("validation_loss", patience=settings.patience, check_finite=False)
+            EarlyStopping(
+                WATCHED,
+                patience=settings.patience,
+                check_finite=False,
+                check_on_train_epoch_end=True,
+            )
         )
     if progress:
         callbacks.append(Progress(title))
@@ -287,16 +324,14 @@ def run(
         if trainer.interrupted:
             raise _interruption(last)
     chosen = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
-    weights = {
-        name.removeprefix("model."): value
-        for name, value in chosen["state_dict"].items()
-        if name.startswith("model.")
-    }
-    model.to("cpu")
-    model.load_state_dict(weights)
-    model.eval()
-    losses = [row["validation_loss"] for row in module.history]
-    chosen_epoch = losses.index(min(losses))
+    for part, trained in (("model.", model), ("objective.", objective)):
+        if isinstance(trained, nn.Module):
+            state = chosen["state_dict"]
+            own = {k.removeprefix(part): v for k, v in state.items() if k.startswith(part)}
+            trained.to("cpu")
+            trained.load_state_dict(own)
+            trained.eval()
+    chosen_epoch = best_epoch(module.history)
     return [Epoch(**row, best=i == chosen_epoch) for i, row in enumerate(module.history)]
 
 

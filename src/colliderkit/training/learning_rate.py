@@ -33,11 +33,11 @@ def find_learning_rate(
     steps: int = 100,
     seed: int = 0,
 ) -> LearningRates:
-    """Scan the learning rate from 1e-6 to 1 in `steps` steps on a copy of `model`.
+    """Scan the learning rate from 1e-6 to 1 in `steps` steps on a copy of `model` and `objective`.
 
     Raises `InputError` if the loss falls nowhere.
     """
-    module = Module(deepcopy(model), objective, settings, seed)
+    module = Module(deepcopy(model), deepcopy(objective), settings, seed)
     with quiet():
         trainer = trainer_for(settings, max_epochs=steps, enable_checkpointing=False)
         found = Tuner(trainer).lr_find(
