@@ -53,15 +53,10 @@ class ShowerSurrogate(Method):
         threshold: energies [MeV] below are zero, in training and in what is generated.
         generator: of the voxels, by name (see `generators.GENERATORS`), with its `options`.
         network: inside the generator, for those that take one: "rings" (a transformer over the
-<<<<<<< HEAD
             rings of the layers), "u-net" (convolutions of the cylinder) or "residual", with its
             `network_options`.
-        layer_options: of the layers' `ConditionalFlow`.
-=======
-            rings of the layers) or "residual", with its `network_options`.
         layer_generator: of the layers, by name; None leaves the first step out, and voxels are
             drawn given ln E_inc alone. With its `layer_options`.
->>>>>>> main
         rotations: use that showers look alike under rotations around their axis, where all layers
             that are cut in angle have equally many cuts.
         validation: the share of the showers that chooses the epoch.

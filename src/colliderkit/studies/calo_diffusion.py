@@ -5,23 +5,19 @@ After CaloDiffusion (2308.03876) and its LayerDiffusion.
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
-from colliderkit.events.calorimeter.shares import LayerShares
 from colliderkit.files import refuse_existing
 from colliderkit.generators.diffusion import Diffusion
-from colliderkit.generators.generator import own_loss
 from colliderkit.methods.shower_test import Comparison, Sample, ShowerTest
-from colliderkit.methods.surrogate import NETWORKS, ShowerSurrogate, rotations
+from colliderkit.methods.surrogate import LAYERS, VOXELS, ShowerSurrogate
 from colliderkit.metrics.showers import RESPONSE
 from colliderkit.metrics.value import Value
 from colliderkit.report.calorimeter import histograms
@@ -33,8 +29,7 @@ from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.simulation import Beam
 from colliderkit.sources.showers import read_showers
-from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import Training
 
 __all__ = ["run"]
 
@@ -60,10 +55,8 @@ PUBLISHED = {
     True: {"AUC low-level": 0.54, "AUC high-level": 0.58, "separation of E_tot/E_inc": 0.0017},
     False: {"AUC low-level": 0.56, "AUC high-level": 0.56, "separation of E_tot/E_inc": 0.011},
 }
-Floats = NDArray[np.float32]
 Steps = tuple[str, int]  # a sampler and its steps
 THRESHOLD = 0.05  # MeV
-EMPTY, CUT, LOWEST = -4.5, -3.7, -3.0  # as in `LayerShares`
 SHOWN = ("AUC low-level", "AUC high-level", "FPD", "KPD", "separation of E_tot/E_inc")
 FLOOR = "Geant4, twice"
 
@@ -109,74 +102,23 @@ SCALES = {
 }  # fmt: skip
 
 
-class Whole:
-    """Generate whole showers by diffusion, without a model of the layers.
-
-    The voxels' variables are (ln(e / E_inc) - m) / s, m and s mean and width of the ring's hits,
-    given ln E_inc alone; empty voxels are set apart as in `LayerShares`.
-    """
-
-    def __init__(self, geometry: Geometry, chosen: Scale, training: Training) -> None:
-        network = NETWORKS[chosen.network](geometry, 1, **chosen.options)
-        self.voxels = Diffusion(geometry.voxels, 1, network=network, symmetry=rotations(geometry))
-        self.rings = LayerShares(geometry, THRESHOLD).rings
-        self.training = training
-
-    def fit(self, incident: Floats, showers: Floats, seed: int, folder: Path) -> None:
-        """Train on showers (N, V) [MeV] of incident energies (N,) [MeV]."""
-        random = torch.Generator().manual_seed(seed)
-        c = _log_gev(incident)
-        e = torch.from_numpy(showers)
-        seen = e >= THRESHOLD
-        share = torch.where(seen, e / torch.from_numpy(incident)[:, None], 1.0).log()
-        sums = torch.stack([seen.float(), share, share**2]).double().sum(1)
-        count, first, second = sums.new_zeros(3, int(self.rings.max()) + 1).index_add(
-            1, self.rings, sums
-        )
-        mean = first / count.clamp(min=1)
-        self.mean = mean[self.rings].float()
-        width = (second / count.clamp(min=1) - mean**2).clamp(min=0.1).sqrt()
-        self.width = width[self.rings].float()
-        x = ((share - self.mean) / self.width).clamp(min=LOWEST)
-        x = torch.where(seen, x, EMPTY + 0.15 * torch.randn(e.shape, generator=random))
-        held = torch.rand(len(c), generator=random) < 0.1
-        self.voxels.fit_scaling(x[~held], c[~held])
-        data = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), c)
-        train, validation = (data.at(torch.nonzero(part)[:, 0]) for part in (~held, held))
-        fit(
-            self.voxels, own_loss, train, validation, self.training, folder=folder, seed=seed,
-            resume=True, title="whole showers",
-        )  # fmt: skip
-
-    def sample(self, incident: Floats, *, seed: int, outside: bool = True) -> Floats:
-        """Draw a shower (V,) [MeV] for each incident energy (N,) [MeV], which may be any."""
-        x = self.voxels.sample(_log_gev(incident), seed=seed)
-        e = (x.clamp(min=LOWEST) * self.width + self.mean).exp()
-        e = torch.where(x >= CUT, e * torch.from_numpy(incident)[:, None], 0.0)
-        return torch.where(e >= THRESHOLD, e, 0.0).numpy()
-
-
-def _log_gev(incident: Floats) -> Tensor:
-    return (torch.from_numpy(incident) / 1e3).log()[:, None]
-
-
 def models(
     chosen: Scale, geometry: Geometry, train: Sample, folder: Path
-) -> tuple[ShowerSurrogate, Whole]:
+) -> tuple[ShowerSurrogate, ShowerSurrogate]:
     """Train with and without the layer model; checkpoints in `folder`, where a rerun goes on."""
-    voxels = Training(
-        epochs=chosen.epochs, batch_size=256, learning_rate=2e-3, schedule="one-cycle"
-    )
-    layers = Training(epochs=chosen.epochs, batch_size=512, learning_rate=2e-3, schedule="cosine")
-    surrogate = ShowerSurrogate(
-        threshold=THRESHOLD, generator="diffusion", network=chosen.network,
-        network_options=chosen.options, layers=layers, voxels=voxels,
-    )  # fmt: skip
-    surrogate.fit(*train, geometry, seed=1, folder=folder / "with", resume=True)
-    torch.manual_seed(1)
-    whole = Whole(geometry, chosen, voxels)
-    whole.fit(*train, 1, folder / "without")
-    return surrogate, whole
+    fitted = []
+    for name, layers in (("with", "flow"), ("without", None)):
+        model = ShowerSurrogate(
+            threshold=THRESHOLD,
+            generator="diffusion",
+            network=chosen.network,
+            network_options=chosen.options,
+            layer_generator=layers,
+            layers=replace(LAYERS, epochs=min(2 * chosen.epochs, LAYERS.epochs)),
+            voxels=replace(VOXELS, epochs=chosen.epochs, learning_rate=2e-3),
+        )
+        fitted.append(model.fit(*train, geometry, seed=1, folder=folder / name, resume=True))
+    return fitted[0], fitted[1]
 
 
 def showers(
@@ -234,7 +176,7 @@ def run(
     geometry, train, test, again = showers(chosen, out / "data", workers, dask)
     timing["showers"] = time.perf_counter() - begin
     begin = time.perf_counter()
-    surrogate, whole = models(chosen, geometry, train, out / "training")
+    with_layers, without = models(chosen, geometry, train, out / "training")
     timing["training"] = time.perf_counter() - begin
     judge = ShowerTest(
         geometry,
@@ -254,13 +196,13 @@ def run(
 
     compared = {FLOOR: judged(*again)}
     results, spending = _results(FLOOR, compared[FLOOR].figures), list[Result]()
-    pairs: tuple[tuple[bool, ShowerSurrogate | Whole, Any, tuple[Steps, ...]], ...] = (
-        (True, surrogate, surrogate.voxels_, chosen.samplers),
-        (False, whole, whole.voxels, chosen.bare),
-    )
-    for layers, model, diffusion, solvers in pairs:
+    for layers, model, solvers in (
+        (True, with_layers, chosen.samplers),
+        (False, without, chosen.bare),
+    ):
+        assert isinstance(model.voxels_, Diffusion)
         for solver in solvers:
-            diffusion.sample_by(*solver)
+            model.voxels_.sample_by(*solver)
             subject = _subject(layers, solver)
             print(subject, flush=True)
             begin, started = time.process_time(), time.perf_counter()
