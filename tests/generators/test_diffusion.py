@@ -10,7 +10,7 @@ from torch import nn
 from colliderkit.errors import InputError
 from colliderkit.generators.diffusion import PROCESSES, SAMPLERS, Diffusion
 from colliderkit.generators.flow_matching import FlowMatching
-from colliderkit.generators.generator import own_loss
+from colliderkit.generators.generator import own_loss, rows_at_once
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Training, fit
 
@@ -234,3 +234,9 @@ def test_wrong_names_are_named():
             Diffusion(1, 1, **{option: "nonsense"})
     with pytest.raises(InputError, match="2 steps at least"):
         Diffusion(1, 1, steps=1)
+
+
+def test_noise_of_many_steps_is_drawn_in_pieces():
+    assert rows_at_once(368) == 4096
+    # The largest geometry of the CaloChallenge in 200 steps: 32 MB a shower.
+    assert rows_at_once(40_500 * 200) == 8

@@ -15,7 +15,7 @@ from colliderkit import generators
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.shares import IncidentShares, LayerShares
-from colliderkit.generators.generator import Generator, own_loss
+from colliderkit.generators.generator import Generator, own_loss, rows_at_once
 from colliderkit.methods.method import Method
 from colliderkit.networks.calorimeter_unet import CalorimeterUNet
 from colliderkit.networks.denoising import ResidualDenoiser
@@ -200,7 +200,7 @@ class ShowerSurrogate(Method):
         found = np.empty((len(energy), self.geometry_.voxels), dtype=np.float32)
         start = 0
         with torch.no_grad():
-            for piece in torch.from_numpy(energy).split(ROWS):
+            for piece in torch.from_numpy(energy).split(rows_at_once(self.noise_size, ROWS)):
                 noise = torch.randn(len(piece), self.noise_size, generator=random)
                 found[start : start + len(piece)] = self.decode(noise, piece).numpy()
                 start += len(piece)

@@ -92,7 +92,7 @@ SCALES = {
         2, (("ddpm", 12), FEW), (FEW,), 2,
     ),
     "laptop": Scale(
-        "photons-368", "gamma", (500.0, 64_000.0), 40_000, 10_000, "rings", SMALL, 12, SOLVERS,
+        "photons-368", "gamma", (500.0, 64_000.0), 40_000, 5_000, "rings", SMALL, 8, SOLVERS,
         (FEW,), 20,
     ),
     "paper": Scale(
@@ -115,7 +115,7 @@ def models(
             network_options=chosen.options,
             layer_generator=layers,
             layers=replace(LAYERS, epochs=min(2 * chosen.epochs, LAYERS.epochs)),
-            voxels=replace(VOXELS, epochs=chosen.epochs, learning_rate=2e-3),
+            voxels=replace(VOXELS, epochs=chosen.epochs, batch_size=128, learning_rate=2e-3),
         )
         fitted.append(model.fit(*train, geometry, seed=1, folder=folder / name, resume=True))
     return fitted[0], fitted[1]
