@@ -236,6 +236,21 @@ def test_wrong_names_are_named():
         Diffusion(1, 1, steps=1)
 
 
+@pytest.mark.parametrize("sampler", list(SAMPLERS))
+def test_calls_are_counted(sampler):
+    class Counting(Best):
+        calls = 0
+
+        def forward(self, u, t, c):
+            self.calls += 1
+            return super().forward(u, t, c)
+
+    network = Counting("v")
+    model = Diffusion(1, 1, network=network, sampler=sampler, steps=5)
+    model.sample(torch.zeros(3, 1))
+    assert network.calls == model.sampler.calls(5)
+
+
 def test_noise_of_many_steps_is_drawn_in_pieces():
     assert rows_at_once(368) == 4096
     # The largest geometry of the CaloChallenge in 200 steps: 32 MB a shower.

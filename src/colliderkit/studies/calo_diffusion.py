@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.files import refuse_existing
-from colliderkit.generators.diffusion import Diffusion
+from colliderkit.generators.diffusion import SAMPLERS, Diffusion
 from colliderkit.methods.shower_test import Comparison, Sample, ShowerTest
 from colliderkit.methods.surrogate import LAYERS, VOXELS, ShowerSurrogate
 from colliderkit.metrics.showers import RESPONSE
@@ -220,9 +220,7 @@ def run(
 def calls(solver: Steps) -> int:
     """Return the calls of the network that one sample takes."""
     name, steps = solver
-    return {"midpoint": 2 * steps, "heun": 2 * steps - 1, "predictor-corrector": 2 * steps - 1}.get(
-        name, steps
-    )
+    return SAMPLERS[name].calls(steps)
 
 
 def _subject(layers: bool, solver: Steps) -> str:

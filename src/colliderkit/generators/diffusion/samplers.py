@@ -147,20 +147,30 @@ def midpoint(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tens
 
 @dataclass(frozen=True)
 class Sampler:
-    """Hold a solver, its levels, how often a step draws noise, and the fewest steps it can take."""
+    """Hold a solver and its levels.
+
+    A step draws noise `draws` times and calls the network `each` times, the last one `last` times;
+    `fewest` are the steps that it takes at least.
+    """
 
     solve: Callable[[Denoise, Tensor, list[float], Tensor], Tensor]
     levels: Callable[[Process, int], list[float]]
     draws: int = 0
+    each: int = 1
+    last: int = 1
     fewest: int = 2
+
+    def calls(self, steps: int) -> int:
+        """Return the calls of the network that one sample takes."""
+        return self.each * (steps - 1) + self.last
 
 
 SAMPLERS: dict[str, Sampler] = {
-    "ddpm": Sampler(ancestral, uniform, 1),
+    "ddpm": Sampler(ancestral, uniform, draws=1),
     "ddim": Sampler(euler, uniform),
     "distilled": Sampler(euler, jumps, fewest=1),
     "dpm-solver++": Sampler(multistep, karras),
-    "heun": Sampler(heun, karras),
-    "midpoint": Sampler(midpoint, arcs),
-    "predictor-corrector": Sampler(corrected, uniform, 2),
+    "heun": Sampler(heun, karras, each=2),
+    "midpoint": Sampler(midpoint, arcs, each=2, last=2),
+    "predictor-corrector": Sampler(corrected, uniform, draws=2, each=2),
 }
