@@ -19,7 +19,7 @@ from colliderkit.generators.generator import Generator, own_loss, rows_at_once
 from colliderkit.methods.method import Method
 from colliderkit.networks.calorimeter_unet import CalorimeterUNet
 from colliderkit.networks.denoising import ResidualDenoiser
-from colliderkit.networks.rings import RingTransformer
+from colliderkit.networks.rings import RingMixer, RingTransformer
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training, fit
 
@@ -39,6 +39,7 @@ NETWORKS: dict[str, Any] = {
     "residual": _residual,
     "rings": RingTransformer,
     "u-net": CalorimeterUNet,
+    "ring-mixer": RingMixer,
 }
 
 
