@@ -15,8 +15,9 @@ from colliderkit import generators
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.shares import IncidentShares, LayerShares
-from colliderkit.generators.generator import Generator, own_loss
+from colliderkit.generators.generator import Generator, own_loss, rows_at_once
 from colliderkit.methods.method import Method
+from colliderkit.networks.calorimeter_unet import CalorimeterUNet
 from colliderkit.networks.denoising import ResidualDenoiser
 from colliderkit.networks.rings import RingMixer, RingTransformer
 from colliderkit.training.batches import Dataset
@@ -37,6 +38,7 @@ def _residual(geometry: Geometry, context: int, **options: Any) -> nn.Module:
 NETWORKS: dict[str, Any] = {
     "residual": _residual,
     "rings": RingTransformer,
+    "u-net": CalorimeterUNet,
     "ring-mixer": RingMixer,
 }
 
@@ -52,7 +54,8 @@ class ShowerSurrogate(Method):
         threshold: energies [MeV] below are zero, in training and in what is generated.
         generator: of the voxels, by name (see `generators.GENERATORS`), with its `options`.
         network: inside the generator, for those that take one: "rings" (a transformer over the
-            rings of the layers) or "residual", with its `network_options`.
+            rings of the layers), "u-net" (convolutions of the cylinder) or "residual", with its
+            `network_options`.
         layer_generator: of the layers, by name; None leaves the first step out, and voxels are
             drawn given ln E_inc alone. With its `layer_options`.
         rotations: use that showers look alike under rotations around their axis, where all layers
@@ -198,7 +201,7 @@ class ShowerSurrogate(Method):
         found = np.empty((len(energy), self.geometry_.voxels), dtype=np.float32)
         start = 0
         with torch.no_grad():
-            for piece in torch.from_numpy(energy).split(ROWS):
+            for piece in torch.from_numpy(energy).split(rows_at_once(self.noise_size, ROWS)):
                 noise = torch.randn(len(piece), self.noise_size, generator=random)
                 found[start : start + len(piece)] = self.decode(noise, piece).numpy()
                 start += len(piece)

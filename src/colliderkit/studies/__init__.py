@@ -18,6 +18,7 @@ STUDIES = {
     "parameter-fit": "colliderkit.studies.parameter_fit",
     "learned-observables": "colliderkit.studies.learned_observables",
     "unfolding": "colliderkit.studies.unfolding",
+    "calo-diffusion": "colliderkit.studies.calo_diffusion",
     "refinement": "colliderkit.studies.refinement",
 }
 
