@@ -18,6 +18,7 @@ STUDIES = {
     "parameter-fit": "colliderkit.studies.parameter_fit",
     "learned-observables": "colliderkit.studies.learned_observables",
     "unfolding": "colliderkit.studies.unfolding",
+    "calogan": "colliderkit.studies.calogan",
 }
 
 
