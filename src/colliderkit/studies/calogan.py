@@ -187,7 +187,7 @@ def run(
     )
     report.add_heading("Training")
     report.add_figure(
-        training({MODEL: [history]}),
+        training({MODEL: history}),
         "The generator's loss, and as validation loss the chi^2 per degree of freedom of"
         " E_tot/E_inc by which the epoch was chosen.",
     )
@@ -214,10 +214,11 @@ def trained(
         showers.shape[1],
         1,
         noise=chosen.noise,
-        network=CaloGenerator(noise=chosen.noise, channels=chosen.channels, largest=chosen.high),
-        discriminator=CaloDiscriminator(channels=chosen.discriminator, largest=chosen.high),
+        network=CaloGenerator(noise=chosen.noise, channels=chosen.channels),
+        discriminator=CaloDiscriminator(channels=chosen.discriminator),
         regression=0.05,
-        unit=GEV,
+        # GeV in the paper, where the largest energy is 100: its constants fit other ranges so.
+        unit=chosen.high * GEV / 100,
     )
     x, c = torch.from_numpy(showers), torch.from_numpy(incident)[:, None]
     model.fit_scaling(x, c)
@@ -308,15 +309,14 @@ def _add_timing(report: Report, found: dict[str, float], energy: float) -> None:
     for name, value in found.items():
         subject = name if name == REFERENCE else f"{MODEL}, {name}"
         theirs = PUBLISHED.get(name)
+        ratio = "" if theirs is None else f"{PUBLISHED['Geant4'] / theirs:.3g}"
         rows.append(
             [
                 subject,
                 f"{value:.3g}",
                 "" if name == REFERENCE else f"{geant4 / value:.3g}",
                 "" if theirs is None else f"{theirs:g}",
-                ""
-                if theirs is None or name == REFERENCE
-                else f"{PUBLISHED['Geant4'] / theirs:.3g}",
+                "" if name == REFERENCE else ratio,
             ]
         )
         results.append(
