@@ -20,6 +20,7 @@ STUDIES = {
     "unfolding": "colliderkit.studies.unfolding",
     "calo-diffusion": "colliderkit.studies.calo_diffusion",
     "refinement": "colliderkit.studies.refinement",
+    "calogan": "colliderkit.studies.calogan",
 }
 
 
