@@ -19,6 +19,7 @@ STUDIES = {
     "learned-observables": "colliderkit.studies.learned_observables",
     "unfolding": "colliderkit.studies.unfolding",
     "refinement": "colliderkit.studies.refinement",
+    "amplification": "colliderkit.studies.amplification",
 }
 
 
