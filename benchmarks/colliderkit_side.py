@@ -122,6 +122,38 @@ def unfold(options: argparse.Namespace) -> dict[str, Any]:
     return taken
 
 
+def distances(options: argparse.Namespace) -> dict[str, Any]:
+    """Time FPD and KPD on tables, with the parameters of the CaloChallenge."""
+    from colliderkit.metrics.generative import frechet_physics_distance, kernel_physics_distance
+
+    given = np.load(options.file)
+    x, y = given["reference"], given["sample"]
+    answer: dict[str, Any] = {}
+    kernel_physics_distance(x[:100], y[:100], batches=1, size=50)
+    for name, measure in (
+        ("FPD", lambda: frechet_physics_distance(x, y, fewest=10_000)),
+        ("KPD", lambda: kernel_physics_distance(x, y, size=10_000)),
+    ):
+        start = clock()
+        value = measure()
+        answer |= {f"{name}_{key}": seconds for key, seconds in since(start).items()}
+        answer[name] = [value.value, value.error]
+    return answer
+
+
+def shower_test(options: argparse.Namespace) -> dict[str, Any]:
+    """Time all figures of two files of showers through the command line."""
+    from colliderkit.cli import main as command
+
+    start = clock()
+    argv = ["evaluate", "--showers", options.file, "--sample", options.test, "--threshold", "0.015"]
+    argv += ["--geometry", "electrons-6480", "--out", options.found, "--width", "2048"]
+    argv += ["--classifier.epochs", str(options.epochs)]
+    if command(argv):
+        raise SystemExit("evaluate failed")
+    return since(start)
+
+
 def clock() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
@@ -135,9 +167,19 @@ def parameters(model: torch.nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
+VERBS = {
+    "train": train,
+    "load": load,
+    "fit": learn,
+    "unfold": unfold,
+    "distances": distances,
+    "showers": shower_test,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("verb", choices=["train", "load", "fit", "unfold"])
+    parser.add_argument("verb", choices=list(VERBS))
     parser.add_argument("--file", required=True)
     parser.add_argument("--network", choices=list(LONGEST))
     parser.add_argument("--batch", type=int, default=64)
@@ -153,8 +195,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    verbs = {"train": train, "load": load, "fit": learn, "unfold": unfold}
-    answer = verbs[options.verb](options)
+    answer = VERBS[options.verb](options)
     answer["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     answer["versions"] = {name: version(name) for name in ("colliderkit", "torch", "numpy")}
     print(json.dumps(answer), flush=True)

@@ -24,6 +24,8 @@ PEERS = {
     ],
     "hep_ml": ["hep_ml==0.8.0", "setuptools<81"],
     "pyunfold": ["PyUnfold==0.5.0"],
+    # jetnet 0.2.5 and what it imports were written for numpy 1.
+    "jetnet": ["jetnet==0.2.5", "numpy<2", "pyarrow<20"],
     # Keras 2 is what omnifold 0.1.36 was written for.
     "omnifold": ["omnifold==0.1.36", "tensorflow-cpu==2.15.1", "numpy<2"],
 }

@@ -18,6 +18,7 @@ PUBLIC = {
         "one_sample",
         "two_samples",
     ],
+    "colliderkit.methods.shower_test": ["Classification", "Comparison", "ShowerTest", "check_band"],
     "colliderkit.methods.unfolding.omnifold": ["OmniFold", "Sample"],
     "colliderkit.methods.unfolding.learned": ["LearnedObservable"],
     "colliderkit.methods.unfolding.iterations": ["Choice", "Histograms", "choose_iteration"],
@@ -49,7 +50,7 @@ PUBLIC = {
     "colliderkit.report.html": ["Drawing", "Heading", "Report", "Table", "Text"],
     "colliderkit.serve.onnx": ["TOLERANCE", "export", "export_method"],
     "colliderkit.studies": ["STUDIES", "reproduce"],
-    "colliderkit.cli": ["VERBS", "main", "of_model", "run"],
+    "colliderkit.cli": ["VERBS", "given", "main", "of_model", "run"],
     "colliderkit.errors": ["InputError", "Interrupted"],
 }
 

@@ -8,6 +8,9 @@ from colliderkit.metrics.generative import (
     frechet_distance,
     frechet_physics_distance,
     kernel_physics_distance,
+    maximum_mean_discrepancy,
+    nearest,
+    neighbours,
     wasserstein,
 )
 
@@ -78,3 +81,57 @@ def test_errors_name_what_is_wrong() -> None:
         kernel_physics_distance(good, bad)
     with pytest.raises(InputError, match=r"shapes \(10, 2\) and \(10, 3\)"):
         kernel_physics_distance(good, np.ones((10, 3)))
+
+
+def test_neighbours_of_points_on_a_line() -> None:
+    # Balls of the reference reach to the second neighbour: [0] 2, [1] 1, [2] 2 (to 0), [9] 8;
+    # those of the sample: [0.5] 3, [1.5] 2, [3.5] 3.
+    x, y = np.array([[0.0], [1], [2], [9]]), np.array([[0.5], [1.5], [3.5]])
+    found = neighbours(x, y, k=2)
+    assert found.precision.value == 1
+    # 0.5 is in the balls of 0, 1, 2 and not of 9; 1.5 in those of 0, 1, 2 and 9 (7.5 < 8), 3.5 in
+    # those of 2 and 9: 3 + 4 + 2 over k and three events.
+    assert found.density.value == pytest.approx((3 + 4 + 2) / (2 * 3))
+    assert found.coverage.value == 1
+    # 0, 1 and 2 are within 3 of 0.5; 9 is farther than 3 from 3.5.
+    assert found.recall.value == 3 / 4
+
+
+def test_a_sample_of_one_mode_has_precision_and_no_coverage() -> None:
+    random = np.random.default_rng(6)
+    x = random.normal(size=(1000, 2)) + np.repeat([[0, 0], [50, 0]], 500, axis=0)
+    found = neighbours(x, random.normal(size=(1000, 2)))
+    assert found.precision.value > 0.9
+    assert found.recall.value <= 0.5
+    assert found.coverage.value <= 0.5
+
+
+def test_neighbours_of_equal_densities() -> None:
+    random = np.random.default_rng(7)
+    x, y = random.normal(size=(2, 2000, 3))
+    found = neighbours(x, y, k=5)
+    assert found.density.value == pytest.approx(1, abs=0.05)
+    # 1 - (N - 1)...(N - k) / (2N - 1)...(2N - k), within 1e-3 of 1 - 2^-5.
+    assert found.coverage.value == pytest.approx(1 - 2**-5, abs=5 * found.coverage.error + 1e-3)
+
+
+def test_mmd_of_gaussians() -> None:
+    # E k(x, y) = prod w / sqrt(w^2 + s^2 + t^2) exp(-d^2 / 2 (w^2 + s^2 + t^2)) by dimension.
+    def mean(s: float, t: float, d: float) -> float:
+        total = 1.5**2 + s**2 + t**2
+        return (1.5 / np.sqrt(total)) ** 2 * np.exp(-(d**2) / (2 * total))
+
+    random = np.random.default_rng(8)
+    x = random.normal(size=(20_000, 2))
+    y = random.normal(scale=1.3, size=(20_000, 2)) + np.array([0.5, 0])
+    found = maximum_mean_discrepancy(x, y, width=1.5)
+    exact = mean(1, 1, 0) + mean(1.3, 1.3, 0) - 2 * mean(1, 1.3, 0.5)
+    assert found.value == pytest.approx(exact, abs=4 * found.error)
+    assert found.error < 0.1 * exact
+    same = maximum_mean_discrepancy(x, random.normal(size=(20_000, 2)))
+    assert abs(same.value) < 4 * same.error
+
+
+def test_nearest_of_others() -> None:
+    found = nearest([[0.0, 0], [10, 0]], [[3.0, 4], [10, 1], [50, 50]])
+    assert found == pytest.approx([5, 1])

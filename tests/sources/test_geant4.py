@@ -87,8 +87,30 @@ def test_ready_calorimeters_have_the_published_voxels() -> None:
         ("photons-368", 368),
         ("electrons-6480", 6480),
         ("electrons-40500", 40500),
+        ("calogan", 504),
     ):
         assert calorimeter(name).geometry.voxels == voxels
+
+
+def test_cells_are_where_the_beam_is_and_hold_what_rings_do() -> None:
+    # Rings and cells in one calorimeter; in the second layer each cell is a beam's own.
+    code = (
+        "import numpy as np\n"
+        "from colliderkit.sources.geant4 import Beam, simulate, calorimeter\n"
+        "chosen = calorimeter('calogan')\n"
+        "geometry = chosen.geometry\n"
+        "for x, y in ((20, 20), (-180, 100), (220, -220), (60, -140), (-20, 180)):\n"
+        "    showers = simulate(chosen, [3000.0] * 4, beam=Beam('e-', x, y), seed=1).sum(0)\n"
+        "    for layer in (0, 1):\n"
+        "        at = geometry.layer == layer\n"
+        "        hottest = np.flatnonzero(at)[showers[at].argmax()]\n"
+        "        # In the first layer the beam is on the edge of two cells of 5 mm.\n"
+        "        sides = {int(geometry.locate(layer, x + d, y)) for d in (-1, 1)}\n"
+        "        print(int(hottest in sides), end=' ')\n"
+        "    print(int(showers.sum() > 0.1 * 4 * 3000), end=' ')\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["1"] * 15
 
 
 def test_errors_say_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -100,7 +122,7 @@ def test_errors_say_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         Beam("pi-")
     with pytest.raises(InputError, match="2 samplings for 3 layers"):
         Calorimeter(SMALL.geometry, SMALL.samplings[:2], 150.0)
-    with pytest.raises(InputError, match="the rings reach 40 mm, the slabs 35 mm only"):
+    with pytest.raises(InputError, match="the voxels reach 40 mm, the slabs 35 mm only"):
         Calorimeter(SMALL.geometry, SMALL.samplings, 35.0)
     with pytest.raises(InputError, match="energies 5 to 1 MeV must be positive and rise"):
         generate_showers(SMALL, 10, tmp_path / "s.hdf5", energies=(5, 1))

@@ -9,7 +9,7 @@ from typing import Any
 
 from colliderkit.errors import InputError, Interrupted
 
-__all__ = ["VERBS", "main", "of_model", "run"]
+__all__ = ["VERBS", "given", "main", "of_model", "run"]
 
 VERBS = {
     "generate": "make collider events with Pythia 8, FastJet and a fast detector",
@@ -113,30 +113,43 @@ def of_model(
     The options of a verb are those of the method that it works on; where no model is named, of
     the first. Raises `InputError` for a method that is not there.
     """
-    import argparse
-
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--model")
-    parser.add_argument("--config")
-    given, _ = parser.parse_known_args(_with_names(argv, ["model"]))
-    if given.model is None and given.config is not None and Path(given.config).is_file():
-        import yaml
-
-        try:
-            written = yaml.safe_load(Path(given.config).read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            written = None  # the parser says what is wrong with it
-        given.model = written.get("model") if isinstance(written, dict) else None
-    if given.model is None:
+    model = given(argv, "model", ["model"])
+    if model is None:
         return next(iter(functions.values()))
     from colliderkit.methods.method import saved_name
 
-    name = saved_name(given.model)
+    name = saved_name(model)
     if name not in functions:
         raise InputError(
-            f"{given.model}: holds the method '{name}', and {verb} is for {', '.join(functions)}."
+            f"{model}: holds the method '{name}', and {verb} is for {', '.join(functions)}."
         )
     return functions[name]
+
+
+def given(argv: Sequence[str], option: str, positional: Sequence[str] = ()) -> str | None:
+    """Return the value of an option on the command line, or else in its YAML file; None if none.
+
+    A verb whose options depend on one of them looks at it first. An option without a value is "".
+    """
+    import argparse
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument(f"--{option}", nargs="?", const="", dest="found")
+    parser.add_argument("--config")
+    try:
+        known, _ = parser.parse_known_args(_with_names(argv, positional))
+    except argparse.ArgumentError:
+        return None  # the verb's own parser says what is wrong
+    if known.found is None and known.config is not None and Path(known.config).is_file():
+        import yaml
+
+        try:
+            written = yaml.safe_load(Path(known.config).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            return None
+        found = written.get(option) if isinstance(written, dict) else None
+        return None if found is None else str(found)
+    return None if known.found is None else str(known.found)
 
 
 def _with_values(argv: Sequence[str], flags: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@ import awkward as ak
 from colliderkit.cli import of_model, run
 from colliderkit.cli.ratio import apply_ratio
 from colliderkit.cli.reading import Reading
+from colliderkit.cli.surrogate import apply_surrogate
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
 from colliderkit.sources import write
@@ -64,6 +65,8 @@ def main(argv: Sequence[str]) -> None:
     functions: dict[str, Callable[..., None]] = {
         **dict.fromkeys(("tagging", "ensemble", "cross-fit"), apply),
         "ratio": apply_ratio,
+        "shower-surrogate": apply_surrogate,
     }
     function = of_model(argv, "apply", functions)
-    run(function, argv, "colliderkit apply", {"reading": Reading}, positional=["model"])
+    parts: dict[str, type] = {"reading": Reading} if function is not apply_surrogate else {}
+    run(function, argv, "colliderkit apply", parts, positional=["model"])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from colliderkit.cli import of_model, run, runs
+from colliderkit.cli import given, of_model, run, runs
 from colliderkit.cli.apply import score_columns, with_scores
 from colliderkit.cli.fit import class_files
 from colliderkit.cli.ratio import evaluate_ratio
@@ -38,7 +38,8 @@ def evaluate(
     force: bool = False,
     configuration: str = "",
 ) -> None:
-    """Measure a tagger on labelled events (``evaluate MODEL --help``: of another method).
+    """Measure a tagger on labelled events (``evaluate MODEL --help``: of another method;
+    ``evaluate --showers FILE --help``: files of showers).
 
     Args:
         model: a folder written by fit.
@@ -99,7 +100,12 @@ def _print(results: Sequence[Result]) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run, with the options of the method that the model holds."""
+    """Parse and run, with the options of the method that the model holds, or of showers."""
+    if given(argv, "showers") is not None:
+        from colliderkit.cli.showers import evaluate_showers
+
+        run(evaluate_showers, argv, "colliderkit evaluate")
+        return
     functions: dict[str, Callable[..., None]] = {
         **dict.fromkeys(("tagging", "ensemble", "cross-fit"), evaluate),
         "ratio": evaluate_ratio,

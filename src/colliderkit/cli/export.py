@@ -7,6 +7,7 @@ from colliderkit.cli import of_model, run
 from colliderkit.cli.ratio import export_ratio
 from colliderkit.cli.reading import Reading
 from colliderkit.cli.summary import export_summary
+from colliderkit.cli.surrogate import export_showers
 from colliderkit.cli.unfolding import export_unfolding
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
@@ -44,7 +45,9 @@ def main(argv: Sequence[str]) -> None:
         "ratio": export_ratio,
         "inference-aware": export_summary,
         "omnifold": export_unfolding,
+        "shower-surrogate": export_showers,
     }
     function = of_model(argv, "export", functions)
-    parts: dict[str, type] = {"reading": Reading} if function is not export_unfolding else {}
+    alone = (export_unfolding, export_showers)  # they need no events
+    parts: dict[str, type] = {} if function in alone else {"reading": Reading}
     run(function, argv, "colliderkit export", parts, positional=["model"])

@@ -11,11 +11,13 @@ from colliderkit.cli import run, runs
 from colliderkit.cli.ratio import fit_ratio
 from colliderkit.cli.reading import Reading
 from colliderkit.cli.summary import fit_summary
+from colliderkit.cli.surrogate import fit_surrogate
 from colliderkit.cli.unfolding import fit_unfolding
 from colliderkit.errors import InputError
 from colliderkit.methods.ensembles import CrossFit, Ensemble
 from colliderkit.methods.inference_aware import InferenceAware
 from colliderkit.methods.ratio import Ratio
+from colliderkit.methods.surrogate import ShowerSurrogate
 from colliderkit.methods.tagging import Tagger
 from colliderkit.methods.unfolding.omnifold import OmniFold
 
@@ -94,6 +96,7 @@ def main(argv: Sequence[str]) -> None:
         "ratio": (fit_ratio, {"method": Ratio, "reading": Reading}),
         "inference-aware": (fit_summary, {"method": InferenceAware, "reading": Reading}),
         "unfolding": (fit_unfolding, {"method": OmniFold, "reading": Reading}),
+        "showers": (fit_surrogate, {"method": ShowerSurrogate}),
     }
     if not argv or argv[0] in ("-h", "--help"):
         print(f"usage: colliderkit fit METHOD [options]\n\nmethods: {', '.join(methods)}")

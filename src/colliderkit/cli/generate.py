@@ -1,9 +1,10 @@
 """Make collider events."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from colliderkit.cli import run
+from colliderkit.cli import given, run
+from colliderkit.sources.geant4.calorimeters import CALORIMETERS
 from colliderkit.sources.shards import generate as generate_sample
 
 __all__ = ["generate", "main"]
@@ -25,6 +26,8 @@ def generate(
     force: bool = False,
 ) -> None:
     """Generate jets with Pythia 8 and FastJet and write them as Parquet.
+
+    In place of a process, a calorimeter: ``generate photons-368 --help``.
 
     Args:
         process: a process, or a sample of several such as top-qcd.
@@ -60,5 +63,10 @@ def generate(
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run."""
-    run(generate, argv, "colliderkit generate", positional=["process", "count"])
+    """Parse and run; a calorimeter in place of a process has the options of showers."""
+    function: Callable[..., None] = generate
+    if given(argv, "process", ["process"]) in CALORIMETERS:
+        from colliderkit.cli.showers import parametrise, shoot
+
+        function = parametrise if given(argv, "simulation", ["process"]) == "gflash" else shoot
+    run(function, argv, "colliderkit generate", positional=["process", "count"])

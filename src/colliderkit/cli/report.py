@@ -8,7 +8,7 @@ import awkward as ak
 import numpy as np
 import yaml
 
-from colliderkit.cli import of_model, run
+from colliderkit.cli import given, of_model, run
 from colliderkit.cli.evaluate import scored_tagger
 from colliderkit.cli.ratio import report_ratio
 from colliderkit.cli.unfolding import report_unfolding
@@ -63,7 +63,13 @@ def report(model: Path, evaluation: Path, *, force: bool = False) -> None:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run, with the options of the method that the model holds."""
+    """Parse and run, with the options of the method that the model holds, or of showers."""
+    folder = given(argv, "evaluation", ["evaluation"])
+    if folder is not None and (Path(folder) / "showers.hdf5").is_file():
+        from colliderkit.cli.showers import report_showers
+
+        run(report_showers, argv, "colliderkit report", positional=["evaluation"])
+        return
     functions: dict[str, Callable[..., None]] = {
         **dict.fromkeys(("tagging", "ensemble", "cross-fit"), report),
         "ratio": report_ratio,

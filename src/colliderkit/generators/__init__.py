@@ -10,16 +10,19 @@ from typing import Any
 
 from colliderkit.errors import InputError
 
-__all__ = ["GENERATORS", "build", "generator"]
+__all__ = ["GENERATORS", "build", "generator_class"]
 
 # Module and class, imported when asked for.
 GENERATORS: dict[str, str] = {
     "flow": "colliderkit.generators.flow:ConditionalFlow",
     "flow-matching": "colliderkit.generators.flow_matching:FlowMatching",
+    "gan": "colliderkit.generators.gan:GAN",
+    "vae": "colliderkit.generators.vae:VAE",
+    "wgan-gp": "colliderkit.generators.gan:WGANGP",
 }
 
 
-def generator(name: str) -> Any:
+def generator_class(name: str) -> Any:
     """Return the class of a generator; raise `InputError` if there is none of that name."""
     if name not in GENERATORS:
         raise InputError(f"no generator is called '{name}'; choose one of {', '.join(GENERATORS)}.")
@@ -33,7 +36,7 @@ def build(name: str, *, features: int, context: int, **options: Any) -> Any:
     `options` are further keywords of its constructor. Raises `InputError` for an unknown name,
     or an option that this generator does not have.
     """
-    make = generator(name)
+    make = generator_class(name)
     known = [p for p in inspect.signature(make).parameters if p not in ("features", "context")]
     for option in options:
         if option not in known:

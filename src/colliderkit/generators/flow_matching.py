@@ -78,7 +78,7 @@ class FlowMatching(Generator):
         c = self.context_scaling(context)
         x, h = noise, 1.0 / self.steps
         for i in range(self.steps):
-            t = x.new_full((len(x), 1), i * h)
+            t = x.new_full((x.shape[0], 1), i * h)
             half = x + 0.5 * h * self.velocity(x, t, c)
             x = x + h * self.velocity(half, t + 0.5 * h, c)
         return self.unscaled(x)

@@ -4,6 +4,9 @@ FPD and KPD are those of 2211.10295, with the settings of the CaloChallenge (241
 separation power of histograms is `metrics.separation`.
 """
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
@@ -13,9 +16,13 @@ from colliderkit.errors import InputError
 from colliderkit.metrics.value import Value
 
 __all__ = [
+    "Neighbours",
     "frechet_distance",
     "frechet_physics_distance",
     "kernel_physics_distance",
+    "maximum_mean_discrepancy",
+    "nearest",
+    "neighbours",
     "wasserstein",
 ]
 
@@ -162,6 +169,131 @@ def wasserstein(
     return Value(float(wasserstein_distance(x, y)), float(np.std(again, ddof=1)))
 
 
+def maximum_mean_discrepancy(
+    reference: ArrayLike,
+    sample: ArrayLike,
+    *,
+    width: float | None = None,
+    block: int = 1000,
+    seed: int = 42,
+) -> Value:
+    """Return the unbiased squared MMD of two tables (N, F), (M, F), kernel exp(-|x-y|^2 / 2 w^2).
+
+    The mean over disjoint blocks of `block` events of each (1307.1954), and from their spread its
+    error, which is right also where both densities are equal. Features are taken as they are; the
+    `width` w is the median distance of the reference's events if not given. Raises `InputError`
+    for fewer than two blocks.
+    """
+    x, y = (_finite(t, name) for t, name in ((reference, "reference"), (sample, "sample")))
+    blocks = min(len(x), len(y)) // block
+    if blocks < 2:
+        raise InputError(
+            f"MMD: {len(x)} and {len(y)} events make fewer than two blocks of {block}; give more"
+            " events or smaller blocks."
+        )
+    random = np.random.default_rng(seed)
+    x, y = (t[random.permutation(len(t))[: blocks * block]] for t in (x, y))
+    if width is None:
+        some = _squared(x[:block], x[:block])[np.triu_indices(block, 1)]
+        width = float(np.sqrt(np.median(some)))
+    if not width > 0:
+        raise InputError("MMD: the reference's events are equal; give a width.")
+    found = []
+    for a, b in zip(np.split(x, blocks), np.split(y, blocks), strict=True):
+        own, other, cross = (
+            np.exp(_squared(*pair) / (-2 * width**2)) for pair in ((a, a), (b, b), (a, b))
+        )
+        pairs = block * (block - 1)
+        within = (own.sum() - np.trace(own) + other.sum() - np.trace(other)) / pairs
+        found.append(float(within - 2 * cross.mean()))
+    return Value(float(np.mean(found)), float(np.std(found, ddof=1) / np.sqrt(blocks)))
+
+
+class Neighbours(NamedTuple):
+    """Hold precision and density, recall and coverage (2002.09797)."""
+
+    precision: Value
+    recall: Value
+    density: Value
+    coverage: Value
+
+
+def neighbours(reference: ArrayLike, sample: ArrayLike, *, k: int = 5) -> Neighbours:
+    """Return what balls around events say of two tables (N, F), (M, F) (2002.09797).
+
+    A ball reaches to its event's k-th neighbour among the events of its own sample.
+
+    - precision: the share of the sample in some ball of the reference; recall: the other way;
+    - density: in how many balls of the reference an event of the sample is, over k;
+    - coverage: the share of the reference's balls with an event of the sample.
+
+    For equal densities density is 1, and coverage is 1 - (N - 1)...(N - k) / (2N - 1)...(2N - k),
+    1 - 2^-k for many. The errors are those of counting the sample (precision, density) or the
+    reference (recall, coverage), as if the balls were given.
+    """
+    x, y = (_finite(t, name) for t, name in ((reference, "reference"), (sample, "sample")))
+    if x.shape[1] != y.shape[1] or min(len(x), len(y)) <= k:
+        raise InputError(
+            f"features have shapes {x.shape} and {y.shape}; give equal columns and more than"
+            f" k = {k} events of each."
+        )
+    x_radius, y_radius = (_radius(t, k) for t in (x, y))
+    within = np.zeros(len(y))  # in how many balls of the reference
+    recalled, covered = np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool)
+    for rows in _pieces(len(x)):
+        distance = _squared(x[rows], y)
+        inside = distance < x_radius[rows, None]
+        within += inside.sum(0)
+        covered[rows] = inside.any(1)
+        recalled[rows] = (distance < y_radius).any(1)
+    return Neighbours(_mean(within > 0), _mean(recalled), _mean(within / k), _mean(covered))
+
+
+def nearest(sample: ArrayLike, among: ArrayLike) -> Floats:
+    """Return the distance of each event (N, F) to the nearest of others (M, F), (N,)."""
+    x, y = (_finite(t, name) for t, name in ((sample, "sample"), (among, "others")))
+    lowest = [_squared(x[rows], y).min(1) for rows in _pieces(len(x))]
+    return np.sqrt(np.concatenate(lowest)).astype(np.float64)
+
+
+def _radius(x: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """Return the squared distance to the k-th neighbour, the event itself not counted."""
+    found = [np.partition(_squared(x[rows], x), k, axis=1)[:, k] for rows in _pieces(len(x))]
+    return np.concatenate(found)
+
+
+def _squared(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return squared distances (N, M)."""
+    found = x @ y.T
+    found *= -2
+    found += (x**2).sum(1)[:, None]
+    found += (y**2).sum(1)
+    return np.maximum(found, 0, out=found)
+
+
+def _pieces(count: int) -> Iterator[slice]:
+    return (slice(start, start + BLOCK) for start in range(0, count, BLOCK))
+
+
+def _mean(each: NDArray[np.bool_] | Floats) -> Value:
+    return Value(float(np.mean(each)), float(np.std(each) / np.sqrt(len(each))))
+
+
+def _finite(table: ArrayLike, name: str) -> NDArray[np.float32]:
+    """Return a table (N, F) as float32; raise `InputError` if it is none or not finite."""
+    found = np.asarray(table)
+    if found.ndim != 2:
+        raise InputError(f"the {name} has shape {found.shape}; give a table (N, F).")
+    _check_finite(found, name)
+    return found.astype(np.float32)
+
+
+def _check_finite(table: NDArray[np.generic], name: str) -> None:
+    if not np.isfinite(table).all():
+        row, column = np.argwhere(~np.isfinite(table))[0]
+        raise InputError(f"feature {column} of event {row} of the {name} is {table[row, column]}.")
+
+
 def _scaled(
     reference: ArrayLike, sample: ArrayLike
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -170,11 +302,7 @@ def _scaled(
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
         raise InputError(f"features have shapes {x.shape} and {y.shape}; give (N, F) and (M, F).")
     for name, table in (("reference", x), ("sample", y)):
-        if not np.isfinite(table).all():
-            row, column = np.argwhere(~np.isfinite(table))[0]
-            raise InputError(
-                f"feature {column} of event {row} of the {name} is {table[row, column]}."
-            )
+        _check_finite(table, name)
     largest = np.abs(x).max(0)
     largest = np.where(largest > 0, largest, 1)
     return (x / largest).astype(np.float32), (y / largest).astype(np.float32)

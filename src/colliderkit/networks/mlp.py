@@ -17,7 +17,8 @@ class MLP(nn.Module):
 
     The default widths are those of the N-subjettiness tagger (1807.04769), which the landscape of
     top taggers (1902.09914) quotes with 57k parameters for 6-body and 58k for 8-body inputs.
-    `dropout` follows each hidden layer; `batch_norm` precedes each ReLU.
+    `dropout` follows each hidden layer; `batch_norm` precedes each ReLU, whose slope below zero
+    is `leak`.
     """
 
     representation: ClassVar[str] = "table"
@@ -30,6 +31,7 @@ class MLP(nn.Module):
         hidden: Sequence[int] = (200, 200, 50, 50),
         dropout: float = 0.0,
         batch_norm: bool = False,
+        leak: float = 0.0,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -37,7 +39,7 @@ class MLP(nn.Module):
             layers.append(dense(before, after))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(after))
-            layers.append(nn.ReLU(inplace=True))
+            layers.append(nn.LeakyReLU(leak, True) if leak else nn.ReLU(inplace=True))
             if dropout > 0:
                 layers.append(nn.Dropout(dropout))
         self.layers = nn.Sequential(*layers, dense((inputs, *hidden)[-1], outputs))

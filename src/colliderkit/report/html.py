@@ -56,13 +56,17 @@ class Table:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Hold a figure as SVG in a data address, and its caption; `wide` takes the page's width."""
+    """Hold a figure as SVG in a data address, and its caption.
+
+    `wide` takes the page's width, up to a height that `tall` lifts.
+    """
 
     kind: ClassVar[str] = "drawing"
     address: str
     caption: str
     wide: bool
     number: int
+    tall: bool = False
 
 
 @dataclass
@@ -103,10 +107,12 @@ class Report:
         """Add a table; cells are text, numbers or `Value`."""
         self.blocks.append(Table(columns, rows, caption))
 
-    def add_figure(self, figure: Figure, caption: str, wide: bool = False) -> None:
-        """Add a matplotlib figure; two stand side by side unless `wide`."""
+    def add_figure(
+        self, figure: Figure, caption: str, wide: bool = False, tall: bool = False
+    ) -> None:
+        """Add a matplotlib figure; two stand side by side unless `wide`; `tall` is of rows."""
         number = 1 + sum(isinstance(block, Drawing) for block in self.blocks)
-        self.blocks.append(Drawing(_address(figure), caption, wide, number))
+        self.blocks.append(Drawing(_address(figure), caption, wide, number, tall))
 
     def add_results(self, results: Sequence[Result], caption: str = "") -> None:
         """Add figures beside the published ones: a row a subject, a column a figure."""

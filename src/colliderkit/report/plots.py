@@ -42,6 +42,7 @@ __all__ = [
     "filters",
     "importance",
     "jet_images",
+    "limit_ratio",
     "roc",
     "round_edges",
     "scores",
@@ -64,6 +65,7 @@ COLOURS = (
     "#92dadd",
 )
 LINES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "v", "D", "P")
 
 # The place of a model in the palette: ten colours, then the same with the next line. Relatives
 # share a colour.
@@ -195,7 +197,7 @@ def roc(
     top.legend()
     if len(curves) > 1:
         bottom.set_ylabel(f"Ratio to\n{reference}", loc="center")
-        _limit_ratio(bottom)
+        limit_ratio(bottom)
     else:
         bottom.remove()
         top.tick_params(labelbottom=True)
@@ -518,10 +520,10 @@ def _distribution(
     top.legend()
     bottom.set_xlabel(f"{label} [{unit}]" if unit else label)
     bottom.set_ylabel(f"Ratio to\n{next(iter(samples))}", loc="center")
-    _limit_ratio(bottom)
+    limit_ratio(bottom)
 
 
-def _limit_ratio(axes: Axes) -> None:
+def limit_ratio(axes: Axes) -> None:
     """Show a ratio linearly within [0, 2] if that holds it, else on a logarithm up to 20."""
     found = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axes.lines]
     ratio = np.concatenate([y[np.isfinite(y) & (y > 0)] for y in found])

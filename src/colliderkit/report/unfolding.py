@@ -9,13 +9,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from colliderkit.methods.unfolding.binned import IterationCurve
-from colliderkit.report.plots import COLOURS, style
+from colliderkit.report.plots import COLOURS, MARKERS, style
 from colliderkit.report.spectra import correlation_matrix
 
 __all__ = ["Spectrum", "correlations", "iteration_choice", "unfolded"]
 
 Floats = NDArray[np.float64]
-MARKERS = ("o", "s", "^", "v", "D", "P")
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,7 @@
 """One ONNX file from raw columns to probabilities or ratios, checked against torch."""
 
-import contextlib
 import copy
-import io
 import json
-import logging
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +18,7 @@ from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.methods.ratio import Ratio
 from colliderkit.networks.model import Model
 from colliderkit.serve.deployed import Deployed, DeployedRatio, DeployedTagger
+from colliderkit.serve.translation import session, translate
 
 __all__ = ["TOLERANCE", "export", "export_method"]
 
@@ -176,50 +173,15 @@ def _translated(deployed: Deployed, example: Inputs, theta: Tensor | None) -> An
     inputs: tuple[Tensor, ...] = (traced,)
     if theta is not None:
         inputs, names, free = (traced, theta[events]), [*names, "theta"], (*free, {0: batch})
-    try:
-        with _quiet(), _recurrence_kept():
-            try:
-                program = torch.export.export(deployed, inputs, dynamic_shapes=free)
-            except Exception:
-                # ``len(tensor)`` is a constant to that tracer. This one, slower, follows it, but
-                # unrolls recurrent layers.
-                program = torch.export.export(deployed, inputs, dynamic_shapes=free, strict=True)
-            translated = torch.onnx.export(
-                program,
-                inputs,
-                dynamo=True,
-                dynamic_shapes=free,
-                input_names=names,
-                output_names=deployed.outputs,
-                external_data=False,
-                verbose=False,
-            )
-    except Exception as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise InputError(
-            f"{deployed.network}: torch cannot write it as ONNX ({reason})."
-        ) from error
-    assert translated is not None
-    proto = translated.model_proto
-    # The exporter notes the lines of source that made each node, with the paths of this machine.
-    graph = proto.graph
-    for noted in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
-        del noted.metadata_props[:]
-    for weight in graph.initializer:
-        del weight.metadata_props[:]
-    return proto
+    return translate(deployed, inputs, names, deployed.outputs, free, deployed.network)
 
 
 def _difference(
     deployed: Deployed, serialised: bytes, example: Inputs, theta: Tensor | None
 ) -> float:
     """Return the largest difference of the outputs, each in units of its scale."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(serialised, options, providers=["CPUExecutionProvider"])
-    names = [node.name for node in session.get_inputs()]
+    running = session(serialised)
+    names = [node.name for node in running.get_inputs()]
     largest = 0.0
     for values, mask, events in _cases(example):
         point = None if theta is None else theta[events]
@@ -227,7 +189,7 @@ def _difference(
             truth = deployed.answers(values, mask, point)
         taken = [values] if point is None else [values, point]
         feed = {name: tensor.numpy() for name, tensor in zip(names, taken, strict=True)}
-        given = session.run(None, feed)
+        given = running.run(None, feed)
         for ours, theirs, scale in zip(truth, given, deployed.scales, strict=True):
             largest = max(largest, _largest(ours.numpy() / scale, theirs / scale))
     return largest
@@ -270,33 +232,3 @@ def _largest(a: NDArray[Any], b: NDArray[Any]) -> float:
     if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
         return float("inf")
     return float(np.nanmax(np.abs(a - b), initial=0.0))
-
-
-@contextlib.contextmanager
-def _recurrence_kept() -> Iterator[None]:
-    """Keep an LSTM or GRU one loop of any length, where the tracer would write out each step."""
-    with contextlib.ExitStack() as stack:
-        # A torch without these traces recurrent networks for one length, which is an error then.
-        with contextlib.suppress(ImportError, AttributeError):
-            from torch.export import _patches
-
-            stack.enter_context(_patches.register_lstm_while_loop_decomposition())
-            stack.enter_context(_patches.register_gru_while_loop_decomposition())
-        yield
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress, warnings and logs off the screen."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -7,18 +7,53 @@ top; all showers of a call at once.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
+from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
+from colliderkit.sources.showers import drawn_energies
 
-__all__ = ["TUNGSTEN_SILICON", "Medium", "showers"]
+__all__ = ["TUNGSTEN_SILICON", "Medium", "effective_medium", "generate_showers", "showers"]
 
 Floats = NDArray[np.float64]
 SHOWERS = 2000  # at a time
+
+
+class Material(NamedTuple):
+    """Hold Z, X0 [mm], the critical energy [MeV] and the energy loss at its minimum [MeV/mm]."""
+
+    z: float
+    x0: float
+    critical: float
+    loss: float
+
+
+# Of the Particle Data Group's tables of atomic and nuclear properties; polystyrene's Z is that of
+# carbon and hydrogen weighted by mass.
+MATERIALS = {
+    "G4_W": Material(74, 3.504, 7.97, 2.210),
+    "G4_Pb": Material(82, 5.612, 7.43, 1.274),
+    "G4_Fe": Material(26, 17.57, 21.68, 1.143),
+    "G4_Si": Material(14, 93.70, 40.19, 0.388),
+    "G4_lAr": Material(18, 140.0, 32.84, 0.211),
+    "G4_POLYSTYRENE": Material(5.6, 413.1, 93.11, 0.205),
+}
+DENSITIES = {
+    "G4_W": 19.30,
+    "G4_Pb": 11.35,
+    "G4_Fe": 7.874,
+    "G4_Si": 2.329,
+    "G4_lAr": 1.396,
+    "G4_POLYSTYRENE": 1.060,
+}
+SCALE_ENERGY = 21.2  # MeV, of multiple scattering
 
 
 @dataclass(frozen=True)
@@ -91,6 +126,95 @@ def showers(
         random = np.random.default_rng([seed, start // SHOWERS])
         found[part] = _drawn(energy[part], geometry, medium, ends / medium.x0, random)
     return found
+
+
+def effective_medium(given: Calorimeter, sampling: float = 0.12) -> tuple[Medium, Floats, Floats]:
+    """Return one medium for a calorimeter, the ends of its layers (L + 1,) and what is seen (L,).
+
+    With w the share of a material's mass, Z = sum w Z_i, 1/X0 = sum w/X0_i (in mass), E_c =
+    X0 sum w E_c,i/X0_i and R_M = 21.2 MeV X0/E_c (hep-ex/0001020), over all layers; the ends
+    [mm of this medium] keep the radiation lengths of each layer. Seen is the share of a minimum
+    ionising particle's loss that is in the active slabs, of which electrons deposit somewhat
+    less. Raises `InputError` for a material that is not in the table.
+    """
+    thick: dict[str, float] = {}
+    lengths, seen = [], []
+    for layer in given.samplings:
+        parts = {}
+        for name, thickness in (
+            (layer.absorber, layer.absorber_thickness),
+            (layer.active, layer.active_thickness),
+        ):
+            if name not in MATERIALS:
+                raise InputError(
+                    f"material {name} has no parametrisation; there are {', '.join(MATERIALS)}."
+                )
+            parts[name] = layer.periods * thickness
+            thick[name] = thick.get(name, 0.0) + parts[name]
+        lengths.append(sum(t / MATERIALS[name].x0 for name, t in parts.items()))
+        loss = {name: t * MATERIALS[name].loss for name, t in parts.items()}
+        seen.append(loss[layer.active] / sum(loss.values()))
+    total = sum(t / MATERIALS[name].x0 for name, t in thick.items())
+    mass = sum(t * DENSITIES[name] for name, t in thick.items())
+    z = sum(t * DENSITIES[name] * MATERIALS[name].z for name, t in thick.items()) / mass
+    # The sum of w E_c / X0 over that of w / X0; thickness over X0 in mm is that in mass.
+    critical = sum(t / m.x0 * m.critical for n, t in thick.items() for m in (MATERIALS[n],)) / total
+    x0 = given.depth / total
+    medium = Medium(
+        z, critical, x0, SCALE_ENERGY * x0 / critical, given.depth / len(lengths), sampling
+    )
+    return medium, x0 * np.cumsum([0.0, *lengths]), np.array(seen)
+
+
+def generate_showers(
+    geometry: str | Calorimeter,
+    count: int,
+    output: str | Path,
+    *,
+    energies: tuple[float, float],
+    index: float = 1.0,
+    seed: int = 0,
+    force: bool = False,
+) -> Path:
+    """Draw `count` showers in a calorimeter and return the file, in the CaloChallenge's layout.
+
+    As `colliderkit.sources.geant4.shards.generate_showers`: incident energies [MeV] with
+    dN/dE ~ E^-index, voxels the visible energy [MeV]. Its bits depend on the request alone.
+    """
+    low, high = energies
+    if not 0 < low <= high or count < 1 or seed < 0:
+        raise InputError(
+            f"energies {low:g} to {high:g} MeV must be positive and rise, count {count} be at"
+            f" least 1, and seed {seed} 0."
+        )
+    chosen = calorimeter(geometry) if isinstance(geometry, str) else geometry
+    medium, depths, seen = effective_medium(chosen)
+    visible = seen[chosen.geometry.layer].astype(np.float32)
+    voxels = chosen.geometry.voxels
+    refuse_existing(output, force)
+    with atomic_file(output, force) as part, h5py.File(part, "w") as file:
+        energy = file.create_dataset("incident_energies", (count, 1), "f4")
+        rows = max(1, min(count, (1 << 20) // voxels))
+        found: Any = file.create_dataset(
+            "showers", (count, voxels), "f4", chunks=(rows, voxels), compression="gzip"
+        )
+        for start in range(0, count, SHOWERS):
+            number = start // SHOWERS
+            random = np.random.default_rng([seed, number])
+            incident = drawn_energies(min(SHOWERS, count - start), low, high, index, random)
+            drawn = showers(
+                incident,
+                chosen.geometry,
+                medium,
+                # Far from the seeds of the energies, and of any other sample's showers.
+                seed=int(np.random.SeedSequence([seed, number, 1]).generate_state(1)[0]),
+                depths=depths,
+            )
+            energy[start : start + len(drawn), 0] = incident
+            found[start : start + len(drawn)] = drawn * visible
+        file.attrs["physics"] = "parametrisation of Grindhammer and Peters (hep-ex/0001020)"
+        file.attrs["seed"] = seed
+    return Path(output)
 
 
 def _drawn(

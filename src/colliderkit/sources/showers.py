@@ -6,9 +6,10 @@
   `layer_2` (N, 12, 6) in MeV: 504 cells, which are read as one row each, layer after layer.
 """
 
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -18,12 +19,32 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.files import atomic_file, existing_file
 
-__all__ = ["CALOGAN", "iterate_showers", "read_showers", "write_showers"]
+__all__ = [
+    "CALOGAN",
+    "drawn_energies",
+    "iterate_showers",
+    "mapped_showers",
+    "read_showers",
+    "release",
+    "write_showers",
+]
 
 CALOGAN = {"layer_0": (3, 96), "layer_1": (12, 12), "layer_2": (12, 6)}
 CHALLENGE = ("incident_energies", "showers")
 CHUNK = 10_000  # showers: 1.6 GB of the largest geometry
 Floats = NDArray[np.float32]
+
+
+def drawn_energies(
+    count: int, low: float, high: float, index: float, random: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw incident energies (N,) [MeV] between two, dN/dE ~ E^-index; 1 is log-uniform."""
+    u = random.random(count)
+    if index == 1:
+        return low * (high / low) ** u
+    power = 1 - index
+    found: NDArray[np.float64] = (low**power + u * (high**power - low**power)) ** (1 / power)
+    return found
 
 
 def read_showers(
@@ -80,8 +101,37 @@ def iterate_showers(
                     f"{path}: shower {low + bad} has an incident energy of {incident[bad]:g}."
                 )
             if geometry is not None:
-                geometry.check(showers, str(path))
+                geometry.check(showers, str(path), low)
             yield incident, showers
+
+
+def mapped_showers(
+    path: str | Path,
+    folder: str | Path,
+    geometry: Geometry | None = None,
+    *,
+    stop: int | None = None,
+) -> tuple[Floats, Floats]:
+    """Return what `read_showers` returns, the showers as a memory map of a file in `folder`."""
+    folder = Path(folder)
+    number = sum(1 for _ in folder.iterdir())
+    spool = folder / f"showers-{number}.f4"
+    incident, voxels = [], 0
+    with spool.open("wb") as file:
+        for energy, showers in iterate_showers(path, geometry, stop=stop):
+            incident.append(energy)
+            voxels = showers.shape[1]
+            showers.tofile(file)
+    energies = np.concatenate(incident)
+    return energies, np.memmap(spool, np.float32, "r", shape=(len(energies), voxels))
+
+
+def release(showers: NDArray[Any]) -> None:
+    """Give the pages of a memory map that were read back to the system; arrays stay."""
+    pages = getattr(showers, "_mmap", None)
+    # Of a map for writing, what is not written yet would be lost.
+    if pages is not None and getattr(showers, "mode", "") == "r":
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _layout(path: Path, file: Any) -> tuple[list[str], float]:
@@ -104,12 +154,18 @@ def write_showers(
     incident: NDArray[Any],
     showers: NDArray[Any],
     *,
+    layout: Literal["calochallenge", "calogan"] = "calochallenge",
     attributes: dict[str, str] | None = None,
     force: bool = False,
 ) -> Path:
-    """Write incident energies (N,) and showers (N, V) [MeV] in the CaloChallenge's layout."""
+    """Write incident energies (N,) and showers (N, V) [MeV] in the layout of either project.
+
+    CaloGAN's is for showers of 504 cells; `InputError` for any other.
+    """
     if len(incident) != len(showers):
         raise InputError(f"{len(incident)} incident energies for {len(showers)} showers.")
+    if layout == "calogan":
+        return _write_images(Path(path), incident, showers, attributes or {}, force)
     with atomic_file(path, force) as part, h5py.File(part, "w") as file:
         file.create_dataset("incident_energies", data=np.asarray(incident).reshape(-1, 1))
         rows = max(1, min(len(showers), (1 << 20) // showers.shape[1]))  # 4 MB a chunk
@@ -119,3 +175,27 @@ def write_showers(
         for name, value in (attributes or {}).items():
             file.attrs[name] = value
     return Path(path)
+
+
+def _write_images(
+    path: Path,
+    incident: NDArray[Any],
+    showers: NDArray[Any],
+    attributes: dict[str, str],
+    force: bool,
+) -> Path:
+    """Write showers (N, 504) [MeV] as CaloGAN's three images, the incident energies in GeV."""
+    sizes = [rows * columns for rows, columns in CALOGAN.values()]
+    if showers.shape[1:] != (sum(sizes),):
+        raise InputError(
+            f"{path}: CaloGAN's layout holds {sum(sizes)} cells, these showers have shape"
+            f" {showers.shape}; write them as calochallenge."
+        )
+    with atomic_file(path, force) as part, h5py.File(part, "w") as file:
+        file.create_dataset("energy", data=np.asarray(incident).reshape(-1, 1) / 1e3)
+        parts = np.split(showers, np.cumsum(sizes)[:-1], axis=1)
+        for (name, shape), cells in zip(CALOGAN.items(), parts, strict=True):
+            file.create_dataset(name, data=cells.reshape(-1, *shape), compression="gzip")
+        for name, value in attributes.items():
+            file.attrs[name] = value
+    return path

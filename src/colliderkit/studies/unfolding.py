@@ -1,7 +1,8 @@
 """Unfolding of jet substructure beside a Z boson: OmniFold and what it is compared with.
 
 After 1911.09107: six observables of the hardest jet, with Pythia's default tune as simulation and
-a clearly different one as nature, both seen through the fast detector.
+a clearly different one as nature, both seen through the fast detector. One file of more than 500
+lines, so that it reads from data to report in one go.
 """
 
 import shutil

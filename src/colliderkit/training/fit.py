@@ -165,22 +165,32 @@ class Module(lightning.LightningModule):
         self.history = list(checkpoint["history"])
 
     def configure_optimizers(self) -> Any:
+        return self.optimiser(self, self.learning_rate)
+
+    def optimiser(
+        self, model: nn.Module, rate: float, betas: tuple[float, float] = (0.9, 0.999)
+    ) -> Any:
+        """Return AdamW for a model's parameters and its schedule, as Lightning takes them."""
         settings = self.settings
-        decay = [p for p in self.parameters() if p.ndim > 1]
-        plain = [p for p in self.parameters() if p.ndim <= 1]
+        decay = [p for p in model.parameters() if p.ndim > 1]
+        plain = [p for p in model.parameters() if p.ndim <= 1]
         optimiser = torch.optim.AdamW(
             [
                 {"params": decay, "weight_decay": settings.weight_decay},
                 {"params": plain, "weight_decay": 0.0},
             ],
-            lr=self.learning_rate,
+            lr=rate,
+            betas=betas,
         )
         steps = max(1, int(self.trainer.estimated_stepping_batches))
         factor = schedule_factor(settings.schedule)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, lambda step: factor(min(step / steps, 1.0))
         )
-        return [optimiser], [{"scheduler": schedule, "interval": "step"}]
+        return {
+            "optimizer": optimiser,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
@@ -259,12 +269,29 @@ def fit(
     goes on from there and ends with the same weights as one that was not. Raises `Interrupted`
     naming the checkpoint on Ctrl-C, `InputError` if there is nothing to train on.
     """
+    module = Module(model, objective, settings, seed)
+    return run(
+        module, train, validation, folder=folder, resume=resume, title=title, progress=progress
+    )
+
+
+def run(
+    module: Module,
+    train: Dataset,
+    validation: Dataset,
+    *,
+    folder: Path,
+    resume: bool,
+    title: str,
+    progress: bool,
+) -> list[Epoch]:
+    """Train what a module says, as `fit` documents it."""
+    model, objective, settings, seed = module.model, module.objective, module.settings, module.seed
     if len(train) == 0 or len(validation) == 0:
         raise InputError("no events to train on or to validate with; give more events.")
     last = folder / CHECKPOINT
     if last.exists() and not resume:
         last.unlink()
-    module = Module(model, objective, settings, seed)
     data = Data(train, validation, settings, seed)
     # After training, so that the state of this epoch's history is in the files; the last of all
     # knows which was the best. Lightning's own `save_last` would leave out epochs that are not.

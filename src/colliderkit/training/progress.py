@@ -38,7 +38,7 @@ class Progress(Callback):
         self.task = self.bar.add_task(
             self.title,
             total=trainer.estimated_stepping_batches,
-            completed=trainer.global_step,
+            completed=trainer.fit_loop.epoch_loop.total_batch_idx + 1,  # two rivals step twice
             state="",
         )
         self.bar.start()

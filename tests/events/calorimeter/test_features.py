@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from colliderkit.events.calorimeter.features import features
-from colliderkit.events.calorimeter.geometry import Geometry, Layer
+from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 
 GEOMETRY = Geometry("toy", (Layer(0, (0, 2, 6), 1), Layer(2, (0, 10, 30), 4)))
 
@@ -47,3 +47,18 @@ def test_the_table_has_the_published_length(geometry: Geometry, numbers: int) ->
     table = features(np.ones((2, geometry.voxels)), np.ones(2), geometry).table()
     assert table.shape == (2, numbers)
     assert np.isfinite(table).all()
+
+
+def test_moments_of_cells() -> None:
+    # 4 x 6 cells of 10 mm by 5 mm: row 3 is y = 15, columns 0 and 5 are x = -12.5 and 12.5.
+    grid = Geometry("cells", (Grid(0, 4, 6, 40.0, 30.0),))
+    shower = np.zeros((1, 24))
+    shower[0, [18, 23]] = 1, 3
+    found = features(shower, np.array([10.0]), grid)
+    assert found.centre_eta[0, 0] == pytest.approx(6.25)
+    assert found.width_eta[0, 0] == pytest.approx(np.sqrt(12.5**2 - 6.25**2))
+    assert found.centre_phi[0, 0] == pytest.approx(15)
+    assert found.width_phi[0, 0] == pytest.approx(0, abs=1e-6)
+    assert found.centre_r[0, 0] == pytest.approx(np.hypot(12.5, 15))
+    # E_inc; E, centre and width in eta and phi; E_tot; sparsity, centre and width in r.
+    assert found.table().shape == (1, 1 + 5 + 1 + 3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter import Geometry, Layer, read_xml, write_xml
+from colliderkit.events.calorimeter import Geometry, Grid, Layer, read_xml, write_xml
 
 # Data set 1, photons: 368 voxels in five layers that differ (2410.21611).
 PHOTONS = Geometry(
@@ -24,6 +24,9 @@ PHOTONS = Geometry(
     ),
     22,
 )
+CELLS = Geometry(
+    "cells", (Grid(0, 3, 96, 480.0, 480.0), Grid(1, 12, 12, 480.0, 480.0), Layer(2, (0, 9), 4))
+)
 ELECTRONS = Geometry.regular("electron", 45, 16, np.arange(10) * 4.65, 11)
 
 
@@ -33,7 +36,9 @@ def test_published_numbers_of_voxels() -> None:
     assert Geometry.regular("electron", 45, 50, np.arange(19) * 2.325).voxels == 40_500
 
 
-@pytest.mark.parametrize("geometry", [PHOTONS, ELECTRONS], ids=["photon", "electron"])
+@pytest.mark.parametrize(
+    "geometry", [PHOTONS, ELECTRONS, CELLS], ids=["photon", "electron", "cells"]
+)
 def test_every_voxel_finds_its_own_middle(geometry: Geometry) -> None:
     x, y = geometry.r * np.cos(geometry.alpha), geometry.r * np.sin(geometry.alpha)
     found = geometry.locate(geometry.layer, x, y)
@@ -46,6 +51,40 @@ def test_edges_belong_to_the_voxel_above_and_beyond_is_none() -> None:
         assert ELECTRONS.locate(0, x, 0.0) == 8 * 9 + ring
     assert ELECTRONS.locate(0, 41.85, 0.0) == -1
     assert ELECTRONS.locate(0, -10.0, 0.0) == 15 * 9 + 2  # alpha = pi ends the last cut
+
+
+def test_cells_stand_in_the_order_of_images() -> None:
+    # eta (x) runs fastest. In the first layer cells are 5 mm by 160 mm.
+    for x, y, cell in (
+        (-239.9, -239.9, 0),
+        (-234.9, -239.9, 1),
+        (239.9, -80.1, 95),
+        (-239.9, -79.9, 96),
+        (0.0, 0.0, 96 + 48),
+    ):
+        assert CELLS.locate(0, x, y) == cell
+    assert CELLS.locate(1, 1.0, 41.0) == 288 + 7 * 12 + 6
+    for x, y in ((240.0, 0.0), (0.0, -240.1)):
+        assert CELLS.locate(0, x, y) == -1
+    assert CELLS.eta()[1] - CELLS.eta()[0] == pytest.approx(5)
+    assert CELLS.phi()[96] - CELLS.phi()[0] == pytest.approx(160)
+    assert CELLS.area[:288].sum() == pytest.approx(480**2)
+    assert CELLS.layers[0].reach == pytest.approx(240 * 2**0.5)
+
+
+def test_cells_are_no_rings(tmp_path: Path) -> None:
+    sentence = "layer 0 has rectangular cells; this is for rings"
+    for ask in (
+        lambda: CELLS.ring,
+        lambda: CELLS.shape,
+        lambda: write_xml(tmp_path / "cells.xml", CELLS),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            ask()
+    with pytest.raises(InputError, match="layer 3: has 0 x 4 cells"):
+        Grid(3, 0, 4, 1.0, 1.0)
+    with pytest.raises(InputError, match="layer 3: is -1 x 1 mm"):
+        Grid(3, 2, 4, -1.0, 1.0)
 
 
 def test_areas_fill_the_disc() -> None:

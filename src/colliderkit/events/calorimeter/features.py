@@ -1,6 +1,8 @@
 """High-level features of showers, as the CaloChallenge defines them (2410.21611)."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,7 @@ class Features:
     - `centre_eta`, `centre_phi`, `centre_r`: sum(x E) / sum E [mm];
     - `width_eta`, `width_phi`, `width_r`: sqrt(<x^2> - <x>^2) [mm];
     - `sparsity`: the share of voxels without energy;
-    - `cut` (L,): whether a layer is cut in angle, so that it has eta and phi.
+    - `cut` (L,): whether a layer is cut in angle, or has cells, so that it has eta and phi.
     """
 
     incident: Floats
@@ -35,6 +37,18 @@ class Features:
     width_r: Floats
     sparsity: Floats
     cut: NDArray[np.bool_]
+
+    @classmethod
+    def concatenated(cls, parts: Sequence["Features"]) -> "Features":
+        """Return the features of samples, one after another, of one geometry."""
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in _rows()
+        }
+        return cls(**columns, cut=parts[0].cut)
+
+    def at(self, rows: NDArray[Any]) -> "Features":
+        """Return the features of some showers, by a mask (N,) or their numbers."""
+        return Features(**{name: getattr(self, name)[rows] for name in _rows()}, cut=self.cut)
 
     @property
     def total(self) -> Floats:
@@ -61,6 +75,11 @@ class Features:
             self.width_r / 100,
         ]
         return np.concatenate(columns, 1)
+
+
+def _rows() -> list[str]:
+    """Return the names of what has a row a shower."""
+    return [f.name for f in fields(Features) if f.name != "cut"]
 
 
 def features(
@@ -103,5 +122,5 @@ def features(
         width["phi"],
         width["r"],
         1 - sums["hit"] / voxels,
-        np.array([layer.angles > 1 for layer in geometry.layers]),
+        np.array([layer.cut for layer in geometry.layers]),
     )

@@ -54,8 +54,11 @@ def read_xml(path: str | Path, particle: str | None = None) -> Geometry:
 
 
 def write_xml(path: str | Path, geometry: Geometry, *, force: bool = False) -> Path:
-    """Write a geometry, with an empty layer for each number that is left out."""
-    known = {layer.number: layer for layer in geometry.layers}
+    """Write a geometry of rings, with an empty layer for each number that is left out.
+
+    Raises `InputError` for a layer of rectangular cells, which the format has no words for.
+    """
+    known = {layer.number: layer for layer in geometry.rounds}
     pid = "" if geometry.pid is None else f' pid="{geometry.pid}"'
     lines = ["<Bins>", f"  <Bin{pid} name={quoteattr(geometry.name)}>"]
     for number in range(max(known) + 1):

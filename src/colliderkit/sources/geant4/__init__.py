@@ -1,4 +1,4 @@
-"""Showers by Geant4 in a cylindrical sampling calorimeter."""
+"""Showers by Geant4 in a sampling calorimeter."""
 
 from colliderkit.sources.geant4.calorimeters import CALORIMETERS, Calorimeter, Sampling, calorimeter
 from colliderkit.sources.geant4.simulation import Beam, simulate

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.geometry import Geometry, Layer
+from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 
 __all__ = ["CALORIMETERS", "Calorimeter", "Sampling", "calorimeter"]
 
@@ -32,8 +32,8 @@ class Sampling:
 class Calorimeter:
     """Hold a geometry, the sampling of each of its layers, and the radius [mm] that is filled.
 
-    Beyond the rings of a layer the same slabs go on to `radius`, unseen, so that showers are
-    contained. Raises `InputError` unless there is one sampling a layer and the rings fit.
+    Beyond the voxels of a layer the same slabs go on to `radius`, unseen, so that showers are
+    contained. Raises `InputError` unless there is one sampling a layer and the voxels fit.
     """
 
     geometry: Geometry
@@ -46,11 +46,11 @@ class Calorimeter:
                 f"{len(self.samplings)} samplings for {len(self.geometry.layers)} layers; give one"
                 " each."
             )
-        widest = max(layer.r_edges[-1] for layer in self.geometry.layers)
+        widest = max(layer.reach for layer in self.geometry.layers)
         if widest > self.radius:
-            raise InputError(f"the rings reach {widest:g} mm, the slabs {self.radius:g} mm only.")
+            raise InputError(f"the voxels reach {widest:g} mm, the slabs {self.radius:g} mm only.")
         for layer, sampling in zip(self.geometry.layers, self.samplings, strict=True):
-            if layer.r_edges[0] != 0:
+            if isinstance(layer, Layer) and layer.r_edges[0] != 0:
                 raise InputError(
                     f"layer {layer.number}: begins at r = {layer.r_edges[0]:g}, not 0."
                 )
@@ -105,10 +105,31 @@ def _electrons(angles: int, rings: int, step: float) -> Calorimeter:
     return Calorimeter(geometry, (Sampling("G4_W", 1.4, "G4_Si", 0.3),) * 45, 300.0)
 
 
+def _calogan() -> Calorimeter:
+    """504 cells in the three layers of CaloGAN (1705.02355): 480 mm x 480 mm, lead and argon.
+
+    The layers are 90, 347 and 43 mm deep, as there; periods of about 6 mm with 2 mm of lead each
+    are fitted into them. A stand-in: there the lead's share of the energy was seen as well.
+    """
+    geometry = Geometry(
+        "calogan",
+        tuple(
+            Grid(i, rows, columns, 480.0, 480.0)
+            for i, (rows, columns) in enumerate(((3, 96), (12, 12), (12, 6)))
+        ),
+    )
+    samplings = tuple(
+        Sampling("G4_Pb", 2.0, "G4_lAr", depth / periods - 2.0, periods)
+        for depth, periods in ((90.0, 15), (347.0, 58), (43.0, 7))
+    )
+    return Calorimeter(geometry, samplings, 400.0)
+
+
 CALORIMETERS = {
     "photons-368": _photons,
     "electrons-6480": lambda: _electrons(16, 9, 4.65),
     "electrons-40500": lambda: _electrons(50, 18, 2.325),
+    "calogan": _calogan,
 }
 
 

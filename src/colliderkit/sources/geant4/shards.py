@@ -19,7 +19,7 @@ from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
 from colliderkit.sources.shards import claim, executor, finished, progress_bar
-from colliderkit.sources.showers import read_showers, write_showers
+from colliderkit.sources.showers import drawn_energies, read_showers, write_showers
 
 __all__ = ["generate_showers"]
 
@@ -51,15 +51,9 @@ class Request:
         return range(-(-self.count // self.shard))
 
     def energies(self, number: int) -> NDArray[np.float64]:
-        """Draw the incident energies [MeV] of a shard, dN/dE ~ E^-index, by the quantiles."""
-        u = np.random.default_rng([self.seed, number]).random(self.size(number))
-        if self.index == 1:
-            return self.low * (self.high / self.low) ** u
-        power = 1 - self.index
-        found: NDArray[np.float64] = (
-            self.low**power + u * (self.high**power - self.low**power)
-        ) ** (1 / power)
-        return found
+        """Draw the incident energies [MeV] of a shard."""
+        random = np.random.default_rng([self.seed, number])
+        return drawn_energies(self.size(number), self.low, self.high, self.index, random)
 
     def as_json(self) -> str:
         """Write the request and the versions that the bits depend on."""
@@ -165,7 +159,7 @@ def _merge(request: Request, folder: Path, output: Path, force: bool) -> None:
     voxels = request.calorimeter.geometry.voxels
     with atomic_file(output, force) as part, h5py.File(part, "w") as file:
         energy = file.create_dataset("incident_energies", (request.count, 1), "f4")
-        rows = max(1, min(request.shard, (1 << 20) // voxels))
+        rows = max(1, min(request.shard, request.count, (1 << 20) // voxels))
         showers: Any = file.create_dataset(
             "showers", (request.count, voxels), "f4", chunks=(rows, voxels), compression="gzip"
         )

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.sources.geant4.calorimeters import Calorimeter
+from colliderkit.events.calorimeter.geometry import Grid, Layer
+from colliderkit.sources.geant4.calorimeters import Calorimeter, Sampling
 from colliderkit.sources.geant4.physics import geant4, physics_list
 from colliderkit.sources.tunes import quietly
 
@@ -115,17 +116,26 @@ class _Run:
 
 
 def _voxels(calorimeter: Calorimeter) -> NDArray[np.int64]:
-    """Return the voxel of Geant4's index ((layer * R) + ring) * A + angle, -1 for none."""
+    """Return the voxel of Geant4's index (layer * P + part) * S + slice, -1 for none."""
     layers = calorimeter.geometry.layers
-    rings = max(layer.rings for layer in layers)
-    angles = max(layer.angles for layer in layers)
-    found = np.full((len(layers), rings, angles), -1, dtype=np.int64)
+    parts, slices = _most(layers)
+    found = np.full((len(layers), parts, slices), -1, dtype=np.int64)
     for i, layer in enumerate(layers):
-        start = int(calorimeter.geometry.starts[i])
-        for ring in range(layer.rings):
-            for angle in range(layer.angles):
-                found[i, ring, angle] = start + angle * layer.rings + ring
+        start, stop = calorimeter.geometry.starts[i : i + 2]
+        own = np.arange(start, stop).reshape(layer.shape)
+        # Voxels run through the rings of an angle, Geant4 through the angles of a ring.
+        own = own.T if isinstance(layer, Layer) else own
+        found[i, : own.shape[0], : own.shape[1]] = own
     return found.reshape(-1)
+
+
+def _most(layers: tuple[Layer | Grid, ...]) -> tuple[int, int]:
+    """Return the most parts of a layer, rings or rows, and slices of a part, angles or columns."""
+    counts = [
+        (layer.rings, layer.angles) if isinstance(layer, Layer) else (layer.rows, layer.columns)
+        for layer in layers
+    ]
+    return max(parts for parts, _ in counts), max(slices for _, slices in counts)
 
 
 def _construction(g4: Any, calorimeter: Calorimeter) -> Any:
@@ -134,7 +144,7 @@ def _construction(g4: Any, calorimeter: Calorimeter) -> Any:
     class Construction(g4.G4VUserDetectorConstruction):
         def Construct(self) -> Any:
             self.kept: list[Any] = []
-            self.sectors: list[Any] = []
+            self.seen: list[Any] = []
             side = 2 * (calorimeter.radius + 1)
             deep = 2 * (calorimeter.depth + 10)
             box = g4.G4Box("world", side / 2 * g4.mm, side / 2 * g4.mm, deep / 2 * g4.mm)
@@ -158,12 +168,22 @@ def _construction(g4: Any, calorimeter: Calorimeter) -> Any:
                     z += sampling.active_thickness
             return whole
 
-        def _active(self, i: int, layer: Any, sampling: Any) -> Any:
-            """Return the active slab of a layer: rings, copy number ring, cut into sectors."""
-            thick = sampling.active_thickness
+        def _active(self, i: int, layer: Layer | Grid, sampling: Sampling) -> Any:
+            """Return the active slab of a layer, which holds its voxels."""
             slab = self._logical(
-                self._tube(0, calorimeter.radius, thick), sampling.active, f"active-{i}"
+                self._tube(0, calorimeter.radius, sampling.active_thickness),
+                sampling.active,
+                f"active-{i}",
             )
+            if isinstance(layer, Layer):
+                self._rings(i, layer, sampling, slab)
+            else:
+                self._cells(i, layer, sampling, slab)
+            return slab
+
+        def _rings(self, i: int, layer: Layer, sampling: Sampling, slab: Any) -> None:
+            """Fill a slab with rings, copy number ring, cut into sectors."""
+            thick = sampling.active_thickness
             for ring, (low, high) in enumerate(
                 zip(layer.r_edges[:-1], layer.r_edges[1:], strict=True)
             ):
@@ -192,8 +212,29 @@ def _construction(g4: Any, calorimeter: Calorimeter) -> Any:
                     self.kept.append(replica)
                 else:
                     self._place(sector, whole, 0.0, 0)
-                self.sectors.append(sector)
-            return slab
+                self.seen.append(sector)
+
+        def _cells(self, i: int, grid: Grid, sampling: Sampling, slab: Any) -> None:
+            """Fill a slab with a box, copy number i as the slab's, of rows, and these of cells."""
+            thick, across = sampling.active_thickness, grid.height / grid.rows
+            made = []
+            for name, width, height in (
+                ("box", grid.width, grid.height),
+                ("row", grid.width, across),
+                ("cell", grid.width / grid.columns, across),
+            ):
+                solid = g4.G4Box(name, width / 2 * g4.mm, height / 2 * g4.mm, thick / 2 * g4.mm)
+                made.append(self._logical(solid, sampling.active, f"{name}-{i}"))
+            box, row, cell = made
+            self._place(box, slab, 0.0, i)
+            for name, part, whole, axis, count, width in (
+                ("rows", row, box, g4.EAxis.kYAxis, grid.rows, across),
+                ("cells", cell, row, g4.EAxis.kXAxis, grid.columns, grid.width / grid.columns),
+            ):
+                self.kept.append(
+                    g4.G4PVReplica(f"{name}-{i}", part, whole, axis, count, width * g4.mm)
+                )
+            self.seen.append(cell)
 
         def _tube(
             self,
@@ -221,16 +262,16 @@ def _construction(g4: Any, calorimeter: Calorimeter) -> Any:
             )
 
         def ConstructSDandField(self) -> None:
-            rings = max(layer.rings for layer in layers)
-            angles = max(layer.angles for layer in layers)
+            parts, slices = _most(layers)
             detector = g4.G4MultiFunctionalDetector("seen")
             g4.G4SDManager.GetSDMpointer().AddNewDetector(detector)
-            # Copy numbers: the sector's at depth 0, the ring's at 1, the layer's at 2.
-            score = g4.G4PSEnergyDeposit3D("energy", len(layers), rings, angles, 2, 1, 0)
+            # Copy numbers: the sector's or cell's at depth 0, the ring's or row's at 1, the
+            # layer's at 2.
+            score = g4.G4PSEnergyDeposit3D("energy", len(layers), parts, slices, 2, 1, 0)
             detector.RegisterPrimitive(score)
             self.kept += [detector, score]
-            for sector in self.sectors:
-                self.SetSensitiveDetector(sector, detector)
+            for volume in self.seen:
+                self.SetSensitiveDetector(volume, detector)
 
     return Construction()
 

@@ -1,0 +1,78 @@
+"""The time of a shower at 50 GeV: Geant4 against fitted surrogates, on one core, in one run.
+
+    python benchmarks/shower_time.py --model NAME=FOLDER...
+
+Each FOLDER holds a surrogate of photons-368, such as those that `colliderkit study calo-surrogate`
+leaves in models. CPU time with one thread: Geant4's event loop, set-up left out; the surrogate by
+torch and by onnxruntime, the faster of which counts, for one shower and for a hundred at once.
+"""
+
+import statistics
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+from colliderkit.errors import InputError
+from colliderkit.methods.method import load
+from colliderkit.studies.calo_surrogate import (
+    CALORIMETER,
+    TIMED,
+    geant4_seconds,
+    seconds_a_shower,
+)
+from comparison import options, row, save
+
+COMMAND = "python benchmarks/shower_time.py --model NAME=FOLDER..."
+BARS = {1: ">= 10", 100: ">= 100"}
+
+
+def main() -> None:
+    parser = options(__doc__, jets=False, peers=False)
+    parser.add_argument("--model", nargs="+", required=True, metavar="NAME=FOLDER")
+    parser.add_argument("--showers", type=int, default=15, help="of Geant4, a repetition")
+    chosen = parser.parse_args()
+    models = dict(pair.split("=", 1) for pair in chosen.model)
+    ratios: dict[tuple[str, int], list[float]] = {}
+    times: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    geant4 = []
+    with tempfile.TemporaryDirectory(prefix="colliderkit-benchmark-") as folder:
+        for repetition in range(chosen.repetitions):
+            geant4.append(geant4_seconds(CALORIMETER, TIMED, chosen.showers, 3 + repetition))
+            for name, model in models.items():
+                file = Path(folder) / f"{name.replace(' ', '-')}.onnx"
+                try:
+                    found = seconds_a_shower(load(model), file)
+                except InputError as error:
+                    raise SystemExit(str(error)) from error
+                for batch, seconds in found.batches.items():
+                    both = seconds, found.onnx[batch]
+                    times.setdefault((name, batch), []).append(both)
+                    ratios.setdefault((name, batch), []).append(geant4[-1] / min(both))
+    rows = []
+    for (name, batch), each in ratios.items():
+        by_torch, by_onnx = (statistics.median(t) for t in zip(*times[name, batch], strict=True))
+        rows.append(
+            row(
+                f"ms a shower of {TIMED / 1e3:g} GeV, batch {batch}, {name}",
+                1e3 * min(by_torch, by_onnx),
+                1e3 * statistics.median(geant4),
+                statistics.median(each),
+                statistics.stdev(each) if len(each) > 1 else None,
+                unit="ms",
+                bar=BARS[batch],
+                command=COMMAND,
+                threads=1,
+                versions={
+                    package: version(package)
+                    for package in ("colliderkit", "torch", "onnxruntime", "geant4_pybind")
+                },
+                repetitions=chosen.repetitions,
+                torch_ms=1e3 * by_torch,
+                onnx_ms=1e3 * by_onnx,
+            )
+        )
+    save("shower_time", rows)
+
+
+if __name__ == "__main__":
+    main()

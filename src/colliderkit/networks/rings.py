@@ -1,0 +1,110 @@
+"""A transformer over the rings of a calorimeter, for layers that are all different."""
+
+import torch
+from torch import Tensor, nn
+
+from colliderkit.events.calorimeter.geometry import Geometry
+from colliderkit.networks.denoising import FREQUENCIES, waves
+from colliderkit.networks.dense import dense
+
+__all__ = ["RingTransformer"]
+
+
+class RingTransformer(nn.Module):
+    """Map showers x (B, V), time t (B, 1) and conditions c (B, C) to (B, V), ring by ring.
+
+    A ring of a layer is a token; its voxels, one for each cut in angle, are the token's numbers,
+    and every ring has its own linear maps from and to them. Blocks of attention among all rings
+    and of a perceptron are shifted and scaled by time and condition (2212.09748), which, beside
+    the layers' energies, are all that a block knows of the whole. After the patches of CaloDREAM
+    (2405.09629), which need layers that are alike.
+
+    Args:
+        geometry: whose voxels are V.
+        context: C.
+        width: numbers of a token; `heads` divides it.
+        depth: blocks.
+        hidden: width of the perceptron in units of `width`.
+    """
+
+    index: Tensor
+    inverse: Tensor
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        context: int,
+        *,
+        width: int = 64,
+        depth: int = 4,
+        heads: int = 4,
+        hidden: int = 2,
+    ) -> None:
+        super().__init__()
+        index = rings_of(geometry)
+        rings, angles = index.shape
+        real = index < geometry.voxels
+        inverse = torch.empty(geometry.voxels, dtype=torch.int64)
+        inverse[index[real]] = torch.arange(index.numel()).view_as(index)[real]
+        self.register_buffer("index", index, persistent=False)
+        self.register_buffer("inverse", inverse, persistent=False)
+        self.heads = heads
+        self.entry = nn.Parameter(torch.randn(rings, angles, width) / angles**0.5)
+        self.place = nn.Parameter(0.02 * torch.randn(rings, width))
+        self.exit = nn.Parameter(torch.zeros(rings, width, angles))
+        self.offset = nn.Parameter(torch.zeros(rings, angles))
+        self.condition = nn.Sequential(
+            dense(context + 2 * FREQUENCIES, 2 * width),
+            nn.SiLU(),
+            dense(2 * width, 2 * width),
+            nn.SiLU(),
+        )
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulations = nn.ModuleList(dense(2 * width, 6 * width) for _ in range(depth))
+        self.attended = nn.ModuleList(dense(width, 3 * width) for _ in range(depth))
+        self.mixed = nn.ModuleList(dense(width, width) for _ in range(depth))
+        self.wide = nn.ModuleList(dense(width, hidden * width) for _ in range(depth))
+        self.narrow = nn.ModuleList(dense(hidden * width, width) for _ in range(depth))
+        self.last = dense(2 * width, 2 * width)
+        for layer in (*self.modulations, self.last):
+            nn.init.zeros_(layer.weight)
+
+    def forward(self, x: Tensor, t: Tensor, c: Tensor) -> Tensor:
+        # One zero more, where the padding of rings with fewer cuts is read.
+        ring = torch.cat([x, x.new_zeros(x.shape[0], 1)], 1)[:, self.index]
+        c = self.condition(torch.cat([c, waves(t)], 1))
+        h = torch.einsum("bra,raw->brw", ring, self.entry) + self.place
+        for block in range(len(self.attended)):
+            scale, shift, gate, scale2, shift2, gate2 = self.modulations[block](c)[:, None].chunk(
+                6, -1
+            )
+            seen = self._attend(block, self.norm(h) * (1 + scale) + shift)
+            h = h + (1 + gate) * seen
+            inner = self.wide[block](self.norm(h) * (1 + scale2) + shift2)
+            h = h + (1 + gate2) * self.narrow[block](nn.functional.silu(inner))
+        scale, shift = self.last(c)[:, None].chunk(2, -1)
+        h = self.norm(h) * (1 + scale) + shift
+        y = torch.einsum("brw,rwa->bra", h, self.exit) + self.offset
+        return y.flatten(1)[:, self.inverse]
+
+    def _attend(self, block: int, h: Tensor) -> Tensor:
+        rows, rings, width = h.shape
+        q, k, v = (
+            self.attended[block](h)
+            .view(rows, rings, 3, self.heads, width // self.heads)
+            .permute(2, 0, 3, 1, 4)
+        )
+        seen = nn.functional.scaled_dot_product_attention(q, k, v)
+        mixed: Tensor = self.mixed[block](seen.transpose(1, 2).reshape(rows, rings, width))
+        return mixed
+
+
+def rings_of(geometry: Geometry) -> Tensor:
+    """Return the voxels of each ring, (R, most angles); V stands where a ring has fewer."""
+    most = max(layer.angles for layer in geometry.rounds)
+    rows = []
+    for start, layer in zip(geometry.starts, geometry.rounds, strict=False):
+        for ring in range(layer.rings):
+            voxels = [int(start) + angle * layer.rings + ring for angle in range(layer.angles)]
+            rows.append(voxels + [geometry.voxels] * (most - len(voxels)))
+    return torch.tensor(rows)

@@ -1,0 +1,139 @@
+"""A surrogate of showers as one ONNX file: sampler and preprocessing inside the graph."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import colliderkit
+from colliderkit.errors import InputError
+from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.methods.surrogate import ShowerSurrogate
+from colliderkit.serve.translation import session, translate
+
+__all__ = ["TOLERANCE", "export_surrogate"]
+
+# The largest difference of a voxel, in units of its shower's energy, at which a file is written.
+TOLERANCE = 1e-5
+SHOWERS = 200  # on which the file is checked
+
+
+class _Graph(nn.Module):
+    """Map noise (B, Z) and incident energies (B, 1) [MeV] to voxels (B, V) [MeV]."""
+
+    def __init__(self, surrogate: ShowerSurrogate) -> None:
+        super().__init__()
+        self.surrogate = surrogate
+        # As parts of the module, so that their tensors are found.
+        self.parts = nn.ModuleDict(surrogate._parts())
+
+    def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
+        return self.surrogate.decode(noise, incident[:, 0])
+
+
+class _Par04(nn.Module):
+    """Map Par04's vector (B, Z + 4) to its voxels (B, V): z fastest, then phi, then r."""
+
+    order: Tensor
+
+    def __init__(self, graph: _Graph, largest: float) -> None:
+        super().__init__()
+        self.inner = graph
+        self.largest = largest
+        geometry = graph.surrogate.geometry_
+        order = geometry.to_par04(np.arange(geometry.voxels)[None])[0]
+        self.register_buffer("order", torch.from_numpy(order))
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = self.inner.surrogate.noise_size
+        energies: Tensor = self.inner(x[:, :size], x[:, size : size + 1] * self.largest)
+        return energies[:, self.order]
+
+
+def export_surrogate(
+    surrogate: ShowerSurrogate, path: str | Path, *, par04: bool = False, force: bool = False
+) -> float:
+    """Write a fitted surrogate as one ONNX file; return its largest difference to torch.
+
+    The file takes ``noise`` (batch, Z) float32, standard normal, and ``incident`` (batch, 1)
+    float32 [MeV], and gives ``energies`` (batch, V) float32 [MeV] in the voxels of the
+    CaloChallenge's order. It needs onnxruntime alone::
+
+        noise = numpy.random.standard_normal((100, Z)).astype("float32")
+        onnxruntime.InferenceSession("showers.onnx").run(None, {"noise": noise, "incident": e})[0]
+
+    With `par04` it is what the inference of Geant4's example Par04 calls: one vector
+    (batch, Z + 4) of noise, E_inc / E_max, and the angle and two flags of the geometry, which are
+    not used here; the voxels are in Par04's order (r, phi, z, the last fastest). That needs layers
+    that are alike. Z, E_max, the range of energies and the geometry are in `metadata_props`.
+
+    On 200 showers over the trained range torch and onnxruntime must agree to 1e-5 of the energy
+    of a shower in each voxel; otherwise `InputError`, and no file. Raises `InputError` also for a
+    surrogate that is not fitted.
+    """
+    refuse_existing(path, force)
+    if not hasattr(surrogate, "voxels_"):
+        raise InputError("the surrogate is not fitted; call fit or load a fitted one.")
+    graph: nn.Module = _Graph(copy.deepcopy(surrogate))
+    geometry, (low, high) = surrogate.geometry_, surrogate.range_
+    random = torch.Generator().manual_seed(0)
+    noise = torch.randn(SHOWERS, surrogate.noise_size, generator=random)
+    incident = low * (high / low) ** torch.rand(SHOWERS, 1, generator=random)
+    inputs: tuple[Tensor, ...] = (noise, incident)
+    names = ["noise", "incident"]
+    if par04:
+        graph = _Par04(graph, high)  # type: ignore[arg-type]
+        inputs = (torch.cat([noise, incident / high, torch.zeros(SHOWERS, 3)], 1),)
+        names = ["input"]
+    graph.eval()
+    batch = torch.export.Dim("batch")
+    proto = translate(
+        graph,
+        tuple(x[:3] for x in inputs),
+        names,
+        ["energies"],
+        tuple({0: batch} for _ in inputs),
+        "surrogate",
+    )
+    with torch.no_grad():
+        truth = graph(*inputs).numpy()
+    running = session(proto.SerializeToString())
+    largest = 0.0
+    for rows in (slice(None), slice(0, 1), slice(5, 12)):
+        feed = {name: x[rows].numpy() for name, x in zip(names, inputs, strict=True)}
+        (found,) = running.run(None, feed)
+        scale = np.maximum(truth[rows].sum(1, keepdims=True), surrogate.threshold)
+        largest = max(largest, float((np.abs(found - truth[rows]) / scale).max()))
+    if not largest <= TOLERANCE:
+        raise InputError(
+            f"surrogate: ONNX and torch differ by {largest:.1e} of a shower's energy, more than"
+            f" {TOLERANCE:g}; nothing is written."
+        )
+    properties: dict[str, Any] = {
+        "colliderkit": colliderkit.__version__,
+        "method": surrogate.name,
+        "units": "MeV",
+        "noise": surrogate.noise_size,
+        "range": [low, high],
+        "geometry": {
+            "name": geometry.name,
+            "layers": [
+                {"number": x.number, "r_edges": list(x.r_edges), "angles": x.angles}
+                for x in geometry.rounds
+            ],
+        },
+        "largest_difference": largest,
+    }
+    from onnx import helper
+
+    proto.producer_name, proto.producer_version = "colliderkit", colliderkit.__version__
+    helper.set_model_props(
+        proto, {k: v if isinstance(v, str) else json.dumps(v) for k, v in properties.items()}
+    )
+    with atomic_file(path, force) as part:
+        part.write_bytes(proto.SerializeToString())
+    return largest
