@@ -12,15 +12,14 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from colliderkit.errors import InputError
+from colliderkit.methods.method import load
 from colliderkit.studies.calo_surrogate import (
     CALORIMETER,
     TIMED,
     geant4_seconds,
     seconds_a_shower,
 )
-
-from colliderkit.errors import InputError
-from colliderkit.methods.method import load
 from comparison import options, row, save
 
 COMMAND = "python benchmarks/shower_time.py --model NAME=FOLDER..."
