@@ -20,6 +20,7 @@ STUDIES = {
     "unfolding": "colliderkit.studies.unfolding",
     "refinement": "colliderkit.studies.refinement",
     "amplification": "colliderkit.studies.amplification",
+    "event-overlay": "colliderkit.studies.event_overlay",
 }
 
 
