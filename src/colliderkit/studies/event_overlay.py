@@ -27,6 +27,7 @@ from colliderkit.report.html import Report
 from colliderkit.report.plots import COLOURS, style
 from colliderkit.report.results import Result
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
+from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
 from colliderkit.sources.gflash import effective_medium
 from colliderkit.sources.gflash import showers as parametrised
@@ -66,6 +67,7 @@ deposits of Geant4.
 PROCESS = "z-jets"
 CENTRAL = 1.0  # |eta| of the jets
 LEAST = 500.0  # MeV, below which a particle is left out
+SEEN = 10e3  # MeV, of the electrons and photons of a jet that is kept
 MOST = 200e3  # MeV, up to which the surrogate is trained
 RADIUS = 1500.0  # mm from the beams to the calorimeter's face
 REACH = 600.0  # mm from the jet's axis to the edge of what is read out
@@ -105,12 +107,16 @@ SCALES = {
 def make_particles(count: int, *, seed: int) -> Particles:
     """Take electrons and photons of `count` central jets, placed around the jet's axis.
 
+    Jets with less than 10 GeV of them are left out.
+
     x = R (eta - eta_jet) and y = R (phi - phi_jet), at the distance R from the beams.
     """
     found = jets(PROCESS, 4 * count + 20, seed=seed)
-    found = found[np.abs(np.asarray(found["jet_eta"])) < CENTRAL][:count]
     own = found[CONSTITUENTS]
     own = own[((abs(own.pid) == 11) | (own.pid == 22)) & (own.E * 1e3 > LEAST)]
+    bright = np.asarray(ak.sum(own.E, axis=1)) * 1e3 > SEEN
+    kept = np.flatnonzero(bright & (np.abs(np.asarray(found["jet_eta"])) < CENTRAL))[:count]
+    found, own = found[kept], own[kept]
     jet = np.repeat(np.arange(len(found)), np.asarray(ak.num(own)))
     px, py, pz, energy = (
         np.asarray(ak.flatten(own[c]), np.float64) for c in ("px", "py", "pz", "E")
@@ -229,8 +235,8 @@ def run(
         command=f"colliderkit study event-overlay --scale {scale}",
         configuration=(
             f"jets: {particles.jets}\nparticles: {len(particles.energy)}\n"
-            f"surrogate trained on: {chosen.trained}\nnoise: {READOUT.noise}\n"
-            f"threshold: {READOUT.threshold}\n"
+            f"physics: {physics_name()}\nsurrogate trained on: {chosen.trained}\n"
+            f"noise: {READOUT.noise}\nthreshold: {READOUT.threshold}\n"
         ),
         seeds=[1],
         timing=timing,
@@ -276,7 +282,7 @@ def _add_comparison(report: Report, quantities: Mapping[str, Mapping[str, Floats
             shift = values - reference[figure]
             error = float(shift.std(ddof=1)) / len(shift) ** 0.5
             ratio = Value(1 + float(shift.mean()) / mean, error / abs(mean))
-            results.append(Result.over_seeds(name, figure, [ratio]))
+            results.append(Result.over_seeds(figure, f"{name} / {REFERENCE}", [ratio]))
     report.add_results(
         results,
         "Mean over that of Geant4, of the same jets, ± the error of the mean difference.",
