@@ -21,6 +21,9 @@ STUDIES = {
     "calo-diffusion": "colliderkit.studies.calo_diffusion",
     "refinement": "colliderkit.studies.refinement",
     "calogan": "colliderkit.studies.calogan",
+    "amplification": "colliderkit.studies.amplification",
+    "event-overlay": "colliderkit.studies.event_overlay",
+    "calo-surrogate": "colliderkit.studies.calo_surrogate",
 }
 
 
