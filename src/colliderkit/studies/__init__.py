@@ -19,6 +19,7 @@ STUDIES = {
     "learned-observables": "colliderkit.studies.learned_observables",
     "unfolding": "colliderkit.studies.unfolding",
     "calogan": "colliderkit.studies.calogan",
+    "fast-calo-slices": "colliderkit.studies.fast_calo_slices",
 }
 
 
