@@ -85,7 +85,7 @@ SCALES = {
     ),
     "laptop": Scale(
         4, 0.8, 6_000, 2_000, 1.0, 16.0, 128,
-        Training(epochs=40, batch_size=200, learning_rate=5e-4, schedule="flat-then-decay"),
+        Training(epochs=60, batch_size=100, learning_rate=1e-3, schedule="flat-then-decay"),
     ),
     "paper": Scale(
         16, 0.8, 150_000, 50_000, 1.0, 256.0, 256,
