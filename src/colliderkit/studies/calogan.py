@@ -90,7 +90,7 @@ SCALES = {
     "laptop": Scale(
         6_000, 2_000, 1.0, 10.0, 128, 16, (16, 8, 8, 8),
         Training(epochs=40, batch_size=128, learning_rate=1e-3, schedule="flat-then-decay"),
-        Rivalry(betas=(0.5, 0.9)), Training(epochs=30, batch_size=200), 20, (1, 100, 1024),
+        Rivalry(discriminator_rate=0.1), Training(epochs=30, batch_size=200), 20, (1, 100, 1024),
     ),
     "paper": Scale(
         100_000, 40_000, 1.0, 100.0, 1024, 36, (64, 16, 8, 8),
@@ -135,7 +135,7 @@ def run(
 
     begin = time.perf_counter()
     model, history = trained(
-        chosen, incident[: chosen.train], showers[: chosen.train], out / "training"
+        chosen, incident[: chosen.train], showers[: chosen.train], out / "training", not force
     )
     timing["training"] = time.perf_counter() - begin
 
@@ -207,9 +207,9 @@ def run(
 
 
 def trained(
-    chosen: Scale, incident: Floats, showers: Floats, folder: Path
+    chosen: Scale, incident: Floats, showers: Floats, folder: Path, resume: bool = True
 ) -> tuple[GAN, list[Epoch]]:
-    """Train CaloGAN on showers (N, 504) [MeV]; checkpoints in `folder`, where a rerun goes on."""
+    """Train CaloGAN on showers (N, 504) [MeV]; checkpoints in `folder`, for `resume`."""
     torch.manual_seed(1)
     model = GAN(
         showers.shape[1],
@@ -234,7 +234,7 @@ def trained(
         rivalry=chosen.rivalry,
         folder=folder,
         seed=1,
-        resume=True,
+        resume=resume,
         title=MODEL,
     )
     return model, history
