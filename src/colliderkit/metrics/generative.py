@@ -6,7 +6,7 @@ separation power of histograms is `metrics.separation`.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+LARGEST = 1e8  # x.y/F whose fourth power float32 holds
 BLOCK = 2048  # rows of a kernel matrix held at a time
 
 
@@ -134,13 +135,15 @@ def kernel_physics_distance(
     for batch in range(batches):
         random = np.random.default_rng([seed, batch])
         a, b = (table[random.choice(len(table), n, replace=len(table) < n)] for table in (x, y))
+        if max(float(np.square(t).sum(1).max()) for t in (a, b)) > LARGEST * a.shape[1]:
+            a, b = a.astype(np.float64), b.astype(np.float64)
         own = sum((_kernel_sum(t, t) - _diagonal(t)) / (n * (n - 1)) for t in (a, b))
         found.append(own - 2 * _kernel_sum(a, b) / n**2)
     low, middle, high = np.percentile(found, [16.275, 50, 83.725])
     return Value(float(middle), float((high - low) / 2))
 
 
-def _kernel_sum(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def _kernel_sum(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Return the sum of (x.y/F + 1)^4 over all pairs; half of them where a is b."""
     total = 0.0
     for start in range(0, len(a), BLOCK):
@@ -159,7 +162,7 @@ def _kernel_sum(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return total
 
 
-def _diagonal(a: NDArray[np.float32]) -> float:
+def _diagonal(a: NDArray[Any]) -> float:
     return float((((a.astype(np.float64) ** 2).sum(1) / a.shape[1] + 1) ** 4).sum())
 
 

@@ -80,11 +80,13 @@ class Scale:
     classifier: Training
     repetitions: int
     timed: int
+    transforms: int = 4
+    steps: int = 8
 
 
 SCALES = {
     "smoke": Scale(
-        300, 300, (500.0, 2000.0), ("flow matching",), 1, 2, 32, Training(epochs=2), 1, 1
+        300, 300, (500.0, 2000.0), ("flow matching",), 1, 2, 32, Training(epochs=2), 1, 1, 1, 2
     ),
     "laptop": Scale(
         40_000,
@@ -129,7 +131,7 @@ def _common(scale: Scale, speed: float = 1.0, **options: Any) -> dict[str, Any]:
         "threshold": THRESHOLD,
         "validation": 0.05,
         "layers": layers,
-        "layer_options": {"transforms": 4, "bins": 12, "hidden": (64, 64)},
+        "layer_options": {"transforms": scale.transforms, "bins": 12, "hidden": (64, 64)},
         "voxels": voxels,
     }
 
@@ -138,6 +140,7 @@ MODELS: dict[str, Callable[[Scale], ShowerSurrogate]] = {
     "flow matching": lambda scale: ShowerSurrogate(
         network="ring-mixer",
         network_options={"width": 64, "depth": 4},
+        options={"steps": scale.steps},
         # Half the time of float32 on a processor that knows bfloat16.
         **_common(scale, precision="bf16-mixed"),
     ),
@@ -145,6 +148,7 @@ MODELS: dict[str, Callable[[Scale], ShowerSurrogate]] = {
         generator="diffusion",
         network="ring-mixer",
         network_options={"width": 64, "depth": 4},
+        options={"steps": scale.steps},
         **_common(scale, precision="bf16-mixed"),
     ),
     "VAE": lambda scale: ShowerSurrogate(
