@@ -24,7 +24,7 @@ class Distillation(nn.Module):
 
     That is progressive distillation with all of its halvings in one: the targets never are those
     of another student. Training is that of any generator, with `own_loss`, on the teacher's data;
-    a step costs as much as about (teacher_steps / steps) / 1.5 of an ordinary one.
+    the teacher's calls add the cost of (teacher_steps / steps) / 1.5 ordinary steps to each.
 
     Args:
         teacher: a trained `FlowMatching` or `Diffusion`, which is left as it is.
