@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ def solve(
     primary: Callable[[Tensor], Tensor],
     constraints: dict[str, tuple[Callable[[Tensor], Tensor], Constraint]],
     *,
-    steps: int = 3000,
+    steps: int = 1500,
     rate: float = 0.1,
 ) -> None:
     """Descend by plain gradients, the multipliers with the rest."""
@@ -43,7 +44,7 @@ def unused(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def test_a_circle_on_a_line() -> None:
     """Minimise x^2 + y^2 with x + y = 1: (1/2, 1/2) and 2 x + lambda = 0, lambda = -1."""
     x = nn.Parameter(torch.tensor([3.0, -2.0], dtype=torch.float64))
-    line = Constraint.equal(unused, 1.0, damping=1.0, rate=1.0)
+    line = Constraint.equal(unused, 1.0, damping=1.0, memory=0.0)
     solve(x, lambda x: (x**2).sum(), {"line": (lambda x: x.sum(), line)})
     torch.testing.assert_close(x.detach(), torch.full((2,), 0.5).double(), atol=1e-6, rtol=0.0)
     assert line.multiplier == pytest.approx(-1.0, abs=1e-5)
@@ -57,14 +58,14 @@ def test_a_circle_on_a_line() -> None:
         (-math.inf, 0.5, 0.5, 0.5),
         (1.25, math.inf, 1.25, -0.625),
         (0.2, 0.8, 0.8, 0.32),
-        (0.2, 3.0, 1.0, 0.0),
-        (1.5, 3.0, 1.5, -3.0),
+        (0.2, 2.0, 1.0, 0.0),
+        (1.5, 2.0, 1.5, -2.0),
     ],
 )
 def test_bounds_bind_or_vanish(low: float, high: float, place: float, multiplier: float) -> None:
     x = nn.Parameter(torch.tensor(4.0, dtype=torch.float64))
-    bound = Constraint(unused, low, high, damping=1.0, rate=1.0)
-    bound.slow_multiplier.data.fill_(2.0)  # a wrong memory of the past fades
+    bound = Constraint(unused, low, high, damping=1.0, memory=0.0)
+    bound.slow_multipliers.data.fill_(2.0)  # a wrong memory of the past fades
     solve(x, lambda x: (x - 1) ** 2, {"bound": (lambda x: x, bound)})
     assert float(x.detach()) == pytest.approx(place, abs=1e-5)
     assert bound.multiplier == pytest.approx(multiplier, abs=1e-4)
@@ -91,7 +92,7 @@ def test_a_concave_front_is_reached_where_weights_fail() -> None:
         solve(x, lambda x, weight=weight: f(x) + weight * g(x), {}, steps=500)
         assert min(float(f(x).detach()), float(g(x).detach())) < 1e-6
     x = nn.Parameter(torch.tensor(0.3, dtype=torch.float64))
-    bound = Constraint.at_most(unused, 0.6, damping=4.0, rate=1.0)
+    bound = Constraint.at_most(unused, 0.6, damping=4.0, memory=0.0)
     solve(x, f, {"g": (g, bound)}, rate=0.05)
     assert float(g(x).detach()) == pytest.approx(0.6, abs=1e-6)
     assert bound.multiplier == pytest.approx(0.75 * 0.6, abs=1e-5)
@@ -104,7 +105,7 @@ def test_an_inactive_constraint_is_not_felt() -> None:
     penalty.backward()
     assert float(penalty.detach()) == 0
     assert float(value.grad) == 0
-    assert float(bound.slow_multiplier.grad) == 0
+    assert float(bound.slow_multipliers.grad) == 0
 
 
 # A model of one number: the mean of a normal sample is asked for, and kept below a bound.
@@ -177,7 +178,7 @@ def test_violations_count_beyond_the_tolerance() -> None:
 
 
 def test_a_killed_training_resumes_to_the_same_bits(tmp_path: Path, monkeypatch) -> None:
-    def run(folder: str, *, resume: bool = False) -> tuple[list[float], list[module.Epoch]]:
+    def run(folder: str, *, resume: bool = False) -> tuple[list[Any], list[module.Epoch]]:
         objective = Constrained(squares, {"size": Constraint.at_most(size, 0.5)})
         model = Number(0.3)
         history = fit(
@@ -185,7 +186,7 @@ def test_a_killed_training_resumes_to_the_same_bits(tmp_path: Path, monkeypatch)
             folder=tmp_path / folder, seed=3, resume=resume, progress=False,
         )  # fmt: skip
         last = torch.load(tmp_path / folder / "last.ckpt", weights_only=True)
-        numbers = [float(value) for value in last["state_dict"].values()]
+        numbers = [value.tolist() for value in last["state_dict"].values()]
         return [*numbers, float(model.value.detach()), objective.multipliers["size"]], history
 
     expected, history = run("whole")

@@ -135,3 +135,11 @@ def test_mmd_of_gaussians() -> None:
 def test_nearest_of_others() -> None:
     found = nearest([[0.0, 0], [10, 0]], [[3.0, 4], [10, 1], [50, 50]])
     assert found == pytest.approx([5, 1])
+
+
+def test_kernel_distance_of_samples_far_apart_is_a_number() -> None:
+    random = np.random.default_rng(0)
+    x = random.uniform(size=(50, 2))
+    far = kernel_physics_distance(x, x + 1e6, batches=2, size=50)
+    # Both squared norms of x + 1e6 over F are about 1e12: the mean fourth power of that.
+    assert far.value == pytest.approx(1e48, rel=0.2)

@@ -1,5 +1,8 @@
 """The parametrised showers against the profiles they are drawn from."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import gammainc
@@ -7,7 +10,15 @@ from scipy.special import gammainc
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry
 from colliderkit.events.calorimeter.features import features
-from colliderkit.sources.gflash import TUNGSTEN_SILICON, Medium, showers
+from colliderkit.sources.geant4.calorimeters import Calorimeter, Sampling, calorimeter
+from colliderkit.sources.gflash import (
+    TUNGSTEN_SILICON,
+    Medium,
+    effective_medium,
+    generate_showers,
+    showers,
+)
+from colliderkit.sources.showers import read_showers
 
 GEOMETRY = Geometry.regular("electron", 45, 16, np.arange(10) * 4.65)
 # No fluctuation of the visible energy, and a calorimeter that holds nearly all of it.
@@ -76,3 +87,46 @@ def test_showers_are_symmetric_around_their_axis_and_repeatable() -> None:
 def test_energies_below_the_formulas_are_refused() -> None:
     with pytest.raises(InputError, match="shower 1 has an energy of 5 MeV"):
         showers(np.array([1e3, 5.0]), GEOMETRY, TUNGSTEN_SILICON, seed=1)
+
+
+def test_an_effective_medium_keeps_radiation_lengths() -> None:
+    given = calorimeter("photons-368")
+    medium, ends, seen = effective_medium(given)
+    lengths = np.diff(ends) / medium.x0
+    # As the calorimeter says: 1.7, 4.3, 16 and 2 radiation lengths, and iron.
+    assert lengths[:4] == pytest.approx([1.7, 4.3, 16, 2], rel=0.05)
+    assert lengths[4] == pytest.approx(10 * 14 / 17.57, rel=0.05)
+    assert ends[-1] == pytest.approx(given.depth)
+    # 4.5 mm of argon at .211 beside 2 mm of lead at 1.274 MeV/mm.
+    assert seen[1] == pytest.approx(0.9495 / (0.9495 + 2.548), rel=1e-6)
+    electrons, _, seen = effective_medium(calorimeter("electrons-6480"))
+    # The medium of the module, which was put together by hand; .0363 by hand as well.
+    assert electrons.x0 == pytest.approx(TUNGSTEN_SILICON.x0, rel=0.02)
+    assert electrons.moliere == pytest.approx(TUNGSTEN_SILICON.moliere, rel=0.05)
+    assert electrons.z == pytest.approx(TUNGSTEN_SILICON.z, rel=0.03)
+    assert seen == pytest.approx(0.0363, rel=0.01)
+
+
+def test_a_file_of_parametrised_showers_is_fixed_by_its_seed(tmp_path: Path) -> None:
+    tower = Calorimeter(
+        Geometry.regular("tower", 3, 1, (0.0, 300.0)),
+        (Sampling("G4_W", 40.0, "G4_Si", 1.0),) * 3,
+        400,
+    )
+    options: dict[str, Any] = {"energies": (200.0, 800.0), "index": 2.0}
+    files = [
+        generate_showers(tower, 2100, tmp_path / f"{i}.hdf5", seed=seed, **options)
+        for i, seed in enumerate((1, 1, 2))
+    ]
+    (incident, first), (_, again), (_, other) = map(read_showers, files)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    # No two showers are alike, also not those of two pieces.
+    assert len(np.unique(first.sum(1))) == 2100
+    share = first.sum(1) / incident
+    assert share.mean() == pytest.approx(0.388 / (0.388 + 40 * 2.21), rel=0.02)
+    with pytest.raises(InputError, match="must be positive and rise"):
+        generate_showers(tower, 10, tmp_path / "x.hdf5", energies=(800.0, 200.0))
+    lead = Calorimeter(tower.geometry, (Sampling("G4_U", 4.0, "G4_Si", 1.0),) * 3, 400)
+    with pytest.raises(InputError, match="material G4_U has no parametrisation"):
+        effective_medium(lead)

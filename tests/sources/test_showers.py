@@ -8,7 +8,14 @@ import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry
-from colliderkit.sources.showers import iterate_showers, read_showers, write_showers
+from colliderkit.sources.showers import (
+    drawn_energies,
+    iterate_showers,
+    mapped_showers,
+    read_showers,
+    release,
+    write_showers,
+)
 
 GEOMETRY = Geometry.regular("toy", 2, 4, (0, 1, 2, 3))
 
@@ -96,3 +103,33 @@ def test_half_of_a_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(InputError, match=r"perhaps cut off|damaged"):
         read_showers(path)
+
+
+def test_the_number_of_a_bad_shower_is_that_of_the_file(tmp_path: Path) -> None:
+    tower = Geometry.regular("tower", 2, 1, (0.0, 1.0))
+    showers = np.ones((30, 2), np.float32)
+    showers[25, 1] = -1
+    path = write_showers(tmp_path / "x.hdf5", np.ones(30), showers)
+    with pytest.raises(InputError, match=r"shower 25 \(counted from 0\)"):
+        list(iterate_showers(path, tower, chunk=10))
+
+
+def test_a_map_is_what_is_read_and_survives_its_release(tmp_path: Path) -> None:
+    showers = np.random.default_rng(1).gamma(1, 1, (30, 2)).astype(np.float32)
+    path = write_showers(tmp_path / "x.hdf5", np.ones(30), showers)
+    incident, mapped = mapped_showers(path, tmp_path, stop=20)
+    assert len(incident) == len(mapped) == 20
+    for _ in range(2):
+        np.testing.assert_array_equal(mapped, showers[:20])
+        release(mapped)
+    release(showers)  # no map, nothing to give back
+    np.testing.assert_array_equal(mapped, showers[:20])
+
+
+def test_energies_fall_as_asked() -> None:
+    random = np.random.default_rng(2)
+    for index, quantile in ((1.0, np.sqrt(200 * 800)), (2.0, 2 / (1 / 200 + 1 / 800))):
+        found = drawn_energies(10_000, 200, 800, index, random)
+        assert 200 <= found.min() < found.max() <= 800
+        # Half of them below the median: 50 +- 0.5%.
+        assert (found < quantile).mean() == pytest.approx(0.5, abs=0.02)

@@ -22,32 +22,38 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 class Constraint(nn.Module):
     """Keep the value v of a loss between `low` and `high`.
 
-    With the gap g between v and the bounds in units of `scale`, and the multiplier lambda,
+    With the gap g = (v - bound) / scale and the multiplier lambda,
 
-        lambda g + damping g^2 / 2,   g = (v - s) / scale,
-        s = v + lambda scale / damping, clipped to [low, high],
+        lambda g + damping g^2 / 2
 
-    is added to the loss: s is the slack of the inequality, at its best in closed form. Outside the
-    bounds g is the violation. Inside them g = -lambda / damping: the loss does not feel the
-    constraint, and lambda dies away. At the solution lambda is the Lagrange multiplier, the price
-    of the bound: d(primary)/d(bound) = -lambda / scale.
+    is added to the loss. The optimiser that lowers the loss raises it in lambda, whose gradient
+    carries a minus; without `damping` the two would circle around the solution for ever. It must
+    exceed what the primary loss bends down by along the bound, in units of `scale`, for that to
+    attract. Of an inequality lambda >= 0, g counts outwards, and the force lambda + damping g on
+    the loss is never negative: inside the bounds it dies away.
 
-    The optimiser that lowers the loss raises it in lambda, whose gradient carries a minus; without
-    `damping` the two would circle around the solution for ever. `damping` must exceed what the
-    primary loss bends down by along the bound (in units of `scale`), for it to attract.
+    At the solution lambda is the Lagrange multiplier, the price of the bound: d(primary)/d(bound)
+    = -lambda / scale at an upper one.
 
-    A value that scatters from batch to batch by more than lambda scale / damping is held inside
-    its bound by a part of the scatter: the penalty sees the batches beyond it alone.
+    Values scatter from batch to batch. Lambda follows each of them, and so their mean; the damping
+    follows their running mean, for rectified scatter would be a force of its own.
 
     Use `equal`, `at_most`, `at_least` or `between`.
 
     Args:
         loss: what is constrained, ``(outputs, target, weight) -> scalar``.
-        low, high: the bounds, -inf and inf for none.
+        low, high: the bounds, -inf and inf for none; equal for an equality.
         scale: the size that a gap is measured by; the larger |bound| if not given, 1 if that is 0.
+            Best such that gaps and the primary loss are of order 1 where training begins: what is
+            much larger then is long remembered by Adam, and what is much smaller is not heard.
         damping: of the oscillation between the loss and lambda.
         rate: by how much lambda moves faster than a weight of the network.
+        memory: the share of the past in the running mean.
     """
+
+    bounds: Tensor
+    signs: Tensor
+    average: Tensor
 
     def __init__(
         self,
@@ -56,14 +62,16 @@ class Constraint(nn.Module):
         high: float,
         *,
         scale: float | None = None,
-        damping: float = 10.0,
-        rate: float = 3.0,
+        damping: float = 3.0,
+        rate: float = 1.0,
+        memory: float = 0.9,
     ) -> None:
         super().__init__()
         finite = [abs(bound) for bound in (low, high) if math.isfinite(bound)]
         if not finite or not low <= high:
             raise InputError(f"bounds {low:g} to {high:g} constrain nothing; give a low <= high.")
-        scale = (max(finite) or 1.0) if scale is None else scale
+        self.unit = max(finite) or 1.0
+        scale = self.unit if scale is None else scale
         for name, number in (("scale", scale), ("damping", damping), ("rate", rate)):
             if not number > 0:
                 raise InputError(f"the {name} of a constraint is {number:g}; it must be positive.")
@@ -72,8 +80,16 @@ class Constraint(nn.Module):
         self.scale = scale
         self.damping = damping
         self.rate = rate
-        # Adam moves each parameter by the learning rate: this one stands for lambda / rate.
-        self.slow_multiplier = nn.Parameter(torch.zeros(()))
+        self.memory = memory
+        self.equality = low == high
+        sides = [(-1.0, low), (1.0, high)][self.equality :]
+        sides = [side for side in sides if math.isfinite(side[1])]
+        signs, bounds = zip(*sides, strict=True)
+        self.register_buffer("signs", torch.tensor(signs), persistent=False)
+        self.register_buffer("bounds", torch.tensor(bounds), persistent=False)
+        self.register_buffer("average", torch.tensor(math.nan))
+        # Adam moves each parameter by the learning rate: these stand for lambda / rate.
+        self.slow_multipliers = nn.Parameter(torch.zeros(len(sides)))
 
     @classmethod
     def equal(cls, loss: Loss, target: float, **options: float) -> Self:
@@ -97,22 +113,45 @@ class Constraint(nn.Module):
 
     @property
     def multiplier(self) -> float:
-        """The present lambda; positive where the upper bound binds, negative where the lower."""
-        return self.rate * float(self.slow_multiplier.detach())
+        """The present lambda; positive where an upper bound binds, negative where a lower one."""
+        return self.rate * float((self.signs * self._held().detach()).sum())
 
     def violation(self, value: float) -> float:
-        """Return how far `value` lies outside the bounds, in units of `scale`; 0 inside."""
-        return max(self.low - value, value - self.high, 0.0) / self.scale
+        """Return how far `value` lies outside the bounds, in units of the larger; 0 inside."""
+        return max(self.low - value, value - self.high, 0.0) / self.unit
 
     def penalty(self, value: Tensor) -> Tensor:
-        """Return lambda g + damping g^2 / 2 of a value v (), ()."""
-        parameter = self.slow_multiplier
+        """Return lambda g of a value v (), whose gradients are those of the docstring, ().
+
+        In training mode the value enters the running mean.
+        """
+        now = value.detach()
+        if self.training:
+            self.average = torch.where(
+                self.average.isnan(), now, self.memory * self.average + (1 - self.memory) * now
+            )
+        held = self._held()
         # Of value lambda, with a gradient that is turned round: descent becomes ascent.
-        multiplier = self.rate * (2 * parameter.detach() - parameter)
-        shift = (multiplier / self.damping * self.scale).detach()
-        slack = (value.detach() + shift).clamp(self.low, self.high)
-        gap = (value - slack) / self.scale
-        return multiplier * gap + 0.5 * self.damping * gap.square()
+        multipliers = self.rate * (2 * held.detach() - held)
+        gaps = self._gaps(value)
+        rise = gaps.detach()
+        force = held.detach() * self.rate + self.damping * self._gaps(self.average)
+        if not self.equality:
+            force = force.clamp(min=0)
+            # Adam would remember that lambda was pulled at where it cannot go.
+            rise = torch.where((held > 0) | (rise > 0), rise, 0.0)
+        return (multipliers * rise + force * (gaps - gaps.detach())).sum()
+
+    def _gaps(self, value: Tensor) -> Tensor:
+        return self.signs * (value - self.bounds) / self.scale
+
+    def _held(self) -> Tensor:
+        """Return lambda / rate of each side, of an inequality cut at 0, where it stays."""
+        if self.equality:
+            return self.slow_multipliers
+        if self.training:
+            self.slow_multipliers.data.clamp_(min=0)
+        return self.slow_multipliers.clamp(min=0)
 
     def forward(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return the penalty of a batch, to be added to the loss, ()."""
@@ -124,9 +163,9 @@ class Constrained(nn.Module):
 
     `fit` optimises, checkpoints and resumes the multipliers with the model. Its validation loss is
     the primary loss alone, and it keeps the epoch of the lowest among those in which every
-    constraint holds on the validation events within `tolerance`, in units of the constraint's
-    scale; if there is none, the epoch that comes nearest to that. The value of a constraint on
-    many events is the mean over their batches, as in training: a loss that depends on how many
+    constraint holds on the validation events within `tolerance`, as a share of the larger |bound|
+    (of 1 if that is 0); if there is none, the epoch that comes nearest. The value of a constraint
+    on many events is the mean over their batches, as in training: a loss that depends on how many
     events it sees, such as a distance of samples, means batches of the training's size.
 
     >>> objective = Constrained(cross_entropy, {"DisCo": Constraint.at_most(disco, 0.01)})
@@ -163,7 +202,7 @@ class Constrained(nn.Module):
         return self.total(*self.parts(outputs, target, weight))
 
     def violation(self, values: Mapping[str, float]) -> float:
-        """Return the largest violation beyond the tolerance, in units of scale; 0 if all hold."""
+        """Return the largest violation beyond the tolerance, as a share; 0 if all hold."""
         found = (c.violation(values[name]) for name, c in self._constraints().items())
         return max(0.0, max(found) - self.tolerance)
 

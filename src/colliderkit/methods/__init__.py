@@ -12,5 +12,6 @@ METHODS = {
     "inference-aware": "colliderkit.methods.inference_aware:InferenceAware",
     "uncertainty-aware": "colliderkit.methods.uncertainty_aware:UncertaintyAware",
     "shower-surrogate": "colliderkit.methods.surrogate:ShowerSurrogate",
+    "refinement": "colliderkit.methods.refinement:Refinement",
     "cross-fit": "colliderkit.methods.ensembles:CrossFit",
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
@@ -14,12 +15,14 @@ from torch import Tensor, nn
 from colliderkit import generators
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
-from colliderkit.events.calorimeter.shares import LayerShares
-from colliderkit.generators.flow import ConditionalFlow
-from colliderkit.generators.generator import Generator, own_loss
+from colliderkit.events.calorimeter.shares import IncidentShares, LayerShares
+from colliderkit.generators.gan import GAN
+from colliderkit.generators.generator import Generator, own_loss, rows_at_once
 from colliderkit.methods.method import Method
+from colliderkit.networks.calorimeter_unet import CalorimeterUNet
 from colliderkit.networks.denoising import ResidualDenoiser
-from colliderkit.networks.rings import RingTransformer
+from colliderkit.networks.rings import RingMixer, RingTransformer
+from colliderkit.training.adversarial import Rivalry, distance_of_marginals, fit_adversarial
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training, fit
 
@@ -29,34 +32,43 @@ Floats = NDArray[np.float32]
 LAYERS = Training(epochs=40, batch_size=512, learning_rate=2e-3, schedule="cosine")
 VOXELS = Training(epochs=40, batch_size=256, learning_rate=1e-3, schedule="one-cycle")
 ROWS = 5000  # showers at a time
+CRITIC_STEPS = 5  # of a critic for one of its generator (1704.00028)
 
 
 def _residual(geometry: Geometry, context: int, **options: Any) -> nn.Module:
     return ResidualDenoiser(geometry.voxels, context, **options)
 
 
-NETWORKS: dict[str, Any] = {"residual": _residual, "rings": RingTransformer}
+NETWORKS: dict[str, Any] = {
+    "residual": _residual,
+    "rings": RingTransformer,
+    "u-net": CalorimeterUNet,
+    "ring-mixer": RingMixer,
+}
 
 
 class ShowerSurrogate(Method):
     """Learn p(shower | E_inc) in two steps: the layers' energies, then the voxels within layers.
 
-    Layer variables by a spline flow given ln E_inc, voxel variables by any generator given both
-    (see `events.calorimeter.shares`): the energy of each layer is that of the first step exactly.
-    After CaloFlow (2106.05285), LayerDiffusion (2308.03876) and CaloDREAM (2405.09629).
+    Layer variables by one generator given ln E_inc, voxel variables by another given both (see
+    `events.calorimeter.shares`): the energy of each layer is that of the first step exactly. After
+    CaloFlow (2106.05285), LayerDiffusion (2308.03876) and CaloDREAM (2405.09629).
 
     Args:
         threshold: energies [MeV] below are zero, in training and in what is generated.
         generator: of the voxels, by name (see `generators.GENERATORS`), with its `options`.
         network: inside the generator, for those that take one: "rings" (a transformer over the
-            rings of the layers) or "residual", with its `network_options`.
-        layer_options: of the layers' `ConditionalFlow`.
+            rings of the layers), "ring-mixer" (perceptrons along and across them, faster), "u-net"
+            (convolutions of the cylinder) or "residual", with its `network_options`.
+        layer_generator: of the layers, by name; None leaves the first step out, and voxels are
+            drawn given ln E_inc alone. With its `layer_options`.
         rotations: use that showers look alike under rotations around their axis, where all layers
-            that are cut in angle have equally many cuts.
+            that are cut in angle have equally many cuts and the generator takes a symmetry.
         validation: the share of the showers that chooses the epoch.
         layers, voxels: training of the two steps.
 
-    After `fit`: `layers_`, `voxels_`, `geometry_`, `range_` of the incident energies [MeV].
+    After `fit`: `layers_` (or None), `voxels_`, `geometry_`, and `range_` of the incident energies
+    [MeV].
     """
 
     name: ClassVar[str] = "shower-surrogate"
@@ -69,6 +81,7 @@ class ShowerSurrogate(Method):
         options: Mapping[str, Any] | None = None,
         network: str | None = "rings",
         network_options: Mapping[str, Any] | None = None,
+        layer_generator: str | None = "flow",
         layer_options: Mapping[str, Any] | None = None,
         rotations: bool = True,
         validation: float = 0.1,
@@ -80,6 +93,7 @@ class ShowerSurrogate(Method):
         self.options = options
         self.network = network
         self.network_options = network_options
+        self.layer_generator = layer_generator
         self.layer_options = layer_options
         self.rotations = rotations
         self.validation = validation
@@ -121,22 +135,22 @@ class ShowerSurrogate(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build()
-        self.shares_.fit(torch.from_numpy(np.asarray(showers[: 4 * ROWS])))
+        first = slice(0, 4 * ROWS)
+        self.shares_.fit(torch.from_numpy(np.asarray(showers[first])), inc[first])
         parts = [
             self.shares_(torch.from_numpy(np.asarray(showers[i : i + ROWS])), energies, random)
             for i, energies in zip(range(0, len(inc), ROWS), inc.split(ROWS), strict=True)
         ]
         a, x = (torch.cat(column) for column in zip(*parts, strict=True))
-        self.history_ = {
-            "layers": self._train(
-                "layers", self.layers_, a, _log_gev(inc), held, self.layers, folder, resume,
-                progress,
-            ),
-            "voxels": self._train(
-                "voxels", self.voxels_, x, self.shares_.conditions(a, inc), held, self.voxels,
-                folder, resume, progress,
-            ),
-        }  # fmt: skip
+        common = held, folder, resume, progress
+        self.history_ = {}
+        if self.layers_ is not None:
+            self.history_["layers"] = self._train(
+                "layers", self.layers_, a, _log_gev(inc), self.layers, *common
+            )
+        self.history_["voxels"] = self._train(
+            "voxels", self.voxels_, x, self.shares_.conditions(a, inc), self.voxels, *common
+        )
         return self
 
     def _train(
@@ -145,8 +159,8 @@ class ShowerSurrogate(Method):
         model: Generator,
         x: Tensor,
         context: Tensor,
-        held: Tensor,
         settings: Training,
+        held: Tensor,
         folder: str | Path,
         resume: bool,
         progress: bool,
@@ -159,18 +173,25 @@ class ShowerSurrogate(Method):
             model.scaling.std.fill_(1.0)
         data = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), context)
         train, validation = (data.at(torch.nonzero(part)[:, 0]) for part in (~held, held))
-        return fit(
-            model,
-            own_loss,
-            train,
-            validation,
-            settings,
-            folder=Path(folder) / title,
-            seed=self.seed_,
-            resume=resume,
-            title=title,
-            progress=progress,
-        )
+        options: dict[str, Any] = {
+            "folder": Path(folder) / title,
+            "seed": self.seed_,
+            "resume": resume,
+            "title": title,
+            "progress": progress,
+        }
+        if isinstance(model, GAN):
+            # No loss of two rivals says which epoch is best.
+            return fit_adversarial(
+                model,
+                distance_of_marginals,
+                train,
+                validation,
+                settings,
+                rivalry=Rivalry(discriminator_steps=CRITIC_STEPS),
+                **options,
+            )
+        return fit(model, own_loss, train, validation, settings, **options)
 
     def sample(self, incident: ArrayLike, *, seed: int = 0, outside: bool = False) -> Floats:
         """Draw a shower (V,) [MeV] for each incident energy (N,) [MeV], (N, V) float32.
@@ -191,7 +212,7 @@ class ShowerSurrogate(Method):
         found = np.empty((len(energy), self.geometry_.voxels), dtype=np.float32)
         start = 0
         with torch.no_grad():
-            for piece in torch.from_numpy(energy).split(ROWS):
+            for piece in torch.from_numpy(energy).split(rows_at_once(self.noise_size, ROWS)):
                 noise = torch.randn(len(piece), self.noise_size, generator=random)
                 found[start : start + len(piece)] = self.decode(noise, piece).numpy()
                 start += len(piece)
@@ -200,19 +221,23 @@ class ShowerSurrogate(Method):
     @property
     def noise_size(self) -> int:
         """Z, the normal numbers that one shower is made of."""
-        return self.layers_.noise_size + self.voxels_.noise_size
+        layers = 0 if self.layers_ is None else self.layers_.noise_size
+        return layers + self.voxels_.noise_size
 
     def decode(self, noise: Tensor, incident: Tensor) -> Tensor:
         """Return the showers (N, V) [MeV] of noise (N, Z) and incident energies (N,) [MeV]."""
-        first, second = noise.split([self.layers_.noise_size, self.voxels_.noise_size], 1)
-        a = self.layers_.decode(first, _log_gev(incident))
-        x = self.voxels_.decode(second, self.shares_.conditions(a, incident))
+        size = self.noise_size - self.voxels_.noise_size
+        a = noise[:, :size]
+        if self.layers_ is not None:
+            a = self.layers_.decode(a, _log_gev(incident))
+        x = self.voxels_.decode(noise[:, size:], self.shares_.conditions(a, incident))
         showers: Tensor = self.shares_.showers(a, x, incident)
         return showers
 
     def _build(self) -> None:
         layers, voxels = len(self.geometry_.layers), self.geometry_.voxels
-        context = 1 + 2 * layers
+        layered = self.layer_generator is not None
+        context = 1 + 2 * layers if layered else 1
         options = dict(self.options or {})
         if self.network is not None:
             if self.network not in NETWORKS:
@@ -222,10 +247,16 @@ class ShowerSurrogate(Method):
                 )
             make = NETWORKS[self.network]
             options["network"] = make(self.geometry_, context, **(self.network_options or {}))
-        if self.rotations:
+        known = signature(generators.generator_class(self.generator)).parameters
+        if self.rotations and "symmetry" in known:
             options["symmetry"] = rotations(self.geometry_)
-        self.shares_ = LayerShares(self.geometry_, self.threshold)
-        self.layers_ = ConditionalFlow(layers, 1, **(self.layer_options or {}))
+        shares: type[LayerShares | IncidentShares] = LayerShares if layered else IncidentShares
+        self.shares_ = shares(self.geometry_, self.threshold)
+        self.layers_: Generator | None = None
+        if self.layer_generator is not None:
+            self.layers_ = generators.build(
+                self.layer_generator, features=layers, context=1, **(self.layer_options or {})
+            )
         self.voxels_: Generator = generators.build(
             self.generator, features=voxels, context=context, **options
         )
@@ -245,7 +276,8 @@ class ShowerSurrogate(Method):
         return super()._from_parameters({**parameters, **trainings})
 
     def _parts(self) -> dict[str, nn.Module]:
-        return {"layers": self.layers_, "voxels": self.voxels_, "shares": self.shares_}
+        parts: dict[str, nn.Module] = {"voxels": self.voxels_, "shares": self.shares_}
+        return parts if self.layers_ is None else {"layers": self.layers_, **parts}
 
     def _tensors(self) -> dict[str, Tensor]:
         return {

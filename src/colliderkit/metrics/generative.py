@@ -5,7 +5,8 @@ separation power of histograms is `metrics.separation`.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,17 +28,22 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+LARGEST = 1e8  # x.y/F whose fourth power float32 holds
 BLOCK = 2048  # rows of a kernel matrix held at a time
 
 
 def frechet_distance(mean: Floats, covariance: Floats, mean2: Floats, covariance2: Floats) -> float:
     """Return |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2) of two Gaussians, (F,) and (F, F).
 
-    The trace of the root is that of (C1^1/2 C2 C1^1/2)^1/2, whose eigenvalues are real.
+    The trace of the root is the sum of the roots of the eigenvalues of R^T C2 R, C1 = R R^T, which
+    are real.
     """
-    values, vectors = np.linalg.eigh(covariance)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    inner = np.linalg.eigvalsh(root @ covariance2 @ root)
+    try:
+        root = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:  # singular: a column is constant, or depends on others
+        values, vectors = np.linalg.eigh(covariance)
+        root = vectors * np.sqrt(np.maximum(values, 0))
+    inner = np.linalg.eigvalsh(root.T @ covariance2 @ root)
     trace = np.trace(covariance) + np.trace(covariance2)
     cross = 2 * np.sqrt(np.maximum(inner, 0)).sum()
     return float(((mean - mean2) ** 2).sum() + trace - cross)
@@ -57,52 +63,54 @@ def frechet_physics_distance(
 
     The distance of n events is a + b/n; for `points` batch sizes, evenly spaced in 1/n from
     `fewest` to `most`, it is the mean over `bootstraps` draws with replacement, and a, b >= 0 are
-    fitted: a, with the error of the fit, is the distance of infinitely many. Each feature is
-    divided by the largest |value| of the reference, as in the CaloChallenge, which takes
-    fewest = 10,000.
+    fitted: a is the distance of infinitely many. Each feature is divided by the largest |value| of
+    the reference, as in the CaloChallenge, which takes fewest = 10,000.
+
+    The draws of one bootstrap are the beginnings of one sequence, which costs a third of drawing
+    anew for each size. Sizes are then no longer independent: the error is that of the mean of a
+    over the bootstraps.
     """
     x, y = _scaled(reference, sample)
-    if not 1 < fewest < most:
-        raise InputError(f"FPD: fewest = {fewest} and most = {most} must rise from above 1.")
-    random = np.random.default_rng(seed)
+    if not 1 < fewest < most or points < 2 or bootstraps < 2:
+        raise InputError(
+            f"FPD: fewest = {fewest} and most = {most} must rise from above 1, and points ="
+            f" {points} and bootstraps = {bootstraps} be 2 at least."
+        )
     sizes = (1 / np.linspace(1 / fewest, 1 / most, points)).astype(np.int64)
-    means = np.empty(points)
-    for i, size in enumerate(sizes):
-        found = [
-            frechet_distance(*_moments(x, size, random), *_moments(y, size, random))
-            for _ in range(bootstraps)
-        ]
-        means[i] = np.mean(found)
-    return _at_infinity(sizes, means)
+    # Products in float32 keep their digits where the mean is small.
+    middle = x.mean(0, dtype=np.float64)
+    x, y = (table - middle.astype(np.float32) for table in (x, y))
+    found = np.empty((bootstraps, points))
+    for i in range(bootstraps):
+        random = np.random.default_rng([seed, i])
+        first, second = (_moments(table, sizes, random) for table in (x, y))
+        found[i] = [frechet_distance(*one, *two) for one, two in zip(first, second, strict=True)]
+    return _at_infinity(sizes, found)
 
 
-def _at_infinity(sizes: NDArray[np.int64], means: Floats) -> Value:
-    """Fit a + b/n with a, b >= 0; return a with the error of an unconstrained fit."""
-    design = np.stack([np.ones(len(sizes)), 1 / sizes], 1)
-    (a, b), _ = nnls(design * [1, sizes[0]], means)
-    b *= sizes[0]
-    residual = means - design @ [a, b]
-    variance = float((residual**2).sum()) / max(len(sizes) - 2, 1)
-    error = np.sqrt(variance * np.linalg.inv(design.T @ design)[0, 0])
-    return Value(float(a), float(error))
+def _at_infinity(sizes: NDArray[np.int64], found: Floats) -> Value:
+    """Fit a + b/n with a, b >= 0 to the mean of distances (B, sizes); return a.
+
+    The error is that of the mean of the B unconstrained fits.
+    """
+    design = np.stack([np.ones(len(sizes)), sizes[0] / sizes], 1)
+    (a, _), _ = nnls(design, found.mean(0))
+    each = np.linalg.lstsq(design, found.T)[0][0]
+    return Value(float(a), float(each.std(ddof=1) / np.sqrt(len(each))))
 
 
 def _moments(
-    x: NDArray[np.float32], size: int, random: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """Return mean (F,) and covariance (F, F) of `size` rows drawn with replacement.
-
-    A row that is drawn k times is one row of weight k: fewer rows enter the product.
-    """
-    count = np.bincount(random.integers(len(x), size=size), minlength=len(x))
-    rows = np.flatnonzero(count)
-    weight = count[rows].astype(np.float32)
-    drawn = x[rows]
-    mean = (weight @ drawn).astype(np.float64) / size
-    drawn -= mean.astype(np.float32)
-    drawn *= np.sqrt(weight)[:, None]
-    # float32: a relative 1e-7 of each product, far below what the draws differ by.
-    return mean, (drawn.T @ drawn).astype(np.float64) / (size - 1)
+    x: NDArray[np.float32], sizes: NDArray[np.int64], random: np.random.Generator
+) -> Iterator[tuple[Floats, Floats]]:
+    """Yield mean (F,) and covariance (F, F) of the first n rows of a draw, n of rising `sizes`."""
+    total, squares = np.zeros(x.shape[1]), np.zeros((x.shape[1], x.shape[1]))
+    for before, size in pairwise([0, *sizes]):
+        rows = x[random.integers(len(x), size=size - before)]
+        total += rows.sum(0, dtype=np.float64)
+        # float32: a relative 1e-7 of each product, far below what the draws differ by.
+        squares += rows.T @ rows
+        mean = total / size
+        yield mean, (squares - size * np.outer(mean, mean)) / (size - 1)
 
 
 def kernel_physics_distance(
@@ -127,13 +135,15 @@ def kernel_physics_distance(
     for batch in range(batches):
         random = np.random.default_rng([seed, batch])
         a, b = (table[random.choice(len(table), n, replace=len(table) < n)] for table in (x, y))
+        if max(float(np.square(t).sum(1).max()) for t in (a, b)) > LARGEST * a.shape[1]:
+            a, b = a.astype(np.float64), b.astype(np.float64)
         own = sum((_kernel_sum(t, t) - _diagonal(t)) / (n * (n - 1)) for t in (a, b))
         found.append(own - 2 * _kernel_sum(a, b) / n**2)
     low, middle, high = np.percentile(found, [16.275, 50, 83.725])
     return Value(float(middle), float((high - low) / 2))
 
 
-def _kernel_sum(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def _kernel_sum(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Return the sum of (x.y/F + 1)^4 over all pairs; half of them where a is b."""
     total = 0.0
     for start in range(0, len(a), BLOCK):
@@ -152,7 +162,7 @@ def _kernel_sum(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return total
 
 
-def _diagonal(a: NDArray[np.float32]) -> float:
+def _diagonal(a: NDArray[Any]) -> float:
     return float((((a.astype(np.float64) ** 2).sum(1) / a.shape[1] + 1) ** 4).sum())
 
 

@@ -337,10 +337,11 @@ def view(showers: Mapping[str, Floats], geometry: Geometry) -> Figure:
             # The faint ones are clear, so that the core is seen through them.
             strength = float(norm(energies[voxel]))
             shades.append((*colours(0.15 + 0.85 * strength)[:3], 0.12 + 0.75 * strength))
-        axes.add_collection3d(Poly3DCollection(faces, facecolors=shades, rasterized=True))
         axes.set(
             xlim=(-0.5, len(geometry.layers) - 0.5), ylim=(-reach, reach), zlim=(-reach, reach)
         )
+        # After the limits, which it would look for itself.
+        axes.add_collection3d(Poly3DCollection(faces, facecolors=shades, rasterized=True))
         axes.set_box_aspect((1.9, 1, 1), zoom=1.35)
         axes.view_init(elev=18, azim=-62)
         axes.set_title(name, y=0.99)

@@ -142,13 +142,17 @@ def add_showers(page: Report, results: Sequence[Result], drawn: Drawn) -> None:
         "Mean energy along the shower, and its density across, with the errors of the means.",
         wide=True,
     )
-    layers = _brightest(drawn)
+    layers = _chosen(drawn)
     page.add_figure(
         calorimeter.histograms(
             drawn.spectra, drawn.edges, [f"E layer {n}" for n in layers], floor=drawn.floor
         ),
         "Energies of layers"
-        + (", the brightest ones." if len(layers) < len(drawn.geometry.layers) else "."),
+        + (
+            ", six that part the energy evenly."
+            if len(layers) < len(drawn.geometry.layers)
+            else "."
+        ),
         wide=True,
         tall=len(layers) > 3,
     )
@@ -223,7 +227,8 @@ def _add_figures(page: Report, results: Sequence[Result], drawn: Drawn) -> None:
         )
         + " AUC: of classifiers, on showers that they have not seen; FPD and KPD (2211.10295), MMD"
         " and neighbours (2002.09797) on the high-level features; separation powers in the bins of"
-        " the CaloChallenge (2410.21611), means over the layers. The errors are statistical.",
+        " the CaloChallenge (2410.21611), means over the layers. The errors are statistical; FPD is"
+        " biased by the number of showers, in proportion to 1/N, as its floor is.",
     )
     if bands:
         kinds = list(dict.fromkeys(f.partition(", ")[0] for f in figures if ", " in f))
@@ -258,8 +263,12 @@ def _cell(result: Result | None) -> Value | str:
     return Value(unit * result.value, unit * (result.error or np.nan))
 
 
-def _brightest(drawn: Drawn) -> list[int]:
-    """Return the numbers of the layers with most energy in the reference, in their order."""
+def _chosen(drawn: Drawn) -> list[int]:
+    """Return the numbers of the layers that are drawn: all, or six that part the energy evenly."""
     mean = next(iter(drawn.spectra.values())).layer[0]
-    chosen = np.sort(np.argsort(-mean)[:MOST])
-    return [drawn.geometry.layers[int(i)].number for i in chosen]
+    numbers = [layer.number for layer in drawn.geometry.layers]
+    if len(numbers) <= MOST:
+        return numbers
+    depth = (np.cumsum(mean) - mean / 2) / mean.sum()
+    places = [int(np.argmin(np.abs(depth - (i + 0.5) / MOST))) for i in range(MOST)]
+    return [numbers[place] for place in sorted(set(places))]

@@ -20,6 +20,7 @@ __all__ = ["TOLERANCE", "export_surrogate"]
 # The largest difference of a voxel, in units of its shower's energy, at which a file is written.
 TOLERANCE = 1e-5
 SHOWERS = 200  # on which the file is checked
+EDGES = 0.1  # the share of showers in which a voxel may be hit for one of the two alone
 
 
 class _Graph(nn.Module):
@@ -29,8 +30,7 @@ class _Graph(nn.Module):
         super().__init__()
         self.surrogate = surrogate
         # As parts of the module, so that their tensors are found.
-        self.layers, self.voxels = surrogate.layers_, surrogate.voxels_
-        self.shares = surrogate.shares_
+        self.parts = nn.ModuleDict(surrogate._parts())
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         return self.surrogate.decode(noise, incident[:, 0])
@@ -73,7 +73,8 @@ def export_surrogate(
     that are alike. Z, E_max, the range of energies and the geometry are in `metadata_props`.
 
     On 200 showers over the trained range torch and onnxruntime must agree to 1e-5 of the energy
-    of a shower in each voxel; otherwise `InputError`, and no file. Raises `InputError` also for a
+    of a shower in each voxel, apart from showers, a tenth at most, where a voxel is at the edge
+    of being hit; otherwise `InputError`, and no file. Raises `InputError` also for a
     surrogate that is not fitted.
     """
     refuse_existing(path, force)
@@ -103,16 +104,21 @@ def export_surrogate(
     with torch.no_grad():
         truth = graph(*inputs).numpy()
     running = session(proto.SerializeToString())
-    largest = 0.0
+    largest, other = 0.0, 0
     for rows in (slice(None), slice(0, 1), slice(5, 12)):
         feed = {name: x[rows].numpy() for name, x in zip(names, inputs, strict=True)}
         (found,) = running.run(None, feed)
+        # A voxel at the very edge of being hit may be so for one of the two.
+        same = ((found > 0) == (truth[rows] > 0)).all(1)
+        other = max(other, int((~same).sum()))
         scale = np.maximum(truth[rows].sum(1, keepdims=True), surrogate.threshold)
-        largest = max(largest, float((np.abs(found - truth[rows]) / scale).max()))
-    if not largest <= TOLERANCE:
+        difference = np.abs(found - truth[rows]) / scale
+        largest = max(largest, float(difference[same].max(initial=0.0)))
+    if not largest <= TOLERANCE or other > EDGES * SHOWERS:
         raise InputError(
-            f"surrogate: ONNX and torch differ by {largest:.1e} of a shower's energy, more than"
-            f" {TOLERANCE:g}; nothing is written."
+            f"surrogate: ONNX and torch differ by {largest:.1e} of a shower's energy (allowed are"
+            f" {TOLERANCE:g}), and {other} of {SHOWERS} showers hit other voxels; nothing is"
+            " written."
         )
     properties: dict[str, Any] = {
         "colliderkit": colliderkit.__version__,
@@ -128,6 +134,7 @@ def export_surrogate(
             ],
         },
         "largest_difference": largest,
+        "showers_that_hit_others": other / SHOWERS,
     }
     from onnx import helper
 

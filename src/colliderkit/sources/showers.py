@@ -101,7 +101,7 @@ def iterate_showers(
                     f"{path}: shower {low + bad} has an incident energy of {incident[bad]:g}."
                 )
             if geometry is not None:
-                geometry.check(showers, str(path))
+                geometry.check(showers, str(path), low)
             yield incident, showers
 
 

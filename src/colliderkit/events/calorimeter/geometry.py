@@ -291,10 +291,10 @@ class Geometry:
             found[here] = np.where(own >= 0, self.starts[i] + own, -1)
         return found
 
-    def check(self, showers: NDArray, what: str) -> NDArray:
+    def check(self, showers: NDArray, what: str, first: int = 0) -> NDArray:
         """Return showers (N, V) if they fit and are energies; raise `InputError` if not.
 
-        `what` (a file, or "showers") begins the sentence.
+        `what` (a file, or "showers") begins the sentence; `first` is the first one's number in it.
         """
         if showers.ndim != 2 or showers.shape[1] != self.voxels:
             raise InputError(
@@ -310,8 +310,8 @@ class Geometry:
             shower = int(np.argmax(bad))
             value = lowest[shower] if not lowest[shower] >= 0 else highest[shower]
             raise InputError(
-                f"{what}: shower {shower} (counted from 0) has an energy of {value} in a voxel;"
-                " energies are 0 or more MeV."
+                f"{what}: shower {first + shower} (counted from 0) has an energy of {value} in a"
+                " voxel; energies are 0 or more MeV."
             )
         return showers
 
