@@ -15,6 +15,7 @@ from colliderkit.events.calorimeter import Geometry, Layer
 from colliderkit.sources.geant4 import Beam, Calorimeter, Sampling, calorimeter, simulate
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.shards import Request, generate_showers
+from colliderkit.sources.geant4.timing import seconds_a_shower
 from colliderkit.sources.showers import read_showers
 
 # Importing it would ask whether to download its data sets.
@@ -111,6 +112,14 @@ def test_cells_are_where_the_beam_is_and_hold_what_rings_do() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["1"] * 15
+
+
+def test_a_shower_of_more_energy_takes_more_time() -> None:
+    less, more = (seconds_a_shower(SMALL, energy, 8) for energy in (200.0, 4000.0))
+    # In proportion to the energy, but for what an event costs at all and what 8 showers differ by.
+    assert 4 * less < more
+    with pytest.raises(InputError, match="0 showers of 5 MeV take no time"):
+        seconds_a_shower(SMALL, 5.0, 0)
 
 
 def test_errors_say_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,5 +1,9 @@
 """Two networks in turns: what they learn, which epoch is kept, and that a killed one resumes."""
 
+import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +171,40 @@ def test_distance_of_marginals_is_that_of_sorted_values() -> None:
     # Feature by feature, whatever stands beside it: |0 - 1| + |2 - 3| over 2, and 0.
     samples = torch.tensor([[3.0, 1.0], [1.0, 1.0]])
     assert distance_of_marginals(data, samples, torch.zeros(2, 1)) == pytest.approx(0.5)
+
+
+SCRIPT = """
+    import sys
+    import torch
+    sys.path.insert(0, {tests!r})
+    from pathlib import Path
+    from colliderkit.training import adversarial
+    from training.test_adversarial import *
+    class Watched(adversarial.Duel):
+        def on_train_epoch_end(self):
+            super().on_train_epoch_end()
+            rows = [p.detach().double().sum() for p in self.model.parameters()]
+            torch.save(torch.stack(rows), Path({folder!r}) / f"rank-{{self.global_rank}}.pt")
+    if __name__ == "__main__":
+        adversarial.Duel = Watched
+        torch.manual_seed(0)
+        settings = Training(epochs=2, batch_size=100, learning_rate=1e-3, devices=2)
+        fit_adversarial(
+            WGANGP(1, 1, width=8), chi2, normal(1000), normal(300, 1), settings,
+            rivalry=Rivalry(discriminator_steps=2), folder=Path({folder!r}), progress=False,
+        )
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_pair(tmp_path: Path) -> None:
+    path = tmp_path / "train.py"
+    tests = str(Path(__file__).parents[1])
+    path.write_text(textwrap.dedent(SCRIPT).format(tests=tests, folder=str(tmp_path)))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, path], check=True, timeout=300, env=environment)
+    one, two = (torch.load(tmp_path / f"rank-{k}.pt", weights_only=True) for k in (0, 1))
+    assert torch.equal(one, two)
+    # 1000 events / 100 / 2 ranks: five batches an epoch on each, three of them for the generator.
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 2 * (5 + 3)

@@ -1,9 +1,7 @@
 """CaloGAN: a generative adversarial network for three layers of cells (1712.10321)."""
 
-import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +22,9 @@ from colliderkit.report.html import Report
 from colliderkit.report.plots import style, training
 from colliderkit.report.results import Result
 from colliderkit.report.showers import Drawn, add_showers, example
-from colliderkit.sources.geant4 import Beam, calorimeter, simulate
+from colliderkit.sources.geant4 import Beam, calorimeter
 from colliderkit.sources.geant4.shards import generate_showers
+from colliderkit.sources.geant4.timing import seconds_a_shower
 from colliderkit.sources.showers import read_showers
 from colliderkit.training.adversarial import Rivalry, fit_adversarial
 from colliderkit.training.batches import Dataset
@@ -254,10 +253,8 @@ def generated(model: GAN, incident: Floats, *, seed: int) -> Floats:
 
 def timed(model: GAN, energy: float, count: int, batches: Sequence[int]) -> dict[str, float]:
     """Return the CPU milliseconds of a shower of `energy` [MeV] on one core, by what makes it."""
-    # In a process of its own: Geant4 is set up once in a process.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        found = {REFERENCE: 1e3 * pool.submit(_geant4_seconds, energy, count).result()}
+    geant4 = seconds_a_shower(calorimeter(NAME), energy, count, beam=Beam("e+"))
+    found = {REFERENCE: 1e3 * geant4}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -273,14 +270,6 @@ def timed(model: GAN, energy: float, count: int, batches: Sequence[int]) -> dict
     finally:
         torch.set_num_threads(threads)
     return found
-
-
-def _geant4_seconds(energy: float, count: int) -> float:
-    detector, beam = calorimeter(NAME), Beam("e+")
-    simulate(detector, [energy / 10], beam=beam, seed=3)  # sets it up
-    begin = time.process_time()
-    simulate(detector, [energy] * count, beam=beam, seed=4)
-    return (time.process_time() - begin) / count
 
 
 def _median(make: Callable[[], None], repetitions: int = 5) -> float:

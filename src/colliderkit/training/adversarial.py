@@ -72,6 +72,8 @@ class Rivalry:
 class Duel(Module):
     """Tell Lightning both steps, both optimisers, and what an epoch is judged by."""
 
+    ddp = "ddp_find_unused_parameters_true"  # each step leaves the other's alone
+
     def __init__(
         self, model: nn.Module, figure: Figure, settings: Training, rivalry: Rivalry, seed: int
     ) -> None:
@@ -109,7 +111,7 @@ class Duel(Module):
 
     def on_validation_epoch_start(self) -> None:
         # The same noise for every epoch, so that they can be compared.
-        self._random = torch.Generator().manual_seed(self.seed)
+        self._random = torch.Generator().manual_seed(self.seed * 1_009 + self.global_rank)
         self._compared = []
 
     def validation_step(self, batch: Batch, index: int) -> None:

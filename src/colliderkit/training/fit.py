@@ -88,6 +88,8 @@ class Epoch:
 class Module(lightning.LightningModule):
     """Tell Lightning the step, the optimiser and the schedule."""
 
+    ddp = "ddp"
+
     def __init__(self, model: nn.Module, objective: Objective, settings: Training, seed: int):
         super().__init__()
         self.model = model
@@ -311,7 +313,9 @@ def run(
     if progress:
         callbacks.append(Progress(title))
     with quiet():
-        trainer = trainer_for(settings, callbacks=callbacks, max_epochs=settings.epochs)
+        trainer = trainer_for(
+            settings, ddp=module.ddp, callbacks=callbacks, max_epochs=settings.epochs
+        )
         try:
             trainer.fit(
                 module,
@@ -344,8 +348,11 @@ def _interruption(checkpoint: Path) -> Interrupted:
     return Interrupted("interrupted before the first epoch was complete; nothing was written.")
 
 
-def trainer_for(settings: Training, **options: Any) -> lightning.Trainer:
-    """Build Lightning's trainer for the devices of `settings`, silent but for our own bar."""
+def trainer_for(settings: Training, *, ddp: str = "ddp", **options: Any) -> lightning.Trainer:
+    """Build Lightning's trainer for the devices of `settings`, silent but for our own bar.
+
+    `ddp` is the strategy for several of them.
+    """
     devices = settings.devices
     if devices == "auto":
         devices = torch.cuda.device_count() or 1
@@ -354,7 +361,7 @@ def trainer_for(settings: Training, **options: Any) -> lightning.Trainer:
         accelerator="auto" if torch.cuda.is_available() else "cpu",
         devices=devices,
         num_nodes=settings.nodes,
-        strategy="ddp" if distributed else "auto",
+        strategy=ddp if distributed else "auto",
         precision=settings.precision,
         logger=False,
         enable_progress_bar=False,
