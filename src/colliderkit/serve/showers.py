@@ -17,10 +17,10 @@ from colliderkit.serve.translation import session, translate
 
 __all__ = ["TOLERANCE", "export_surrogate"]
 
-# The largest difference of a voxel, in units of its shower's energy, at which a file is written.
+# The difference of a voxel, in units of its shower's energy, at which a file is still written.
 TOLERANCE = 1e-5
 SHOWERS = 200  # on which the file is checked
-EDGES = 0.1  # the share of showers in which a voxel may be hit for one of the two alone
+USUAL = 0.999  # the share of voxels that must agree
 
 
 class _Graph(nn.Module):
@@ -58,7 +58,7 @@ class _Par04(nn.Module):
 def export_surrogate(
     surrogate: ShowerSurrogate, path: str | Path, *, par04: bool = False, force: bool = False
 ) -> float:
-    """Write a fitted surrogate as one ONNX file; return its largest difference to torch.
+    """Write a fitted surrogate as one ONNX file; return its difference to torch.
 
     The file takes ``noise`` (batch, Z) float32, standard normal, and ``incident`` (batch, 1)
     float32 [MeV], and gives ``energies`` (batch, V) float32 [MeV] in the voxels of the
@@ -73,8 +73,9 @@ def export_surrogate(
     that are alike. Z, E_max, the range of energies and the geometry are in `metadata_props`.
 
     On 200 showers over the trained range torch and onnxruntime must agree to 1e-5 of the energy
-    of a shower in each voxel, apart from showers, a tenth at most, where a voxel is at the edge
-    of being hit; otherwise `InputError`, and no file. Raises `InputError` also for a
+    of a shower in 99.9% of the voxels; otherwise `InputError`, and no file. In few voxels a
+    sampler turns the last digit of the noise into hit or not hit; the largest difference of all is
+    in `metadata_props`. Raises `InputError` also for a
     surrogate that is not fitted.
     """
     refuse_existing(path, force)
@@ -104,21 +105,18 @@ def export_surrogate(
     with torch.no_grad():
         truth = graph(*inputs).numpy()
     running = session(proto.SerializeToString())
-    largest, other = 0.0, 0
+    largest, usual = 0.0, 0.0
     for rows in (slice(None), slice(0, 1), slice(5, 12)):
         feed = {name: x[rows].numpy() for name, x in zip(names, inputs, strict=True)}
         (found,) = running.run(None, feed)
-        # A voxel at the very edge of being hit may be so for one of the two.
-        same = ((found > 0) == (truth[rows] > 0)).all(1)
-        other = max(other, int((~same).sum()))
         scale = np.maximum(truth[rows].sum(1, keepdims=True), surrogate.threshold)
         difference = np.abs(found - truth[rows]) / scale
-        largest = max(largest, float(difference[same].max(initial=0.0)))
-    if not largest <= TOLERANCE or other > EDGES * SHOWERS:
+        largest = max(largest, float(difference.max()))
+        usual = max(usual, float(np.quantile(difference, USUAL)))
+    if not usual <= TOLERANCE:
         raise InputError(
-            f"surrogate: ONNX and torch differ by {largest:.1e} of a shower's energy (allowed are"
-            f" {TOLERANCE:g}), and {other} of {SHOWERS} showers hit other voxels; nothing is"
-            " written."
+            f"surrogate: ONNX and torch differ by {usual:.1e} of a shower's energy in more than"
+            f" {1 - USUAL:.1%} of the voxels, more than {TOLERANCE:g}; nothing is written."
         )
     properties: dict[str, Any] = {
         "colliderkit": colliderkit.__version__,
@@ -133,8 +131,8 @@ def export_surrogate(
                 for x in geometry.rounds
             ],
         },
+        "difference": usual,
         "largest_difference": largest,
-        "showers_that_hit_others": other / SHOWERS,
     }
     from onnx import helper
 
@@ -144,4 +142,4 @@ def export_surrogate(
     )
     with atomic_file(path, force) as part:
         part.write_bytes(proto.SerializeToString())
-    return largest
+    return usual
