@@ -1,16 +1,18 @@
 """Files that appear whole or not at all."""
 
 import errno
+import mmap
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from colliderkit.errors import InputError
 
-__all__ = ["atomic_file", "atomic_folder", "existing_file", "refuse_existing"]
+__all__ = ["atomic_file", "atomic_folder", "existing_file", "refuse_existing", "release"]
 
 
 def existing_file(path: str | Path) -> Path:
@@ -69,6 +71,14 @@ def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def release(array: Any) -> None:
+    """Give the pages of a read-only numpy map that were read back to the system; others stay."""
+    pages = getattr(array, "_mmap", None)
+    # Of a map for writing, what is not written yet would be lost.
+    if pages is not None and getattr(array, "mode", "") == "r":
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _explained(error: BaseException, path: Path) -> InputError | None:

@@ -143,3 +143,23 @@ def test_kernel_distance_of_samples_far_apart_is_a_number() -> None:
     far = kernel_physics_distance(x, x + 1e6, batches=2, size=50)
     # Both squared norms of x + 1e6 over F are about 1e12: the mean fourth power of that.
     assert far.value == pytest.approx(1e48, rel=0.2)
+
+
+def test_the_error_of_fpd_is_how_far_seeds_scatter() -> None:
+    random = np.random.default_rng(9)
+    x, y = random.normal(size=(5000, 3)), random.normal(0.3, 1, (5000, 3))
+    options = {"fewest": 500, "most": 2000, "bootstraps": 10}
+    found = [frechet_physics_distance(x, y, seed=seed, **options) for seed in range(30)]
+    scatter = np.std([v.value for v in found], ddof=1)
+    # A standard deviation of 30 is known to 1/sqrt(58), the mean of 30 errors to less.
+    mean = np.mean([v.error for v in found])
+    assert scatter / mean == pytest.approx(1, abs=4 / np.sqrt(58))
+
+
+def test_fpd_of_a_constant_column_is_that_of_the_others() -> None:
+    random = np.random.default_rng(10)
+    x, y = random.normal(size=(3000, 3)), random.normal(0.5, 1, (3000, 3))
+    constant = [np.concatenate([t, np.full((3000, 1), 7.0)], 1) for t in (x, y)]
+    options = {"fewest": 500, "most": 2000}
+    first = frechet_physics_distance(x, y, **options)
+    assert frechet_physics_distance(*constant, **options).value == pytest.approx(first.value)

@@ -8,12 +8,12 @@ import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry
+from colliderkit.files import release
 from colliderkit.sources.showers import (
     drawn_energies,
     iterate_showers,
     mapped_showers,
     read_showers,
-    release,
     write_showers,
 )
 

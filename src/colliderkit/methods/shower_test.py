@@ -22,6 +22,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.features import ROWS, Features, features
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.events.scaling import Standardise
+from colliderkit.files import release
 from colliderkit.losses.classification import cross_entropy
 from colliderkit.metrics.generative import (
     frechet_physics_distance,
@@ -45,7 +46,6 @@ from colliderkit.metrics.showers import (
 from colliderkit.metrics.value import Value, over_seeds
 from colliderkit.networks.mlp import MLP
 from colliderkit.networks.voxel_resnet import VoxelResNet
-from colliderkit.sources.showers import release
 from colliderkit.training.batches import Batch, Dataset
 from colliderkit.training.fit import Epoch, Training, fit, predict
 
@@ -189,8 +189,6 @@ class ShowerTest:
             spectra(showers, f, self.geometry, self.threshold, edges)
             for (_, showers), f in zip((reference, sample), found, strict=True)
         )
-        for _, showers in (reference, sample):
-            release(showers)
         apart = separations(first, second)
         seen = None if training is None else self._class(training, "training")
         if seen is not None:

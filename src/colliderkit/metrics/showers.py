@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.features import Features
 from colliderkit.events.calorimeter.geometry import Geometry
+from colliderkit.files import release
 from colliderkit.metrics.separation import TriangularDiscriminator, binned_separation
 from colliderkit.metrics.value import Value
 
@@ -106,6 +107,7 @@ def spectra(
         total += e.sum(0, dtype=np.float64)
         radial = e @ rings
         ring_sums += radial.sum(0), (radial.astype(np.float64) ** 2).sum(0)
+        release(showers)
     counts[VOXELS] = count
     mean, square = ring_sums / n
     layers = found.energy.mean(0), found.energy.std(0) / np.sqrt(n)

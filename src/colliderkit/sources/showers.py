@@ -6,7 +6,6 @@
   `layer_2` (N, 12, 6) in MeV: 504 cells, which are read as one row each, layer after layer.
 """
 
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +24,6 @@ __all__ = [
     "iterate_showers",
     "mapped_showers",
     "read_showers",
-    "release",
     "write_showers",
 ]
 
@@ -124,14 +122,6 @@ def mapped_showers(
             showers.tofile(file)
     energies = np.concatenate(incident)
     return energies, np.memmap(spool, np.float32, "r", shape=(len(energies), voxels))
-
-
-def release(showers: NDArray[Any]) -> None:
-    """Give the pages of a memory map that were read back to the system; arrays stay."""
-    pages = getattr(showers, "_mmap", None)
-    # Of a map for writing, what is not written yet would be lost.
-    if pages is not None and getattr(showers, "mode", "") == "r":
-        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _layout(path: Path, file: Any) -> tuple[list[str], float]:
