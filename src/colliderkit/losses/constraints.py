@@ -44,6 +44,7 @@ class Constraint(nn.Module):
         loss: what is constrained, ``(outputs, target, weight) -> scalar``.
         low, high: the bounds, -inf and inf for none; equal for an equality.
         scale: the size that a gap is measured by; the larger |bound| if not given, 1 if that is 0.
+            Where the running mean of |v| is larger, it takes the place of `scale`.
             Best such that gaps and the primary loss are of order 1 where training begins: what is
             much larger then is long remembered by Adam, and what is much smaller is not heard.
         damping: of the oscillation between the loss and lambda.
@@ -143,7 +144,9 @@ class Constraint(nn.Module):
         return (multipliers * rise + force * (gaps - gaps.detach())).sum()
 
     def _gaps(self, value: Tensor) -> Tensor:
-        return self.signs * (value - self.bounds) / self.scale
+        # Far outside, in units of the value itself: a gap of a hundred would drown the rest.
+        scale = torch.where(self.average.isnan(), value.detach(), self.average).abs()
+        return self.signs * (value - self.bounds) / scale.clamp(min=self.scale)
 
     def _held(self) -> Tensor:
         """Return lambda / rate of each side, of an inequality cut at 0, where it stays."""
