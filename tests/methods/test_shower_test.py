@@ -16,6 +16,7 @@ from colliderkit.training.fit import Training
 
 GEOMETRY = Geometry.regular("toy", 3, 4, (0, 5, 10, 20))
 QUICK = Training(epochs=15, batch_size=200, learning_rate=2e-3, schedule="cosine")
+FEW = Training(epochs=3, batch_size=200, learning_rate=2e-3)  # where there is nothing to learn
 SPREAD = 0.1
 Sample = tuple[NDArray[np.float64], NDArray[np.float32]]
 
@@ -29,7 +30,7 @@ def sample(count: int, seed: int, response: float = 1.0, energy: float = 1000.0)
 
 
 def test_two_samples_of_one_density_are_at_the_floor() -> None:
-    found = ShowerTest(GEOMETRY, 0.0, classifier=QUICK, width=32).compare(
+    found = ShowerTest(GEOMETRY, 0.0, classifier=FEW, width=32).compare(
         sample(3000, 1), sample(3000, 2), training=sample(1000, 3), progress=False
     )
     for level in ("low-level", "high-level"):
@@ -91,8 +92,12 @@ def test_copies_are_found_and_refused() -> None:
     found = test.figures(reference, (train[0], memory), training=train)
     assert found["nearer to the training"].value > 0.99
     other[1][17] = reference[1][23]
-    with pytest.raises(InputError, match=r"1 showers stand in both .* number 23 and number 17"):
+    with pytest.raises(
+        InputError, match=r"1 showers stand in both .* 23 of the reference and number 17"
+    ):
         test.figures(reference, other)
+    with pytest.raises(InputError, match="of the training"):
+        test.figures(reference, sample(1000, 5), training=reference)
 
 
 def test_copies_within_a_sample_stay_in_one_split() -> None:
@@ -140,7 +145,7 @@ def test_bands_of_energy_find_the_band_that_is_wrong() -> None:
 
 
 def test_maps_give_what_arrays_give(tmp_path: Path) -> None:
-    test = ShowerTest(GEOMETRY, 1.0, classifier=QUICK, width=16, levels=["low-level"])
+    test = ShowerTest(GEOMETRY, 1.0, classifier=FEW, width=16, levels=["low-level"])
     given = [sample(600, 1), sample(600, 2)]
     maps = []
     for i, (incident, showers) in enumerate(given):
@@ -152,7 +157,7 @@ def test_maps_give_what_arrays_give(tmp_path: Path) -> None:
 
 
 def test_showers_below_the_threshold_are_nothing() -> None:
-    test = ShowerTest(GEOMETRY, 5.0, classifier=QUICK, width=16, levels=["low-level"])
+    test = ShowerTest(GEOMETRY, 5.0, classifier=FEW, width=16, levels=["low-level"])
     one, two = sample(600, 1), sample(600, 2)
     cut = two[0], np.where(two[1] < 5, 0, two[1])
     assert test.figures(one, two, progress=False) == test.figures(one, cut, progress=False)

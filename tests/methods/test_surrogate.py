@@ -78,6 +78,33 @@ def test_without_layers_voxels_depend_on_the_incident_energy_alone(tmp_path: Pat
     assert np.array_equal(again.sample(energy, seed=5), plain.sample(energy, seed=5))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("generator", ["vae", "wgan-gp", "diffusion"])
+def test_any_generator_makes_voxels(generator: str) -> None:
+    once = Training(epochs=1, batch_size=256)
+    network = "residual" if generator == "diffusion" else None
+    options = {"width": 16}
+    surrogate = ShowerSurrogate(
+        generator=generator,
+        network=network,
+        **({"network_options": options} if network else {"options": options}),
+        layer_generator="flow-matching",
+        layer_options={"width": 16, "blocks": 1},
+        layers=once,
+        voxels=once,
+    )
+    surrogate.fit(*sample(600, 4), GEOMETRY, progress=False)
+    made = surrogate.sample(np.array([2000.0] * 3), seed=1)
+    # Whatever the voxels' generator is, layers have the energies of the first step.
+    with torch.no_grad():
+        noise = torch.randn(3, surrogate.noise_size, generator=torch.Generator().manual_seed(1))
+        a = surrogate.layers_.decode(noise[:, :3], torch.log(torch.full((3, 1), 2.0)))
+        energy = surrogate.shares_.layer_energies(a, torch.full((3,), 2000.0)).numpy()
+    layers = features(made, np.full(3, 2000.0), GEOMETRY).energy
+    bright = energy > 0.1
+    assert np.allclose(layers[bright], energy[bright], rtol=1e-4)
+
+
 def test_a_rotation_turns_each_layer_and_nothing_else() -> None:
     turns = rotations(GEOMETRY)
     assert turns is not None

@@ -103,6 +103,12 @@ def test_an_xml_file_is_a_geometry(folder: Path, tmp_path: Path) -> None:
     assert main([*map(str, argv), "--levels", "[]", "--count", "500"]) == 0
     about = json.loads((tmp_path / "run" / "results.json").read_text())
     assert {row["subject"] for row in about["rows"]} == {"other"}
+    # What is kept of a run repeats it.
+    (tmp_path / "again.yaml").write_text(about["configuration"])
+    argv = ["evaluate", "--config", tmp_path / "again.yaml", "--out", tmp_path / "again"]
+    assert main([*map(str, argv)]) == 0
+    again = json.loads((tmp_path / "again" / "results.json").read_text())
+    assert again["rows"] == about["rows"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from colliderkit.errors import InputError
 from colliderkit.generators.gan import GAN, WGANGP
 from colliderkit.metrics.two_sample import histogram_chi2
 from colliderkit.training import adversarial as module
-from colliderkit.training.adversarial import Rivalry, fit_adversarial
+from colliderkit.training.adversarial import Rivalry, distance_of_marginals, fit_adversarial
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Training
 
@@ -160,3 +160,10 @@ def test_chi2_by_hand() -> None:
     assert np.mean(found) == pytest.approx(1, abs=4 * (2 / 29 / 200) ** 0.5)
     with pytest.raises(InputError, match="the sample is empty"):
         histogram_chi2([1.0], [])
+
+
+def test_distance_of_marginals_is_that_of_sorted_values() -> None:
+    data = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
+    # Feature by feature, whatever stands beside it: |0 - 1| + |2 - 3| over 2, and 0.
+    samples = torch.tensor([[3.0, 1.0], [1.0, 1.0]])
+    assert distance_of_marginals(data, samples, torch.zeros(2, 1)) == pytest.approx(0.5)

@@ -14,6 +14,7 @@ __all__ = ["GENERATORS", "build", "generator_class"]
 
 # Module and class, imported when asked for.
 GENERATORS: dict[str, str] = {
+    "diffusion": "colliderkit.generators.diffusion:Diffusion",
     "flow": "colliderkit.generators.flow:ConditionalFlow",
     "flow-matching": "colliderkit.generators.flow_matching:FlowMatching",
     "gan": "colliderkit.generators.gan:GAN",

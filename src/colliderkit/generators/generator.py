@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from colliderkit.events.scaling import Standardise
 from colliderkit.losses.classification import weighted_mean
 
-__all__ = ["Generator", "own_loss"]
+__all__ = ["Generator", "own_loss", "rows_at_once"]
 
-PIECE = 4096  # rows sampled at a time
+NUMBERS = 1 << 26  # of noise held at a time, 256 MB
 
 
 class Generator(nn.Module):
@@ -64,9 +64,14 @@ class Generator(nn.Module):
         random = torch.Generator().manual_seed(seed)
         parts = [
             self.decode(torch.randn(len(piece), self.noise_size, generator=random), piece)
-            for piece in context.split(PIECE)
+            for piece in context.split(rows_at_once(self.noise_size))
         ]
         return torch.cat(parts)
+
+
+def rows_at_once(noise_size: int, most: int = 4096) -> int:
+    """Return how many rows are sampled at a time: fewer where one takes much noise."""
+    return max(1, min(most, NUMBERS // noise_size))
 
 
 def own_loss(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -173,13 +174,14 @@ class ShowerTest:
         - separation powers, the mean over the layers where there is one each;
         - with `training`, what the sample's model was fitted to: the probability that a shower of
           the sample is nearer to it than one of the reference, .5 for a model that copies none.
+          It must hold no shower of the reference.
 
         Showers may be memory maps: rows are read in pieces and given back. Raises `InputError`
         where showers do not fit the geometry or are no energies, or stand in both samples.
         """
         found = self._features(reference, ONE), self._features(sample, TWO)
         keys = tuple(_keys(f) for f in found)
-        _refuse_shared(*keys)
+        _refuse_shared(keys[0], keys[1])
         tables = tuple(f.table() for f in found)
         highest = _highest(reference[1])
         edges = edges_of(self.geometry, self.threshold, found[0], highest)
@@ -190,6 +192,9 @@ class ShowerTest:
         for _, showers in (reference, sample):
             release(showers)
         apart = separations(first, second)
+        seen = None if training is None else self._class(training, "training")
+        if seen is not None:
+            _refuse_shared(keys[0], seen.key, (ONE, "training"))
         classifiers = {}
         for level in self.levels:
             classes = [
@@ -203,8 +208,8 @@ class ShowerTest:
         figures["Wasserstein of " + RESPONSE] = wasserstein(
             *(f.total / f.incident for f in found), seed=self.seed
         )
-        if training is not None:
-            figures["nearer to the training"] = self._nearer(tables, training)
+        if seen is not None:
+            figures["nearer to the training"] = _nearer(tables, seen.table)
         return Comparison(figures, apart, classifiers, edges, (first, second), found)
 
     def within(self, comparison: Comparison, low: float, high: float) -> dict[str, Value]:
@@ -244,12 +249,11 @@ class ShowerTest:
         """
         if len(models) < 2:
             raise InputError("a log-posterior compares models; give two at least.")
-        given = [self._class(sample, name) for name, sample in models.items()]
-        for i, one in enumerate(given):
-            for two in given[:i]:
-                _refuse_shared(one.key, two.key)
-        network, _, _ = self._trained(level, given, self.seed, progress)
+        given = {name: self._class(sample, name) for name, sample in models.items()}
         last = self._class(reference, ONE)
+        for (name, one), (other, two) in combinations([*given.items(), (ONE, last)], 2):
+            _refuse_shared(one.key, two.key, (name, other))
+        network, _, _ = self._trained(level, list(given.values()), self.seed, progress)
         data = self._data(level, [last], [np.arange(len(last.key))])
         logarithm = torch.log_softmax(predict(network, data, self.classifier.batch_size), 1)
         release(reference[1])
@@ -296,15 +300,6 @@ class ShowerTest:
             "MMD": maximum_mean_discrepancy(*few, block=block),
             **near._asdict(),
         }
-
-    def _nearer(self, tables: Sequence[Floats], training: Sample) -> Value:
-        """Return P(a shower of the sample is nearer to the training than one of the reference)."""
-        among = self._features(training, "training").table()
-        mean, std = among.mean(0), among.std(0)
-        std = np.where(std > 1e-9 * np.abs(mean), std, 1)
-        apart = [nearest((t[:PAIRS] - mean) / std, (among - mean) / std) for t in tables]
-        label = np.repeat([0, 1], [len(d) for d in apart])
-        return auc(-np.concatenate(apart), label)
 
     def _classify(self, level: str, classes: "Sequence[_Class]", progress: bool) -> Classification:
         areas, histories = [], []
@@ -491,6 +486,15 @@ class _Seen(nn.Module):
         return outputs
 
 
+def _nearer(tables: Sequence[Floats], among: Floats) -> Value:
+    """Return P(a shower of the sample is nearer to the training than one of the reference)."""
+    mean, std = among.mean(0), among.std(0)
+    std = np.where(std > 1e-9 * np.abs(mean), std, 1)
+    apart = [nearest((t[:PAIRS] - mean) / std, (among - mean) / std) for t in tables]
+    label = np.repeat([0, 1], [len(d) for d in apart])
+    return auc(-np.concatenate(apart), label)
+
+
 def _summary(apart: Mapping[str, TriangularDiscriminator]) -> dict[str, Value]:
     """Return the separation powers of the published histograms, means over the layers."""
     figures = {f"separation of {name}": apart[name].value for name in (RESPONSE, VOXELS)}
@@ -517,13 +521,16 @@ def _keys(found: Features) -> NDArray[np.int64]:
     return keys
 
 
-def _refuse_shared(first: NDArray[np.int64], second: NDArray[np.int64]) -> None:
+def _refuse_shared(
+    first: NDArray[np.int64], second: NDArray[np.int64], names: tuple[str, str] = (ONE, TWO)
+) -> None:
     shared = np.intersect1d(first[first >= 0], second[second >= 0])
     if len(shared):
         rows = [int(np.argmax(keys == shared[0])) for keys in (first, second)]
         raise InputError(
-            f"{len(shared)} showers stand in both samples, such as number {rows[0]} and number"
-            f" {rows[1]} (counted from 0); compare samples that are independent."
+            f"{len(shared)} showers stand in both samples, such as number {rows[0]} of the"
+            f" {names[0]} and number {rows[1]} of the {names[1]} (counted from 0); compare samples"
+            " that are independent."
         )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
@@ -15,10 +16,13 @@ from colliderkit import generators
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.shares import IncidentShares, LayerShares
-from colliderkit.generators.generator import Generator, own_loss
+from colliderkit.generators.gan import GAN
+from colliderkit.generators.generator import Generator, own_loss, rows_at_once
 from colliderkit.methods.method import Method
+from colliderkit.networks.calorimeter_unet import CalorimeterUNet
 from colliderkit.networks.denoising import ResidualDenoiser
-from colliderkit.networks.rings import RingTransformer
+from colliderkit.networks.rings import RingMixer, RingTransformer
+from colliderkit.training.adversarial import Rivalry, distance_of_marginals, fit_adversarial
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training, fit
 
@@ -28,13 +32,19 @@ Floats = NDArray[np.float32]
 LAYERS = Training(epochs=40, batch_size=512, learning_rate=2e-3, schedule="cosine")
 VOXELS = Training(epochs=40, batch_size=256, learning_rate=1e-3, schedule="one-cycle")
 ROWS = 5000  # showers at a time
+CRITIC_STEPS = 5  # of a critic for one of its generator (1704.00028)
 
 
 def _residual(geometry: Geometry, context: int, **options: Any) -> nn.Module:
     return ResidualDenoiser(geometry.voxels, context, **options)
 
 
-NETWORKS: dict[str, Any] = {"residual": _residual, "rings": RingTransformer}
+NETWORKS: dict[str, Any] = {
+    "residual": _residual,
+    "rings": RingTransformer,
+    "u-net": CalorimeterUNet,
+    "ring-mixer": RingMixer,
+}
 
 
 class ShowerSurrogate(Method):
@@ -48,15 +58,17 @@ class ShowerSurrogate(Method):
         threshold: energies [MeV] below are zero, in training and in what is generated.
         generator: of the voxels, by name (see `generators.GENERATORS`), with its `options`.
         network: inside the generator, for those that take one: "rings" (a transformer over the
-            rings of the layers) or "residual", with its `network_options`.
+            rings of the layers), "ring-mixer" (perceptrons along and across them, faster), "u-net"
+            (convolutions of the cylinder) or "residual", with its `network_options`.
         layer_generator: of the layers, by name; None leaves the first step out, and voxels are
             drawn given ln E_inc alone. With its `layer_options`.
         rotations: use that showers look alike under rotations around their axis, where all layers
-            that are cut in angle have equally many cuts.
+            that are cut in angle have equally many cuts and the generator takes a symmetry.
         validation: the share of the showers that chooses the epoch.
         layers, voxels: training of the two steps.
 
-    After `fit`: `layers_` (or None), `voxels_`, `geometry_`, `range_` of the incident energies [MeV].
+    After `fit`: `layers_` (or None), `voxels_`, `geometry_`, and `range_` of the incident energies
+    [MeV].
     """
 
     name: ClassVar[str] = "shower-surrogate"
@@ -161,18 +173,25 @@ class ShowerSurrogate(Method):
             model.scaling.std.fill_(1.0)
         data = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), context)
         train, validation = (data.at(torch.nonzero(part)[:, 0]) for part in (~held, held))
-        return fit(
-            model,
-            own_loss,
-            train,
-            validation,
-            settings,
-            folder=Path(folder) / title,
-            seed=self.seed_,
-            resume=resume,
-            title=title,
-            progress=progress,
-        )
+        options: dict[str, Any] = {
+            "folder": Path(folder) / title,
+            "seed": self.seed_,
+            "resume": resume,
+            "title": title,
+            "progress": progress,
+        }
+        if isinstance(model, GAN):
+            # No loss of two rivals says which epoch is best.
+            return fit_adversarial(
+                model,
+                distance_of_marginals,
+                train,
+                validation,
+                settings,
+                rivalry=Rivalry(discriminator_steps=CRITIC_STEPS),
+                **options,
+            )
+        return fit(model, own_loss, train, validation, settings, **options)
 
     def sample(self, incident: ArrayLike, *, seed: int = 0, outside: bool = False) -> Floats:
         """Draw a shower (V,) [MeV] for each incident energy (N,) [MeV], (N, V) float32.
@@ -193,7 +212,7 @@ class ShowerSurrogate(Method):
         found = np.empty((len(energy), self.geometry_.voxels), dtype=np.float32)
         start = 0
         with torch.no_grad():
-            for piece in torch.from_numpy(energy).split(ROWS):
+            for piece in torch.from_numpy(energy).split(rows_at_once(self.noise_size, ROWS)):
                 noise = torch.randn(len(piece), self.noise_size, generator=random)
                 found[start : start + len(piece)] = self.decode(noise, piece).numpy()
                 start += len(piece)
@@ -228,7 +247,8 @@ class ShowerSurrogate(Method):
                 )
             make = NETWORKS[self.network]
             options["network"] = make(self.geometry_, context, **(self.network_options or {}))
-        if self.rotations:
+        known = signature(generators.generator_class(self.generator)).parameters
+        if self.rotations and "symmetry" in known:
             options["symmetry"] = rotations(self.geometry_)
         shares: type[LayerShares | IncidentShares] = LayerShares if layered else IncidentShares
         self.shares_ = shares(self.geometry_, self.threshold)

@@ -2,6 +2,8 @@
 
 Both networks see showers as rows (B, V), layer after layer, in an energy unit that is also that of
 the condition c (B, 1), the incident energy: zero is no energy. In the paper the unit is GeV.
+Inside, an image of N cells is in units of `largest` / N, for which the numbers of the layers are
+of order one; the paper has none of that, and trains for longer.
 """
 
 import math
@@ -140,7 +142,8 @@ class CaloGenerator(nn.Module):
         images = [own[0]]
         for attention, image in zip(self.attention, own[1:], strict=True):
             images.append(attention(image, images[-1]))
-        return torch.cat([image.flatten(1) for image in images], 1).relu()
+        rows = [image.flatten(1) for image in images]
+        return torch.cat([row * (self.largest / row.shape[1]) for row in rows], 1).relu()
 
 
 class _Image(nn.Module):
@@ -207,7 +210,7 @@ class CaloDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.shapes = tuple(shapes)
-        self.limit = largest / 20
+        self.largest = largest
         self.layers = nn.ModuleList(_Features(shape, channels) for shape in self.shapes)
         seen = sum(layer.outputs for layer in self.layers)  # type: ignore[misc]
         self.last = dense(int(seen) + len(self.shapes) + 2, 1)
@@ -218,10 +221,10 @@ class CaloDiscriminator(nn.Module):
         total = energies.sum(1, keepdim=True)
         missing = (c - total).abs()
         features = [
-            layer(part.reshape(-1, 1, *shape))
+            layer((part * (math.prod(shape) / self.largest)).reshape(-1, 1, *shape))
             for layer, part, shape in zip(self.layers, parts, self.shapes, strict=True)
         ]
-        far = 10.0 * (missing > self.limit).to(x.dtype)
+        far = 10.0 * (missing > self.largest / 20).to(x.dtype)
         score = self.last(torch.cat([*features, energies, missing, far], 1))
         return torch.cat([score, total], 1)
 

@@ -108,3 +108,73 @@ def rings_of(geometry: Geometry) -> Tensor:
             voxels = [int(start) + angle * layer.rings + ring for angle in range(layer.angles)]
             rows.append(voxels + [geometry.voxels] * (most - len(voxels)))
     return torch.tensor(rows)
+
+
+class RingMixer(nn.Module):
+    """Map as `RingTransformer` does, but mix rings by perceptrons (2105.01601) for attention.
+
+    The rings of a calorimeter stay where they are, so that what one needs of another can be a
+    matrix: each block has a perceptron along the rings, the same for each of the `width` numbers,
+    and one along these numbers, the same for each ring.
+    """
+
+    index: Tensor
+    inverse: Tensor
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        context: int,
+        *,
+        width: int = 64,
+        depth: int = 4,
+        hidden: int = 2,
+    ) -> None:
+        super().__init__()
+        index = rings_of(geometry)
+        rings, angles = index.shape
+        real = index < geometry.voxels
+        inverse = torch.empty(geometry.voxels, dtype=torch.int64)
+        inverse[index[real]] = torch.arange(index.numel()).view_as(index)[real]
+        self.register_buffer("index", index, persistent=False)
+        self.register_buffer("inverse", inverse, persistent=False)
+        self.entry = nn.Parameter(torch.randn(rings, angles, width) / angles**0.5)
+        self.place = nn.Parameter(0.02 * torch.randn(rings, width))
+        self.exit = nn.Parameter(torch.zeros(rings, width, angles))
+        self.offset = nn.Parameter(torch.zeros(rings, angles))
+        self.condition = nn.Sequential(
+            dense(context + 2 * FREQUENCIES, 2 * width),
+            nn.SiLU(),
+            dense(2 * width, 2 * width),
+            nn.SiLU(),
+        )
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulations = nn.ModuleList(dense(2 * width, 6 * width) for _ in range(depth))
+        self.across = nn.ModuleList(
+            nn.Sequential(dense(rings, 2 * rings), nn.SiLU(), dense(2 * rings, rings))
+            for _ in range(depth)
+        )
+        self.along = nn.ModuleList(
+            nn.Sequential(dense(width, hidden * width), nn.SiLU(), dense(hidden * width, width))
+            for _ in range(depth)
+        )
+        self.last = dense(2 * width, 2 * width)
+        for layer in (*self.modulations, self.last):
+            nn.init.zeros_(layer.weight)
+
+    def forward(self, x: Tensor, t: Tensor, c: Tensor) -> Tensor:
+        # One zero more, where the padding of rings with fewer cuts is read.
+        ring = torch.cat([x, x.new_zeros(x.shape[0], 1)], 1)[:, self.index]
+        c = self.condition(torch.cat([c, waves(t)], 1))
+        h = torch.einsum("bra,raw->brw", ring, self.entry) + self.place
+        for modulation, across, along in zip(
+            self.modulations, self.across, self.along, strict=True
+        ):
+            scale, shift, gate, scale2, shift2, gate2 = modulation(c)[:, None].chunk(6, -1)
+            mixed = across((self.norm(h) * (1 + scale) + shift).transpose(1, 2))
+            h = h + (1 + gate) * mixed.transpose(1, 2)
+            h = h + (1 + gate2) * along(self.norm(h) * (1 + scale2) + shift2)
+        scale, shift = self.last(c)[:, None].chunk(2, -1)
+        h = self.norm(h) * (1 + scale) + shift
+        y = torch.einsum("brw,rwa->bra", h, self.exit) + self.offset
+        return y.flatten(1)[:, self.inverse]

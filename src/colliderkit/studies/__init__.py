@@ -18,9 +18,12 @@ STUDIES = {
     "parameter-fit": "colliderkit.studies.parameter_fit",
     "learned-observables": "colliderkit.studies.learned_observables",
     "unfolding": "colliderkit.studies.unfolding",
+    "calo-diffusion": "colliderkit.studies.calo_diffusion",
     "refinement": "colliderkit.studies.refinement",
+    "calogan": "colliderkit.studies.calogan",
     "amplification": "colliderkit.studies.amplification",
     "event-overlay": "colliderkit.studies.event_overlay",
+    "calo-surrogate": "colliderkit.studies.calo_surrogate",
 }
 
 

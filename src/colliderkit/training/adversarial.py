@@ -13,7 +13,7 @@ from colliderkit.losses.classification import weighted_mean
 from colliderkit.training.batches import Batch, Dataset
 from colliderkit.training.fit import Epoch, Module, Training, run
 
-__all__ = ["Adversarial", "Figure", "Rivalry", "fit_adversarial"]
+__all__ = ["Adversarial", "Figure", "Rivalry", "distance_of_marginals", "fit_adversarial"]
 
 # (data (N, F), samples (N, F), conditions (N, C)) -> how far they differ.
 Figure = Callable[[Tensor, Tensor, Tensor], float]
@@ -164,6 +164,11 @@ def fit_adversarial(
     return run(
         module, train, validation, folder=folder, resume=resume, title=title, progress=progress
     )
+
+
+def distance_of_marginals(data: Tensor, samples: Tensor, context: Tensor) -> float:
+    """Return the Wasserstein-1 distance of data and samples (N, F), the mean over features."""
+    return float((data.sort(0).values - samples.sort(0).values).abs().mean())
 
 
 def _rows(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:

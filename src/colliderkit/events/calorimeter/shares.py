@@ -12,28 +12,31 @@ from colliderkit.events.calorimeter.geometry import Geometry
 __all__ = ["IncidentShares", "LayerShares", "Shares"]
 
 DELTA = 1e-6
-# Of x: where empty voxels lie, how wide, where they end, and where the lowest of the others is.
-EMPTY, BLUR, CUT, LOWEST = -4.5, 0.15, -3.7, -3.0
+# Of x: where empty voxels lie, how wide, and where they end; the others are between -3 and 3.
+EMPTY, BLUR, CUT, FLOOR = -4.5, 0.15, -3.7, -3.0
+KNOTS, STEP = 31, 0.2
 # The same of ln(E / threshold) of a layer.
 NO_ENERGY, BELOW, NONE = -3.0, 0.4, -1.5
 FAINT = 1e-2  # of the threshold: the least energy of a layer that a condition tells apart
-FEWEST = 20  # hits of a ring, for a mean and a width of its own
+FEWEST = 100  # hits of a ring, for quantiles of its own
 
 
 class Shares(nn.Module):
-    """Turn the energies of voxels (N, V) [MeV], relative to some energy, into numbers x, and back.
+    """Turn the energies of voxels (N, V) [MeV], relative to some energy E, into x, and back.
 
-        x_v = (ln(e_v / E) - m_v) / s_v,
+        x_v = Phi^-1(F(ln(e_v / E) - b ln E)),
 
-    m and s mean and width of the voxel's ring, by `fit`. Voxels below the `threshold` [MeV] are
-    zero: on the way in they get x normal around -4.5, sigma 0.15, and the others at least -3, so
-    that a generator that blurs does not mix them up; on the way back those below -3.7 are zero.
+    b the slope and F the distribution of what is left, of the hit voxels of a ring, by `fit`:
+    what is hit is standard normal, up to what conditions do. Voxels below the `threshold` [MeV]
+    are zero: on the way in they get x normal around -4.5, sigma 0.15, and the others are between
+    -3 and 3, so that a generator that blurs does not mix them up; on the way back those below -3.7
+    are zero.
     """
 
     places: Tensor
     rings: Tensor
-    mean: Tensor
-    width: Tensor
+    slope: Tensor
+    quantiles: Tensor
 
     def __init__(self, geometry: Geometry, threshold: float) -> None:
         super().__init__()
@@ -42,28 +45,32 @@ class Shares(nn.Module):
         _, ring = np.unique(np.stack([geometry.layer, geometry.ring]), axis=1, return_inverse=True)
         self.register_buffer("places", torch.from_numpy(geometry.layer.copy()), persistent=False)
         self.register_buffer("rings", torch.from_numpy(ring.reshape(-1)), persistent=False)
-        self.register_buffer("mean", torch.zeros(geometry.voxels))
-        self.register_buffer("width", torch.ones(geometry.voxels))
+        count = int(ring.max()) + 1
+        self.register_buffer("slope", torch.zeros(count))
+        self.register_buffer("quantiles", torch.zeros(count, KNOTS))
 
     def unit(self, e: Tensor, incident: Tensor) -> Tensor:
         """Return the energy E (N, V) or (N, 1) that voxels e (N, V) are relative to."""
         raise NotImplementedError
 
     def fit(self, showers: Tensor, incident: Tensor) -> Self:
-        """Take mean and width of ln(e / E) of each ring from the voxels (N, V) that are hit."""
+        """Take slope and quantiles of ln(e / E) of each ring from the voxels (N, V) hit."""
         e = self._seen(showers)
-        share = torch.where(e > 0, (e / self.unit(e, incident.double())).log(), 0.0)
-        count, first, second = (
-            e.new_zeros(int(self.rings.max()) + 1).index_add(0, self.rings, column)
-            for column in ((e > 0).double().sum(0), share.sum(0), share.square().sum(0))
-        )
-        mean = first / count.clamp(min=1)
-        width = (second / count.clamp(min=1) - mean**2).clamp(min=0).sqrt()
-        # A ring that is hardly ever hit is taken to be faint.
-        mean = torch.where(count >= FEWEST, mean, -7.0)
-        width = torch.where((count >= FEWEST) & (width > 1e-3), width, 1.0)
-        self.mean.copy_(mean[self.rings])
-        self.width.copy_(width[self.rings])
+        unit = self.unit(e, incident.double()).expand_as(e)
+        grid = (torch.arange(KNOTS, dtype=torch.float64) * STEP + FLOOR) / 2**0.5
+        chances = 0.5 * (1 + torch.erf(grid))
+        for ring in range(len(self.slope)):
+            hit = e[:, self.rings == ring]
+            own = unit[:, self.rings == ring][hit > 0].log()
+            share = hit[hit > 0].log() - own
+            if len(share) < FEWEST:  # hardly ever hit, so taken to be faint
+                share, own = -7 + grid, torch.zeros(KNOTS, dtype=torch.float64)
+            far = own - own.mean()
+            slope = (far * share).mean() / far.square().mean().clamp(min=1e-12)
+            self.slope[ring] = slope
+            # Rising by more than float32 rounds, so that it can be inverted.
+            rest = torch.from_numpy(np.quantile((share - slope * own).numpy(), chances.numpy()))
+            self.quantiles[ring] = rest + 1e-4 * torch.arange(KNOTS)
         return self
 
     def _seen(self, showers: Tensor) -> Tensor:
@@ -73,13 +80,24 @@ class Shares(nn.Module):
 
     def _variables(self, e: Tensor, incident: Tensor, random: torch.Generator | None) -> Tensor:
         """Return x (N, V) of energies e (N, V), zero below the threshold."""
-        x = ((e / self.unit(e, incident)).log() - self.mean) / self.width
+        own = self.unit(e, incident).expand_as(e).log()
+        rest = torch.where(e > 0, e.log() - own - self.slope[self.rings] * own, 0.0)
+        table = self.quantiles[self.rings].double()
+        upper = torch.searchsorted(table, rest.t().contiguous()).clamp(1, KNOTS - 1).t()
+        low, high = (table.t().gather(0, index) for index in (upper - 1, upper))
+        part = ((rest - low) / (high - low)).clamp(0, 1)
         empty = EMPTY + BLUR * torch.randn(e.shape, generator=random)
-        return torch.where(e > 0, x.clamp(min=LOWEST), empty)
+        return torch.where(e > 0, FLOOR + STEP * (upper - 1 + part), empty)
 
-    def _shares(self, x: Tensor) -> Tensor:
+    def _shares(self, x: Tensor, unit: Tensor) -> Tensor:
         """Return e / E (N, V) of x (N, V), as if all were hit."""
-        return (x.clamp(min=LOWEST) * self.width + self.mean).clamp(max=0).exp()
+        place = ((x - FLOOR) / STEP).clamp(0.0, KNOTS - 1 - 1e-4)
+        lower = place.floor().long()
+        first = self.rings * KNOTS + lower
+        flat = self.quantiles.flatten()
+        low, high = flat[first], flat[first + 1]
+        rest = low + (place - lower) * (high - low)
+        return (rest + self.slope[self.rings] * unit.log()).clamp(max=0.0).exp()
 
     def _sums(self, e: Tensor) -> Tensor:
         """Sum voxels (N, V) by layer, (N, L)."""
@@ -110,7 +128,7 @@ class IncidentShares(Shares):
 
     def showers(self, a: Tensor, x: Tensor, incident: Tensor) -> Tensor:
         """Return showers (N, V) [MeV] of voxel variables and E_inc (N,)."""
-        e = self._shares(x) * incident[:, None]
+        e = self._shares(x, incident[:, None]) * incident[:, None]
         return torch.where((x >= CUT) & (e >= self.threshold), e, 0.0)
 
 
@@ -170,7 +188,8 @@ class LayerShares(Shares):
             1, places, x, "amax", include_self=False
         )[:, self.places]
         largest = x == highest
-        share = torch.where((x >= CUT) | largest, self._shares(x), 0.0)
+        own = energy.clamp(min=self.threshold)[:, self.places]
+        share = torch.where((x >= CUT) | largest, self._shares(x, own), 0.0)
         e = share / self._sums(share)[:, self.places] * energy[:, self.places]
         # Some fall below the threshold now; theirs goes to the others.
         e = torch.where((e >= self.threshold) | largest, e, 0.0)

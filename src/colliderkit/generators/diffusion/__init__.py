@@ -1,0 +1,7 @@
+"""Diffusion: processes that add noise, and samplers that remove it."""
+
+from colliderkit.generators.diffusion.diffusion import Diffusion
+from colliderkit.generators.diffusion.processes import PROCESSES
+from colliderkit.generators.diffusion.samplers import SAMPLERS
+
+__all__ = ["PROCESSES", "SAMPLERS", "Diffusion"]
