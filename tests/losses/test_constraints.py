@@ -108,6 +108,24 @@ def test_an_inactive_constraint_is_not_felt() -> None:
     assert float(bound.slow_multipliers.grad) == 0
 
 
+def test_forces_by_hand() -> None:
+    """Far outside the gap is in units of the value: (v - b) / v, with the slope 1 / v."""
+    for v, unit in ((0.5, 0.5), (0.015, 0.015)):
+        value = torch.tensor(v, requires_grad=True)
+        bound = Constraint.at_most(unused, 0.01, damping=3.0)
+        bound.slow_multipliers.data.fill_(0.2)
+        bound.penalty(value).backward()
+        gap = (v - 0.01) / unit
+        assert float(value.grad) == pytest.approx((0.2 + 3 * gap) / unit, rel=1e-5)
+        assert float(bound.slow_multipliers.grad) == pytest.approx(-gap, rel=1e-5)
+    # Damping sees the running mean: .9 of the first value, .1 of the second.
+    bound = Constraint.at_most(unused, 1.0, damping=3.0)
+    for v in (1.5, 1.0):
+        value = torch.tensor(v, requires_grad=True)
+        bound.penalty(value).backward()
+    assert float(value.grad) == pytest.approx(3 * 0.45 / 1.45**2, rel=1e-5)
+
+
 # A model of one number: the mean of a normal sample is asked for, and kept below a bound.
 
 
