@@ -139,14 +139,12 @@ def run(*, scale: str, out: Path, seeds: int | None = None, force: bool = False,
         for count, own in errors.items()
         for name, values in own.items()
     ]
-    for count in errors:
-        ideal = expected_error(count, QUANTILES) / camel.fit_error(count, edges)
-        results.append(Result("fit, by Fisher information", _figure(count), ideal))
+    ideal = expected_error(1, QUANTILES) / camel.fit_error(1, edges)
     report.add_results(
         results,
         f"Amplification: equivalent events over training events, in {QUANTILES} quantiles, ± the"
         f" error of the mean over {repetitions} training samples. The sample itself has 1 in the"
-        " mean; the fit has what the Fisher information gives, for many events.",
+        " mean; a fit to many events has {ideal:.2f}, by the Fisher information.",
     )
     report.add_text(READING)
     for count, drawn in curves.items():
