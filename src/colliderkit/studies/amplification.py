@@ -144,7 +144,7 @@ def run(*, scale: str, out: Path, seeds: int | None = None, force: bool = False,
         results,
         f"Amplification: equivalent events over training events, in {QUANTILES} quantiles, ± the"
         f" error of the mean over {repetitions} training samples. The sample itself has 1 in the"
-        " mean; a fit to many events has {ideal:.2f}, by the Fisher information.",
+        f" mean; a fit to many events has {ideal:.2f}, by the Fisher information.",
     )
     report.add_text(READING)
     for count, drawn in curves.items():
