@@ -193,8 +193,8 @@ def test_violations_count_beyond_the_tolerance() -> None:
     assert objective.violation({"a": 2.19, "b": -1.3}) == 0
     assert objective.violation({"a": 2.4, "b": 0.0}) == pytest.approx(0.1)
     assert objective.violation({"a": 2.0, "b": 5.2}) == pytest.approx(0.2)
-    # What may be chance is no violation: twice .15 is 15% of 2.
-    assert objective.violation({"a": 2.4, "b": 0.0}, {"a": 0.15, "b": 0.0}) == pytest.approx(0.05)
+    # What may be chance is no violation: .3 is 15% of 2.
+    assert objective.violation({"a": 2.4, "b": 0.0}, {"a": 0.3, "b": 0.0}) == pytest.approx(0.05)
 
 
 def test_a_killed_training_resumes_to_the_same_bits(tmp_path: Path, monkeypatch) -> None:
