@@ -108,6 +108,24 @@ def test_an_inactive_constraint_is_not_felt() -> None:
     assert float(bound.slow_multipliers.grad) == 0
 
 
+def test_forces_by_hand() -> None:
+    """Far outside the gap is in units of the value: (v - b) / v, with the slope 1 / v."""
+    for v, unit in ((0.5, 0.5), (0.015, 0.015)):
+        value = torch.tensor(v, requires_grad=True)
+        bound = Constraint.at_most(unused, 0.01, damping=3.0)
+        bound.slow_multipliers.data.fill_(0.2)
+        bound.penalty(value).backward()
+        gap = (v - 0.01) / unit
+        assert float(value.grad) == pytest.approx((0.2 + 3 * gap) / unit, rel=1e-5)
+        assert float(bound.slow_multipliers.grad) == pytest.approx(-gap, rel=1e-5)
+    # Damping sees the running mean: .9 of the first value, .1 of the second.
+    bound = Constraint.at_most(unused, 1.0, damping=3.0)
+    for v in (1.5, 1.0):
+        value = torch.tensor(v, requires_grad=True)
+        bound.penalty(value).backward()
+    assert float(value.grad) == pytest.approx(3 * 0.45 / 1.45**2, rel=1e-5)
+
+
 # A model of one number: the mean of a normal sample is asked for, and kept below a bound.
 
 
@@ -175,6 +193,8 @@ def test_violations_count_beyond_the_tolerance() -> None:
     assert objective.violation({"a": 2.19, "b": -1.3}) == 0
     assert objective.violation({"a": 2.4, "b": 0.0}) == pytest.approx(0.1)
     assert objective.violation({"a": 2.0, "b": 5.2}) == pytest.approx(0.2)
+    # What may be chance is no violation: .3 is 15% of 2.
+    assert objective.violation({"a": 2.4, "b": 0.0}, {"a": 0.3, "b": 0.0}) == pytest.approx(0.05)
 
 
 def test_a_killed_training_resumes_to_the_same_bits(tmp_path: Path, monkeypatch) -> None:

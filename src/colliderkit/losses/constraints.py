@@ -44,6 +44,7 @@ class Constraint(nn.Module):
         loss: what is constrained, ``(outputs, target, weight) -> scalar``.
         low, high: the bounds, -inf and inf for none; equal for an equality.
         scale: the size that a gap is measured by; the larger |bound| if not given, 1 if that is 0.
+            Where the running mean of |v| is larger, it takes the place of `scale`.
             Best such that gaps and the primary loss are of order 1 where training begins: what is
             much larger then is long remembered by Adam, and what is much smaller is not heard.
         damping: of the oscillation between the loss and lambda.
@@ -143,7 +144,9 @@ class Constraint(nn.Module):
         return (multipliers * rise + force * (gaps - gaps.detach())).sum()
 
     def _gaps(self, value: Tensor) -> Tensor:
-        return self.signs * (value - self.bounds) / self.scale
+        # Far outside, in units of the value itself: a gap of a hundred would drown the rest.
+        scale = torch.where(self.average.isnan(), value.detach(), self.average).abs()
+        return self.signs * (value - self.bounds) / scale.clamp(min=self.scale)
 
     def _held(self) -> Tensor:
         """Return lambda / rate of each side, of an inequality cut at 0, where it stays."""
@@ -164,9 +167,11 @@ class Constrained(nn.Module):
     `fit` optimises, checkpoints and resumes the multipliers with the model. Its validation loss is
     the primary loss alone, and it keeps the epoch of the lowest among those in which every
     constraint holds on the validation events within `tolerance`, as a share of the larger |bound|
-    (of 1 if that is 0); if there is none, the epoch that comes nearest. The value of a constraint
-    on many events is the mean over their batches, as in training: a loss that depends on how many
-    events it sees, such as a distance of samples, means batches of the training's size.
+    (of 1 if that is 0), or within the error that its batches' spread implies: a training that keeps
+    to its bound is above it on half of all validation samples. If no epoch is good, it is the one
+    that comes nearest. The value of a constraint on many events is the mean over their batches,
+    as in training: a loss that depends on how many events it sees, such as a distance of samples,
+    means batches of the training's size.
 
     >>> objective = Constrained(cross_entropy, {"DisCo": Constraint.at_most(disco, 0.01)})
     """
@@ -201,10 +206,19 @@ class Constrained(nn.Module):
         """Return what is minimised in the weights and maximised in the multipliers, ()."""
         return self.total(*self.parts(outputs, target, weight))
 
-    def violation(self, values: Mapping[str, float]) -> float:
-        """Return the largest violation beyond the tolerance, as a share; 0 if all hold."""
-        found = (c.violation(values[name]) for name, c in self._constraints().items())
-        return max(0.0, max(found) - self.tolerance)
+    def violation(
+        self, values: Mapping[str, float], errors: Mapping[str, float] | None = None
+    ) -> float:
+        """Return the largest violation beyond the tolerance, as a share; 0 if all hold.
+
+        The tolerance is the larger of the share and of the `errors` of the values.
+        """
+        found = [0.0]
+        for name, constraint in self._constraints().items():
+            error = 0.0 if errors is None else errors[name]
+            allowed = max(self.tolerance, error / constraint.unit)
+            found.append(constraint.violation(values[name]) - allowed)
+        return max(found)
 
     @property
     def multipliers(self) -> dict[str, float]:

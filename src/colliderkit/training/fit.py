@@ -131,6 +131,7 @@ class Module(lightning.LightningModule):
         self.log("validation_loss", loss, **options)
         for name, value in values.items():
             self.log(f"constraint {name}", value, **options)
+            self.log(f"constraint {name} squared", value.double().square(), **options)
 
     def on_train_epoch_end(self) -> None:
         if "validation_loss" not in self.trainer.callback_metrics:
@@ -150,10 +151,13 @@ class Module(lightning.LightningModule):
         }
         if isinstance(self.objective, Constrained):
             logged = self.trainer.callback_metrics
-            values = {
-                name: float(logged[f"constraint {name}"]) for name in self.objective.multipliers
-            }
-            row |= {"constraints": values, "violation": self.objective.violation(values)}
+            names = self.objective.multipliers
+            values = {name: float(logged[f"constraint {name}"]) for name in names}
+            squares = {name: float(logged[f"constraint {name} squared"]) for name in names}
+            batches = sum(map(int, self.trainer.num_val_batches)) * self.trainer.world_size
+            spread = {name: max(squares[name] - values[name] ** 2, 0.0) ** 0.5 for name in names}
+            errors = {name: width / max(batches - 1, 1) ** 0.5 for name, width in spread.items()}
+            row |= {"constraints": values, "violation": self.objective.violation(values, errors)}
         self.history.append(row)
         # What checkpoints and early stopping watch falls at each epoch that is the best so far,
         # and at these alone.
