@@ -53,4 +53,4 @@ def test_from_showers_to_a_surrogate_and_its_showers(
     assert "368 voxels" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
     assert main([*wrong[:4], "--geometry", "barrel", "--out", str(tmp_path / "other")]) == 2
-    assert "neither a calorimeter" in capsys.readouterr().err
+    assert "no calorimeter" in capsys.readouterr().err

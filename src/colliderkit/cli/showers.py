@@ -26,7 +26,7 @@ from colliderkit.sources.geant4.simulation import Beam
 from colliderkit.sources.showers import mapped_showers
 from colliderkit.training.fit import Training
 
-__all__ = ["DRAWN", "evaluate_showers", "geometry_of", "parametrise", "report_showers", "shoot"]
+__all__ = ["DRAWN", "evaluate_showers", "parametrise", "report_showers", "shoot"]
 
 DRAWN = "showers.hdf5"
 FLOOR = "floor"

@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from colliderkit.cli import runs
-from colliderkit.cli.showers import geometry_of
+from colliderkit.errors import InputError
+from colliderkit.events.calorimeter import Geometry, read_xml
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
 from colliderkit.methods.surrogate import ShowerSurrogate
 from colliderkit.serve.showers import export_surrogate
+from colliderkit.sources.geant4.calorimeters import CALORIMETERS, calorimeter
 from colliderkit.sources.showers import read_showers, write_showers
 
-__all__ = ["apply_surrogate", "export_showers", "fit_surrogate"]
+__all__ = ["apply_surrogate", "export_showers", "fit_surrogate", "geometry_of"]
 
 
 def fit_surrogate(
@@ -84,4 +86,16 @@ def export_showers(model: Path, *, out: Path, par04: bool = False, force: bool =
     print(
         f"exported: {out} (at most {difference:.1e} of a shower's energy from torch in 99.9% of"
         " the voxels)"
+    )
+
+
+def geometry_of(name: str, particle: str | None = None) -> Geometry:
+    """Return the voxels of a calorimeter by name or XML file; raise `InputError` for neither."""
+    if name in CALORIMETERS:
+        return calorimeter(name).geometry
+    if Path(name).suffix == ".xml":
+        return read_xml(name, particle)
+    raise InputError(
+        f"--geometry {name}: is no XML file and no calorimeter; choose from"
+        f" {', '.join(CALORIMETERS)}."
     )
