@@ -1,0 +1,101 @@
+"""A surrogate of photons-368 against Geant4, beside the Geant4 floor: AUC, FPD, KPD and the rest.
+
+    python benchmarks/surrogate.py --training TRAIN --reference TEST --model FOLDER --work WORK
+
+TRAIN and TEST are 40,000 showers each:
+
+    colliderkit generate photons-368 40000 --particle gamma --energies '[500, 64000]' --index 2 \
+        --seed 1 --out train.hdf5        (TEST: --seed 2)
+
+and FOLDER holds the surrogate that `fit_surrogate` below makes of TRAIN (`--fit` makes it: 35
+minutes of one core): the "flow matching" of `colliderkit study calo-surrogate --scale laptop`.
+Classifiers are 512 wide and trained on 24,000 showers of each class, as published without scaling
+of their inputs. The floor is TRAIN against TEST. WORK keeps the figures of what is finished.
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from colliderkit.files import atomic_file
+from colliderkit.methods.method import load
+from colliderkit.methods.shower_test import ShowerTest
+from colliderkit.sources.geant4.calorimeters import calorimeter
+from colliderkit.sources.showers import read_showers
+from colliderkit.studies.calo_surrogate import CALORIMETER, MODELS, SCALES, THRESHOLD
+from comparison import options, row, save
+
+COMMAND = (
+    "python benchmarks/surrogate.py --training TRAIN --reference TEST --model FOLDER --work WORK"
+)
+NAME = "flow matching"
+LAPTOP = SCALES["laptop"]
+BARS = {"AUC low-level": 0.65, "AUC high-level": 0.65}
+FPD_FLOORS = 5.0
+
+
+def main() -> None:
+    parser = options(__doc__, jets=False, peers=False)
+    for name in ("training", "reference", "model", "work"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--fit", action="store_true", help="fit the surrogate into FOLDER first")
+    chosen = parser.parse_args()
+    chosen.work.mkdir(parents=True, exist_ok=True)
+    geometry = calorimeter(CALORIMETER).geometry
+    training, reference = (
+        read_showers(file, geometry) for file in (chosen.training, chosen.reference)
+    )
+    if chosen.fit:
+        surrogate = MODELS[NAME](LAPTOP).fit(*training, geometry, seed=1)
+        surrogate.save(chosen.model)
+    test = ShowerTest(geometry, THRESHOLD, classifier=LAPTOP.classifier, width=LAPTOP.width)
+
+    def figures(name: str) -> dict[str, tuple[float, float]]:
+        kept = chosen.work / f"{name}.json"
+        if not kept.exists():
+            if name == "floor":
+                found = test.figures(reference, training)
+            else:
+                made = load(chosen.model).sample(reference[0], seed=1, outside=True)
+                found = test.figures(reference, (reference[0], made), training=training)
+            with atomic_file(kept) as part:
+                part.write_text(json.dumps({k: [v.value, v.error] for k, v in found.items()}))
+        answer: dict[str, tuple[float, float]] = json.loads(kept.read_text())
+        return answer
+
+    floor, ours = figures("floor"), figures("ours")
+    common: dict[str, Any] = {
+        "command": COMMAND,
+        "threads": 1,
+        "versions": {name: version(name) for name in ("colliderkit", "torch", "geant4_pybind")},
+        "training_showers": len(training[0]),
+        "classifier_showers": int(0.6 * len(reference[0])),
+    }
+    rows = []
+    for figure, (value, error) in ours.items():
+        known = floor.get(figure)
+        bar = met = None
+        if figure in BARS:
+            bar, met = f"<= {BARS[figure]}", value <= BARS[figure]
+        elif figure == "FPD" and known is not None:
+            bar, met = f"<= {FPD_FLOORS:g} floors", value <= FPD_FLOORS * known[0]
+        rows.append(
+            row(
+                f"{figure}, {NAME}, beside the Geant4 floor",
+                value,
+                None if known is None else known[0],
+                None if known is None or known[0] == 0 else value / known[0],
+                error,
+                unit="",
+                bar=bar,
+                met=met,
+                floor_error=None if known is None else known[1],
+                **common,
+            )
+        )
+    save("surrogate", rows)
+
+
+if __name__ == "__main__":
+    main()
