@@ -84,7 +84,7 @@ def export_showers(model: Path, *, out: Path, par04: bool = False, force: bool =
     """
     difference = export_surrogate(load(model), out, par04=par04, force=force)
     print(
-        f"exported: {out} (at most {difference:.1e} of a shower's energy from torch in 99.9% of"
+        f"exported: {out} (at most {difference:.1e} of a shower's energy from torch in 99% of"
         " the voxels)"
     )
 
