@@ -62,3 +62,12 @@ def test_moments_of_cells() -> None:
     assert found.centre_r[0, 0] == pytest.approx(np.hypot(12.5, 15))
     # E_inc; E, centre and width in eta and phi; E_tot; sparsity, centre and width in r.
     assert found.table().shape == (1, 1 + 5 + 1 + 3)
+
+
+def test_a_single_voxel_has_no_width() -> None:
+    geometry = Geometry("one", (Layer(0, (0, 3, 7.7), 3),))
+    showers = np.zeros((6, geometry.voxels))
+    showers[np.arange(6), np.arange(6)] = 0.1 + np.arange(6) / 7
+    found = features(showers, np.full(6, 10.0), geometry)
+    for width in (found.width_eta, found.width_phi, found.width_r):
+        assert (width == 0).all()

@@ -13,6 +13,7 @@ __all__ = ["Features", "features"]
 
 Floats = NDArray[np.float64]
 TINY = 1e-16
+ROUNDING = 1e-13
 ROWS = 5000  # showers at a time: the float64 copy of 40,500 voxels stays below 2 GB
 
 
@@ -109,9 +110,12 @@ def features(
             moments[name, 2][part] = np.add.reduceat(e * x**2, starts, axis=1)
     norm = sums["energy"] + TINY
     centre = {name: moments[name, 1] / norm for name in names}
-    width = {
-        name: np.sqrt(np.maximum(moments[name, 2] / norm - centre[name] ** 2, 0)) for name in names
-    }
+    width = {}
+    for name in names:
+        square = moments[name, 2] / norm
+        variance = square - centre[name] ** 2
+        # One voxel has no width: what is left of rounding is none.
+        width[name] = np.sqrt(np.where(variance > ROUNDING * square, variance, 0))
     return Features(
         incident,
         sums["energy"],
