@@ -131,3 +131,11 @@ def test_errors_say_what_is_wrong() -> None:
         surrogate.fit([5.0, 3.0], np.zeros((3, 25)), GEOMETRY)
     with pytest.raises(InputError, match="no network of showers is called 'ring'"):
         ShowerSurrogate(network="ring").fit(*sample(40, 1), GEOMETRY)
+
+
+@pytest.mark.slow
+def test_the_trained_range_ends_a_little_outside_the_sample(fitted: ShowerSurrogate) -> None:
+    low, high = fitted.range_
+    assert fitted.sample(np.array([low / 1.04, high * 1.04])).shape == (2, GEOMETRY.voxels)
+    with pytest.raises(InputError, match="give outside"):
+        fitted.sample(np.array([high * 1.06]))

@@ -32,6 +32,8 @@ Floats = NDArray[np.float32]
 LAYERS = Training(epochs=40, batch_size=512, learning_rate=2e-3, schedule="cosine")
 VOXELS = Training(epochs=40, batch_size=256, learning_rate=1e-3, schedule="one-cycle")
 ROWS = 5000  # showers at a time
+# Beyond the trained range by this factor is inside: a sample ends within what it was drawn from.
+MARGIN = 1.05
 CRITIC_STEPS = 5  # of a critic for one of its generator (1704.00028)
 
 
@@ -196,17 +198,18 @@ class ShowerSurrogate(Method):
     def sample(self, incident: ArrayLike, *, seed: int = 0, outside: bool = False) -> Floats:
         """Draw a shower (V,) [MeV] for each incident energy (N,) [MeV], (N, V) float32.
 
-        Raises `InputError` for an energy outside the trained range, unless `outside` is allowed.
+        Raises `InputError` for an energy more than 5% outside the trained range, unless `outside`
+        is allowed.
         """
         if not hasattr(self, "voxels_"):
             raise InputError("the surrogate is not fitted; call fit or load a fitted one.")
         energy = _incident(incident)
         low, high = self.range_
-        beyond = (energy < low * (1 - 1e-6)) | (energy > high * (1 + 1e-6))
+        beyond = (energy < low / MARGIN) | (energy > high * MARGIN)
         if beyond.any() and not outside:
             raise InputError(
                 f"an incident energy of {energy[beyond][0]:g} MeV is outside the trained range,"
-                f" {low:g} to {high:g} MeV; give outside=True to extrapolate."
+                f" {low:g} to {high:g} MeV; give outside (--outside) to extrapolate."
             )
         random = torch.Generator().manual_seed(seed)
         found = np.empty((len(energy), self.geometry_.voxels), dtype=np.float32)
