@@ -14,10 +14,12 @@ from pathlib import Path
 
 from colliderkit.errors import InputError
 from colliderkit.methods.method import load
+from colliderkit.sources.geant4.calorimeters import calorimeter
+from colliderkit.sources.geant4.simulation import Beam
+from colliderkit.sources.geant4.timing import seconds_a_shower as geant4_seconds
 from colliderkit.studies.calo_surrogate import (
     CALORIMETER,
     TIMED,
-    geant4_seconds,
     seconds_a_shower,
 )
 from comparison import options, row, save
@@ -34,10 +36,13 @@ def main() -> None:
     models = dict(pair.split("=", 1) for pair in chosen.model)
     ratios: dict[tuple[str, int], list[float]] = {}
     times: dict[tuple[str, int], list[tuple[float, float]]] = {}
-    geant4 = []
+    geant4, beam = [], Beam("gamma")
+    detector = calorimeter(CALORIMETER)
     with tempfile.TemporaryDirectory(prefix="colliderkit-benchmark-") as folder:
         for repetition in range(chosen.repetitions):
-            geant4.append(geant4_seconds(CALORIMETER, TIMED, chosen.showers, 3 + repetition))
+            geant4.append(
+                geant4_seconds(detector, TIMED, chosen.showers, beam=beam, seed=3 + repetition)
+            )
             for name, model in models.items():
                 file = Path(folder) / f"{name.replace(' ', '-')}.onnx"
                 try:

@@ -4,10 +4,8 @@ After the CaloChallenge (2410.21611): showers of photons in 368 voxels, its figu
 the time that a shower takes, with Geant4 timed in the same run.
 """
 
-import multiprocessing
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,15 +23,17 @@ from colliderkit.methods.surrogate import ShowerSurrogate
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.report.showers import Drawn, add_showers, example
+from colliderkit.serve.latency import cpu_seconds
 from colliderkit.serve.showers import export_surrogate
 from colliderkit.serve.translation import session
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.geant4.shards import generate_showers
-from colliderkit.sources.geant4.simulation import Beam, simulate
+from colliderkit.sources.geant4.simulation import Beam
+from colliderkit.sources.geant4.timing import seconds_a_shower as geant4_seconds
 from colliderkit.sources.showers import read_showers, write_showers
 from colliderkit.training.fit import Training
 
-__all__ = ["MODELS", "Seconds", "geant4_seconds", "run", "seconds_a_shower"]
+__all__ = ["MODELS", "Seconds", "run", "seconds_a_shower"]
 
 CALORIMETER = "photons-368"
 THRESHOLD = 0.05  # MeV in the active slabs, a quarter of an MeV deposited in all
@@ -226,7 +226,11 @@ def run(
     begin = time.perf_counter()
     compared: dict[str, list[Comparison]] = {FLOOR: [test.compare(reference, training)]}
     timing[f"compare, {FLOOR}"] = time.perf_counter() - begin
-    seconds = {"Geant4": Seconds({1: geant4_seconds(CALORIMETER, TIMED, chosen.timed)})}
+    seconds = {
+        "Geant4": Seconds(
+            {1: geant4_seconds(calorimeter(CALORIMETER), TIMED, chosen.timed, beam=Beam("gamma"))}
+        )
+    }
     middle = float(np.exp(np.log(reference[0]).mean()))
     examples = {"Geant4": example(*reference, middle), FLOOR: example(*training, middle)}
     for name in chosen.models:
@@ -315,22 +319,6 @@ def _sampled(
 # What follows measures time.
 
 
-def geant4_seconds(name: str, energy: float, count: int, seed: int = 3) -> float:
-    """Return the CPU seconds that Geant4 takes for one shower of `energy` [MeV]."""
-    # In a process of its own: Geant4 is set up once in a process.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_geant4_seconds, name, energy, count, seed).result()
-
-
-def _geant4_seconds(name: str, energy: float, count: int, seed: int) -> float:
-    detector, beam = calorimeter(name), Beam("gamma")
-    simulate(detector, [energy / 10], beam=beam, seed=seed)  # sets it up
-    begin = time.process_time()
-    simulate(detector, [energy] * count, beam=beam, seed=seed + 1)
-    return (time.process_time() - begin) / count
-
-
 def seconds_a_shower(
     surrogate: ShowerSurrogate, path: Path, energy: float = TIMED, repetitions: int = 5
 ) -> Seconds:
@@ -342,32 +330,16 @@ def seconds_a_shower(
         export_surrogate(surrogate, path)
     running = session(path.read_bytes(), threads=1)
     random = torch.Generator().manual_seed(0)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     times: tuple[dict[int, float], dict[int, float]] = {}, {}
-    try:
-        for batch in (1, 100):
-            noise = torch.randn(batch, surrogate.noise_size, generator=random)
-            incident = torch.full((batch, 1), energy)
-            feed = {"noise": noise.numpy(), "incident": incident.numpy()}
-
-            with torch.inference_mode():
-                by_torch = partial(surrogate.decode, noise, incident[:, 0])
-                times[0][batch] = _median(by_torch, repetitions) / batch
-            times[1][batch] = _median(partial(running.run, None, feed), repetitions) / batch
-    finally:
-        torch.set_num_threads(threads)
+    for batch in (1, 100):
+        noise = torch.randn(batch, surrogate.noise_size, generator=random)
+        incident = torch.full((batch, 1), energy)
+        feed = {"noise": noise.numpy(), "incident": incident.numpy()}
+        by_torch = partial(surrogate.decode, noise, incident[:, 0])
+        by_onnx = partial(running.run, None, feed)
+        for found, make in zip(times, (by_torch, by_onnx), strict=True):
+            found[batch] = cpu_seconds(make, repetitions) / batch
     return Seconds(*times)
-
-
-def _median(make: Callable[[], Any], repetitions: int) -> float:
-    make()
-    times = []
-    for _ in range(repetitions):
-        begin = time.process_time()
-        make()
-        times.append(time.process_time() - begin)
-    return float(np.median(times))
 
 
 # What follows writes the report.

@@ -1,8 +1,9 @@
 """CaloGAN: a generative adversarial network for three layers of cells (1712.10321)."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from colliderkit.report.html import Report
 from colliderkit.report.plots import style, training
 from colliderkit.report.results import Result
 from colliderkit.report.showers import Drawn, add_showers, example
+from colliderkit.serve.latency import cpu_seconds
 from colliderkit.sources.geant4 import Beam, calorimeter
 from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.timing import seconds_a_shower
@@ -255,31 +257,11 @@ def timed(model: GAN, energy: float, count: int, batches: Sequence[int]) -> dict
     """Return the CPU milliseconds of a shower of `energy` [MeV] on one core, by what makes it."""
     geant4 = seconds_a_shower(calorimeter(NAME), energy, count, beam=Beam("e+"))
     found = {REFERENCE: 1e3 * geant4}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for batch in batches:
-            noise = torch.randn(batch, model.noise_size)
-            incident = torch.full((batch, 1), energy)
-
-            def make(noise: Tensor = noise, incident: Tensor = incident) -> None:
-                with torch.inference_mode():
-                    model.decode(noise, incident)
-
-            found[f"batch {batch}"] = 1e3 * _median(make) / batch
-    finally:
-        torch.set_num_threads(threads)
+    for batch in batches:
+        noise = torch.randn(batch, model.noise_size)
+        make = partial(model.decode, noise, torch.full((batch, 1), energy))
+        found[f"batch {batch}"] = 1e3 * cpu_seconds(make) / batch
     return found
-
-
-def _median(make: Callable[[], None], repetitions: int = 5) -> float:
-    make()
-    times = []
-    for _ in range(repetitions):
-        begin = time.process_time()
-        make()
-        times.append(time.process_time() - begin)
-    return float(np.median(times))
 
 
 def _physics(path: Path) -> str:
