@@ -97,8 +97,8 @@ SCALES = {
         300, 300, (500.0, 2000.0), ("flow matching",), 1, 2, 32, Training(epochs=2), 1, 1, 1, 2
     ),
     "laptop": Scale(
-        40_000,
-        40_000,
+        34_000,
+        34_000,
         (500.0, 64_000.0),
         ("flow matching", "VAE", "WGAN-GP"),
         60,
