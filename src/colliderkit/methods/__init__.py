@@ -13,5 +13,8 @@ METHODS = {
     "uncertainty-aware": "colliderkit.methods.uncertainty_aware:UncertaintyAware",
     "shower-surrogate": "colliderkit.methods.surrogate:ShowerSurrogate",
     "refinement": "colliderkit.methods.refinement:Refinement",
+    "deep-ensemble": "colliderkit.methods.regression.ensemble:DeepEnsemble",
+    "quantile-regression": "colliderkit.methods.regression.quantile:QuantileRegression",
+    "conformal": "colliderkit.methods.regression.conformal:Conformal",
     "cross-fit": "colliderkit.methods.ensembles:CrossFit",
 }
