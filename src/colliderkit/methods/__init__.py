@@ -15,6 +15,10 @@ METHODS = {
     "refinement": "colliderkit.methods.refinement:Refinement",
     "deep-ensemble": "colliderkit.methods.regression.ensemble:DeepEnsemble",
     "quantile-regression": "colliderkit.methods.regression.quantile:QuantileRegression",
+    "bayesian-last-layer": "colliderkit.methods.regression.last_layer:BayesianLastLayer",
+    "variational-regression": "colliderkit.methods.regression.variational:VariationalRegression",
+    "evidential-regression": "colliderkit.methods.regression.evidential:EvidentialRegression",
+    "boosted-regression": "colliderkit.methods.regression.trees:BoostedRegression",
     "conformal": "colliderkit.methods.regression.conformal:Conformal",
     "cross-fit": "colliderkit.methods.ensembles:CrossFit",
 }

@@ -64,7 +64,6 @@ def fit_stack(
     chosen = [-1] * members
     for epoch in range(settings.epochs):
         begin = time.perf_counter()
-        stack.train()
         order = torch.stack([_shuffle(len(x), seed, epoch) for seed in seeds])
         xs, ys, ws = x[order], target[order], train.weight[order]
         offsets = None if base is None else base[order]
@@ -124,9 +123,8 @@ def _shuffle(count: int, seed: int, epoch: int) -> Tensor:
 def _held_losses(
     stack: Stack, loss: EventLoss, held: Dataset, offset: tuple[Tensor, Tensor] | None
 ) -> Tensor:
-    """Return the weighted loss of each held event and member, (M, N); leave it evaluating."""
+    """Return the weighted loss of each held event and member, (M, N)."""
     assert isinstance(held.inputs, Tensor)
-    stack.eval()
     parts = []
     for start in range(0, len(held), PIECE):
         part = slice(start, start + PIECE)

@@ -16,8 +16,12 @@ __all__ = ["REGRESSIONS", "Conformal", "Prediction", "Regression", "build", "reg
 
 # Module and class, imported when asked for.
 REGRESSIONS: dict[str, str] = {
+    "bayesian-last-layer": "colliderkit.methods.regression.last_layer:BayesianLastLayer",
+    "boosted-trees": "colliderkit.methods.regression.trees:BoostedRegression",
     "ensemble": "colliderkit.methods.regression.ensemble:DeepEnsemble",
+    "evidential": "colliderkit.methods.regression.evidential:EvidentialRegression",
     "quantile": "colliderkit.methods.regression.quantile:QuantileRegression",
+    "variational": "colliderkit.methods.regression.variational:VariationalRegression",
 }
 
 
