@@ -24,6 +24,7 @@ STUDIES = {
     "amplification": "colliderkit.studies.amplification",
     "event-overlay": "colliderkit.studies.event_overlay",
     "calo-surrogate": "colliderkit.studies.calo_surrogate",
+    "energy-regression": "colliderkit.studies.energy_regression",
     "fast-calo-slices": "colliderkit.studies.fast_calo_slices",
 }
 
