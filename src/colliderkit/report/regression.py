@@ -63,16 +63,23 @@ def against_energy(
 
 @style()
 def coverage_curves(
-    levels: Sequence[float], curves: Mapping[str, Sequence[Coverage]], what: str = "Coverage"
+    levels: Sequence[float],
+    curves: Mapping[str, Sequence[Coverage]],
+    calibration: int | None = None,
 ) -> Figure:
-    """Draw the coverage minus the level, in percent, of each method's intervals, with its error."""
+    """Draw the coverage minus the level, in percent, of each method's intervals.
+
+    The band is the binomial error of the N test events; of conformal intervals the `calibration`
+    events M add theirs, sqrt(level (1 - level) (1/N + 1/M)).
+    """
     figure = Figure()
     axes = figure.subplots()
     looks = styles(list(curves))
     asked = 100 * np.asarray(levels)
     count = next(iter(curves.values()))[0].experiments
-    band = 100 * np.sqrt(np.asarray(levels) * (1 - np.asarray(levels)) / count)
-    axes.fill_between(asked, -band, band, color="0.85", linewidth=0, label="binomial error")
+    inverse = 1 / count + (1 / calibration if calibration else 0)
+    band = np.sqrt(asked * (100 - asked) * inverse)
+    axes.fill_between(asked, -band, band, color="0.85", linewidth=0, label="expected error")
     axes.axhline(0, color="0.5", linewidth=1.2)
     for i, (name, found) in enumerate(curves.items()):
         off = [100 * c.share - level for c, level in zip(found, asked, strict=True)]
@@ -88,7 +95,7 @@ def coverage_curves(
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.5 * (high - low))
     axes.set_xlabel("Level of the interval [%]")
-    axes.set_ylabel(f"{what} - level [%]")
+    axes.set_ylabel("Coverage - level [%]")
     axes.legend(fontsize=14, ncols=2)
     return figure
 

@@ -55,8 +55,12 @@ What is learned is E / E_sum, with E_sum = a + b times the visible energy, fitte
 in sqrt(E). Networks are deep ensembles of five (arXiv:1612.01474); shapes are the shares of the
 layers, depth, centres and widths; a ring is the sum of the cells of a layer at one distance from
 the axis, as no angle is preferred. Each method learns the mean of E given what it sees, for the
-spectrum that it was trained on: at both ends of the spectrum energies are pulled inwards, and the
-response is not flat there. That is the price of a regression (arXiv:2205.05084), not of a network.
+spectrum that it was trained on: at both ends of the spectrum energies are pulled inwards, where the
+response is then not flat, and its width smaller than it would be without. That is the price of a
+regression (arXiv:2205.05084), not of a network; resolution and linearity are to be read together.
+
+Sampling fluctuations are what no shape foretells. Shapes can mend what is lost before, between and
+behind the layers, and there is little of that in this calorimeter: the sum is hard to beat.
 """
 
 COVERING = """
@@ -368,8 +372,11 @@ def _add_uncertainties(
         "Coverage of central intervals minus their level, seed 1.",
     )
     report.add_figure(
-        coverage_curves(LEVELS, {kind: one.curve for kind, one in then.items()}),
-        "The same after conformal calibration.",
+        coverage_curves(
+            LEVELS, {kind: one.curve for kind, one in then.items()}, len(calibration.energy)
+        ),
+        "The same after conformal calibration. All methods share test and calibration showers: what"
+        " is off in one direction for all of them is these.",
     )
     for judgement, what in ((first, "before"), (then, "after")):
         report.add_figure(
