@@ -73,8 +73,8 @@ of 68% and 95% both cover within {bar:g}%, the bar that was set.
 """
 
 REMARKS = """
-A stand-in: the published terms (arXiv:physics/0608012) are of a module of ATLAS's barrel in a beam
-of electrons from 15 to 180 GeV, and have noise subtracted. Here are five layers in the bins of the
+A stand-in: the published terms, about 10% and 0.2% (arXiv:physics/0608012), are of a module of
+ATLAS's barrel in a beam of electrons from 10 to 245 GeV. Here are five layers in the bins of the
 CaloChallenge's data set 1, without noise, dead material, cracks or magnetic field, particles that
 all enter in the middle, and another ratio of lead to argon: the sum of the cells is better, and
 there is less to be won by shapes. Energies fall as E^-1.5.
