@@ -100,5 +100,9 @@ def test_bad_calls_are_named(fitted) -> None:
         Conformal(fitted["scaled"]).calibrate(fitted["scaled"], x[:2], y[:2])
     with pytest.raises(InputError, match=r"level 0.9 is not calibrated, only 0.68, 0.95"):
         Conformal(fitted["scaled"]).calibrate(fitted["scaled"], x, y).interval(x, 0.9)
+    with pytest.raises(InputError, match="all of them finite"):
+        Conformal(fitted["scaled"]).calibrate(fitted["scaled"], x, np.full(len(x), np.nan))
+    with pytest.raises(InputError, match="other numbers of events"):
+        Conformal(fitted["scaled"]).fit(x, y[:-1])
     with pytest.raises(InputError, match="none of them negative"):
         conformal_quantile([1.0, 2.0], 0.5, [1.0, -1.0])

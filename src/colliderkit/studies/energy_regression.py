@@ -68,8 +68,8 @@ Coverage is the share of test showers whose energy lies in the interval; pulls a
 std. "Conformal" takes {calibration} more showers and moves all intervals of a method by one number
 (arXiv:1905.03222 for quantiles, by a factor of std otherwise). That makes the coverage right on
 average, whatever the method, up to sqrt(level (1 - level) / {calibration}); it does not make it
-right at each energy, as the last figure shows. A method is called calibrated here if its intervals
-of 68% and 95% both cover within {bar:g}%, the bar that was set.
+right at each energy, as the last figure shows. A method is called calibrated by
+itself if its own intervals of 68% and 95% both cover within {bar:g}%, the bar that was set.
 """
 
 REMARKS = """
@@ -360,10 +360,11 @@ def _add_uncertainties(
         shown = [Value(cell.value, cell.error or 0.0) for cell in cells.values()]
         rows.append([kind, *shown, "yes" if right else "no"])
     report.add_table(
-        ["method", *cells, "calibrated"],
+        ["method", *cells, "calibrated by itself"],
         rows,
         f"Coverage, pulls and mean width of 68% intervals over E, of {len(test.energy)} test"
-        f" photons, mean of {chosen.seeds} fits with the error of fits and counting.",
+        f" photons, mean of {chosen.seeds} fits with the error of fits and counting; what the"
+        " calibration showers add is the same for all of them.",
     )
     first = {kind: found[0] for kind, found in before.items()}
     then = {kind: found[0] for kind, found in after.items()}

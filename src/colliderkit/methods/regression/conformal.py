@@ -68,6 +68,8 @@ class Conformal(Method):
         """
         table, target = np.asarray(x), np.asarray(y)
         w = None if weight is None else np.asarray(weight)
+        if not len(table) == len(target) == (len(table) if w is None else len(w)):
+            raise InputError("x, y and weight have other numbers of events; give one row for each.")
         # Another key than that of the split into training and validation inside the method.
         kept = hash_uniform(np.arange(len(table)), seed + 7919) < self.share
         method = clone(self.method).fit(
@@ -88,6 +90,8 @@ class Conformal(Method):
             raise InputError(f"--score is '{self.score}'; choose scaled or shifted.")
         self.method_ = method
         target = np.asarray(y, dtype=np.float64)
+        if target.shape != (len(np.asarray(x)),) or not np.isfinite(target).all():
+            raise InputError("calibration needs a y for each event, all of them finite numbers.")
         self.factors_ = [
             conformal_quantile(self._scores(x, target, level), level, weight)
             for level in self.levels
