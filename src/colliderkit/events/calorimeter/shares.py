@@ -194,7 +194,7 @@ class LayerShares(Shares):
         places = self.places.expand_as(x)
         away = (x + EMPTY) / BLUR
         # What little is linear tells equals apart.
-        odds = self.often.log() + 0.5 * away.clamp(min=0).square() + 0.01 * away
+        odds = self.often.log() + 0.5 * away.clamp(min=0).square() + 0.1 * away
         # Hit voxels before all others; the odds are below 20.
         first = torch.where(x >= -CUT, x, odds - FAR)
         highest = x.new_zeros(energy.shape).scatter_reduce(
