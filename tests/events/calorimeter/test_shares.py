@@ -130,13 +130,13 @@ def test_shares_of_the_incident_energy_come_back_too() -> None:
 def test_a_layer_without_hits_puts_its_energy_where_hits_are_likely() -> None:
     shares, incident = ladder(GEOMETRY), torch.full((400,), 100.0)
     outer = GEOMETRY.r > 5
-    shares.often.copy_(torch.from_numpy(np.where(outer, 1e-4, 0.5)))
+    shares.often.copy_(torch.from_numpy(np.where(outer, 1e-3, 0.5)))
     random = torch.Generator().manual_seed(6)
     x = -4.5 + 0.15 * torch.randn(400, GEOMETRY.voxels, generator=random)
     showers = shares.showers(torch.zeros(400, 3), x, incident)
     assert torch.equal((showers > 0).sum(1), torch.full((400,), 3))
     here = torch.from_numpy(outer & (GEOMETRY.layer == 1))
     assert float((showers[:, here] > 0).float().mean()) < 0.02
-    # One that is nearly hit, four widths out of the noise, has the better odds.
-    x[:, here] = -3.75
+    # One that is nearly hit, five widths out of the noise, has the better odds.
+    x[:, here] = -3.71
     assert (shares.showers(torch.zeros(400, 3), x, incident)[:, here] > 0).all()
