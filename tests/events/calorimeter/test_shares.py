@@ -137,6 +137,10 @@ def test_a_layer_without_hits_puts_its_energy_where_hits_are_likely() -> None:
     assert torch.equal((showers > 0).sum(1), torch.full((400,), 3))
     here = torch.from_numpy(outer & (GEOMETRY.layer == 1))
     assert float((showers[:, here] > 0).float().mean()) < 0.02
-    # One that is nearly hit, five widths out of the noise, has the better odds.
-    x[:, here] = -3.71
-    assert (shares.showers(torch.zeros(400, 3), x, incident)[:, here] > 0).all()
+    # One that is nearly hit, five widths out of the noise, has the better odds:
+    # ln .001 + 5.27^2 / 2 = 7, and among four others ln .5 + z^2 / 2 needs a z of 3.9.
+    (one, *_) = np.flatnonzero(outer & (GEOMETRY.layer == 1))
+    x[:, one] = -3.71
+    assert (
+        float((shares.showers(torch.zeros(400, 3), x, incident)[:, one] > 0).float().mean()) > 0.99
+    )
