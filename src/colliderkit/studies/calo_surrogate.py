@@ -296,13 +296,13 @@ def run(
         FLOOR,
     )
     add_showers(report, results, drawn)
+    report.add_text(REMARKS.format(width=chosen.width, classifier=int(0.6 * chosen.reference)))
+    _add_published(report)
     if whose:
         report.add_heading("Whose a shower might be")
         report.add_results(
             whose, POSTERIOR.format(models=len(samples), chance=-np.log(len(samples)))
         )
-    report.add_text(REMARKS.format(width=chosen.width, classifier=int(0.6 * chosen.reference)))
-    _add_published(report)
     _add_times(report, seconds)
     return report.write(out, force=force)
 
