@@ -117,12 +117,23 @@ def test_the_energy_enters_the_judgement() -> None:
     judge = CaloDiscriminator(channels=(4, 3, 2, 2)).eval()
     with torch.no_grad():
         judge.last.weight.zero_()
-        # The last five inputs: the layers' energies, the missing energy, and whether it is much.
-        judge.last.weight[0, -5:] = torch.tensor([1.0, 10.0, 100.0, 1000.0, 1e4])
+        # Before ten of minibatch discrimination the layers' energies over ten; after them the
+        # total over a hundred, the missing energy, and whether it is much.
+        judge.last.weight[0, -16:-13] = torch.tensor([1.0, 10.0, 100.0])
+        judge.last.weight[0, -3:] = torch.tensor([1000.0, 1e4, 1e5])
     x = torch.zeros(2, 504)
     x[:, 0], x[:, 300], x[:, 503] = 1.0, 2.0, 3.0
     scores = judge(x, torch.tensor([[8.0], [12.0]]))[:, 0]
-    assert scores.tolist() == pytest.approx([321 + 2000, 321 + 6000 + 1e5])
+    assert scores.tolist() == pytest.approx([32.1 + 60 + 2e4, 32.1 + 60 + 6e4 + 1e6])
+
+
+def test_the_judgement_begins_where_its_loss_has_a_slope() -> None:
+    torch.manual_seed(0)
+    judge = CaloDiscriminator(channels=(4, 3, 2, 2))
+    # A batch of one shower again and again, to which all others are near.
+    x = torch.rand(1, 504).expand(256, 504) / 5
+    score = judge(x, x.sum(1, keepdim=True))[:, 0]
+    assert float(score.detach().abs().max()) < 10
 
 
 def test_the_pair_in_a_gan() -> None:

@@ -196,7 +196,10 @@ class CaloDiscriminator(nn.Module):
     Each layer's image goes through a convolution and three locally connected layers, and is
     flattened to f. The last, linear layer sees, of each image, f, its minibatch discrimination,
     the share of cells with energy and its minibatch discrimination; and the energies of the
-    layers, |E - E_tot| and 10 [|E - E_tot| > `largest` / 20].
+    layers and their minibatch discrimination, E_tot, |E - E_tot| and
+    10 [|E - E_tot| > `largest` / 20]. Minibatch discrimination is seen through a hyperbolic
+    tangent, the energies over `largest` / 10 and E_tot over `largest`, as in the code of the
+    paper: without, the score begins at some tens, where no loss has a slope.
 
     ``forward(x (B, V), c (B, 1)) -> (B, 2)``: a logit, and E_tot, the energy that is read off.
     """
@@ -212,8 +215,9 @@ class CaloDiscriminator(nn.Module):
         self.shapes = tuple(shapes)
         self.largest = largest
         self.layers = nn.ModuleList(_Features(shape, channels) for shape in self.shapes)
+        self.neighbours = MinibatchDiscrimination(len(self.shapes))
         seen = sum(layer.outputs for layer in self.layers)  # type: ignore[misc]
-        self.last = dense(int(seen) + len(self.shapes) + 2, 1)
+        self.last = dense(int(seen) + len(self.shapes) + 10 + 3, 1)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         parts = x.split([math.prod(shape) for shape in self.shapes], 1)
@@ -225,7 +229,8 @@ class CaloDiscriminator(nn.Module):
             for layer, part, shape in zip(self.layers, parts, self.shapes, strict=True)
         ]
         far = 10.0 * (missing > self.largest / 20).to(x.dtype)
-        score = self.last(torch.cat([*features, energies, missing, far], 1))
+        features += [energies * (10 / self.largest), self.neighbours(energies).tanh()]
+        score = self.last(torch.cat([*features, total / self.largest, missing, far], 1))
         return torch.cat([score, total], 1)
 
 
@@ -258,4 +263,5 @@ class _Features(nn.Module):
             x = norm(leaky_relu(layer(pad(x, (low, high, low, high))), LEAK))
         flat = x.flatten(1)
         sparse = (image.flatten(1) > 0).to(image.dtype).mean(1, keepdim=True)
-        return torch.cat([flat, self.neighbours(flat), sparse, self.as_sparse(sparse)], 1)
+        close = self.neighbours(flat).tanh(), self.as_sparse(sparse).tanh()
+        return torch.cat([flat, close[0], sparse, close[1]], 1)
