@@ -301,7 +301,8 @@ def test_the_signal_is_left_alone(penalty: Penalty) -> None:
     outputs.requires_grad_()
     found = penalty(outputs, target, torch.ones(120))
     (gradient,) = torch.autograd.grad(found, outputs)
-    assert bool((gradient[label == 1] == 0).all()) and bool((gradient[label == 0] != 0).any())
+    assert bool((gradient[label == 1] == 0).all())
+    assert bool((gradient[label == 0] != 0).any())
     only = label == 0
     torch.testing.assert_close(found, penalty(outputs[only], target[only], torch.ones(80)))
 
@@ -333,7 +334,8 @@ def test_a_batch_without_a_value_moves_nothing(penalty: Penalty, what: str) -> N
     outputs, target = batch(s, m, label)
     outputs = outputs.float().requires_grad_()
     found = penalty(outputs, target.float(), weight)
-    assert float(found.detach()) == 0 and found.dtype == torch.float32
+    assert float(found.detach()) == 0
+    assert found.dtype == torch.float32
     (gradient,) = torch.autograd.grad(found, outputs)
     assert bool((gradient == 0).all())
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.losses.pairs import Distances, Line, Order, distances
 
-__all__ = ["DisCo", "MoDe", "Penalty", "distance_correlation", "distance_covariance"]
+__all__ = ["DisCo", "MoDe", "Penalty", "background_score", "distance_correlation", "distance_covariance"]
 
 
 class Penalty(Protocol):
@@ -91,8 +91,8 @@ class DisCo:
 
     def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return the penalty of logits (B, K), target (B, 1 + M) and weights (B,), ()."""
-        score, m, p = _background(outputs, target, weight, self.background)
-        if len(p) >= 2 and (not self.unbiased or 1 / float(p @ p) > 3):
+        score, m, p = background_score(outputs, target, weight, self.background)
+        if len(p) >= 2 and (not self.unbiased or float(1 / (p @ p)) > 3):
             found = _correlation(score, m, p, self.unbiased)
             if found is not None:
                 found = found if self.power == 1 else found.sign() * found.abs() ** self.power
@@ -160,7 +160,7 @@ class MoDe:
         """Return the penalty of logits (B, K), target (B, 2) and weights (B,), ()."""
         if target.shape[1] != 2:
             raise InputError(f"MoDe protects one quantity, not {target.shape[1] - 1}.")
-        score, m, p = _background(outputs, target, weight, self.background)
+        score, m, p = background_score(outputs, target, weight, self.background)
         m = m.reshape(-1)
         # What is left of as many values of m as coefficients is nothing.
         if len(m.unique()) < self.order + 2:
@@ -203,7 +203,7 @@ class MoDe:
         found = (first - 2 * rows + both) / 4
         if self.unbiased:
             found = (found - self._diagonal(s, line, basis, p)) / (1 - p @ p)
-        if self.order == 2 and self.monotonic or self.order and self.max_slope is not None:
+        if (self.order == 2 and self.monotonic) or (self.order and self.max_slope is not None):
             found = found + self._cut(s, line, legendre, basis, p)
         return 2 * (2 * self.order + 1) * (2 * self.order + 5) * found
 
@@ -253,12 +253,13 @@ def _legendre(m: Tensor, order: int) -> Tensor:
     return torch.stack([torch.ones_like(m), m, 1.5 * m.square() - 0.5][: order + 1])
 
 
-def _background(
+def background_score(
     outputs: Tensor, target: Tensor, weight: Tensor, background: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return score (N,), protected quantities (N, M) and weights of sum 1 (N,), in float64.
+    """Return the background's s (N,), m (N, M) and weights of sum 1 (N,), in float64.
 
-    No events at all where their weights do not sum to more than zero.
+    Of logits (B, K), target (B, 1 + M) and weights (B,): s is 1 less the probability of the class
+    `background`. No events at all where their weights do not sum to more than zero.
     """
     chosen = target[:, 0] == background
     w = weight[chosen].double()
