@@ -20,7 +20,9 @@ class Adversary(nn.Module):
 
     with q(m | s) a mixture of normal densities that a network makes of the score, and q(m) one
     without: where both are learned, the mutual information of s and m in nats, which is 0 for
-    independent ones alone; of an adversary that lags behind, a lower bound. m has order 1.
+    independent ones alone; of an adversary that lags behind, a lower bound. Below 0, where it does
+    worse than one that does not look, I counts as 0: the tagger has nothing to gain from leading
+    it astray, and the two do not chase each other in circles. m has order 1.
 
     The value moves the tagger alone: its gradient stops at the adversary's parameters, which
     `own_loss` trains. The tagger descends what the adversary climbs, the minimax game of
@@ -47,7 +49,8 @@ class Adversary(nn.Module):
             return outputs.sum() * 0.0
         frozen = {name: value.detach() for name, value in self.density.named_parameters()}
         known: Tensor = torch.func.functional_call(self.density, frozen, (s, m))
-        return (p * (known - mixture_log_prob(self.marginal.detach(), m))).sum()
+        told = p * (known - mixture_log_prob(self.marginal.detach(), m))
+        return told.sum().clamp(min=0)
 
     def own_loss(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return < -ln q(m | s) - ln q(m) >, whose gradient is the adversary's alone, ()."""
