@@ -216,7 +216,10 @@ def test_the_adversary_estimates_the_information() -> None:
 
 def test_the_opponents_loss_is_no_part_of_the_value() -> None:
     outputs = torch.randn(50, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    target, weight = torch.stack([torch.arange(50) % 2, torch.arange(50)], 1).float(), torch.ones(50)
+    target, weight = (
+        torch.stack([torch.arange(50) % 2, torch.arange(50)], 1).float(),
+        torch.ones(50),
+    )
     adversary = Adversary(1)
     alone, both = Classification(), Classification(adversary)
     torch.testing.assert_close(both(outputs, target, weight), alone(outputs, target, weight))
