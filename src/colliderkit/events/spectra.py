@@ -110,7 +110,7 @@ def _matched(
         scaled = weight[own] * factor[bins[own]]
         if scaled.sum() <= 0:
             raise InputError(
-                f"class {each} shares no bin of {what} with the reference {reference}; take wider"
+                f"class {each} shares no {what} bin with the reference {reference}; take wider"
                 " bins or select the same range."
             )
         result[own] = scaled * (own.sum() / scaled.sum())

@@ -143,12 +143,15 @@ class FlowDecorrelation(_ScoreMap):
             self.flow_ = self._build().fit_scaling(x, c)
         data = Dataset(x, torch.zeros(len(x)), torch.from_numpy((w / w.mean()).astype("f4")), c)
         held = hash_uniform(np.arange(len(x)), seed) < self.validation
-        parts = [data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)]
+        train, validation = (
+            data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)
+        )
         with tempfile.TemporaryDirectory(prefix="colliderkit-flow-") as folder:
             history = fit(
                 self.flow_,
                 own_loss,
-                *parts,
+                train,
+                validation,
                 self.training,
                 folder=Path(folder),
                 seed=seed,
