@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.events.spectra import class_weights, spectrum_weights
+from colliderkit.events.spectra import class_weights, planing_weights, spectrum_weights
 
 
 def jets(label, pt, eta=None, weight=None) -> ak.Array:
@@ -109,3 +109,16 @@ def test_mistakes_are_named() -> None:
         spectrum_weights(events, reference=0, pt_bins=[0, 2, 6])
     with pytest.raises(InputError, match="all jets are of class"):
         spectrum_weights(events[:1], reference=0)
+
+
+def test_planing_by_hand() -> None:
+    """Of one column as `spectrum_weights`; of two, bins are pairs."""
+    label, mass = np.array([0, 0, 0, 0, 1, 1]), np.array([1.0, 1, 1, 3, 1, 3])
+    found = planing_weights({"m": mass}, label, np.ones(6), reference=1, bins=[0, 2, 4])
+    np.testing.assert_allclose(found, [2 / 3, 2 / 3, 2 / 3, 2, 1, 1])
+    pt = np.array([1.0, 1, 3, 3, 1, 3])
+    found = planing_weights({"m": mass, "pt": pt}, label, np.ones(6), bins=[0, 2, 4])
+    # Class 0 is in three pairs of bins, twice in the first; class 1 once in each of two.
+    np.testing.assert_allclose(found, [2 / 3, 2 / 3, 4 / 3, 4 / 3, 1, 1])
+    with pytest.raises(InputError, match="class 1 shares no m bin with"):
+        planing_weights({"m": label}, label, np.ones(6), reference=0, bins=2)

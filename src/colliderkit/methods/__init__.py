@@ -20,5 +20,8 @@ METHODS = {
     "evidential-regression": "colliderkit.methods.regression.evidential:EvidentialRegression",
     "boosted-regression": "colliderkit.methods.regression.trees:BoostedRegression",
     "conformal": "colliderkit.methods.regression.conformal:Conformal",
+    "decorrelated-tagging": "colliderkit.methods.decorrelation:DecorrelatedTagger",
+    "flow-decorrelation": "colliderkit.methods.decorrelation.maps:FlowDecorrelation",
+    "transport-decorrelation": "colliderkit.methods.decorrelation.maps:TransportDecorrelation",
     "cross-fit": "colliderkit.methods.ensembles:CrossFit",
 }
