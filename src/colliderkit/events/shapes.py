@@ -66,9 +66,7 @@ def jet_shapes(constituents: ak.Array) -> Shapes:
     size = np.sqrt((rest**2).sum(1))
 
     def tensor(vectors: Floats, weight: Floats) -> Floats:
-        parts = [
-            summed(vectors[:, a] * vectors[:, b] * weight) for a in range(3) for b in range(3)
-        ]
+        parts = [summed(vectors[:, a] * vectors[:, b] * weight) for a in range(3) for b in range(3)]
         return np.stack(parts, -1).reshape(count, 3, 3)
 
     def trace_of_square(matrix: Floats) -> Floats:
