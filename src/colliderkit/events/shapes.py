@@ -51,7 +51,8 @@ def jet_shapes(constituents: ak.Array) -> Shapes:
     jet = np.repeat(np.arange(count), lengths)
 
     def summed(values: Floats) -> Floats:
-        return np.bincount(jet, values, minlength=count)
+        total: Floats = np.bincount(jet, values, minlength=count)
+        return total
 
     whole = np.stack([summed(column) for column in particles.T], -1)
     momentum, energy = whole[:, :3], whole[:, 3]
@@ -70,7 +71,8 @@ def jet_shapes(constituents: ak.Array) -> Shapes:
         return np.stack(parts, -1).reshape(count, 3, 3)
 
     def trace_of_square(matrix: Floats) -> Floats:
-        return (matrix**2).sum((1, 2))
+        trace: Floats = (matrix**2).sum((1, 2))
+        return trace
 
     # sum_ij |p_i| |p_j| cos^2 theta_ij is the trace of the square of sum_i p_i p_i^T / |p_i|.
     linear = tensor(rest, _inverse(size))

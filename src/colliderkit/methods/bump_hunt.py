@@ -275,10 +275,8 @@ def _fitted(columns: Floats, counts: Floats, used: NDArray[np.bool_]) -> _Fit:
         if len(moving) == 0:
             break
     within = np.exp(np.minimum(coefficients @ inside.T, 50.0))
-    return _Fit(
-        np.exp(np.minimum(coefficients @ columns.T, 50.0)),
-        np.linalg.inv(_curvature(within, inside)),
-    )
+    covariance: Floats = np.linalg.inv(_curvature(within, inside))
+    return _Fit(np.exp(np.minimum(coefficients @ columns.T, 50.0)), covariance)
 
 
 def _curvature(expected: Floats, columns: Floats) -> Floats:

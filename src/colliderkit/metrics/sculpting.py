@@ -147,13 +147,15 @@ def jsd(
     random = np.random.default_rng(0)
     numbers = [max(round(n), 1) for n in effective]
     both = np.average(shares, axis=0, weights=effective)
-    spread, floor = (
-        _divergence(
-            *(random.multinomial(n, p, DRAWS) / n for n, p in zip(numbers, densities, strict=True)),
-            chosen.base,
+
+    def drawn(p: Floats, q: Floats) -> Floats:
+        samples = (
+            random.multinomial(n, each, DRAWS) / n
+            for n, each in zip(numbers, (p, q), strict=True)
         )
-        for densities in (shares, (both, both))
-    )
+        return _divergence(next(samples), next(samples), chosen.base)
+
+    spread, floor = drawn(shares[0], shares[1]), drawn(both, both)
     value = float(_divergence(shares[0], shares[1], chosen.base))
     return Jsd(value, float(spread.std(ddof=1)), float(floor.mean()))
 
