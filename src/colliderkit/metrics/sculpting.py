@@ -150,8 +150,7 @@ def jsd(
 
     def drawn(p: Floats, q: Floats) -> Floats:
         samples = (
-            random.multinomial(n, each, DRAWS) / n
-            for n, each in zip(numbers, (p, q), strict=True)
+            random.multinomial(n, each, DRAWS) / n for n, each in zip(numbers, (p, q), strict=True)
         )
         return _divergence(next(samples), next(samples), chosen.base)
 

@@ -73,7 +73,12 @@ def frontier(
         axes.axhspan(1 / floor, top, color=COLOURS[3], alpha=0.25, linewidth=0)
         axes.set_ylim(axes.get_ylim()[0], top)
         axes.text(
-            0.98, 1 / floor, "counting", transform=axes.get_yaxis_transform(), ha="right", fontsize=14
+            0.98,
+            1 / floor,
+            "counting",
+            transform=axes.get_yaxis_transform(),
+            ha="right",
+            fontsize=14,
         )
     axes.set_xlabel(r"Background rejection at $\varepsilon_S = 50\%$, $R_{50}$")
     axes.set_ylabel("1 / JSD")
