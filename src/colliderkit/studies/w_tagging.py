@@ -80,7 +80,7 @@ NO_MPI = "PartonLevel:MPI = off"
 MASS = (50.0, 300.0)  # GeV
 TEST = 0.5  # of the jets
 TARGETS = (30.0, 100.0, 300.0)  # of 1 / JSD at which methods are compared
-SPECTRUM = tuple(np.linspace(50, 250, 41))  # of the search, GeV
+HUNT = BumpHunt(tuple(np.linspace(50, 250, 41)))  # of 5 GeV
 LEVEL = 0.05
 OBSERVABLES = PRESETS["w-tagging"]
 
@@ -136,7 +136,7 @@ class Scale:
     toys: int
     hidden: tuple[int, ...] = (64, 64, 64)
     share: float = 1 / 3
-    hunt: BumpHunt = BumpHunt(SPECTRUM)
+    hunt: BumpHunt = HUNT
 
 
 SCALES = {
@@ -390,8 +390,8 @@ def _report(
     report.add_text(READING)
     report.add_results(
         _at_targets(points),
-        "R50 that each method reaches at 1 / JSD (disco) of 30, 100 and 300; empty where no strength"
-        " does. Errors are those of the points that are interpolated between.",
+        "R50 that each method reaches at 1 / JSD (disco) of 30, 100 and 300; empty where no"
+        " strength does. Errors are those of the points that are interpolated between.",
     )
     report.add_table(
         ["", "R50", "1 / JSD", "definition", "source"],
