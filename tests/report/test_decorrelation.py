@@ -1,0 +1,60 @@
+"""Plots of decorrelation: what is drawn is what was given."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from colliderkit.methods.bump_hunt import Bump
+from colliderkit.metrics.value import Value
+from colliderkit.report.decorrelation import bump, efficiencies, frontier
+from colliderkit.report.plots import style
+
+
+def drawn(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    with style():
+        figure.savefig(file, format="svg")
+    return file.getvalue()
+
+
+def test_the_frontier_holds_every_point_and_ends_at_the_floor():
+    points = {
+        "plain": [(Value(30, 1), Value(4, 0.1))],
+        "DisCo": [(Value(8, 0.2), Value(300, 30)), (Value(20, 0.5), Value(10, 0.4))],
+    }
+    figure = frontier(points, published={"theirs": [(19.0, 4.1), (7.5, 301.0)]}, floor=1e-3)
+    (axes,) = figure.axes
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylim()[1] > 1000
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["theirs", "plain", "DisCo"]
+    # The points of a method are joined by rejection.
+    own = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_linestyle() == "-"]
+    assert list(own[0].get_xdata()) == [8, 20]
+    assert len(drawn(figure)) > 5000
+
+
+def test_efficiencies_are_steps_over_the_bins():
+    figure = efficiencies({"flat": (np.full(3, 0.1), np.full(3, 0.01))}, [50, 100, 150, 250])
+    (axes,) = figure.axes
+    assert axes.get_xlim() == (50, 250)
+    assert axes.get_ylim()[0] == 0
+    drawn(figure)
+
+
+def test_the_bump_is_marked_and_named():
+    counts = np.array([40.0, 30, 50, 20, 10])
+    found = Bump((70, 80), 50, 25.4, 2.0, 3.9, 5e-5, 0.01, 2, np.array([40.0, 31, 25.4, 20, 15]))
+    figure = bump(counts, np.linspace(50, 100, 6), found, "unconstrained")
+    assert [axes.get_xlim() for axes in figure.axes] == [(50, 100)] * 2
+    (text,) = figure.axes[0].texts
+    assert "70-80 GeV: 50 events, 25" in text.get_text()
+    assert "global p = 0.01" in text.get_text()
+    drawn(figure)
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_a_point_without_a_finite_error_is_drawn(value):
+    drawn(frontier({"one": [(Value(5, 0.1), Value(100, value))]}))
