@@ -1,7 +1,7 @@
 """Weights that take the jets' (pt, eta) spectrum, or the size of a class, out of training."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import awkward as ak
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.schema import labels_of, weights_of
 
-__all__ = ["class_weights", "spectrum_weights"]
+__all__ = ["class_weights", "planing_weights", "spectrum_weights"]
 
 Bins = int | Sequence[float]
 
@@ -62,8 +62,41 @@ def spectrum_weights(
     weight = weights_of(jets)
     pt_bin, n_pt = _binned(ak.to_numpy(jets["jet_pt"]), pt_bins, "pt_bins")
     eta_bin, n_eta = _binned(ak.to_numpy(jets["jet_eta"]), eta_bins, "eta_bins")
-    bins = pt_bin * n_eta + eta_bin
-    size = n_pt * n_eta
+    return _matched(
+        pt_bin * n_eta + eta_bin, n_pt * n_eta, label, weight, reference, "(pt, eta)"
+    )
+
+
+def planing_weights(
+    columns: Mapping[str, NDArray[np.floating[Any]]],
+    label: NDArray[np.int64],
+    weight: NDArray[np.float64],
+    *,
+    reference: Literal["flat"] | int = "flat",
+    bins: Bins = 50,
+) -> NDArray[np.float64]:
+    """Weight each class to one spectrum in `columns`, names and values (N,), (N,).
+
+    As `spectrum_weights`, with the bins of each column; for several columns their product. With a
+    flat spectrum the bins have equal widths, so that events beyond a long tail weigh much: give
+    edges. Raises `InputError` as `spectrum_weights` does.
+    """
+    index, size = np.zeros(len(label), dtype=np.int64), 1
+    for name, values in columns.items():
+        own, count = _binned(np.asarray(values), bins, f"bins of {name}")
+        index, size = index * count + own, size * count
+    return _matched(index, size, label, weight, reference, ", ".join(columns))
+
+
+def _matched(
+    bins: NDArray[np.int64],
+    size: int,
+    label: NDArray[np.int64],
+    weight: NDArray[np.float64],
+    reference: Literal["flat"] | int,
+    what: str,
+) -> NDArray[np.float64]:
+    """Return weights that give each class the target's share of every bin, of mean 1 a class."""
     if reference == "flat":
         target = np.ones(size)
     elif (label == reference).any():
@@ -79,7 +112,7 @@ def spectrum_weights(
         scaled = weight[own] * factor[bins[own]]
         if scaled.sum() <= 0:
             raise InputError(
-                f"class {each} shares no (pt, eta) bin with the reference {reference}; take wider"
+                f"class {each} shares no bin of {what} with the reference {reference}; take wider"
                 " bins or select the same range."
             )
         result[own] = scaled * (own.sum() / scaled.sum())
@@ -93,7 +126,7 @@ def _labels(jets: ak.Array) -> NDArray[np.int64]:
     return np.asarray(ak.to_numpy(jets["label"]), dtype=np.int64)
 
 
-def _binned(values: NDArray[np.float32], bins: Bins, name: str) -> tuple[NDArray[np.int64], int]:
+def _binned(values: NDArray[np.floating[Any]], bins: Bins, name: str) -> tuple[NDArray[np.int64], int]:
     """Return the bin of each value and the number of bins."""
     if isinstance(bins, int):
         low, high = float(values.min()), float(values.max())

@@ -52,6 +52,11 @@ class ConditionalFlow(Generator):
         """Return f^-1(z; c) of noise (B, T), one feature after the other."""
         return self.unscaled(self.flow(self.context_scaling(context)).transform.inv(noise))
 
+    def encode(self, x: Tensor, context: Tensor) -> Tensor:
+        """Return f(x; c) of rows (B, T) and (B, C), standard normal where x follows p(x | c)."""
+        noise: Tensor = self.flow(self.context_scaling(context)).transform(self.scaled(x))
+        return noise
+
     def forward(self, values: Tensor, mask: Tensor | None, context: Tensor) -> Tensor:
         """Return -ln p(x | c) of rows (B, T) and (B, C), (B, 1)."""
         return -self.log_prob(values, context)[:, None]

@@ -13,5 +13,8 @@ METHODS = {
     "uncertainty-aware": "colliderkit.methods.uncertainty_aware:UncertaintyAware",
     "shower-surrogate": "colliderkit.methods.surrogate:ShowerSurrogate",
     "refinement": "colliderkit.methods.refinement:Refinement",
+    "decorrelated-tagging": "colliderkit.methods.decorrelation:DecorrelatedTagger",
+    "flow-decorrelation": "colliderkit.methods.decorrelation.maps:FlowDecorrelation",
+    "transport-decorrelation": "colliderkit.methods.decorrelation.maps:TransportDecorrelation",
     "cross-fit": "colliderkit.methods.ensembles:CrossFit",
 }

@@ -8,6 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from colliderkit import networks
@@ -76,17 +77,33 @@ class Design:
         for jets without these columns or with a number that is not finite.
         """
         if self.kind == "table":
-            tables = [
-                substructure.table(check_jets(chunk, "jets"), self.observables)[0]
-                for chunk in chunks
-            ]
-            return torch.from_numpy(np.concatenate(tables))
+            return torch.from_numpy(np.concatenate([self._table(chunk) for chunk in chunks]))
         columns = self.columns
         records = (check_jets(chunk, "jets", columns)[CONSTITUENTS] for chunk in chunks)
         if folder is not None:
             return Ragged.spool(records, columns, folder)
         (whole,) = records
         return Ragged.from_awkward(whole, columns)
+
+    def _table(self, jets: ak.Array) -> NDArray[np.float32]:
+        """Return the observables of jets, or the columns of what has no constituents, (N, C)."""
+        if CONSTITUENTS in jets.fields:
+            return substructure.table(check_jets(jets, "jets"), self.observables)[0]
+        table = np.empty((len(jets), len(self.columns)), dtype=np.float32)
+        for i, name in enumerate(self.columns):
+            if name not in jets.fields:
+                raise InputError(
+                    f"the events have neither constituents nor a column '{name}'; they have"
+                    f" {', '.join(jets.fields)}."
+                )
+            table[:, i] = ak.to_numpy(jets[name])
+            if not np.isfinite(table[:, i]).all():
+                event = int(np.argmin(np.isfinite(table[:, i])))
+                raise InputError(
+                    f"column '{name}' is NaN or infinite in event {event} (counted from 0); mend"
+                    " the file or drop the event with a selection."
+                )
+        return table
 
     def build(self, outputs: int) -> Model:
         """Return a fresh model with this many outputs; torch's seed decides its weights."""

@@ -143,17 +143,8 @@ class Tagger(Method):
             return self
         self.model_ = self._build()
         trained, data, held = fit_representation(self.model_, data, held)
-        self.history_ = fit(
-            trained,
-            self._objective(),
-            data,
-            held,
-            self.training,
-            folder=folder,
-            seed=seed,
-            resume=resume,
-            title=self.network,
-            progress=progress,
+        self.history_ = self._train(
+            trained, data, held, folder=folder, resume=resume, progress=progress
         )
         return self
 
@@ -191,7 +182,7 @@ class Tagger(Method):
 
     def _inputs(self, jets: Jets, folder: Path | None) -> tuple[Ragged | Tensor, ak.Array]:
         """Return the network's raw inputs and the per-jet columns that training needs."""
-        per_jet = {"label", "weight", "event", "jet_pt", "jet_eta", *self.regress}
+        per_jet = {"label", "weight", "event", "jet_pt", "jet_eta", *self._beside}
         chunks = [jets] if isinstance(jets, ak.Array) else jets
         light: list[ak.Array] = []
         count = 0
@@ -212,6 +203,27 @@ class Tagger(Method):
 
     def _dataset(self, inputs: Ragged | Tensor, light: ak.Array, fitted: bool = False) -> Dataset:
         label = labels_of(light, len(self.classes))
+        weight = self._weights(light, label)
+        target = self._target(light, label, fitted)
+        return Dataset(
+            inputs, target, torch.from_numpy((weight / weight.mean()).astype(np.float32))
+        )
+
+    def _weights(self, light: ak.Array, label: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the weights that events have in the loss, on any scale, (N,)."""
+        weight = self._shaped(light, label)
+        if self.balance:
+            weight = class_weights(label, weight)
+        for k, name in enumerate(self.classes):
+            if (label == k).any() and weight[label == k].sum() <= 0:
+                raise InputError(
+                    f"the weights of class '{name}' sum to {weight[label == k].sum():.3g};"
+                    " a tagger needs a positive sum for each class."
+                )
+        return weight
+
+    def _shaped(self, light: ak.Array, label: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the jets' weights, with the spectra that are asked for, (N,)."""
         weight = weights_of(light)
         if self.spectrum is not None:
             reference: Literal["flat"] | int = "flat"
@@ -222,14 +234,15 @@ class Tagger(Method):
                     )
                 reference = list(self.classes).index(self.spectrum)
             weight = spectrum_weights(light, reference=reference)
-        if self.balance:
-            weight = class_weights(label, weight)
-        for k, name in enumerate(self.classes):
-            if (label == k).any() and weight[label == k].sum() <= 0:
-                raise InputError(
-                    f"the weights of class '{name}' sum to {weight[label == k].sum():.3g};"
-                    " a tagger needs a positive sum for each class."
-                )
+        return weight
+
+    @property
+    def _beside(self) -> Sequence[str]:
+        """Per-jet columns that the target has beside the class."""
+        return self.regress
+
+    def _target(self, light: ak.Array, label: NDArray[np.int64], fitted: bool) -> Tensor:
+        """Return the class (N,), or class and standardised columns (N, 1 + T) float32."""
         target = torch.tensor(label)
         if self.regress:
             for name in self.regress:
@@ -242,8 +255,13 @@ class Tagger(Method):
                 self.target_scale_ = quantities.std(0).clamp(min=1e-6)
             standard = (quantities - self.target_mean_) / self.target_scale_
             target = torch.cat([target[:, None].float(), standard], 1)
-        return Dataset(
-            inputs, target, torch.from_numpy((weight / weight.mean()).astype(np.float32))
+        return target
+
+    def _train(self, model: Model, data: Dataset, held: Dataset, **where: Any) -> list[Epoch]:
+        """Train `model` in place and return its history; `where` are further keywords of `fit`."""
+        objective = self._objective()
+        return fit(
+            model, objective, data, held, self.training, seed=self.seed_, title=self.network, **where
         )
 
     def _objective(self) -> Objective:

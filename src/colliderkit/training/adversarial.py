@@ -130,9 +130,9 @@ class Duel(Module):
     def configure_optimizers(self) -> Any:
         rate, rivalry = self.learning_rate, self.rivalry
         return (
-            self.optimiser(self.rivals.network, rate, rivalry.betas),
+            self.optimiser(self.rivals.network.parameters(), rate, rivalry.betas),
             self.optimiser(
-                self.rivals.discriminator, rate * rivalry.discriminator_rate, rivalry.betas
+                self.rivals.discriminator.parameters(), rate * rivalry.discriminator_rate, rivalry.betas
             ),
         )
 

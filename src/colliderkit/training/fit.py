@@ -4,7 +4,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,15 +171,19 @@ class Module(lightning.LightningModule):
         self.history = list(checkpoint["history"])
 
     def configure_optimizers(self) -> Any:
-        return self.optimiser(self, self.learning_rate)
+        return self.optimiser(self.parameters(), self.learning_rate)
 
     def optimiser(
-        self, model: nn.Module, rate: float, betas: tuple[float, float] = (0.9, 0.999)
+        self,
+        parameters: Iterable[nn.Parameter],
+        rate: float,
+        betas: tuple[float, float] = (0.9, 0.999),
     ) -> Any:
-        """Return AdamW for a model's parameters and its schedule, as Lightning takes them."""
+        """Return AdamW for parameters and its schedule, as Lightning takes them."""
         settings = self.settings
-        decay = [p for p in model.parameters() if p.ndim > 1]
-        plain = [p for p in model.parameters() if p.ndim <= 1]
+        every = list(parameters)
+        decay = [p for p in every if p.ndim > 1]
+        plain = [p for p in every if p.ndim <= 1]
         optimiser = torch.optim.AdamW(
             [
                 {"params": decay, "weight_decay": settings.weight_decay},

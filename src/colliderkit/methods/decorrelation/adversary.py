@@ -1,0 +1,61 @@
+"""An adversary that learns the protected quantities from the score, as a penalty on the tagger."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from colliderkit.losses.decorrelation import background_score
+from colliderkit.networks.mixture_density import MixtureDensity, mixture_log_prob
+
+__all__ = ["Adversary"]
+
+UNIT, MOST = 3.0, 15.0  # of the log-odds that the adversary sees: their scale and their end
+
+
+class Adversary(nn.Module):
+    """Penalise what the background's score tells of the protected quantities m (1703.03507).
+
+        I = < ln q(m | s) - ln q(m) >
+
+    with q(m | s) a mixture of normal densities that a network makes of the score, and q(m) one
+    without: where both are learned, the mutual information of s and m in nats, which is 0 for
+    independent ones alone; of an adversary that lags behind, a lower bound. m has order 1.
+
+    The value moves the tagger alone: its gradient stops at the adversary's parameters, which
+    `own_loss` trains. The tagger descends what the adversary climbs, the minimax game of
+    1611.01046, whichever way they take turns.
+    """
+
+    def __init__(
+        self,
+        quantities: int,
+        *,
+        components: int = 5,
+        hidden: Sequence[int] = (64, 64),
+        background: int = 0,
+    ) -> None:
+        super().__init__()
+        self.background = background
+        self.density = MixtureDensity(1, quantities, components=components, hidden=hidden)
+        self.marginal = nn.Parameter(0.5 * torch.randn(1, components * (1 + 2 * quantities)))
+
+    def forward(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Return I of logits (B, K), target (B, 1 + M) and weights (B,), ()."""
+        s, m, p = self._seen(outputs, target, weight)
+        if len(p) == 0:
+            return outputs.sum() * 0.0
+        frozen = {name: value.detach() for name, value in self.density.named_parameters()}
+        known: Tensor = torch.func.functional_call(self.density, frozen, (s, m))
+        return (p * (known - mixture_log_prob(self.marginal.detach(), m))).sum()
+
+    def own_loss(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Return < -ln q(m | s) - ln q(m) >, whose gradient is the adversary's alone, ()."""
+        s, m, p = self._seen(outputs.detach(), target, weight)
+        found: Tensor = -(p * (self.density(s, m) + mixture_log_prob(self.marginal, m))).sum()
+        return found
+
+    def _seen(self, outputs: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+        s, m, p = background_score(outputs, target, weight, self.background)
+        log_odds = torch.logit(s, eps=1e-12).clamp(-MOST, MOST) / UNIT
+        return log_odds[:, None].float(), m.float(), p.float()
