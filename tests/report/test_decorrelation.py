@@ -29,9 +29,15 @@ def test_the_frontier_holds_every_point_and_ends_at_the_floor():
     (axes,) = figure.axes
     assert axes.get_yscale() == "log"
     assert axes.get_ylim()[1] > 1000
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["theirs", "plain", "DisCo"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "theirs",
+        "plain",
+        "DisCo",
+    ]
     # The points of a method are joined by rejection.
-    own = [line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_linestyle() == "-"]
+    own = [
+        line for line in axes.lines if len(line.get_xdata()) == 2 and line.get_linestyle() == "-"
+    ]
     assert list(own[0].get_xdata()) == [8, 20]
     assert len(drawn(figure)) > 5000
 

@@ -62,9 +62,7 @@ def spectrum_weights(
     weight = weights_of(jets)
     pt_bin, n_pt = _binned(ak.to_numpy(jets["jet_pt"]), pt_bins, "pt_bins")
     eta_bin, n_eta = _binned(ak.to_numpy(jets["jet_eta"]), eta_bins, "eta_bins")
-    return _matched(
-        pt_bin * n_eta + eta_bin, n_pt * n_eta, label, weight, reference, "(pt, eta)"
-    )
+    return _matched(pt_bin * n_eta + eta_bin, n_pt * n_eta, label, weight, reference, "(pt, eta)")
 
 
 def planing_weights(
@@ -126,7 +124,9 @@ def _labels(jets: ak.Array) -> NDArray[np.int64]:
     return np.asarray(ak.to_numpy(jets["label"]), dtype=np.int64)
 
 
-def _binned(values: NDArray[np.floating[Any]], bins: Bins, name: str) -> tuple[NDArray[np.int64], int]:
+def _binned(
+    values: NDArray[np.floating[Any]], bins: Bins, name: str
+) -> tuple[NDArray[np.int64], int]:
     """Return the bin of each value and the number of bins."""
     if isinstance(bins, int):
         low, high = float(values.min()), float(values.max())

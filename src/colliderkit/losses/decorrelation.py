@@ -17,7 +17,14 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.losses.pairs import Distances, Line, Order, distances
 
-__all__ = ["DisCo", "MoDe", "Penalty", "background_score", "distance_correlation", "distance_covariance"]
+__all__ = [
+    "DisCo",
+    "MoDe",
+    "Penalty",
+    "background_score",
+    "distance_correlation",
+    "distance_covariance",
+]
 
 
 class Penalty(Protocol):

@@ -261,7 +261,14 @@ class Tagger(Method):
         """Train `model` in place and return its history; `where` are further keywords of `fit`."""
         objective = self._objective()
         return fit(
-            model, objective, data, held, self.training, seed=self.seed_, title=self.network, **where
+            model,
+            objective,
+            data,
+            held,
+            self.training,
+            seed=self.seed_,
+            title=self.network,
+            **where,
         )
 
     def _objective(self) -> Objective:

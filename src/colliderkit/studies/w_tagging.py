@@ -17,11 +17,8 @@ from colliderkit.events.schema import split
 from colliderkit.events.spectra import spectrum_weights
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.methods.bump_hunt import BumpHunt, false_positives
-from colliderkit.methods.decorrelation import (
-    DecorrelatedTagger,
-    FlowDecorrelation,
-    TransportDecorrelation,
-)
+from colliderkit.methods.decorrelation import DecorrelatedTagger
+from colliderkit.methods.decorrelation.maps import FlowDecorrelation, TransportDecorrelation
 from colliderkit.metrics.roc import auc
 from colliderkit.metrics.sculpting import (
     CONVENTIONS,
@@ -141,16 +138,57 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(
-        400,
-        1_500,
+        300,
+        1_000,
         {"unconstrained": (None,), "DisCo": (10.0,)},
-        Training(epochs=2, batch_size=256, learning_rate=3e-3),
+        Training(epochs=12, batch_size=128, learning_rate=3e-3),
         seeds=1,
         experiments=4,
         toys=40,
         hidden=(16,),
         share=1.0,
         hunt=BumpHunt(tuple(np.linspace(50, 250, 15)), orders=(1, 2), widths=(2, 3)),
+    ),
+    "laptop": Scale(
+        30_000,
+        100_000,
+        {
+            "unconstrained": (None,),
+            "planing": (None,),
+            "DisCo": (10.0, 30.0, 100.0, 300.0),
+            "MoDe[0], binned": (30.0, 100.0, 300.0, 1000.0),
+            "MoDe[0]": (300.0, 1000.0, 3000.0, 10000.0),
+            "MoDe[2]": (300.0, 3000.0),
+            "adversary": (1.0, 2.0, 4.0),
+            "DisCo, MDMM": (0.01, 0.003, 0.001),
+            "flow": (),
+            "transport": (),
+        },
+        Training(epochs=80, batch_size=2048, learning_rate=3e-3),
+        seeds=2,
+        experiments=40,
+        toys=400,
+    ),
+    # Batches and passes of the published recipe.
+    "paper": Scale(
+        600_000,
+        2_000_000,
+        {
+            "unconstrained": (None,),
+            "planing": (None,),
+            "DisCo": (10.0, 30.0, 60.0, 100.0, 200.0, 400.0, 600.0),
+            "MoDe[0], binned": (30.0, 100.0, 300.0, 600.0, 1000.0),
+            "MoDe[0]": (300.0, 1000.0, 3000.0, 6000.0, 10000.0),
+            "MoDe[2]": (300.0, 1000.0, 3000.0, 10000.0),
+            "adversary": (1.0, 2.0, 4.0, 8.0),
+            "DisCo, MDMM": (0.01, 0.003, 0.001, 0.0003),
+            "flow": (),
+            "transport": (),
+        },
+        Training(epochs=200, batch_size=2048, learning_rate=1e-3),
+        seeds=6,
+        experiments=200,
+        toys=2000,
     ),
 }
 
@@ -267,12 +305,10 @@ def _scores(sample: Sample, chosen: Scale, count: int, folder: Path) -> dict[str
             if not path.exists():
                 print(f"{name}, seed {seed}", flush=True)
                 plain = np.load(kept(PLAIN.name, seed))
-                moved = MAPS[name]().fit(
-                    plain["train"][background],
-                    np.asarray(light["jet_mass"]),
-                    np.asarray(light["weight"]),
-                    seed=seed,
-                )
+                given = [plain["train"][background], *(light[c] for c in ("jet_mass", "weight"))]
+                # Transport draws nothing at random.
+                options = {"seed": seed} if name == "flow" else {}
+                moved = MAPS[name]().fit(*map(np.asarray, given), **options)
                 both = (
                     moved.transform(plain[part], np.asarray(own["jet_mass"]))
                     for part, own in (("train", sample.train), ("test", sample.test))

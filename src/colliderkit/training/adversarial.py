@@ -132,7 +132,9 @@ class Duel(Module):
         return (
             self.optimiser(self.rivals.network.parameters(), rate, rivalry.betas),
             self.optimiser(
-                self.rivals.discriminator.parameters(), rate * rivalry.discriminator_rate, rivalry.betas
+                self.rivals.discriminator.parameters(),
+                rate * rivalry.discriminator_rate,
+                rivalry.betas,
             ),
         )
 

@@ -215,9 +215,7 @@ class TransportDecorrelation(_ScoreMap):
         self.bins = bins
         self.levels = levels
 
-    def fit(
-        self, score: ArrayLike, protected: ArrayLike, weight: ArrayLike | None = None
-    ) -> Self:
+    def fit(self, score: ArrayLike, protected: ArrayLike, weight: ArrayLike | None = None) -> Self:
         """Learn from background events, score (N,) and m (N,); return self.
 
         Raises `InputError` for values that are not finite, negative weights, a constant m or more

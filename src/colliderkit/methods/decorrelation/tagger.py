@@ -173,7 +173,9 @@ class DecorrelatedTagger(Tagger):
         if any(not value > 0 for value in given):
             raise InputError(f"--strength or --at_most is {given[0]:g}; it must be positive.")
         if not self.protect:
-            raise InputError("--protect is empty; name the columns not to depend on, or fit tagging.")
+            raise InputError(
+                "--protect is empty; name the columns not to depend on, or fit tagging."
+            )
         if self.penalty == "mode" and len(self.protect) > 1:
             raise InputError(
                 f"mode protects one column, not {len(self.protect)}; take disco or adversary."
