@@ -10,16 +10,10 @@ from colliderkit.methods.bump_hunt import Bump
 from colliderkit.metrics.value import Value
 from colliderkit.report.plots import COLOURS, style
 
-__all__ = ["bump", "efficiencies", "frontier", "places"]
+__all__ = ["bump", "efficiencies", "frontier"]
 
 Floats = NDArray[np.float64]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
-DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)))
-
-
-def places(names: Sequence[str]) -> dict[str, int]:
-    """Number the methods, so that each has one colour and marker in all the plots of a page."""
-    return {name: i for i, name in enumerate(names)}
 
 
 @style()
@@ -37,8 +31,8 @@ def frontier(
     """
     figure = Figure(figsize=(11.5, 7.6))
     axes = figure.subplots()
-    for name, place in places(list(methods)).items():
-        points = sorted(methods[name], key=lambda point: point[0].value)
+    for place, (name, own) in enumerate(methods.items()):
+        points = sorted(own, key=lambda point: point[0].value)
         colour = COLOURS[place % len(COLOURS)]
         axes.errorbar(
             [point[0].value for point in points],
@@ -88,31 +82,36 @@ def frontier(
 
 @style()
 def efficiencies(curves: Mapping[str, tuple[Floats, Floats]], edges: ArrayLike) -> Figure:
-    """Draw the background's efficiency in bins of mass over its mean bin, {method: (share, error)}.
+    """Draw the background's efficiency by mass over that of all masses, {method: (K,), (K,)}.
 
-    A method that sculpts a bump has one here; a straight line makes none.
+    The second array of a method holds the errors. At 1 throughout nothing is sculpted; a bump here
+    is one in the background that passes, a straight line is none.
     """
     figure = Figure(figsize=(11.5, 6.6))
     axes = figure.subplots()
     borders = np.asarray(edges, dtype=np.float64)
-    middle = (borders[1:] + borders[:-1]) / 2
-    for name, place in places(list(curves)).items():
-        share, error = curves[name]
-        look = {"color": COLOURS[place % len(COLOURS)]}
-        axes.stairs(
+    middle, width = (borders[1:] + borders[:-1]) / 2, np.diff(borders)
+    axes.axhline(1, color="k", linewidth=1.2, linestyle="--")
+    for place, (name, (share, error)) in enumerate(curves.items()):
+        # Beside each other within a bin, so that all bars can be seen.
+        shift = (place + 0.5) / len(curves) - 0.5
+        axes.errorbar(
+            middle + 0.5 * shift * width,
             share,
-            borders,
-            baseline=None,
-            linewidth=2.4,
-            linestyle=DASHES[place // len(COLOURS) % len(DASHES)],
+            error,
+            fmt=MARKERS[place % len(MARKERS)],
+            linestyle="-",
+            linewidth=1.4,
+            markersize=7,
+            elinewidth=1.4,
+            color=COLOURS[place % len(COLOURS)],
+            markeredgecolor="white",
             label=name,
-            **look,
         )
-        axes.errorbar(middle, share, error, fmt="none", elinewidth=1.2, **look)
     axes.set_xlim(borders[0], borders[-1])
     axes.set_ylim(0, None)
     axes.set_xlabel("Jet mass [GeV]")
-    axes.set_ylabel(r"Background efficiency $\varepsilon_B$")
+    axes.set_ylabel(r"$\varepsilon_B(m)$ / $\varepsilon_B$")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=15)
     return figure
 
