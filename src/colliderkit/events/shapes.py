@@ -51,8 +51,7 @@ def jet_shapes(constituents: ak.Array) -> Shapes:
     jet = np.repeat(np.arange(count), lengths)
 
     def summed(values: Floats) -> Floats:
-        total: Floats = np.bincount(jet, values, minlength=count)
-        return total
+        return np.bincount(jet, values, minlength=count).astype(np.float64)
 
     whole = np.stack([summed(column) for column in particles.T], -1)
     momentum, energy = whole[:, :3], whole[:, 3]

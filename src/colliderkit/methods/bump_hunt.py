@@ -275,7 +275,7 @@ def _fitted(columns: Floats, counts: Floats, used: NDArray[np.bool_]) -> _Fit:
         if len(moving) == 0:
             break
     within = np.exp(np.minimum(coefficients @ inside.T, 50.0))
-    covariance: Floats = np.linalg.inv(_curvature(within, inside))
+    covariance = np.asarray(np.linalg.inv(_curvature(within, inside)), dtype=np.float64)
     return _Fit(np.exp(np.minimum(coefficients @ columns.T, 50.0)), covariance)
 
 

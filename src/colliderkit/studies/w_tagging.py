@@ -226,7 +226,7 @@ def jets(w: int, qcd: int, folder: Path, *, seed: int = 1, workers: int = 1) -> 
                 columns["label"] = np.full(len(kept), label, dtype=np.int64)
                 parts.append(ak.zip(columns))
         whole = ak.concatenate(parts)
-        edges = np.linspace(300, 400, 21)
+        edges = np.linspace(300, 400, 21).tolist()
         weight = spectrum_weights(whole, reference=1, pt_bins=edges, eta_bins=[-2.0, 2.0])
         write(path, ak.with_field(whole, weight, "weight"))
     train, test = split(ak.from_parquet(path), (1 - TEST, TEST), seed=seed)
