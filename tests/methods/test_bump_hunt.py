@@ -86,6 +86,29 @@ def test_the_order_grows_with_what_the_spectrum_asks_for():
     assert BumpHunt(EDGES).search(wavy, toys=20).order >= 4
 
 
+def test_a_template_takes_any_shape_and_leaves_the_efficiency():
+    # A spectrum with a step, and a cut whose efficiency is exponential: foretold exactly.
+    template = np.where(MIDDLE < 120, 3000.0, 500.0)
+    hunt = BumpHunt(EDGES, template=template, orders=(0, 1))
+    passed = 0.1 * template * np.exp(-MIDDLE / 90)
+    significance, expected, _ = hunt._scan(passed[None], np.array([1]))
+    inside = [passed[first:end].sum() for first, end in hunt.windows]
+    np.testing.assert_allclose(expected[0], inside, rtol=1e-6)
+    np.testing.assert_allclose(significance, 0, atol=1e-2)
+
+
+def test_a_spectrum_that_is_all_bump_is_one_against_a_template():
+    # n events in a window of w of 40 bins and nothing elsewhere, on a flat template: the
+    # sidebands are an empty measurement tau = (40 - w) / w as long, Z^2 = 2 n ln(1 + tau).
+    counts = np.zeros(40)
+    counts[10:16] = [10, 20, 30, 20, 10, 10]
+    hunt = BumpHunt(EDGES, template=np.ones(40), orders=(0, 0))
+    bump = hunt.search(counts, toys=99)
+    assert bump.window == (EDGES[10], EDGES[16])
+    assert bump.significance == pytest.approx(np.sqrt(2 * 100 * np.log(40 / 6)), rel=1e-3)
+    assert bump.global_p == 0.01
+
+
 def test_false_positives_are_counted():
     found = false_positives([0.01, 0.2, 0.04, 0.9], level=0.05)
     assert found.value == 0.5
@@ -100,12 +123,14 @@ def test_bad_input_is_named():
         BumpHunt(EDGES[:9])
     with pytest.raises(InputError, match="orders are"):
         BumpHunt(EDGES, orders=(3, 2))
+    with pytest.raises(InputError, match="positive and finite in all 40 bins"):
+        BumpHunt(EDGES, template=np.zeros(40))
     hunt = BumpHunt(EDGES)
     with pytest.raises(InputError, match="39 bins where the edges make 40"):
         hunt.search(np.ones(39))
     with pytest.raises(InputError, match="finite and not negative"):
         hunt.search(-np.ones(40))
-    with pytest.raises(InputError, match="events in 3 bins; more than 12"):
+    with pytest.raises(InputError, match="events in 3 bins; more than 6"):
         hunt.search(np.where(np.arange(40) < 3, 5, 0))
     with pytest.raises(InputError, match="5 pseudo-experiments give no p-value"):
         hunt.search(np.full(40, 10), toys=5)

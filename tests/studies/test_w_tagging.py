@@ -43,7 +43,8 @@ def test_experiments_are_disjoint_from_nothing_but_themselves():
     found = experiments(mass, passed, scale, seed=3)
     # The share is one: each experiment is the whole, no jet twice.
     assert scale.share == 1
-    expected = np.histogram(mass[passed], scale.hunt.edges)[0]
+    low, high, bins = scale.searched
+    expected = np.histogram(mass[passed], bins, (low, high))[0]
     np.testing.assert_array_equal(found, np.tile(expected, (scale.experiments, 1)))
     third = experiments(mass, np.ones(400, bool), SCALES["laptop"], seed=3)
     assert third.sum(1).tolist() == [round(400 / 3)] * SCALES["laptop"].experiments

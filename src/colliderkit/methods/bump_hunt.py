@@ -7,6 +7,7 @@ Newton's method finds it, for thousands of pseudo-experiments at once.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +24,10 @@ STEPS = 60  # of Newton's method
 LONGEST = 2.0  # by which ln of the spectrum may change in one step
 PRECISION = 1e-7  # of ln of the spectrum, at which the search for the maximum ends
 SIDEBAND = 2  # bins that a window leaves free on either side
+LOWEST, HIGHEST = (
+    -14.0,
+    50.0,
+)  # of ln of the fitted spectrum: where sidebands are empty it has no end
 
 
 def _polynomial(middle: Floats, orders: int) -> Floats:
@@ -70,7 +75,7 @@ class Bump:
 
 @dataclass(frozen=True)
 class BumpHunt:
-    """Search spectra in equal bins for one bump on a smooth background.
+    """Search spectra in bins for one bump on a smooth background.
 
     Args:
         edges: of the bins, (B + 1,).
@@ -78,6 +83,11 @@ class BumpHunt:
             f = p_0 (1 - x)^p_1 x^(-p_2 - p_3 ln x - ...) of searches for dijet resonances.
         orders: the least and the most parameters beside the normalisation.
         widths: of the windows, in bins.
+        template: a spectrum (B,) that the function multiplies, positive everywhere: the background
+            before a cut, say. The function is then the efficiency of the cut, and the order 0 a
+            constant one. Without a template the function has to follow the spectrum by itself, and
+            from the order 2 on it may be a bump: of a spectrum that is nothing but a bump, none is
+            found.
         level: another parameter is taken while the likelihood-ratio test against the next larger
             function (the F-test of Poisson counts) has a p-value below this. It looks at the whole
             spectrum, bump included, as a search does that does not know of one.
@@ -97,6 +107,7 @@ class BumpHunt:
     family: str = "polynomial"
     orders: tuple[int, int] = (2, 5)
     widths: Sequence[int] = (2, 3, 4, 6)
+    template: ArrayLike | None = None
     level: float = 0.05
 
     def __post_init__(self) -> None:
@@ -107,13 +118,24 @@ class BumpHunt:
         if self.family not in FAMILIES:
             raise InputError(f"family '{self.family}' is none of {', '.join(FAMILIES)}.")
         least, most = self.orders
-        if not 1 <= least <= most:
-            raise InputError(f"orders are {self.orders}; give (least, most), 1 or more.")
+        if not (self.template is None) <= least <= most:
+            raise InputError(
+                f"orders are {self.orders}; give (least, most), of 1 or more without a template."
+            )
         if min(self.widths) < 1 or bins - max(self.widths) < most + 1 + 2 * SIDEBAND:
             raise InputError(
                 f"{bins} bins with windows of {max(self.widths)} leave too few for a function of"
                 f" {most + 1} parameters; take more bins, narrower windows or lower orders."
             )
+
+        template = self._template
+        if template.shape != (bins,) or not (np.isfinite(template) & (template > 0)).all():
+            raise InputError(f"the template must be positive and finite in all {bins} bins.")
+
+    @cached_property
+    def _template(self) -> Floats:
+        bins = len(np.asarray(self.edges)) - 1
+        return np.ones(bins) if self.template is None else np.asarray(self.template, np.float64)
 
     @cached_property
     def windows(self) -> NDArray[np.int64]:
@@ -137,9 +159,7 @@ class BumpHunt:
         best = int(significance[0].argmax())
         first, end = self.windows[best]
         null = self._null(observed[0], toys, seed)
-        fit = _fitted(
-            self._columns(int(order[0])), observed, _outside(self.windows[best], observed)
-        )
+        fit = self._fitted(int(order[0]), observed, _outside(self.windows[best], observed))
         edges = np.asarray(self.edges, dtype=np.float64)
         z = float(significance[0, best])
         return Bump(
@@ -171,14 +191,16 @@ class BumpHunt:
             raise InputError(f"a spectrum has {found.shape[1]} bins where the edges make {bins}.")
         if not (np.isfinite(found) & (found >= 0)).all():
             raise InputError("a spectrum must hold counts: finite and not negative.")
-        few = int((found > 0).sum(1).min())
-        needed = self.orders[1] + 1 + max(self.widths)
+        few, needed = int((found > 0).sum(1).min()), self.orders[1] + 1
         if few <= needed:
             raise InputError(
                 f"a spectrum has events in {few} bins; more than {needed} are needed: widen the"
                 " bins or the cut."
             )
         return found
+
+    def _fitted(self, order: int, counts: Floats, used: NDArray[np.bool_]) -> "_Fit":
+        return _fitted(self._columns(order), np.log(self._template), counts, used)
 
     def _columns(self, order: int) -> Floats:
         edges = np.asarray(self.edges, dtype=np.float64)
@@ -191,11 +213,10 @@ class BumpHunt:
         least, most = self.orders
         order = np.full(len(counts), least)
         everywhere = np.ones(counts.shape[1], dtype=bool)
-        before = _deviance(counts, _fitted(self._columns(least), counts, everywhere).expected)
+        before = _deviance(counts, self._fitted(least, counts, everywhere).expected)
         growing = np.ones(len(counts), dtype=bool)
         for larger in range(least + 1, most + 1):
-            expected = _fitted(self._columns(larger), counts, everywhere).expected
-            deviance = _deviance(counts, expected)
+            deviance = _deviance(counts, self._fitted(larger, counts, everywhere).expected)
             growing &= chdtrc(1, np.maximum(before - deviance, 0.0)) < self.level
             order[growing] = larger
             before = deviance
@@ -208,7 +229,7 @@ class BumpHunt:
             chosen, columns = order == one, self._columns(int(one))
             own = counts[chosen]
             for w, (first, end) in enumerate(self.windows):
-                fit = _fitted(columns, own, _outside((first, end), own))
+                fit = self._fitted(int(one), own, _outside((first, end), own))
                 inside = slice(first, end)
                 expected = fit.expected[:, inside].sum(1)
                 slope = fit.expected[:, inside] @ columns[inside]
@@ -222,9 +243,9 @@ class BumpHunt:
         if toys < 20:
             raise InputError(f"{toys} pseudo-experiments give no p-value; draw 20 or more.")
         spectrum = counts[None]
-        columns = self._columns(int(self._order(spectrum)[0]))
+        order = int(self._order(spectrum)[0])
         everywhere = np.ones(len(counts), dtype=bool)
-        expected = _fitted(columns, spectrum, everywhere).expected[0]
+        expected = self._fitted(order, spectrum, everywhere).expected[0]
         drawn = np.random.default_rng(seed).poisson(expected, (toys, len(counts)))
         pseudo = drawn.astype(np.float64)
         return self._scan(pseudo, self._order(pseudo))[0].max(1)
@@ -249,22 +270,27 @@ class _Fit:
     covariance: Floats
 
 
-def _fitted(columns: Floats, counts: Floats, used: NDArray[np.bool_]) -> _Fit:
-    """Fit ln f = columns . c to Poisson counts (E, B) in the bins `used` (B,), by Newton's method.
+def _fitted(columns: Floats, offset: Floats, counts: Floats, used: NDArray[np.bool_]) -> _Fit:
+    """Fit ln f = offset + columns . c to Poisson counts (E, B) in the bins `used` (B,).
 
-    Spectra that have reached the maximum are left alone, so that a few slow ones cost little.
+    Newton's method leaves spectra that have reached the maximum alone, so that a few slow ones cost
+    little.
     """
-    inside = columns[used]
-    own = counts[:, used]
+    inside, own = columns[used], counts[:, used]
+
+    def spectrum(coefficients: Floats, some: Any = slice(None)) -> Floats:
+        logarithm = offset[some] + coefficients @ columns[some].T
+        return np.exp(np.clip(logarithm, LOWEST, HIGHEST))
+
     # A start by least squares in the logarithm, each bin with its counts as weight.
     weight = own + 0.5
     normal = np.einsum("eb,bi,bj->eij", weight, inside, inside)
-    target = np.einsum("eb,bi->ei", weight * np.log(weight), inside)
+    target = np.einsum("eb,bi->ei", weight * (np.log(weight) - offset[used]), inside)
     coefficients = np.linalg.solve(normal, target[..., None])[..., 0]
     moving = np.arange(len(counts))
     for _ in range(STEPS):
         c = coefficients[moving]
-        expected = np.exp(np.minimum(c @ inside.T, 50.0))
+        expected = spectrum(c, used)
         gradient = (own[moving] - expected) @ inside
         step = np.linalg.solve(_curvature(expected, inside), gradient[..., None])[..., 0]
         change = np.abs(step @ inside.T).max(1)
@@ -274,16 +300,16 @@ def _fitted(columns: Floats, counts: Floats, used: NDArray[np.bool_]) -> _Fit:
         moving = moving[change > PRECISION]
         if len(moving) == 0:
             break
-    within = np.exp(np.minimum(coefficients @ inside.T, 50.0))
-    covariance = np.asarray(np.linalg.inv(_curvature(within, inside)), dtype=np.float64)
-    return _Fit(np.exp(np.minimum(coefficients @ columns.T, 50.0)), covariance)
+    curvature = _curvature(spectrum(coefficients, used), inside)
+    covariance = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
+    return _Fit(spectrum(coefficients), covariance)
 
 
 def _curvature(expected: Floats, columns: Floats) -> Floats:
     size = columns.shape[1]
     products = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
     found: Floats = (expected @ products).reshape(-1, size, size)
-    # Where all counts of a tail are 0 the maximum lies at infinity, and the curvature vanishes.
+    # Far below what is expected in the emptiest bin that is fitted: invertible, and no more.
     return found + 1e-9 * np.eye(size)
 
 
