@@ -10,6 +10,7 @@ from colliderkit.metrics.sculpting import (
     CONVENTIONS,
     Convention,
     efficiency_by_mass,
+    inverse,
     jsd,
     rejection_at,
     sculpting,
@@ -76,6 +77,9 @@ def test_the_floor_is_that_of_two_samples_of_one_density():
         for _ in range(40)
     ]
     values = np.array([each.value for each in found])
+    assert np.mean([each.corrected.value for each in found]) == pytest.approx(
+        0, abs=4 * expected * math.sqrt(2 / 49 / 40)
+    )
     spread = expected * math.sqrt(2 / 49)
     assert values.mean() == pytest.approx(
         expected, abs=4 * spread / math.sqrt(40) + 0.01 * expected
@@ -135,6 +139,18 @@ def test_the_error_of_the_frontier():
     assert found is not None
     # 1% of each end, with one half of each.
     assert found.error / found.value == pytest.approx(math.hypot(0.005, 0.005))
+
+
+def test_a_divergence_that_is_not_seen_gives_a_limit():
+    assert inverse(Value(0.01, 0.001)) == Value(100, pytest.approx(10))
+    for value in (0.001, -0.003):
+        limit = inverse(Value(value, 0.002))
+        assert limit.lower_limit
+        assert limit.value == pytest.approx(1 / (max(value, 0) + 1.645 * 0.002))
+    assert inverse(Value(0.0, 0.0)).value == math.inf
+    points = [(Value(16, 0), Value(10, 0)), (Value(4, 0), Value(1000, math.nan, True))]
+    found = rejection_at(points, 100)
+    assert found == Value(pytest.approx(8), 0)
 
 
 def test_efficiency_by_mass():

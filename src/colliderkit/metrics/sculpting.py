@@ -21,6 +21,7 @@ __all__ = [
     "Jsd",
     "Sculpting",
     "efficiency_by_mass",
+    "inverse",
     "jsd",
     "rejection_at",
     "sculpting",
@@ -28,6 +29,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 DRAWS = 400  # of the histograms, for the error and the floor
+ONE_SIDED = 1.645  # standard deviations that 95% lie below
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class Jsd:
     """Hold a divergence `value` ± `error`, and the `floor` that two samples of one density reach.
 
     The floor is above zero because samples are finite, about (bins - 1) (1 / N_pass + 1 / N_fail)
-    / (8 ln base): a value near it says that no sculpting is seen.
+    / (8 ln base). As published, a divergence is the value itself, which among few jets is mostly
+    floor; `corrected` estimates that of the densities.
     """
 
     value: float
@@ -88,11 +91,14 @@ class Jsd:
     floor: float
 
     @property
+    def corrected(self) -> Value:
+        """The value less the floor; it may fluctuate below 0."""
+        return Value(self.value - self.floor, self.error)
+
+    @property
     def inverse(self) -> Value:
-        """1 / JSD with its error; inf where the two histograms are equal."""
-        if self.value <= 0:
-            return Value(math.inf, math.nan)
-        return Value(1 / self.value, self.error / self.value**2)
+        """1 / JSD as published, with its error, where the two histograms are not equal."""
+        return inverse(Value(self.value, self.error))
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,19 @@ class Sculpting:
     rejection: Value
     jsd: Jsd
     threshold: float
+
+
+def inverse(divergence: Value) -> Value:
+    """Return 1 / JSD with its error.
+
+    Of a divergence less than two errors from 0: a lower limit, 1 / (JSD + 1.64 errors), at 95%
+    confidence, with 0 for a negative one.
+    """
+    value, error = divergence.value, divergence.error
+    if value > 2 * error:
+        return Value(1 / value, error / value**2)
+    most = max(value, 0.0) + ONE_SIDED * error
+    return Value(1 / most if most > 0 else math.inf, math.nan, True)
 
 
 def jsd(
@@ -201,7 +220,8 @@ def rejection_at(points: Sequence[tuple[Value, Value]], inverse_jsd: float = 100
     `points` are (rejection, 1 / JSD) at different strengths. Those that another one beats in both
     are dropped; between the neighbours on the two sides of `inverse_jsd` ln(rejection) is
     interpolated linearly in ln(1 / JSD), and nothing is extrapolated: if all points are beyond,
-    the one of highest rejection counts. None where no point reaches `inverse_jsd`.
+    the one of highest rejection counts. A lower limit of 1 / JSD counts as its value. None where no
+    point reaches `inverse_jsd`.
     """
     if inverse_jsd <= 0:
         raise InputError(f"1 / JSD of {inverse_jsd:g} is no target; give a positive number.")
@@ -225,8 +245,8 @@ def rejection_at(points: Sequence[tuple[Value, Value]], inverse_jsd: float = 100
     parts = [
         (1 - share) * high.error / high.value,
         share * low.error / low.value,
-        (1 - share) * slope * close.error / close.value,
-        share * slope * far.error / far.value,
+        (1 - share) * slope * (0.0 if close.lower_limit else close.error) / close.value,
+        share * slope * (0.0 if far.lower_limit else far.error) / far.value,
     ]
     return Value(value, value * math.hypot(*parts))
 

@@ -22,23 +22,27 @@ def frontier(
     *,
     published: Mapping[str, Sequence[tuple[float, float]]] | None = None,
     target: float = 100.0,
-    floor: float | None = None,
 ) -> Figure:
     """Draw 1 / JSD against background rejection, (rejection, 1 / JSD) of each method and strength.
 
-    Points of one method are joined; `published` ones are black and open; a line marks `target`,
-    and a band begins where `floor`, the JSD of two samples of one density, forbids more.
+    Points of one method are joined, a lower limit of 1 / JSD has an arrow; `published` points are
+    black and open; a line marks `target`.
     """
     figure = Figure(figsize=(11.5, 7.6))
     axes = figure.subplots()
     for place, (name, own) in enumerate(methods.items()):
         points = sorted(own, key=lambda point: point[0].value)
         colour = COLOURS[place % len(COLOURS)]
+        limits = [point[1].lower_limit for point in points]
         axes.errorbar(
             [point[0].value for point in points],
             [point[1].value for point in points],
-            [point[1].error for point in points],
+            [
+                0.4 * point[1].value if limit else point[1].error
+                for point, limit in zip(points, limits, strict=True)
+            ],
             [point[0].error for point in points],
+            lolims=limits,
             fmt=MARKERS[place % len(MARKERS)],
             linestyle="-" if len(points) > 1 else "none",
             linewidth=1.6,
@@ -62,18 +66,6 @@ def frontier(
         )
     axes.axhline(target, color="k", linewidth=1.0, linestyle="--")
     axes.set_yscale("log")
-    if floor is not None:
-        top = max(axes.get_ylim()[1], 1.6 / floor)
-        axes.axhspan(1 / floor, top, color=COLOURS[3], alpha=0.25, linewidth=0)
-        axes.set_ylim(axes.get_ylim()[0], top)
-        axes.text(
-            0.98,
-            1 / floor,
-            "counting",
-            transform=axes.get_yaxis_transform(),
-            ha="right",
-            fontsize=14,
-        )
     axes.set_xlabel(r"Background rejection at $\varepsilon_S = 50\%$, $R_{50}$")
     axes.set_ylabel("1 / JSD")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=15)
