@@ -77,10 +77,9 @@ Each pseudo-experiment is a third of the test background, drawn without replacem
 that keeps half of the W bosons. The search does not know where a bump might be. It fits what was
 there before the cut, times an efficiency whose logarithm is constant, linear or quadratic in the
 mass, to what lies outside of a window, does so for every window, and takes the most significant
-one; its global p-value is counted among spectra without a bump that go through the same. Without sculpting 5% of
-the searches have p < 5%.
-The experiments of one method overlap in part, so that the errors of these shares are too small
-where the share is neither 0 nor 1.
+one; its global p-value is counted among spectra without a bump that go through the same. Without
+sculpting 5% of the searches have p < 5%. The experiments of one method overlap in part, so that the
+errors of these shares are too small where the share is neither 0 nor 1.
 """
 
 NO_MPI = "PartonLevel:MPI = off"
