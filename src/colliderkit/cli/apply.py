@@ -63,7 +63,7 @@ def apply(
 def main(argv: Sequence[str]) -> None:
     """Parse and run, with the options of the method that the model holds."""
     functions: dict[str, Callable[..., None]] = {
-        **dict.fromkeys(("tagging", "ensemble", "cross-fit"), apply),
+        **dict.fromkeys(("tagging", "decorrelated-tagging", "ensemble", "cross-fit"), apply),
         "ratio": apply_ratio,
         "shower-surrogate": apply_surrogate,
     }

@@ -107,7 +107,7 @@ def main(argv: Sequence[str]) -> None:
         run(evaluate_showers, argv, "colliderkit evaluate")
         return
     functions: dict[str, Callable[..., None]] = {
-        **dict.fromkeys(("tagging", "ensemble", "cross-fit"), evaluate),
+        **dict.fromkeys(("tagging", "decorrelated-tagging", "ensemble", "cross-fit"), evaluate),
         "ratio": evaluate_ratio,
     }
     function = of_model(argv, "evaluate", functions)

@@ -41,7 +41,7 @@ def export(
 def main(argv: Sequence[str]) -> None:
     """Parse and run, with the options of the method that the model holds."""
     functions: dict[str, Callable[..., None]] = {
-        **dict.fromkeys(("tagging", "ensemble", "cross-fit"), export),
+        **dict.fromkeys(("tagging", "decorrelated-tagging", "ensemble", "cross-fit"), export),
         "ratio": export_ratio,
         "inference-aware": export_summary,
         "omnifold": export_unfolding,

@@ -14,6 +14,7 @@ from colliderkit.cli.summary import fit_summary
 from colliderkit.cli.surrogate import fit_surrogate
 from colliderkit.cli.unfolding import fit_unfolding
 from colliderkit.errors import InputError
+from colliderkit.methods.decorrelation import DecorrelatedTagger
 from colliderkit.methods.ensembles import CrossFit, Ensemble
 from colliderkit.methods.inference_aware import InferenceAware
 from colliderkit.methods.ratio import Ratio
@@ -39,7 +40,7 @@ def tagging(
     force: bool = False,
     configuration: str = "",
 ) -> Path:
-    """Train a jet tagger.
+    """Train a jet tagger, of `decorrelated-tagging` one that leaves a quantity alone.
 
     Args:
         out: the folder that the fitted tagger is written to.
@@ -93,6 +94,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse and run."""
     methods: dict[str, tuple[Callable[..., Path], dict[str, type]]] = {
         "tagging": (tagging, {"tagger": Tagger, "reading": Reading}),
+        "decorrelated-tagging": (tagging, {"tagger": DecorrelatedTagger, "reading": Reading}),
         "ratio": (fit_ratio, {"method": Ratio, "reading": Reading}),
         "inference-aware": (fit_summary, {"method": InferenceAware, "reading": Reading}),
         "unfolding": (fit_unfolding, {"method": OmniFold, "reading": Reading}),

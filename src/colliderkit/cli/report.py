@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
         run(report_showers, argv, "colliderkit report", positional=["evaluation"])
         return
     functions: dict[str, Callable[..., None]] = {
-        **dict.fromkeys(("tagging", "ensemble", "cross-fit"), report),
+        **dict.fromkeys(("tagging", "decorrelated-tagging", "ensemble", "cross-fit"), report),
         "ratio": report_ratio,
         "omnifold": report_unfolding,
     }

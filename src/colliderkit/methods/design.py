@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from colliderkit import networks
+from colliderkit.errors import InputError
 from colliderkit.events import observables as substructure
 from colliderkit.events.energyflow import EnergyFlow
 from colliderkit.events.ragged import Ragged

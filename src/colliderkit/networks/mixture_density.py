@@ -39,7 +39,7 @@ def mixture_log_prob(parameters: Tensor, y: Tensor) -> Tensor:
     the width.
     """
     size = y.shape[1]
-    each = parameters.reshape(len(parameters), -1, 1 + 2 * size)
+    each = parameters.unflatten(1, (-1, 1 + 2 * size))
     share, mean, width = each.split([1, size, size], 2)
     sigma = nn.functional.softplus(width) + NARROWEST
     square = ((y[:, None] - mean) / sigma).square() + math.log(2 * math.pi)

@@ -28,6 +28,10 @@ __all__ = ["PENALTIES", "DecorrelatedTagger"]
 
 PENALTIES = ("disco", "mode", "adversary", "planing")
 BACKGROUND = 0
+# About what a penalty comes to without a bound. Gaps in units of a tight bound would be large, and
+# the damping stiffer than Adam can follow: the score would leap between dependence and none.
+UNITS = {"disco": 1.0, "mode": 0.1, "adversary": 1.0}
+RATE = 3.0  # of the multiplier: it arrives in some hundred steps
 OPTIONS = {
     "disco": ("power", "unbiased"),
     "mode": ("order", "bins", "max_slope", "monotonic", "unbiased"),
@@ -100,9 +104,9 @@ class DecorrelatedTagger(Tagger):
     Batches are plain draws, not sorted by the jets' length: a penalty is that of its batch. They
     should hold some hundreds of background events.
 
-    After `fit` there is what a `Tagger` has, and `multiplier_`, the Lagrange multiplier of
-    `at_most` (0 without one): the cross-entropy rises by multiplier_ / at_most for each unit that
-    the bound is lowered by.
+    After `fit` there is what a `Tagger` has, and `price_`, the Lagrange multiplier of `at_most` (0
+    without one): by so much the cross-entropy rises for each unit that the bound is lowered by.
+    As a `strength` it leads to about the same tagger.
     """
 
     name: ClassVar[str] = "decorrelated-tagging"
@@ -248,7 +252,7 @@ class DecorrelatedTagger(Tagger):
         return torch.from_numpy(np.column_stack([label, standard]).astype(np.float32))
 
     def _train(self, model: Model, data: Dataset, held: Dataset, **where: Any) -> list[Epoch]:
-        self.multiplier_ = 0.0
+        self.price_ = 0.0
         if not self._penalises:
             return super()._train(model, data, held, **where)
         for what, part in (("training", data), ("validation", held)):
@@ -274,7 +278,7 @@ class DecorrelatedTagger(Tagger):
         else:
             history = fit(model, objective, data, held.at(mixed), settings, **options)
         if isinstance(objective, Constrained):
-            self.multiplier_ = objective.multipliers[str(self.penalty)]
+            self.price_ = sum(objective.multipliers.values()) / UNITS[str(self.penalty)]
         return history
 
     def _penalty(self, given: dict[str, Any]) -> Penalty | Adversary:
@@ -287,7 +291,8 @@ class DecorrelatedTagger(Tagger):
     def _joined(self, primary: Classification, penalty: Penalty | Adversary) -> nn.Module:
         """Return the objective."""
         if self.at_most is not None:
-            bound = Constraint.at_most(penalty, self.at_most)
+            unit = UNITS[str(self.penalty)]
+            bound = Constraint.at_most(penalty, self.at_most, scale=unit, rate=RATE)
             return Constrained(primary, {str(self.penalty): bound})
         assert self.strength is not None
         return Penalised(primary, penalty, self.strength)
@@ -295,8 +300,8 @@ class DecorrelatedTagger(Tagger):
     # What follows saves and restores.
 
     def _state(self) -> dict[str, Any]:
-        return {**super()._state(), "multiplier": getattr(self, "multiplier_", 0.0)}
+        return {**super()._state(), "price": getattr(self, "price_", 0.0)}
 
     def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         super()._restore(tensors, state)
-        self.multiplier_ = state["multiplier"]
+        self.price_ = state["price"]

@@ -1,0 +1,269 @@
+"""Decorrelated taggers on normal variables, where what should come out is known."""
+
+import math
+from pathlib import Path
+
+import awkward as ak
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+
+from colliderkit.errors import InputError
+from colliderkit.losses.decorrelation import distance_correlation
+from colliderkit.methods.decorrelation import DecorrelatedTagger
+from colliderkit.methods.decorrelation.adversary import Adversary
+from colliderkit.methods.decorrelation.tagger import Classification
+from colliderkit.methods.ensembles import Ensemble
+from colliderkit.methods.method import load
+from colliderkit.training.fit import Training
+from samples import make_jets
+
+TABLE = {"observables": ["x0", "x1"], "protect": ["m"], "options": {"hidden": (32, 32)}}
+QUICK = Training(epochs=5, batch_size=256, learning_rate=5e-3, devices=1)
+
+
+def events(count: int, seed: int = 0) -> ak.Array:
+    """x0 tells the classes apart, and so does x1, which is m with noise."""
+    random = np.random.default_rng(seed)
+    label = random.integers(0, 2, count)
+    m = np.where(label == 1, random.normal(1, 0.4, count), random.normal(0, 1, count))
+    x0, x1 = random.normal(size=count) + label, m + random.normal(0, 0.7, count)
+    number = np.arange(count) + seed * 10**7
+    return ak.zip({"x0": x0, "x1": x1, "m": m, "label": label, "event": number})
+
+
+def measured(tagger: DecorrelatedTagger, sample: ak.Array) -> tuple[float, float]:
+    """Return the squared distance correlation of the background and the area under the curve."""
+    s, label = tagger.predict_proba(sample)[:, 1], np.asarray(sample["label"])
+    score, m = (torch.from_numpy(np.asarray(t)[label == 0]) for t in (s, sample["m"]))
+    return float(distance_correlation(score, m)), float(roc_auc_score(label, s))
+
+
+@pytest.fixture(scope="module")
+def plain() -> tuple[float, float]:
+    tagger = DecorrelatedTagger(**TABLE, penalty=None, training=QUICK)
+    return measured(tagger.fit(events(6000), seed=1, progress=False), events(6000, 1))
+
+
+# What a perfect cut on x0 alone reaches: the area for two normal densities one width apart.
+BLIND = 0.5 * (1 + math.erf(0.5))
+
+
+@pytest.mark.parametrize(
+    ("penalty", "options", "strength"),
+    [
+        ("disco", {}, 5.0),
+        ("mode", {}, 50.0),
+        ("mode", {"order": 0, "bins": 16}, 50.0),
+        ("adversary", {}, 5.0),
+        ("adversary", {"steps": 1}, 2.0),
+        ("planing", {"bins": 20}, None),
+    ],
+)
+def test_penalties_decorrelate(
+    penalty: str, options: dict, strength: float | None, plain: tuple[float, float]
+) -> None:
+    tagger = DecorrelatedTagger(
+        **TABLE, penalty=penalty, penalty_options=options, strength=strength, training=QUICK
+    )
+    correlation, area = measured(tagger.fit(events(6000), seed=1, progress=False), events(6000, 1))
+    assert plain[0] > 0.3
+    # Weights in training leave the score a function of x1, if a weaker one.
+    assert correlation < (0.5 if penalty == "planing" else 0.25) * plain[0]
+    assert area > BLIND - 0.05
+
+
+def test_a_bound_is_kept() -> None:
+    bound = 0.1
+    tagger = DecorrelatedTagger(**TABLE, at_most=bound, training=QUICK)
+    tagger.fit(events(10_000), seed=1, progress=False)
+    sample = events(20_000, 1)
+    correlation, area = measured(tagger, sample)
+    # Of 5,000 and 10,000 background events at rho^2 of about 0.1: an error of 2 sqrt(0.1 / 5000).
+    assert correlation == pytest.approx(bound, abs=3 * 2 * math.sqrt(bound / 3000))
+    assert area > BLIND
+    assert tagger.price_ > 0
+
+
+def test_saved_and_cloned(tmp_path: Path) -> None:
+    training = Training(epochs=1, batch_size=512, devices=1)
+    tagger = DecorrelatedTagger(**TABLE, at_most=0.1, training=training)
+    sample = events(2000)
+    tagger.fit(sample, seed=1, progress=False).save(tmp_path / "tagger")
+    again = load(tmp_path / "tagger")
+    np.testing.assert_array_equal(again.predict_proba(sample), tagger.predict_proba(sample))
+    assert again.price_ == tagger.price_
+    assert clone(again).get_params() == again.get_params()
+    Ensemble(tagger, members=2).fit(sample, progress=False).save(tmp_path / "several")
+    assert len(load(tmp_path / "several").members_) == 2
+
+
+@pytest.mark.parametrize("options", [{}, {"steps": 2}])
+def test_a_resumed_training_is_the_same(options: dict, tmp_path: Path) -> None:
+    sample = events(1500)
+    found = []
+    for epochs in ((2,), (1, 2)):
+        for count in epochs:  # the schedule is constant: it would depend on the number of epochs
+            training = Training(count, 256, schedule="constant", devices=1)
+            tagger = DecorrelatedTagger(
+                **TABLE,
+                penalty="adversary",
+                penalty_options=options,
+                strength=1.0,
+                training=training,
+            )
+            folder = tmp_path / str(len(epochs))
+            tagger.fit(sample, seed=1, folder=folder, resume=count > 1, progress=False)
+        found.append(tagger.predict_proba(sample))
+    np.testing.assert_array_equal(*found)
+
+
+def test_jets_and_two_columns() -> None:
+    jets = make_jets(800)
+    tagger = DecorrelatedTagger(
+        "pfn",
+        protect=("jet_mass", "jet_pt"),
+        strength=1.0,
+        training=Training(epochs=1, batch_size=256, devices=1),
+    )
+    assert tagger.fit(jets, seed=1, progress=False).predict_proba(jets).shape == (800, 2)
+
+
+def test_trees_take_planing() -> None:
+    sample = events(3000)
+    trees = DecorrelatedTagger(
+        "boosted-trees", observables=["x0", "x1"], protect=["m"], penalty="planing"
+    )
+    assert measured(trees.fit(sample, seed=1, progress=False), events(3000, 1))[1] > 0.7
+
+
+def test_files_that_come_class_by_class() -> None:
+    """Validation in the order of the file would see batches of one class alone."""
+    sample = events(4000)
+    ordered = sample[np.argsort(np.asarray(sample["label"]), kind="stable")]
+    training = Training(epochs=4, batch_size=1000, learning_rate=2e-2, devices=1)
+    found = []
+    for each in (sample, ordered):
+        tagger = DecorrelatedTagger(**TABLE, at_most=10.0, training=training)
+        tagger.fit(sample, each, seed=1, progress=False)
+        found.append(tagger.history_[-1].constraints["disco"])
+    assert found[0] > 0.1
+    # The same events in other batches: far less than the error of so many, 2 rho / sqrt(2000).
+    assert found[0] == pytest.approx(found[1], rel=0.1)
+
+
+def test_the_pivot_of_a_nuisance() -> None:
+    """1611.01046: the signal is at (z, 1) in x, z unknown; the background at (0, 0).
+
+    The score of a plain classifier moves with z, that of a pivot does not. Here z acts on the
+    background too, so that there is something to be independent of.
+    """
+    random = np.random.default_rng(0)
+    count = 8000
+    label, z = random.integers(0, 2, count), random.normal(size=count)
+    x0 = random.normal(size=count) + z * 0.8 + label
+    x1 = random.normal(size=count) + label
+    sample = ak.zip({"x0": x0, "x1": x1, "z": z, "label": label, "event": np.arange(count)})
+    own = label == 0
+    moved = []
+    for penalty, strength in ((None, None), ("adversary", 10.0)):
+        tagger = DecorrelatedTagger(
+            observables=["x0", "x1"],
+            protect=("z",),
+            penalty=penalty,  # type: ignore[arg-type]
+            strength=strength,
+            options={"hidden": (32, 32)},
+            training=QUICK,
+        )
+        s = tagger.fit(sample, seed=1, progress=False).predict_proba(sample)[:, 1]
+        moved.append(abs(np.corrcoef(s[own], z[own])[0, 1]))
+        assert roc_auc_score(label, s) > BLIND - 0.03  # x1 alone is enough for that
+    assert moved[1] < 0.3 * moved[0]
+
+
+def test_the_adversary_estimates_the_information() -> None:
+    """Of s and m normal with correlation rho it is -ln(1 - rho^2) / 2."""
+    random = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    rho = 0.8
+    m, e = torch.randn(2, 4000, generator=random)
+    outputs = torch.stack([torch.zeros(4000), rho * m + math.sqrt(1 - rho**2) * e], 1)
+    target, weight = torch.stack([torch.zeros(4000), m], 1), torch.ones(4000)
+    adversary = Adversary(1, components=2, hidden=(16,))
+    optimiser = torch.optim.Adam(adversary.parameters(), 1e-2)
+    for _ in range(300):
+        optimiser.zero_grad()
+        adversary.own_loss(outputs, target, weight).backward()
+        optimiser.step()
+    exact = -0.5 * math.log(1 - rho**2)
+    # The sample's rho^2 has an error of 2 rho (1 - rho^2) / sqrt(N).
+    error = rho / math.sqrt(4000)
+    outputs.requires_grad_()
+    found = adversary(outputs, target, weight)
+    assert float(found.detach()) == pytest.approx(exact, abs=3 * error + 0.02)
+    # Its value moves the tagger alone, and what it says is that it should go down.
+    adversary.zero_grad(set_to_none=True)
+    (gradient,) = torch.autograd.grad(found, outputs, retain_graph=True)
+    found.backward()
+    assert all(p.grad is None for p in adversary.parameters())
+    with torch.no_grad():
+        assert float(adversary(outputs - 100 * gradient, target, weight)) < float(found)
+
+
+def test_the_opponents_loss_is_no_part_of_the_value() -> None:
+    outputs = torch.randn(50, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    target, weight = torch.stack([torch.arange(50) % 2, torch.arange(50)], 1).float(), torch.ones(50)
+    adversary = Adversary(1)
+    alone, both = Classification(), Classification(adversary)
+    torch.testing.assert_close(both(outputs, target, weight), alone(outputs, target, weight))
+    gradients = [torch.autograd.grad(f(outputs, target, weight), outputs)[0] for f in (alone, both)]
+    torch.testing.assert_close(*gradients)
+    both(outputs, target, weight).backward()
+    assert any(bool((p.grad != 0).any()) for p in adversary.parameters() if p.grad is not None)
+    # A batch of signal teaches the adversary nothing, and is no error.
+    target[:, 0] = 1
+    assert float(adversary(outputs, target, weight).detach()) == 0
+    assert float(adversary.own_loss(outputs, target, weight).detach()) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"penalty": "disko", "strength": 1.0}, "give one of"),
+        ({}, "needs one of"),
+        ({"strength": 1.0, "at_most": 0.1}, "needs one of"),
+        ({"penalty": "planing", "strength": 1.0}, "adds nothing"),
+        ({"strength": -1.0}, "must be positive"),
+        ({"strength": 1.0, "penalty_options": {"order": 1}}, "has no 'order'"),
+        ({"strength": 1.0, "protect": []}, "is empty"),
+        ({"strength": 1.0, "protect": ["mass"]}, "no such column"),
+        ({"strength": 1.0, "protect": ["constant"]}, "is 80 in all"),
+        ({"strength": 1.0, "protect": ["bad"]}, "infinite in event 3"),
+        ({"penalty": "mode", "strength": 1.0, "protect": ["m", "x0"]}, "protects one column"),
+        ({"strength": 1.0, "network": "boosted-trees"}, "no gradient trains"),
+        ({"penalty": "planing", "spectrum": "flat"}, "both set spectra"),
+        ({"penalty": "planing", "penalty_options": {"reference": "top"}}, "give flat or one of"),
+        ({"penalty": "adversary", "strength": 1.0, "penalty_options": {"steps": -1}}, "steps"),
+        ({"strength": 1.0, "observables": ["x0", "y"]}, "nor a column 'y'"),
+        ({"strength": 1.0, "observables": ["x0", "bad"]}, "event 3"),
+    ],
+)
+def test_what_cannot_be_fitted(options: dict, match: str) -> None:
+    sample = events(100)
+    sample = ak.with_field(sample, np.full(100, 80.0), "constant")
+    sample = ak.with_field(sample, np.where(np.arange(100) == 3, np.nan, 1.0), "bad")
+    with pytest.raises(InputError, match=match):
+        DecorrelatedTagger(**{**TABLE, **options}).fit(sample, progress=False)
+
+
+@pytest.mark.parametrize("background", [0, 1])
+def test_background_that_is_not_there(background: int) -> None:
+    sample = events(100)
+    label = np.asarray(sample["label"]).copy()
+    label[np.flatnonzero(label == 0)[background:]] = 1
+    with pytest.raises(InputError, match=r"background events|two classes"):
+        DecorrelatedTagger(**TABLE, strength=1.0).fit(
+            ak.with_field(sample, label, "label"), progress=False
+        )
