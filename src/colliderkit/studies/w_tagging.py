@@ -149,8 +149,8 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(
-        300,
-        1_000,
+        250,
+        800,
         {"unconstrained": (None,), "DisCo": (10.0,)},
         Training(epochs=12, batch_size=128, learning_rate=3e-3),
         seeds=1,
@@ -486,7 +486,7 @@ def _results(judged: Mapping[str, Sequence[Judged]]) -> list[Result]:
         known = (
             dict(zip(("R50", "1/JSD, mode"), MODE[0], strict=True)) if name == PLAIN.name else {}
         )
-        published = {
+        published: dict[str, dict[str, Any]] = {
             figure: {"published": value, "source": MODE_NOTEBOOK} for figure, value in known.items()
         }
         for figure, values in {
