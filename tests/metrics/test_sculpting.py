@@ -81,6 +81,8 @@ def test_the_floor_is_that_of_two_samples_of_one_density():
         0, abs=4 * expected * math.sqrt(2 / 49 / 40)
     )
     spread = expected * math.sqrt(2 / 49)
+    # The errors carry the draws' 3.5%, in both variances; the chi^2 of 49 is the expansion's.
+    assert np.mean([each.error for each in found]) == pytest.approx(spread, rel=0.1)
     assert values.mean() == pytest.approx(
         expected, abs=4 * spread / math.sqrt(40) + 0.01 * expected
     )
@@ -94,8 +96,8 @@ def test_the_error_covers_repetitions():
     random = np.random.default_rng(3)
     found = [jsd(random.normal(100, 20, 2000), random.normal(120, 25, 8000)) for _ in range(100)]
     spread = np.std([each.value for each in found], ddof=1)
-    # The standard deviation of 100 is known to 7%; the errors also carry the draws' 3.5%.
-    assert np.mean([each.error for each in found]) == pytest.approx(spread, rel=0.25)
+    # The standard deviation of 100 is known to 7%.
+    assert np.mean([each.error for each in found]) == pytest.approx(spread, rel=0.21)
 
 
 def test_the_cut_of_a_score_that_is_the_mass():

@@ -141,9 +141,12 @@ def jsd(
     with p and q the shares of the two samples in each bin: 0 if equal, log 2 if apart. `convention`
     is a name of `CONVENTIONS` or one of your own; one without weights ignores those given.
 
-    Error: the standard deviation under multinomial fluctuations of both histograms, with the
-    effective numbers of events. Floor: the mean if both are drawn from the two together. The draws
-    are always the same. Raises `InputError` for a sample that is empty, not finite, or has no
+    Floor: the mean of samples drawn, with the effective numbers of events, from the two histograms
+    together; V_0 their variance. Error: the root of V - 2 V_0, at least V_0, with V the variance of
+    samples drawn from each histogram. These fluctuate around histograms that have fluctuated
+    already: 8 JSD is nearly a noncentral chi^2 of variance 2 (d + 2 l), in units of (1 / N_pass + 1
+    / N_fail), and V has l + d in place of l, too much by 4 d = 2 V_0. The draws are always the
+    same. Raises `InputError` for a sample that is empty, not finite, or has no
     positive sum of weights in the window, and for negative weights in a bin's sum.
     """
     chosen = convention_named(convention)
@@ -175,7 +178,9 @@ def jsd(
 
     spread, floor = drawn(shares[0], shares[1]), drawn(both, both)
     value = float(_divergence(shares[0], shares[1], chosen.base))
-    return Jsd(value, float(spread.std(ddof=1)), float(floor.mean()))
+    null = float(floor.var(ddof=1))
+    variance = max(float(spread.var(ddof=1)) - 2 * null, null)
+    return Jsd(value, math.sqrt(variance), float(floor.mean()))
 
 
 def sculpting(
