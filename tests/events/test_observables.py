@@ -61,8 +61,10 @@ def test_every_observable_is_finite_for_odd_jets(make_jets):
 
 
 def test_all_but_the_pt_and_the_scale_are_boost_and_turn_invariant(random_jets):
-    plain, names = table(random_jets(least=5), list(OBSERVABLES))
-    moved, _ = table(random_jets(least=5, boost=0.6, turn=2.5), list(OBSERVABLES))
+    # Planar flow is defined by energies and changes along the beam.
+    names = [name for name in OBSERVABLES if name != "planar_flow"]
+    plain, _ = table(random_jets(least=5), names)
+    moved, _ = table(random_jets(least=5, boost=0.6, turn=2.5), names)
     for i, name in enumerate(names):
         np.testing.assert_allclose(plain[:, i], moved[:, i], rtol=5e-4, atol=1e-4, err_msg=name)
 

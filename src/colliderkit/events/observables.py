@@ -12,9 +12,10 @@ from colliderkit.errors import InputError
 from colliderkit.events.clustering import cluster
 from colliderkit.events.correlators import Correlators, energy_correlators
 from colliderkit.events.grooming import Groomed, soft_drop
-from colliderkit.events.lund import lund_multiplicity
+from colliderkit.events.lund import lund_multiplicity, splittings
 from colliderkit.events.nsubjettiness import nsubjettiness
 from colliderkit.events.schema import CONSTITUENTS, FOURVECTOR, check_jets
+from colliderkit.events.shapes import Shapes, jet_shapes
 from colliderkit.events.trees import Tree
 
 __all__ = ["OBSERVABLES", "PRESETS", "Substructure", "nsubjettiness_basis", "table"]
@@ -73,6 +74,19 @@ class Substructure:
         return energy_correlators(self.constituents)
 
     @cached_property
+    def shapes(self) -> Shapes:
+        """The event shapes."""
+        return jet_shapes(self.constituents)
+
+    @cached_property
+    def last_kt(self) -> tuple[Floats, Floats]:
+        """Angle and sqrt(d12) = min(pt) Delta [GeV] of the last kT recombination, each (N,)."""
+        found = np.zeros((2, len(self.kt)))
+        split = self.kt.multiplicity > 1
+        found[:, split] = splittings(self.kt, self.kt.roots[split])[:2]
+        return found[0], found[1]
+
+    @cached_property
     def groomed(self) -> Groomed:
         """The jets after soft drop with z_cut = 0.1, beta = 0."""
         return soft_drop(self.ca)
@@ -99,6 +113,11 @@ def _ln_rho(jets: Substructure) -> Floats:
     pt2 = (jets.vectors[:, :2] ** 2).sum(1)
     rho = np.maximum(_ratio(square, pt2), np.exp(LEAST_LN_RHO))
     return np.where(pt2 > 0, np.log(rho), 0.0)
+
+
+def _zcut(jets: Substructure) -> Floats:
+    d12 = jets.last_kt[1] ** 2
+    return _ratio(d12, d12 + _mass(jets.vectors) ** 2)
 
 
 def _ptd(jets: Substructure) -> Floats:
@@ -140,6 +159,13 @@ OBSERVABLES: dict[str, Callable[[Substructure], NDArray[Any]]] = {
     "rg": lambda jets: jets.groomed.radius,
     # Splittings above kt = 1 GeV, plus one.
     "lund_multiplicity": lambda jets: lund_multiplicity(jets.ca),
+    "fox_wolfram": lambda jets: jets.shapes.fox_wolfram,
+    "aplanarity": lambda jets: jets.shapes.aplanarity,
+    "planar_flow": lambda jets: jets.shapes.planar_flow,
+    # The last kT recombination: its angle, sqrt(d12) [GeV], and d12 / (d12 + m^2) (0806.0023).
+    "kt_dr": lambda jets: jets.last_kt[0],
+    "sqrt_d12": lambda jets: jets.last_kt[1],
+    "zcut": _zcut,
 }
 
 
@@ -162,6 +188,11 @@ PRESETS: dict[str, tuple[str, ...]] = {
     ),
     # The six of OmniFold (1911.09107).
     "unfolding": ("mass", "multiplicity", "width", "ln_rho", "tau21", "zg"),
+    # The ten of the public W-tagging set beside the mass (2001.05310, ATL-PHYS-PUB-2018-014).
+    "w-tagging": (
+        *("pt", "tau21", "C2", "D2", "fox_wolfram", "planar_flow", "aplanarity", "zcut"),
+        *("kt_dr", "sqrt_d12"),
+    ),
 }
 
 

@@ -192,12 +192,13 @@ BENCHMARKS: dict[str, Benchmark] = {
             RemoteFile("test.h5", 347_849_376, "13163479dee30a5fe546e4536cc3d04d"),
         ),
     ),
+    # Read by `colliderkit.sources.w_tagging.read_w_tagging`.
     "w-tagging": Benchmark(
-        title="W and QCD jets, ten high-level observables, for decorrelation",
+        title="W and QCD jets, mass and ten high-level observables, for decorrelation",
         record=3606767,
         paper="arXiv:2001.05310",
         licence=None,
-        files=(RemoteFile("W_high_level.npz"),),
+        files=(RemoteFile("W_high_level.npz", 155_520_682),),
     ),
 }
 

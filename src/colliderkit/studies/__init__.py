@@ -12,6 +12,7 @@ STUDIES = {
     "top-tagging": "colliderkit.studies.top_tagging",
     "quark-gluon": "colliderkit.studies.quark_gluon",
     "flavour-tagging": "colliderkit.studies.flavour_tagging",
+    "w-tagging": "colliderkit.studies.w_tagging",
     "inference-aware": "colliderkit.studies.inference_aware",
     "likelihood-ratio": "colliderkit.studies.likelihood_ratio",
     "reweighting": "colliderkit.studies.reweighting",

@@ -31,7 +31,7 @@ from colliderkit.serve.onnx import export_method
 from colliderkit.sources import read
 from colliderkit.sources.shards import generate
 
-__all__ = ["Comparison", "Entry", "Run", "Scale", "compare"]
+__all__ = ["Comparison", "Entry", "Run", "Scale", "claim", "compare"]
 
 Floats = NDArray[np.float64]
 TRAIN_SEED, TEST_SEED = 1, 2
@@ -124,7 +124,7 @@ def compare(
         raise InputError(f"--seeds is {seeds}; it must be at least 1.")
     refuse_existing(out / "report.html", force)
     request = {"study": study.name, "scale": scale, "seeds": seeds, "size": repr(chosen)}
-    _claim(out, request, force)
+    claim(out, request, force)
     started = time.perf_counter()
     timing: dict[str, float] = {}
     files = {}
@@ -149,7 +149,7 @@ def compare(
     return path
 
 
-def _claim(out: Path, request: dict[str, Any], force: bool) -> None:
+def claim(out: Path, request: dict[str, Any], force: bool) -> None:
     """Keep the request in the folder, and drop what another one left there."""
     path = out / "study.json"
     if path.exists() and json.loads(path.read_text()) != request:

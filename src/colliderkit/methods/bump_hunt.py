@@ -1,0 +1,344 @@
+"""A search for a bump: sidebands fitted by a smooth function, every window, the look-elsewhere.
+
+The smooth functions are exponentials of sums, so that the Poisson likelihood has one maximum and
+Newton's method finds it, for thousands of pseudo-experiments at once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import chdtrc, ndtr
+
+from colliderkit.errors import InputError
+from colliderkit.metrics.value import Value
+
+__all__ = ["FAMILIES", "Bump", "BumpHunt", "false_positives"]
+
+Floats = NDArray[np.float64]
+
+STEPS = 60  # of Newton's method
+LONGEST = 2.0  # by which ln of the spectrum may change in one step
+PRECISION = 1e-7  # of ln of the spectrum, at which the search for the maximum ends
+SIDEBAND = 2  # bins that a window leaves free on either side
+LOWEST, HIGHEST = (
+    -14.0,
+    50.0,
+)  # of ln of the fitted spectrum: where sidebands are empty it has no end
+
+
+def _polynomial(middle: Floats, orders: int) -> Floats:
+    """ln f = sum_k c_k P_k(u), Legendre in u, the range mapped to [-1, 1]."""
+    low, high = middle.min(), middle.max()
+    return np.polynomial.legendre.legvander(2 * (middle - low) / (high - low) - 1, orders)
+
+
+def _dijet(middle: Floats, orders: int) -> Floats:
+    """f = p_0 (1 - x)^p_1 x^(-p_2 - p_3 ln x - ...), x = m over a little more than the range."""
+    x = middle / (1.05 * middle.max())
+    powers = [np.log(x) ** k for k in range(1, orders)]
+    return np.column_stack([np.ones(len(x)), np.log1p(-x), *powers][: orders + 1])
+
+
+# The columns of ln f, (B, orders + 1), from the middles of the bins.
+FAMILIES: dict[str, Callable[[Floats, int], Floats]] = {
+    "polynomial": _polynomial,
+    "dijet": _dijet,
+}
+
+
+@dataclass(frozen=True)
+class Bump:
+    """Hold the largest excess of a spectrum.
+
+    - `window`: its two ends;
+    - `observed`, `expected` ± `uncertainty`: events in it, and what the sidebands foretell;
+    - `significance`, `local_p`: of this window alone;
+    - `global_p`: the share of smooth spectra with a window of this significance anywhere;
+    - `order`: of the smooth function that the spectrum asked for;
+    - `background`: that function, fitted outside of the window, in every bin (B,).
+    """
+
+    window: tuple[float, float]
+    observed: float
+    expected: float
+    uncertainty: float
+    significance: float
+    local_p: float
+    global_p: float
+    order: int
+    background: Floats
+
+
+@dataclass(frozen=True)
+class BumpHunt:
+    """Search spectra in bins for one bump on a smooth background.
+
+    Args:
+        edges: of the bins, (B + 1,).
+        family: "polynomial", ln f a polynomial in m, or "dijet", the falling function
+            f = p_0 (1 - x)^p_1 x^(-p_2 - p_3 ln x - ...) of searches for dijet resonances.
+        orders: the least and the most parameters beside the normalisation.
+        widths: of the windows, in bins.
+        template: a spectrum (B,) that the function multiplies, positive everywhere: the background
+            before a cut, say. The function is then the efficiency of the cut, and the order 0 a
+            constant one. Without a template the function has to follow the spectrum by itself, and
+            from the order 2 on it may be a bump: of a spectrum that is nothing but a bump, none is
+            found.
+        level: another parameter is taken while the likelihood-ratio test against the next larger
+            function (the F-test of Poisson counts) has a p-value below this. It looks at the whole
+            spectrum, bump included, as a search does that does not know of one.
+
+    For each window the function is fitted to what lies outside of it. The significance of n events
+    where b ± s are foretold is that of a Poisson count with an auxiliary measurement of b
+    (Li and Ma 1983; Cowan 2012),
+
+        Z^2 = 2 (n ln[n (b + s^2) / (b^2 + n s^2)] - b^2/s^2 ln[1 + s^2 (n - b) / (b (b + s^2))])
+
+    with the sign of n - b. The p-value of the largest Z among all windows is counted among
+    pseudo-experiments of the function fitted to the whole spectrum, which go through the same
+    search, choice of the order included.
+    """
+
+    edges: ArrayLike
+    family: str = "polynomial"
+    orders: tuple[int, int] = (2, 5)
+    widths: Sequence[int] = (2, 3, 4, 6)
+    template: ArrayLike | None = None
+    level: float = 0.05
+
+    def __post_init__(self) -> None:
+        edges = np.asarray(self.edges, dtype=np.float64)
+        bins = len(edges) - 1
+        if edges.ndim != 1 or bins < 1 or not (np.diff(edges) > 0).all():
+            raise InputError("the edges of the spectrum must rise.")
+        if self.family not in FAMILIES:
+            raise InputError(f"family '{self.family}' is none of {', '.join(FAMILIES)}.")
+        least, most = self.orders
+        if not (self.template is None) <= least <= most:
+            raise InputError(
+                f"orders are {self.orders}; give (least, most), of 1 or more without a template."
+            )
+        if min(self.widths) < 1 or bins - max(self.widths) < most + 1 + 2 * SIDEBAND:
+            raise InputError(
+                f"{bins} bins with windows of {max(self.widths)} leave too few for a function of"
+                f" {most + 1} parameters; take more bins, narrower windows or lower orders."
+            )
+
+        template = self._template
+        if template.shape != (bins,) or not (np.isfinite(template) & (template > 0)).all():
+            raise InputError(f"the template must be positive and finite in all {bins} bins.")
+
+    @cached_property
+    def _template(self) -> Floats:
+        bins = len(np.asarray(self.edges)) - 1
+        return np.ones(bins) if self.template is None else np.asarray(self.template, np.float64)
+
+    @cached_property
+    def windows(self) -> NDArray[np.int64]:
+        """First bin, and the one after the last, of each window, (W, 2)."""
+        bins = len(np.asarray(self.edges)) - 1
+        places = [
+            (first, first + width)
+            for width in self.widths
+            for first in range(SIDEBAND, bins - width - SIDEBAND + 1)
+        ]
+        return np.array(places)
+
+    def search(self, counts: ArrayLike, *, toys: int = 999, seed: int = 0) -> Bump:
+        """Return the largest excess of one spectrum, counts (B,).
+
+        The global p-value is (1 + toys at least as large) / (1 + toys): it is never 0.
+        """
+        observed = self._checked(counts)[:1]
+        order = self._order(observed)
+        significance, expected, uncertainty = self._scan(observed, order)
+        best = int(significance[0].argmax())
+        first, end = self.windows[best]
+        null = self._null(observed[0], toys, seed)
+        fit = self._fitted(int(order[0]), observed, _outside(self.windows[best], observed))
+        edges = np.asarray(self.edges, dtype=np.float64)
+        z = float(significance[0, best])
+        return Bump(
+            (float(edges[first]), float(edges[end])),
+            float(observed[0, first:end].sum()),
+            float(expected[0, best]),
+            float(uncertainty[0, best]),
+            z,
+            float(ndtr(-z)),
+            float(_p_value(significance.max(1), null)[0]),
+            int(order[0]),
+            fit.expected[0],
+        )
+
+    def global_p(self, counts: ArrayLike, *, toys: int = 999, seed: int = 0) -> Floats:
+        """Return the global p-value of each of E spectra of one density, counts (E, B), as (E,).
+
+        All are judged by the same pseudo-experiments, drawn from the smooth function that is
+        fitted to their mean.
+        """
+        observed = self._checked(counts)
+        strongest = self._scan(observed, self._order(observed))[0].max(1)
+        return _p_value(strongest, self._null(observed.mean(0), toys, seed))
+
+    def _checked(self, counts: ArrayLike) -> Floats:
+        found = np.atleast_2d(np.asarray(counts, dtype=np.float64))
+        bins = len(np.asarray(self.edges)) - 1
+        if found.shape[1] != bins:
+            raise InputError(f"a spectrum has {found.shape[1]} bins where the edges make {bins}.")
+        if not (np.isfinite(found) & (found >= 0)).all():
+            raise InputError("a spectrum must hold counts: finite and not negative.")
+        few, needed = int((found > 0).sum(1).min()), self.orders[1] + 1
+        if few <= needed:
+            raise InputError(
+                f"a spectrum has events in {few} bins; more than {needed} are needed: widen the"
+                " bins or the cut."
+            )
+        return found
+
+    def _fitted(self, order: int, counts: Floats, used: NDArray[np.bool_]) -> "_Fit":
+        return _fitted(self._columns(order), np.log(self._template), counts, used)
+
+    def _columns(self, order: int) -> Floats:
+        edges = np.asarray(self.edges, dtype=np.float64)
+        columns = FAMILIES[self.family]((edges[1:] + edges[:-1]) / 2, order)
+        # The same functions, made orthogonal: Newton's steps are then well conditioned.
+        return np.linalg.qr(columns)[0]
+
+    def _order(self, counts: Floats) -> NDArray[np.int64]:
+        """Return the order that the likelihood-ratio test chooses for each spectrum, (E,)."""
+        least, most = self.orders
+        order = np.full(len(counts), least)
+        everywhere = np.ones(counts.shape[1], dtype=bool)
+        before = _deviance(counts, self._fitted(least, counts, everywhere).expected)
+        growing = np.ones(len(counts), dtype=bool)
+        for larger in range(least + 1, most + 1):
+            deviance = _deviance(counts, self._fitted(larger, counts, everywhere).expected)
+            growing &= chdtrc(1, np.maximum(before - deviance, 0.0)) < self.level
+            order[growing] = larger
+            before = deviance
+        return order
+
+    def _scan(self, counts: Floats, order: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+        """Return significance, expected events and their uncertainty in each window, (E, W)."""
+        found = np.empty((3, len(counts), len(self.windows)))
+        for one in np.unique(order):
+            chosen, columns = order == one, self._columns(int(one))
+            own = counts[chosen]
+            for w, (first, end) in enumerate(self.windows):
+                fit = self._fitted(int(one), own, _outside((first, end), own))
+                inside = slice(first, end)
+                expected = fit.expected[:, inside].sum(1)
+                slope = fit.expected[:, inside] @ columns[inside]
+                spread = np.sqrt(np.einsum("ei,eij,ej->e", slope, fit.covariance, slope))
+                z = _significance(own[:, inside].sum(1), expected, spread)
+                found[:, chosen, w] = z, expected, spread
+        return found[0], found[1], found[2]
+
+    def _null(self, counts: Floats, toys: int, seed: int) -> Floats:
+        """Return the largest significance of each pseudo-experiment without a bump, (toys,)."""
+        if toys < 20:
+            raise InputError(f"{toys} pseudo-experiments give no p-value; draw 20 or more.")
+        spectrum = counts[None]
+        order = int(self._order(spectrum)[0])
+        everywhere = np.ones(len(counts), dtype=bool)
+        expected = self._fitted(order, spectrum, everywhere).expected[0]
+        drawn = np.random.default_rng(seed).poisson(expected, (toys, len(counts)))
+        pseudo = drawn.astype(np.float64)
+        return self._scan(pseudo, self._order(pseudo))[0].max(1)
+
+
+def false_positives(p_values: ArrayLike, level: float = 0.05) -> Value:
+    """Return the share of searches (E,) that claim a bump at `level`, with its binomial error.
+
+    Of backgrounds that no cut has sculpted it is `level`. With none of E the error is that of one.
+    """
+    found = np.asarray(p_values, dtype=np.float64)
+    share = float((found <= level).mean())
+    one = min(max(share, 1 / len(found)), 1 - 1 / len(found))
+    return Value(share, float(np.sqrt(one * (1 - one) / len(found))))
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Hold fitted spectra (E, B) and the covariance of the coefficients (E, K, K)."""
+
+    expected: Floats
+    covariance: Floats
+
+
+def _fitted(columns: Floats, offset: Floats, counts: Floats, used: NDArray[np.bool_]) -> _Fit:
+    """Fit ln f = offset + columns . c to Poisson counts (E, B) in the bins `used` (B,).
+
+    Newton's method leaves spectra that have reached the maximum alone, so that a few slow ones cost
+    little.
+    """
+    inside, own = columns[used], counts[:, used]
+
+    def spectrum(coefficients: Floats, some: Any = slice(None)) -> Floats:
+        logarithm = offset[some] + coefficients @ columns[some].T
+        return np.exp(np.clip(logarithm, LOWEST, HIGHEST))
+
+    # A start by least squares in the logarithm, each bin with its counts as weight.
+    weight = own + 0.5
+    normal = np.einsum("eb,bi,bj->eij", weight, inside, inside)
+    target = np.einsum("eb,bi->ei", weight * (np.log(weight) - offset[used]), inside)
+    coefficients = np.linalg.solve(normal, target[..., None])[..., 0]
+    moving = np.arange(len(counts))
+    for _ in range(STEPS):
+        c = coefficients[moving]
+        expected = spectrum(c, used)
+        gradient = (own[moving] - expected) @ inside
+        step = np.linalg.solve(_curvature(expected, inside), gradient[..., None])[..., 0]
+        change = np.abs(step @ inside.T).max(1)
+        coefficients[moving] = (
+            c + step * np.minimum(1.0, LONGEST / np.maximum(change, 1e-30))[:, None]
+        )
+        moving = moving[change > PRECISION]
+        if len(moving) == 0:
+            break
+    curvature = _curvature(spectrum(coefficients, used), inside)
+    covariance = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
+    return _Fit(spectrum(coefficients), covariance)
+
+
+def _curvature(expected: Floats, columns: Floats) -> Floats:
+    size = columns.shape[1]
+    products = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
+    found: Floats = (expected @ products).reshape(-1, size, size)
+    # Far below what is expected in the emptiest bin that is fitted: invertible, and no more.
+    return found + 1e-9 * np.eye(size)
+
+
+def _outside(window: ArrayLike, counts: Floats) -> NDArray[np.bool_]:
+    first, end = np.asarray(window)
+    used = np.ones(counts.shape[1], dtype=bool)
+    used[first:end] = False
+    return used
+
+
+def _deviance(counts: Floats, expected: Floats) -> Floats:
+    """Return 2 (ln L of the counts themselves - ln L of what is expected), (E,)."""
+    logarithm = np.log(np.where(counts > 0, counts, 1.0) / np.maximum(expected, 1e-300))
+    terms = np.where(counts > 0, counts * logarithm, 0.0) - counts + expected
+    total: Floats = 2 * terms.sum(1)
+    return total
+
+
+def _significance(observed: Floats, expected: Floats, uncertainty: Floats) -> Floats:
+    n, b = observed, np.maximum(expected, 1e-9)
+    square = np.maximum(uncertainty, 1e-9) ** 2
+    positive = np.where(n > 0, n, 1.0)
+    first = np.where(n > 0, n * np.log(positive * (b + square) / (b**2 + n * square)), 0.0)
+    second = b**2 / square * np.log1p(square * (n - b) / (b * (b + square)))
+    return np.sign(n - b) * np.sqrt(2 * np.maximum(first - second, 0.0))
+
+
+def _p_value(strongest: Floats, null: Floats) -> Floats:
+    """Return (1 + how many of the null are at least as large) / (1 + how many), (E,)."""
+    below = np.searchsorted(np.sort(null), strongest, side="left")
+    share: Floats = (1 + len(null) - below) / (1 + len(null))
+    return share
