@@ -1,15 +1,28 @@
-"""Losses of a regression, event by event: each is minimal at another location of p(target | x).
+"""Losses of calibration: for a location of p(target | x), and for p(x | z) / p(x).
 
-They take outputs and targets of one shape and return the loss of each event, as
-`training.tables.fit_stack` wants it. Targets have a spread of about 1.
+Those for a location are taken event by event, outputs and targets of one shape, as
+`training.tables.fit_stack` wants it; targets have a spread of about 1.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-__all__ = ["LOCATION_LOSSES", "absolute", "leaky_kernel", "log_spread", "squared"]
+from colliderkit.losses.classification import weighted_mean
+
+__all__ = [
+    "BOUNDS",
+    "LOCATION_LOSSES",
+    "absolute",
+    "contrast",
+    "contrasts",
+    "donsker_varadhan",
+    "leaky_kernel",
+    "log_spread",
+    "squared",
+]
 
 WIDTH = 0.3  # of the kernel
 LEAK = 0.02
@@ -45,3 +58,35 @@ LOCATION_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "median": absolute,
     "mode": leaky_kernel,
 }
+
+
+def contrast(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean of -(T_0 - ln <e^T_k>), <> over the K + 1 truths of an event.
+
+    `outputs` (B, K + 1) are T(x, z_k), z_0 the event's own truth and the others drawn from p(z).
+    Minimal at T = ln p(x | z) / p(x), for any K and up to a function of x (1807.03748). Each event
+    has a normalisation of its own, that no other's can overwhelm. There is no target.
+    """
+    return weighted_mean(contrasts(outputs), weight)
+
+
+def contrasts(outputs: Tensor) -> Tensor:
+    """Return what `contrast` is the mean of, (B,); minus its mean bounds I(X; Z) from below."""
+    t = outputs.double()
+    return (t.logsumexp(1) - math.log(t.shape[1]) - t[:, 0]).to(outputs.dtype)
+
+
+def donsker_varadhan(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return -(E_joint[T] - ln E_marginal[e^T]), the bound of Donsker and Varadhan on -I(X; Z).
+
+    `outputs` (B, K + 1) as in `contrast`; those of index 1 and more are the marginals, of all
+    events together. Minimal at T = ln p(x | z) / p(x) up to a constant, but only with the mean of
+    e^T over all events: that over a batch is rarely the same, and its logarithm is biased.
+    """
+    t = outputs.double()
+    marginal = t[:, 1:].logsumexp(1) + weight.double().clamp(min=1e-30).log()
+    bound = (t[:, 0] * weight).mean() - (marginal.logsumexp(0) - math.log(t[:, 1:].numel()))
+    return -bound.to(outputs.dtype)
+
+
+BOUNDS = {"contrast": contrast, "donsker-varadhan": donsker_varadhan}

@@ -13,5 +13,12 @@ METHODS = {
     "uncertainty-aware": "colliderkit.methods.uncertainty_aware:UncertaintyAware",
     "shower-surrogate": "colliderkit.methods.surrogate:ShowerSurrogate",
     "refinement": "colliderkit.methods.refinement:Refinement",
+    "regression-calibration": "colliderkit.methods.calibration:Regression",
+    "numerical-inversion": "colliderkit.methods.calibration:NumericalInversion",
+    "sequential-calibration": "colliderkit.methods.calibration:SequentialCalibration",
+    "generalised-inversion": "colliderkit.methods.calibration:GeneralisedInversion",
+    "gaussian-ansatz": "colliderkit.methods.calibration:GaussianAnsatz",
+    "flow-calibration": "colliderkit.methods.calibration:FlowCalibration",
+    "posterior-calibration": "colliderkit.methods.calibration:Posterior",
     "cross-fit": "colliderkit.methods.ensembles:CrossFit",
 }

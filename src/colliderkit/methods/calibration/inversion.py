@@ -43,8 +43,7 @@ class NumericalInversion(Calibration):
         self.response_ = Response.fitted(x, z, weight, self.bins, self.statistic).rising()
 
     def _predict(self, x: Floats, features: Floats) -> Calibrated:
-        z = self.response_.inverse(x)
-        return Calibrated(z, self.response_.spread(z) / self.response_.location.slope(z))
+        return self.response_.calibrated(x)
 
     def _tensors(self) -> dict[str, Tensor]:
         return self.response_.tensors()

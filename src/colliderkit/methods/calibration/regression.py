@@ -145,7 +145,7 @@ class Regression(Calibration):
     After `fit`: `network_` and `history_`.
     """
 
-    name: ClassVar[str] = "regression"
+    name: ClassVar[str] = "regression-calibration"
     prior_dependent: ClassVar[bool] = True
 
     def __init__(

@@ -4,16 +4,15 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline, make_smoothing_spline
 from torch import Tensor
 
 from colliderkit.errors import InputError
+from colliderkit.methods.calibration.calibration import Calibrated, Floats
 from colliderkit.metrics.response import Statistic, profile
 
-__all__ = ["FEWEST", "Curve", "Response"]
+__all__ = ["FEWEST", "Curve", "Response", "quantiles"]
 
-Floats = NDArray[np.float64]
 FEWEST = 6  # bins that a smoothing spline takes
 GRID = 1024
 
@@ -57,15 +56,27 @@ class Response:
         self.location, self.log_spread = location, log_spread
 
     @classmethod
-    def fitted(cls, x: Floats, z: Floats, weight: Floats, bins: int, statistic: Statistic) -> Self:
-        """Fit to events x, z and weight (N,); raise `InputError` if they are too few."""
+    def fitted(
+        cls,
+        x: Floats,
+        z: Floats,
+        weight: Floats,
+        bins: int,
+        statistic: Statistic,
+        where: str = "",
+    ) -> Self:
+        """Fit to events x, z and weight (N,); raise `InputError` if they are too few.
+
+        `where` is said in the error: " for feature 2 from 0 to 1".
+        """
         positive = weight > 0
         place = np.linspace(0, 1, min(bins, int(positive.sum()) // 20) + 1)
-        edges = np.unique(_weighted_quantiles(z[positive], weight[positive], place))
+        edges = np.unique(quantiles(z[positive], weight[positive], place))
         if len(edges) <= FEWEST:
             raise InputError(
                 f"{int(positive.sum())} events with {len(np.unique(z))} truths are too few for a"
-                f" response curve; at least {20 * FEWEST} with {FEWEST + 1} truths are needed."
+                f" response curve{where}; at least {20 * FEWEST} with {FEWEST + 1} truths are"
+                " needed."
             )
         found = profile(x, z, edges, weight=weight, statistic=statistic)
         # A median of few events can have an error that is too small by far, by accident.
@@ -108,11 +119,16 @@ class Response:
             z = z - (self.location(z) - x) / self.location.slope(z)
         return np.asarray(z)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Return what the response is made of."""
+    def calibrated(self, x: Floats) -> Calibrated:
+        """Return z = f^-1(x) and the resolution sigma / f' there."""
+        z = self.inverse(x)
+        return Calibrated(z, self.spread(z) / self.location.slope(z))
+
+    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
+        """Return what the response is made of, each name after `prefix`."""
         curves = {"location": self.location, "log_spread": self.log_spread}
         return {
-            f"{name}.{part}": torch.from_numpy(np.ascontiguousarray(getattr(curve, part)))
+            f"{prefix}{name}.{part}": torch.from_numpy(np.ascontiguousarray(getattr(curve, part)))
             for name, curve in curves.items()
             for part in ("knots", "values")
         }
@@ -127,7 +143,8 @@ class Response:
         return cls(Curve(*location), Curve(*log_spread, flat=True))
 
 
-def _weighted_quantiles(values: Floats, weight: Floats, place: Floats) -> Floats:
+def quantiles(values: Floats, weight: Floats, place: Floats) -> Floats:
+    """Return the values below which there are shares `place` (K,) of the weight, (K,)."""
     order = np.argsort(values)
     below = np.cumsum(weight[order])
     below = (below - below[0]) / (below[-1] - below[0])
