@@ -27,9 +27,7 @@ MADE = {
     "sequential-calibration": lambda: SequentialCalibration(bins=10, slices=3),
     "generalised-inversion": lambda: GeneralisedInversion(hidden=(8,), bins=20, training=QUICK),
     "gaussian-ansatz": lambda: GaussianAnsatz(hidden=(8,), training=QUICK),
-    "flow-calibration": lambda: FlowCalibration(
-        hidden=(8,), transforms=1, knots=4, training=QUICK
-    ),
+    "flow-calibration": lambda: FlowCalibration(hidden=(8,), transforms=1, knots=4, training=QUICK),
     "posterior-calibration": lambda: Posterior(hidden=(8,), transforms=1, knots=4, training=QUICK),
 }
 NAMES = list(MADE)
@@ -144,7 +142,7 @@ def test_a_response_that_turns_is_named_with_its_place(name: str) -> None:
 
 
 def test_shapes_are_named() -> None:
-    measured, truth, feature = sample(100)
+    measured, truth, _ = sample(100)
     with pytest.raises(InputError, match=r"measured has shape \(100, 1\)"):
         NumericalInversion().fit(measured[:, None], truth)
     with pytest.raises(InputError, match=r"truth has shape \(99,\)"):
@@ -154,4 +152,4 @@ def test_shapes_are_named() -> None:
     with pytest.raises(InputError, match="--bins is 3; it must be at least 6"):
         NumericalInversion(bins=3).fit(measured, truth)
     with pytest.raises(InputError, match="nearly always one value"):
-        SequentialCalibration().fit(*sample(2000)[:2], (np.arange(2000) == 4).astype(float))
+        SequentialCalibration().fit(*sample(2000)[:2], -(np.arange(2000) == 4).astype(float))

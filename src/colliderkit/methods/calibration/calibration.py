@@ -74,6 +74,8 @@ class Calibration(Method):
                 f"the weight of event {event} is {w[event]:g}; a calibration takes weights that are"
                 " not negative, with a positive sum."
             )
+        used = w > 0
+        x, z, f, w = x[used], z[used], f[used], w[used]
         for what, table in (("truth", z), ("measured", x[:, None]), ("features", f)):
             constant = np.flatnonzero(np.ptp(table, axis=0) == 0) if len(table) else np.zeros(1)
             if len(constant):

@@ -1,7 +1,6 @@
 """Calibration by densities: maximum likelihood of p(x | z) (2404.18992), and the posterior."""
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +27,7 @@ __all__ = ["FlowCalibration", "Posterior"]
 BINS = 100  # of a response curve
 REACH = 4.0  # resolutions to each side, in which the maximum is looked for
 POINTS = 17
+ROUNDS = 4  # of halving the step
 RECENTRED = 8  # times at most, where the maximum is at an end
 PIECE = 1 << 14  # densities at a time
 NODES = 16
@@ -92,10 +92,7 @@ class FlowCalibration(Calibration):
         u = torch.from_numpy(np.linalg.solve(self.root_, away.T).T).float()
         context = torch.from_numpy(self._rank(z))[:, None].float()
         self.flow_ = _built(self, u.shape[1], 1, seed)
-        self.history_, flow, held = _train(self, u, context, weight, seed, progress)
-        normal = -0.5 * (u[held] ** 2 + np.log(2 * np.pi)).sum(1)
-        better = (torch.from_numpy(weight[held]) * (flow - normal).double()).numpy()
-        self.learned_ = bool(better.mean() > better.std() / len(better) ** 0.5)
+        self.history_, self.learned_ = _train(self, u, context, weight, seed, progress)
 
     def log_likelihood(self, measured: Floats, features: Floats, truth: Floats) -> Floats:
         """Return ln p(x, theta | z) of events (N,), (N, F) and truths (N, G), (N, G)."""
@@ -115,7 +112,7 @@ class FlowCalibration(Calibration):
             with torch.no_grad():
                 density = self.flow_.log_prob(torch.from_numpy(u).float(), context).double().numpy()
         else:
-            density = -0.5 * (u**2 + np.log(2 * np.pi)).sum(1)
+            density = _normal(torch.from_numpy(u)).numpy()
         scale = np.log(np.diag(self.root_)).sum()
         for response in self.responses_:
             scale = scale + response.log_spread(z)
@@ -139,15 +136,20 @@ class FlowCalibration(Calibration):
                 f"the likelihood of event {event}, measured as {x[event]:.6g}, has no maximum;"
                 " its resolution cannot be defined, leave it out."
             )
-        for step in REACH / (POINTS - 1) * 2.0 ** np.arange(1, -2, -1):
-            h = step * width
-            left, top, right = self._around(x, features, z, h)
-            curve = np.minimum(left - 2 * top + right, -1e-12)
-            z = z + h * np.clip(0.5 * (left - right) / curve, -1, 1)
-        for _ in range(2):  # the second with what the first has found for the width
+        h = REACH / (POINTS - 1) * width
+        rows = np.arange(len(x))
+        for _ in range(ROUNDS):
+            grid = z[:, None] + np.array([-2.0, -1.0, 0.0, 1.0, 2.0]) * h[:, None]
+            z = grid[rows, self.log_likelihood(x, features, grid).argmax(1)]
+            h = h / 2
+        left, top, right = self._around(x, features, z, 2 * h)
+        curve = np.minimum(left - 2 * top + right, -1e-12)
+        z = z + 2 * h * np.clip(0.5 * (left - right) / curve, -0.5, 0.5)
+        # The second time with the width that the first has found.
+        for last in (False, True):
             left, top, right = self._around(x, features, z, width)
-            fall = np.maximum(2 * top - left - right, 0.0)
-            width = np.divide(width, np.sqrt(fall), out=np.full_like(width, np.nan), where=fall > 0)
+            fall = 2 * top - left - right
+            width = np.where(fall > 0, width / np.sqrt(np.maximum(fall, 1e-300)), width if last else np.nan)
         return Calibrated(z, width)
 
     def _around(self, x: Floats, features: Floats, z: Floats, h: Floats) -> Floats:
@@ -192,11 +194,12 @@ class Posterior(Calibration):
     """Estimate the truth by mean and standard deviation of the posterior p(z | x, theta), a flow's.
 
     For comparison: the posterior is p(x | z) p(z) / p(x), with the sample's own p(z) in it, so
-    that its mean is what `Regression` learns by the squared loss. Mean and deviation are sums over
-    the flow's noise at the nodes of Gauss and Hermite, without random numbers. Needs zuko.
-    Arguments as those of `FlowCalibration`.
+    that its mean is what `Regression` learns by the squared loss. It begins as normal about the
+    straight line of least squares, and is a flow of what is left where that is better, as in
+    `FlowCalibration`, whose arguments it has. Mean and deviation are sums over the flow's noise at
+    the nodes of Gauss and Hermite, without random numbers. Needs zuko.
 
-    After `fit`: `flow_` and `history_`.
+    After `fit`: `line_`, `width_`, `flow_`, `history_` and `learned_`.
     """
 
     name: ClassVar[str] = "posterior-calibration"
@@ -220,35 +223,47 @@ class Posterior(Calibration):
     def _fit(
         self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
     ) -> None:
-        columns = torch.from_numpy(np.column_stack([x, features])).float()
-        self.flow_ = _built(self, 1, columns.shape[1], seed)
-        truth = torch.from_numpy(z)[:, None].float()
-        self.history_, _, _ = _train(self, truth, columns, weight, seed, progress)
+        columns = np.column_stack([np.ones(len(x)), x, features])
+        root = np.sqrt(weight)
+        self.line_ = np.linalg.lstsq(columns * root[:, None], z * root)[0]
+        away = z - columns @ self.line_
+        self.width_ = float(np.average(away**2, weights=weight) ** 0.5)
+        self.flow_ = _built(self, 1, columns.shape[1] - 1, seed)
+        u = torch.from_numpy(away / self.width_)[:, None].float()
+        context = torch.from_numpy(columns[:, 1:]).float()
+        self.history_, self.learned_ = _train(self, u, context, weight, seed, progress)
 
     def _predict(self, x: Floats, features: Floats) -> Calibrated:
-        columns = torch.from_numpy(np.column_stack([x, features])).float()
+        columns = np.column_stack([np.ones(len(x)), x, features])
+        middle = columns @ self.line_
+        if not self.learned_:
+            return Calibrated(middle, np.full(len(x), self.width_))
         nodes, share = np.polynomial.hermite_e.hermegauss(NODES)
         noise = torch.from_numpy(nodes).float()[:, None]
         parts = []
         with torch.no_grad():
-            for piece in columns.split(max(1, PIECE // NODES)):
+            for piece in torch.from_numpy(columns[:, 1:]).float().split(max(1, PIECE // NODES)):
                 context = piece.repeat_interleave(NODES, 0)
                 drawn = self.flow_.decode(noise.repeat(len(piece), 1), context)
                 parts.append(drawn.double().view(len(piece), NODES))
-        z = torch.cat(parts).numpy()
+        u = torch.cat(parts).numpy()
         share = share / share.sum()
-        mean = z @ share
-        return Calibrated(mean, np.sqrt((z - mean[:, None]) ** 2 @ share))
+        mean = u @ share
+        spread = np.sqrt((u - mean[:, None]) ** 2 @ share)
+        return Calibrated(middle + self.width_ * mean, self.width_ * spread)
 
     def _tensors(self) -> dict[str, Tensor]:
-        return {f"flow.{k}": v for k, v in self.flow_.state_dict().items()}
+        flow = {f"flow.{k}": v for k, v in self.flow_.state_dict().items()}
+        return {**flow, "line": torch.from_numpy(self.line_)}
 
     def _state(self) -> dict[str, Any]:
-        return {**super()._state(), "history": self.history_}
+        own = {"width": self.width_, "history": self.history_, "learned": self.learned_}
+        return {**super()._state(), **own}
 
     def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         super()._restore(tensors, state)
-        self.history_ = state["history"]
+        self.line_, self.width_ = tensors["line"].numpy(), state["width"]
+        self.history_, self.learned_ = state["history"], state["learned"]
         self.flow_ = _built(self, 1, 1 + self.features_, 0)
         _load(self.flow_, tensors)
 
@@ -270,8 +285,11 @@ def _built(method: Either, features: int, context: int, seed: int) -> Conditiona
 
 def _train(
     method: Either, x: Tensor, context: Tensor, weight: Floats, seed: int, progress: bool
-) -> tuple[list[dict[str, Any]], Tensor, Sequence[int]]:
-    """Train the flow; return its history, and ln p of the held events with their numbers."""
+) -> tuple[list[dict[str, Any]], bool]:
+    """Train the flow; return its history, and whether it is better than the normal density.
+
+    That is, by more than one standard error of the mean ln p of the held events.
+    """
     flow = method.flow_.fit_scaling(x, context)
     data = Dataset(x, torch.zeros(len(x)), torch.from_numpy(weight).float(), context)
     parts = held_apart(len(x), method.validation, seed)
@@ -294,7 +312,14 @@ def _train(
     with torch.no_grad():
         pieces = zip(held.inputs.split(PIECE), held.context.split(PIECE), strict=True)
         density = torch.cat([flow.log_prob(a, c) for a, c in pieces])
-    return [asdict(epoch) for epoch in history], density, parts[1]
+    better = (held.weight * (density - _normal(held.inputs))).double()
+    learned = bool(better.mean() > better.std() / len(better) ** 0.5)
+    return [asdict(epoch) for epoch in history], learned
+
+
+def _normal(u: Tensor) -> Tensor:
+    """Return ln N(u; 0, 1) of rows (N, F), (N,)."""
+    return -0.5 * (u.square() + np.log(2 * np.pi)).sum(1)
 
 
 def _load(flow: ConditionalFlow, tensors: dict[str, Tensor]) -> None:

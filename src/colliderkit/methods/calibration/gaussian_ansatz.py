@@ -106,7 +106,7 @@ class GaussianAnsatz(Calibration):
             raise InputError(f"--others is {self.others}; it must be at least 1.")
         self.response_: Response | None = None
         if z.shape[1] == 1:
-            self.response_ = Response.fitted(x, z[:, 0], weight, BINS, "median").rising()
+            self.response_ = Response.fitted(x, z[:, 0], weight, BINS, "mean").rising()
         table = self._table(x, features)
         random = np.random.default_rng(seed)
         rows = []

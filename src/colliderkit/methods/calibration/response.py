@@ -14,6 +14,7 @@ from colliderkit.metrics.response import Statistic, profile
 __all__ = ["FEWEST", "Curve", "Response", "quantiles"]
 
 FEWEST = 6  # bins that a smoothing spline takes
+PER_BIN = 20  # events at least
 GRID = 1024
 
 
@@ -69,21 +70,27 @@ class Response:
 
         `where` is said in the error: " for feature 2 from 0 to 1".
         """
-        positive = weight > 0
-        place = np.linspace(0, 1, min(bins, int(positive.sum()) // 20) + 1)
-        edges = np.unique(quantiles(z[positive], weight[positive], place))
-        if len(edges) <= FEWEST:
+        few = len(z) < PER_BIN * FEWEST
+        edges = np.zeros(0)
+        if not few:
+            place = np.linspace(0, 1, min(bins, len(z) // PER_BIN) + 1)
+            edges = np.unique(quantiles(z, weight, place))
+        if few or len(edges) <= FEWEST:
             raise InputError(
-                f"{int(positive.sum())} events with {len(np.unique(z))} truths are too few for a"
-                f" response curve{where}; at least {20 * FEWEST} with {FEWEST + 1} truths are"
+                f"{len(z)} events with {len(np.unique(z))} truths are too few for a"
+                f" response curve{where}; at least {PER_BIN * FEWEST} with {FEWEST + 1} truths are"
                 " needed."
             )
-        found = profile(x, z, edges, weight=weight, statistic=statistic)
+        rough = profile(x, z, edges, weight=weight, statistic=statistic)
+        # Within a bin x rises too: location and spread are those of what is left of it.
+        line = Curve(rough.centre, rough.value)
+        found = profile(x - line(z), z, edges, weight=weight, statistic=statistic)
+        value = line(found.centre) + found.value
         # A median of few events can have an error that is too small by far, by accident.
         errors = np.maximum(found.error, 0.5 * np.median(found.error))
         spread_errors = np.maximum(found.spread_error, 0.5 * np.median(found.spread_error))
         return cls(
-            Curve.smoothed(found.centre, found.value, errors),
+            Curve.smoothed(found.centre, value, errors),
             Curve.smoothed(
                 found.centre, np.log(found.spread), spread_errors / found.spread, flat=True
             ),
