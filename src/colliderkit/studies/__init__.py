@@ -22,6 +22,7 @@ STUDIES = {
     "refinement": "colliderkit.studies.refinement",
     "calogan": "colliderkit.studies.calogan",
     "amplification": "colliderkit.studies.amplification",
+    "gaussian-calibration": "colliderkit.studies.gaussian_calibration",
     "event-overlay": "colliderkit.studies.event_overlay",
     "calo-surrogate": "colliderkit.studies.calo_surrogate",
     "fast-calo-slices": "colliderkit.studies.fast_calo_slices",

@@ -149,7 +149,9 @@ class FlowCalibration(Calibration):
         for last in (False, True):
             left, top, right = self._around(x, features, z, width)
             fall = 2 * top - left - right
-            width = np.where(fall > 0, width / np.sqrt(np.maximum(fall, 1e-300)), width if last else np.nan)
+            width = np.where(
+                fall > 0, width / np.sqrt(np.maximum(fall, 1e-300)), width if last else np.nan
+            )
         return Calibrated(z, width)
 
     def _around(self, x: Floats, features: Floats, z: Floats, h: Floats) -> Floats:
