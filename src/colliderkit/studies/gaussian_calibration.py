@@ -43,7 +43,7 @@ READING = """
 The bias at a truth z is E[f(X)|z] - z. Here it is the integral of the learned f over the exact
 p(x|z), without test events: what remains is the error of the training sample. It does not depend on
 the truths that a calibration is applied to, but for a regression it does on those that it was
-trained with: dashed lines are exact, (1 - s)(mu - z) with s = sigma^2 / (sigma^2 + 4).
+trained with: dotted lines are exact, (1 - s)(mu - z) with s = sigma^2 / (sigma^2 + 4), and 0.
 """
 
 FEATURES = """
@@ -57,6 +57,8 @@ TRUTHS = np.linspace(-2, 2, 41)
 NODES = np.linspace(-5, 5, 101)
 SHARE = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
 SOURCE = "arXiv:2205.05084"
+BAR = 0.02  # what a bias should stay within
+LINES = {"posterior": "--", "generalised inversion": "--", "flow, maximum likelihood": "-."}
 LARGEST = f"largest |bias|, |z| < {TRUTHS[-1]:g}"
 WORST = "largest error of sigma"
 
@@ -166,7 +168,9 @@ def run(*, scale: str, out: Path, seeds: int | None = None, force: bool = False,
     report.add_text(READING)
     for prior, example in PRIORS.items():
         report.add_figure(
-            _biases(found[prior], example), f"Bias at each truth, trained with Z ~ {prior}."
+            _biases(found[prior], example),
+            f"Bias at each truth, trained with Z ~ {prior}: mean and range of the trainings."
+            f" Below, enlarged, with +-{BAR:g} in grey.",
         )
     for prior, example in PRIORS.items():
         results = _results(found[prior], slopes[prior], information[prior], example)
@@ -262,21 +266,26 @@ def _rms(values: Floats) -> float:
 def _biases(found: Mapping[str, Sequence[Found]], example: GaussianExample) -> Figure:
     """Draw the bias of each method against the truth, and what is exact."""
     figure = Figure()
-    axes = figure.subplots()
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     for name, each in found.items():
         table = np.stack([f.bias for f in each])
-        middle = table.mean(0)
-        axes.plot(TRUTHS, middle, color=COLOUR[name], label=name)
-        axes.fill_between(
-            TRUTHS, table.min(0), table.max(0), color=COLOUR[name], alpha=0.25, linewidth=0
-        )
-    axes.plot(TRUTHS, example.regression_bias(TRUTHS), "k--", linewidth=1.4, label="exact")
-    axes.plot(TRUTHS, 0 * TRUTHS, "k--", linewidth=1.4)
-    axes.set_xlim(TRUTHS[0], TRUTHS[-1])
-    axes.set_ylim(-2, 3.4)
-    axes.set_xlabel("Truth z")
-    axes.set_ylabel("Bias E[f(X)|z] - z")
-    axes.legend(fontsize=15)
+        look: dict[str, Any] = {"color": COLOUR[name], "linestyle": LINES.get(name, "-")}
+        for axes in (top, bottom):
+            axes.plot(TRUTHS, table.mean(0), label=name, **look)
+            axes.fill_between(
+                TRUTHS, table.min(0), table.max(0), color=look["color"], alpha=0.2, linewidth=0
+            )
+    top.plot(TRUTHS, example.regression_bias(TRUTHS), "k:", linewidth=1.4, label="exact")
+    for axes in (top, bottom):
+        axes.plot(TRUTHS, 0 * TRUTHS, "k:", linewidth=1.4)
+    top.set_ylim(-2.2, 4.6)
+    top.set_ylabel("Bias")
+    top.legend(fontsize=14, ncols=2)
+    bottom.axhspan(-BAR, BAR, color="k", alpha=0.07, linewidth=0)
+    bottom.set_ylim(-2 * BAR, 2 * BAR)
+    bottom.set_ylabel("Enlarged", loc="center")
+    bottom.set_xlim(TRUTHS[0], TRUTHS[-1])
+    bottom.set_xlabel("Truth z")
     return figure
 
 

@@ -59,13 +59,13 @@ def test_a_line_is_inverted_exactly() -> None:
 def test_the_bias_of_numerical_inversion_is_that_of_its_curvature(name: str) -> None:
     # f = z + .05 z^2, f' = 1 + .1 z, f'' = .1, sigma = .5: -f'' sigma^2 / 2 f'^3 for the mean.
     random = np.random.default_rng(1)
-    truth = random.uniform(-2, 4, 400_000)
+    truth = random.uniform(-2, 4, 100_000 if name == "mode" else 400_000)
     measured = truth + 0.05 * truth**2 + 0.5 * random.normal(size=len(truth))
     method = NumericalInversion(statistic=name).fit(measured, truth)
     response = Response.of_tensors(method.response_.tensors())
     at = np.linspace(-0.25, 2.75, 7)  # 3 sigma from the ends
     # 4,000 events a bin know a mean to .008, a median to .010; a curve through 100 of them knows
-    # it several times better. A mode is known to .02.
+    # it several times better. The mode of 1,000 is known to .06.
     tolerance = {"mean": 0.005, "median": 0.006, "mode": 0.03}[name]
     assert response.location(at) == pytest.approx(at + 0.05 * at**2, abs=tolerance)
     assert response.location.slope(at) == pytest.approx(1 + 0.1 * at, abs=8 * tolerance)
@@ -183,9 +183,10 @@ def test_the_ansatz_has_its_maximum_and_curvature_where_it_says() -> None:
 def test_mutual_information_of_the_gaussian_example() -> None:
     measured, truth = gaussian(40_000, 9)
     method = GaussianAnsatz(hidden=(8,), others=4, training=SHORT).fit(measured, truth)
-    found = method.information(measured[:20_000], truth[:20_000])
+    found = method.information(measured[:8000], truth[:8000])
+    # (x - z)^2 / 8 and x^2 / 10 of normal numbers: T has a spread of .447.
+    assert found.error == pytest.approx(0.447 / 8000**0.5, rel=0.1)
     assert found.value == pytest.approx(0.5 * np.log(1.25), abs=4 * found.error)
-    assert found.error < 0.005
 
 
 def test_a_measurement_of_nothing_is_named() -> None:
