@@ -2,14 +2,14 @@
 
     python benchmarks/surrogate.py --training TRAIN --reference TEST --model FOLDER --work WORK
 
-TRAIN and TEST are 40,000 showers each:
+TRAIN and TEST are 34,000 showers each:
 
-    colliderkit generate photons-368 40000 --particle gamma --energies '[500, 64000]' --index 2 \
+    colliderkit generate photons-368 34000 --particle gamma --energies '[500, 64000]' --index 2 \
         --seed 1 --out train.hdf5        (TEST: --seed 2)
 
 and FOLDER holds the surrogate that `fit_surrogate` below makes of TRAIN (`--fit` makes it: 35
 minutes of one core): the "flow matching" of `colliderkit study calo-surrogate --scale laptop`.
-Classifiers are 512 wide and trained on 24,000 showers of each class, as published without scaling
+Classifiers are 512 wide and trained on 20,400 showers of each class, as published without scaling
 of their inputs. The floor is TRAIN against TEST. WORK keeps the figures of what is finished.
 """
 

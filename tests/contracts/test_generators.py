@@ -19,6 +19,7 @@ OPTIONS = {
     "diffusion": {"width": 16, "blocks": 1, "steps": 2},
     "flow": {"transforms": 1, "bins": 3, "hidden": (16,)},
     "flow-matching": {"width": 16, "blocks": 1, "steps": 2},
+    "student-flow": {"transforms": 2, "bins": 3, "hidden": (16,)},
 }
 NAMES = sorted(GENERATORS)
 

@@ -79,11 +79,11 @@ def test_without_layers_voxels_depend_on_the_incident_energy_alone(tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("generator", ["vae", "wgan-gp", "diffusion"])
+@pytest.mark.parametrize("generator", ["vae", "wgan-gp", "diffusion", "student-flow"])
 def test_any_generator_makes_voxels(generator: str) -> None:
     once = Training(epochs=1, batch_size=256)
     network = "residual" if generator == "diffusion" else None
-    options = {"width": 16}
+    options = {"hidden": (16,)} if generator == "student-flow" else {"width": 16}
     surrogate = ShowerSurrogate(
         generator=generator,
         network=network,

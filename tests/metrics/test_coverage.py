@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, norm
 
 from colliderkit.errors import InputError
-from colliderkit.metrics.coverage import coverage
+from colliderkit.metrics.coverage import coverage, coverage_curve, coverage_in_bins, pulls
 
 
 def test_the_ends_of_an_interval_and_open_ends_hold_the_truth() -> None:
@@ -39,3 +39,39 @@ def test_nothing_to_count_is_a_sentence() -> None:
         coverage([], [], 0.0)
     with pytest.raises(InputError, match="between 0 and 1"):
         coverage([0.0], [1.0], 0.5, confidence=68.0)
+
+
+def test_bins_part_intervals_by_a_variable() -> None:
+    x = np.array([0.0, 0.5, 1.0, 1.5, 2.0, 5.0])
+    high = np.where(x < 1, 1.0, -1.0)
+    found = coverage_in_bins(np.full(6, -2.0), high, np.zeros(6), x, [0, 1, 2])
+    # The last edge belongs to the last bin, and what is beyond to none.
+    assert [(c.inside, c.experiments) for c in found] == [(2, 2), (0, 3)]
+    with pytest.raises(InputError, match="no events between 3 and 4"):
+        coverage_in_bins(np.zeros(6), high, np.zeros(6), x, [0, 3, 4])
+
+
+def test_the_curve_of_right_intervals_is_the_diagonal() -> None:
+    # Evenly spaced in probability: the shares are the levels, but for one event.
+    truth = norm.ppf((np.arange(1000) + 0.5) / 1000)
+    levels = [0.1, 0.5, 0.9]
+
+    def interval(level: float) -> tuple[float, float]:
+        return norm.interval(level)
+
+    shares = [c.share for c in coverage_curve(interval, truth, levels)]
+    np.testing.assert_allclose(shares, levels, atol=1e-12)
+
+
+def test_pulls_have_the_moments_of_their_numbers() -> None:
+    found = pulls([1.0, 3.0, 1.0, 3.0], [0.5, 1.0, 0.5, 1.0], [0.0, 0.0, 0.0, 0.0])
+    assert (found.mean.value, found.width.value) == (2.5, 0.5)
+    assert found.mean.error == 0.25
+    # All as far from the mean: the width is known.
+    assert found.width.error == 0
+    random = np.random.default_rng(1)
+    normal = pulls(random.normal(size=40_000), np.ones(40_000), np.zeros(40_000))
+    assert normal.width.error == pytest.approx(1 / np.sqrt(80_000), rel=0.05)
+    assert abs(normal.width.value - 1) < 3 * normal.width.error
+    with pytest.raises(InputError, match="deviation of estimate 1 is 0"):
+        pulls([1.0, 2.0], [1.0, 0.0], [0.0, 0.0])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from colliderkit.errors import InputError
 from colliderkit.networks.boosted_trees import BoostedTrees
@@ -100,3 +100,23 @@ def test_bad_input_is_named(change, sentence):
     x, y = table()
     with pytest.raises(InputError, match=sentence):
         BoostedTrees.fit(**{"x": x, "y": y, **change})
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "gamma"])
+def test_a_regression_is_that_of_sklearn(loss):
+    x, _ = table(missing=0.1)
+    y = np.exp(np.nan_to_num(x[:, 0])) + 0.1
+    weight = np.random.default_rng(1).exponential(size=len(y))
+    options = {"max_iter": 20, "learning_rate": 0.2, "loss": loss}
+    truth = HistGradientBoostingRegressor(random_state=3, **options).fit(x, y, weight)
+    trees = BoostedTrees.fit_regression(x, y, weight, seed=3, **options)
+    fresh, _ = table(seed=7, missing=0.1)
+    found = trees(torch.from_numpy(fresh)).numpy()
+    assert found.shape == (len(fresh), 1)
+    expected = truth.predict(fresh)
+    np.testing.assert_allclose(
+        found[:, 0], np.log(expected) if loss == "gamma" else expected, rtol=1e-5, atol=1e-5
+    )
+    again = BoostedTrees(**trees.options)
+    again.load_state_dict(trees.state_dict())
+    np.testing.assert_array_equal(again(torch.from_numpy(fresh)).numpy(), found)

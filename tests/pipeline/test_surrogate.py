@@ -7,7 +7,9 @@ import onnxruntime
 import pytest
 
 from colliderkit.cli import main
+from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Layer, write_xml
+from colliderkit.methods.surrogate import ShowerSurrogate
 from colliderkit.sources.gflash import TUNGSTEN_SILICON, showers
 from colliderkit.sources.showers import read_showers, write_showers
 
@@ -52,5 +54,25 @@ def test_from_showers_to_a_surrogate_and_its_showers(
     assert main([*wrong, str(tmp_path / "other")]) == 2
     assert "368 voxels" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+    band = ["--without", "[4000, 3000]", "--out", str(tmp_path / "other")]
+    assert main([*fit[:4], *fit[4:6], *band]) == 2
+    assert "the lower one first" in capsys.readouterr().err
     assert main([*wrong[:4], "--geometry", "barrel", "--out", str(tmp_path / "other")]) == 2
     assert "no calorimeter" in capsys.readouterr().err
+
+
+def test_a_band_of_energy_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    energy = np.linspace(1000, 4000, 31)
+    write_showers(tmp_path / "all.hdf5", energy, np.ones((31, GEOMETRY.voxels)))
+    write_xml(tmp_path / "toy.xml", GEOMETRY)
+    seen: list[np.ndarray] = []
+
+    def fit(self: ShowerSurrogate, incident: np.ndarray, *_: object, **__: object) -> None:
+        seen.append(incident)
+        raise InputError("enough")
+
+    monkeypatch.setattr(ShowerSurrogate, "fit", fit)
+    given = ["--files", str(tmp_path / "all.hdf5"), "--geometry", str(tmp_path / "toy.xml")]
+    band = ["--without", "[2000, 3000]", "--out", str(tmp_path / "model")]
+    assert main(["fit", "showers", *given, *band]) == 2
+    assert np.array_equal(seen[0], energy[(energy < 2000) | (energy >= 3000)].astype(np.float32))

@@ -30,6 +30,12 @@ def test_one_seed_has_its_counting_error_alone():
     assert result.theirs() == ""
 
 
+def test_an_exact_value_stands_alone():
+    for error in (None, 0.0, math.nan):
+        assert Result("shower", "calls of the network", 16.0, error).ours() == "16"
+        assert Result("shower", "time", 0.123456, error, None, error).ours() == "0.1235"
+
+
 def test_a_limit_among_the_seeds_makes_a_limit():
     result = Result.over_seeds("PFN", "R30", [Value(900, 60), Value(66.8, math.nan, True)])
     assert result.lower_limit

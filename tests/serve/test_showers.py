@@ -10,6 +10,7 @@ import torch
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Layer
+from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.methods.surrogate import ShowerSurrogate
 from colliderkit.serve.showers import export_surrogate
 from colliderkit.sources.gflash import TUNGSTEN_SILICON, showers
@@ -78,3 +79,10 @@ def test_what_is_not_fitted_is_not_exported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not fitted"):
         export_surrogate(ShowerSurrogate(), tmp_path / "x.onnx")
     assert not (tmp_path / "x.onnx").exists()
+
+
+def test_what_comes_one_after_the_other_is_not_exported(tmp_path: Path) -> None:
+    surrogate = ShowerSurrogate(generator="flow", network=None)
+    surrogate.voxels_ = ConditionalFlow(51, 1, transforms=1, hidden=(4,))
+    with pytest.raises(InputError, match=r"51 voxels one after the other.* 'student-flow'"):
+        export_surrogate(surrogate, tmp_path / "x.onnx")

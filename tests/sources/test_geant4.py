@@ -93,6 +93,18 @@ def test_ready_calorimeters_have_the_published_voxels() -> None:
         assert calorimeter(name).geometry.voxels == voxels
 
 
+def test_the_calorimeter_of_calogan_is_eighty_periods_of_lead_and_argon() -> None:
+    chosen = calorimeter("calogan")
+    slabs = {
+        (s.absorber, s.absorber_thickness, s.active, s.active_thickness) for s in chosen.samplings
+    }
+    assert slabs == {("G4_Pb", 2.0, "G4_lAr", 4.0)}
+    assert sum(s.periods for s in chosen.samplings) == 80
+    # The published layers end at 90, 437 and 480 mm (1705.02355); 437 is within an argon gap.
+    ends = np.cumsum([s.thickness for s in chosen.samplings])
+    assert ends == pytest.approx([90, 438, 480])
+
+
 def test_cells_are_where_the_beam_is_and_hold_what_rings_do() -> None:
     # Rings and cells in one calorimeter; in the second layer each cell is a beam's own.
     code = (

@@ -24,6 +24,7 @@ def fit_surrogate(
     method: ShowerSurrogate,
     geometry: str,
     particle: str | None = None,
+    without: list[float] | None = None,
     seed: int = 0,
     resume: bool = False,
     force: bool = False,
@@ -36,6 +37,8 @@ def fit_surrogate(
         out: the folder that the fitted surrogate is written to.
         geometry: a calorimeter of generate, or an XML file of the CaloChallenge.
         particle: of an XML file with several.
+        without: two incident energies [MeV], between which showers are left out: what `evaluate
+            --bands` then says of these is interpolation, or extrapolation at an end.
         seed: of initial weights, batches, noise and the split.
         resume: go on from the last checkpoint of an interrupted run.
         force: overwrite `out`, and drop what an interrupted run left.
@@ -44,6 +47,11 @@ def fit_surrogate(
     voxels = geometry_of(geometry, particle)
     parts = [read_showers(file, voxels) for file in ([files] if isinstance(files, str) else files)]
     incident, showers = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if without is not None:
+        if len(without) != 2 or not without[0] < without[1]:
+            raise InputError(f"--without {without}: give two energies in MeV, the lower one first.")
+        kept = (incident < without[0]) | (incident >= without[1])
+        incident, showers = incident[kept], showers[kept]
     with runs.kept(work, "*.ckpt"):
         method.fit(incident, showers, voxels, seed=seed, folder=work, resume=resume)
     runs.finish(method, out, work, configuration, force)

@@ -18,6 +18,7 @@ GENERATORS: dict[str, str] = {
     "flow": "colliderkit.generators.flow:ConditionalFlow",
     "flow-matching": "colliderkit.generators.flow_matching:FlowMatching",
     "gan": "colliderkit.generators.gan:GAN",
+    "student-flow": "colliderkit.generators.student:StudentFlow",
     "vae": "colliderkit.generators.vae:VAE",
     "wgan-gp": "colliderkit.generators.gan:WGANGP",
 }

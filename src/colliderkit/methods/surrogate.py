@@ -59,8 +59,8 @@ class ShowerSurrogate(Method):
     Args:
         threshold: energies [MeV] below are zero, in training and in what is generated.
         generator: of the voxels, by name (see `generators.GENERATORS`), with its `options`.
-        network: inside the generator, for those that take one: "rings" (a transformer over the
-            rings of the layers), "ring-mixer" (perceptrons along and across them, faster), "u-net"
+        network: inside the generator, for those that take one: "ring-mixer" (perceptrons along and
+            across the rings of the layers), "rings" (a transformer over them, slower), "u-net"
             (convolutions of the cylinder) or "residual", with its `network_options`.
         layer_generator: of the layers, by name; None leaves the first step out, and voxels are
             drawn given ln E_inc alone. With its `layer_options`.
@@ -81,7 +81,7 @@ class ShowerSurrogate(Method):
         threshold: float = 0.05,
         generator: str = "flow-matching",
         options: Mapping[str, Any] | None = None,
-        network: str | None = "rings",
+        network: str | None = "ring-mixer",
         network_options: Mapping[str, Any] | None = None,
         layer_generator: str | None = "flow",
         layer_options: Mapping[str, Any] | None = None,

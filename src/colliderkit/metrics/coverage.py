@@ -1,5 +1,7 @@
-"""Coverage: the share of intervals that hold the truth, and its binomial error."""
+"""Coverage: the share of intervals that hold the truth, its binomial error, and pulls."""
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +11,7 @@ from scipy.special import betaincinv
 from colliderkit.errors import InputError
 from colliderkit.metrics.value import Value
 
-__all__ = ["Coverage", "coverage"]
+__all__ = ["Coverage", "Pulls", "coverage", "coverage_curve", "coverage_in_bins", "pulls"]
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,64 @@ def coverage(
     bottom = float(betaincinv(k, n - k + 1, tail)) if k > 0 else 0.0
     top = float(betaincinv(k + 1, n - k, 1 - tail)) if k < n else 1.0
     return Coverage(k, n, bottom, top, confidence)
+
+
+def coverage_curve(
+    interval: Callable[[float], tuple[ArrayLike, ArrayLike]],
+    truth: ArrayLike,
+    levels: Sequence[float],
+) -> list[Coverage]:
+    """Return the coverage of the intervals (E,) that `interval` gives for each level."""
+    return [coverage(*interval(level), truth) for level in levels]
+
+
+def coverage_in_bins(
+    low: ArrayLike, high: ArrayLike, truth: ArrayLike, variable: ArrayLike, edges: ArrayLike
+) -> list[Coverage]:
+    """Return the coverage of intervals [low, high] (E,) in each bin of a variable (E,).
+
+    Intervals may cover on average and be too wide here and too narrow there. The last bin holds
+    its upper edge; values beyond the edges are left out. Raises `InputError` for an empty bin.
+    """
+    values, ends = np.asarray(variable, float), np.asarray(edges, float)
+    place = np.where(values == ends[-1], len(ends) - 2, np.digitize(values, ends) - 1)
+    columns = [np.asarray(column, float) for column in (low, high, truth)]
+    found = []
+    for i in range(len(ends) - 1):
+        if not (place == i).any():
+            raise InputError(f"no events between {ends[i]:g} and {ends[i + 1]:g}; widen the bins.")
+        found.append(coverage(*(column[place == i] for column in columns)))
+    return found
+
+
+@dataclass(frozen=True)
+class Pulls:
+    """Hold mean and width of (estimate - truth) / std: 0 and 1 where the errors are right."""
+
+    mean: Value
+    width: Value
+
+
+def pulls(estimate: ArrayLike, std: ArrayLike, truth: ArrayLike) -> Pulls:
+    """Return mean and standard deviation of the pulls of N estimates, each (N,).
+
+    Their errors are s / sqrt(N) and sqrt((m4 - s^4) / N) / (2 s), with m4 the fourth moment about
+    the mean: it need not be that of a normal density. Raises `InputError` for a std that is not
+    positive, or fewer than two estimates.
+    """
+    value, width, true = (np.asarray(column, float) for column in (estimate, std, truth))
+    if not (width > 0).all():
+        bad = int(np.argmin(width > 0))
+        raise InputError(f"the standard deviation of estimate {bad} is {width[bad]:g}; no pull.")
+    pull = (value - true) / width
+    n = len(pull)
+    if n < 2:
+        raise InputError("the width of pulls needs two estimates at least.")
+    centred = pull - pull.mean()
+    variance = float((centred**2).mean())
+    rest = max(float((centred**4).mean()) - variance**2, 0.0)
+    spread = math.sqrt(variance)
+    return Pulls(
+        Value(float(pull.mean()), spread / math.sqrt(n)),
+        Value(spread, math.sqrt(rest / n) / (2 * spread) if spread > 0 else math.nan),
+    )

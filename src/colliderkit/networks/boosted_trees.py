@@ -16,11 +16,12 @@ class BoostedTrees(nn.Module):
     """Sum regression trees into logits: ``logit_k(x) = b_k + sum_t value(leaf of x in tree t)``.
 
     `forward(x (B, inputs)) -> (B, outputs)`, float32. NaN goes the way that training found best.
-    For two outputs there is one tree a round, and the logits are (0, sum).
+    For two outputs there is one tree a round, and the logits are (0, sum); for one, a regression's,
+    the sum alone is returned.
 
-    `fit` makes one; the constructor makes room for the nodes that `load_state_dict` brings: give
-    it the `options` of the fitted one. Each tree is walked `depth` steps from its root, leaves
-    pointing at themselves.
+    `fit` and `fit_regression` make one; the constructor makes room for the nodes that
+    `load_state_dict` brings: give it the `options` of the fitted one. Each tree is walked `depth`
+    steps from its root, leaves pointing at themselves.
     """
 
     representation: ClassVar[str] = "table"
@@ -45,7 +46,7 @@ class BoostedTrees(nn.Module):
             "nodes": nodes,
             "depth": depth,
         }
-        self.inputs, self.depth = inputs, depth
+        self.inputs, self.outputs, self.depth = inputs, outputs, depth
         self.trees = outputs if outputs > 2 else 1
         for name in ("feature", "left", "right"):
             self.register_buffer(name, torch.zeros(nodes, dtype=torch.int64))
@@ -73,14 +74,44 @@ class BoostedTrees(nn.Module):
         """
         from sklearn.ensemble import HistGradientBoostingClassifier
 
-        # Columns are binned in float32, which is what `forward` compares.
-        table = np.asarray(x, dtype=np.float32)
         target = np.asarray(y)
         classes = np.unique(target)
         if len(classes) < 2 or not np.array_equal(classes, np.arange(len(classes))):
             raise InputError(
                 f"classes {classes.tolist()}: boosted trees need 0, 1, ... all present."
             )
+        return cls._grown(HistGradientBoostingClassifier, x, target, weight, seed, options)
+
+    @classmethod
+    def fit_regression(
+        cls,
+        x: NDArray[Any] | Tensor,
+        y: NDArray[Any] | Tensor,
+        weight: NDArray[Any] | Tensor | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> "BoostedTrees":
+        """Grow trees on a table x (N, C) with numbers y (N,) and weights (N,).
+
+        `options` are those of `sklearn.ensemble.HistGradientBoostingRegressor`; with
+        `loss="gamma"` (y > 0) or "poisson" (y >= 0) the output is the logarithm of the mean.
+        Raises `InputError` for negative weights.
+        """
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
+        target = np.asarray(y, dtype=np.float64)
+        return cls._grown(HistGradientBoostingRegressor, x, target, weight, seed, options)
+
+    @classmethod
+    def _grown(
+        cls,
+        grower: Any,
+        x: NDArray[Any] | Tensor,
+        target: NDArray[Any],
+        weight: NDArray[Any] | Tensor | None,
+        seed: int,
+        options: dict[str, Any],
+    ) -> "BoostedTrees":
         if weight is not None:
             weight = np.asarray(weight, dtype=np.float64)
             if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.any()):
@@ -90,13 +121,14 @@ class BoostedTrees(nn.Module):
                 )
         if "categorical_features" in options:
             raise InputError("categorical_features: boosted trees take numbers only; encode them.")
-        options.setdefault("categorical_features", None)
-        grown = HistGradientBoostingClassifier(random_state=seed, **options)
+        # Columns are binned in float32, which is what `forward` compares.
+        table = np.asarray(x, dtype=np.float32)
+        grown = grower(random_state=seed, categorical_features=None, **options)
         return cls.from_sklearn(grown.fit(table, target, sample_weight=weight))
 
     @classmethod
     def from_sklearn(cls, grown: Any) -> "BoostedTrees":
-        """Copy the nodes of a fitted `HistGradientBoostingClassifier` without categories."""
+        """Copy the nodes of a fitted `HistGradientBoosting...` estimator without categories."""
         trees = [tree.nodes for iteration in grown._predictors for tree in iteration]
         nodes = np.concatenate(trees)
         if nodes["is_categorical"].any():
@@ -105,7 +137,7 @@ class BoostedTrees(nn.Module):
         starts = np.cumsum([0, *sizes[:-1]])
         network = cls(
             grown.n_features_in_,
-            len(grown.classes_),
+            len(getattr(grown, "classes_", [None])),  # a regression has none, and one output
             rounds=len(grown._predictors),
             nodes=len(nodes),
             depth=int(nodes["depth"].max()),
@@ -136,7 +168,7 @@ class BoostedTrees(nn.Module):
             )
             node = torch.where(goes_left, self.left[node], self.right[node])
         total = self.value[node].unflatten(1, self.root.shape).sum(1) + self.baseline
-        return total if self.trees > 1 else torch.cat([torch.zeros_like(total), total], dim=1)
+        return torch.cat([torch.zeros_like(total), total], 1) if self.outputs == 2 else total
 
 
 def _rounded_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -75,11 +75,14 @@ class Result:
         return cls(subject, figure, mean, math.hypot(error, counting), std, counting, **published)
 
     def ours(self) -> str:
-        """Write ``value ± seeds ± counting`` to two digits of the larger error."""
-        if self.lower_limit:
-            return str(Value(self.value, math.nan, True))
+        """Write ``value ± seeds ± counting`` to two digits of the larger error.
+
+        A value without any error stands alone.
+        """
         errors = [e for e in (self.seeds, self.counting) if e] or [self.error or math.nan]
         largest = max(errors)
+        if self.lower_limit or math.isnan(largest):
+            return str(Value(self.value, math.nan, self.lower_limit))
         return " ± ".join([rounded(self.value, largest), *(rounded(e, largest) for e in errors)])
 
     def theirs(self) -> str:

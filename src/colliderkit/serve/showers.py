@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import colliderkit
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.methods.surrogate import ShowerSurrogate
 from colliderkit.serve.translation import session, translate
 
@@ -21,6 +22,9 @@ __all__ = ["TOLERANCE", "export_surrogate"]
 TOLERANCE = 1e-5
 SHOWERS = 200  # on which the file is checked
 USUAL = 0.99  # the share of voxels that must agree
+FEATURES = (
+    50  # of a flow's sample, of which each takes a call of its networks, written out one by one
+)
 
 
 class _Graph(nn.Module):
@@ -76,11 +80,16 @@ def export_surrogate(
     of a shower in 99% of the voxels; otherwise `InputError`, and no file. In few voxels a
     sampler turns the last digit of the noise into hit or not hit; the largest difference of all is
     in `metadata_props`. Raises `InputError` also for a
-    surrogate that is not fitted.
+    surrogate that is not fitted, or whose voxels come one after the other.
     """
     refuse_existing(path, force)
     if not hasattr(surrogate, "voxels_"):
         raise InputError("the surrogate is not fitted; call fit or load a fitted one.")
+    if isinstance(surrogate.voxels_, ConditionalFlow) and surrogate.voxels_.features > FEATURES:
+        raise InputError(
+            f"generator 'flow' makes {surrogate.voxels_.features} voxels one after the other, which"
+            " is too long for one graph; fit generator 'student-flow', which makes them at once."
+        )
     graph: nn.Module = _Graph(copy.deepcopy(surrogate))
     geometry, (low, high) = surrogate.geometry_, surrogate.range_
     random = torch.Generator().manual_seed(0)

@@ -25,6 +25,7 @@ STUDIES = {
     "gaussian-calibration": "colliderkit.studies.gaussian_calibration",
     "event-overlay": "colliderkit.studies.event_overlay",
     "calo-surrogate": "colliderkit.studies.calo_surrogate",
+    "energy-regression": "colliderkit.studies.energy_regression",
     "fast-calo-slices": "colliderkit.studies.fast_calo_slices",
 }
 

@@ -85,14 +85,14 @@ class Scale:
 MANY = ("ddpm", 200)
 FEW = ("midpoint", 8)
 SOLVERS = (MANY, ("ddim", 8), ("dpm-solver++", 8), ("dpm-solver++", 16), ("midpoint", 4), FEW)
-SMALL = {"width": 32, "depth": 3}
+SMALL = {"width": 64, "depth": 3}
 SCALES = {
     "smoke": Scale(
         "smoke", "e-", (1000.0, 5000.0), 600, 400, "rings", {"width": 8, "depth": 1, "heads": 2},
         2, (("ddpm", 12), FEW), (FEW,), 2,
     ),
     "laptop": Scale(
-        "photons-368", "gamma", (500.0, 64_000.0), 40_000, 5_000, "rings", SMALL, 8, SOLVERS,
+        "photons-368", "gamma", (500.0, 64_000.0), 40_000, 5_000, "ring-mixer", SMALL, 12, SOLVERS,
         (FEW,), 20,
     ),
     "paper": Scale(

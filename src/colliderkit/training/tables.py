@@ -18,7 +18,7 @@ from colliderkit.training.fit import Epoch, Training, schedule_factor
 
 __all__ = ["fit_stack"]
 
-# (z (M, B), target (M, B)) -> loss of each event (M, B)
+# (z (M, B) or (M, B, K), target (M, B)) -> loss of each event (M, B)
 EventLoss = Callable[[Tensor, Tensor], Tensor]
 PIECE = 1 << 16  # events evaluated at a time
 
@@ -32,15 +32,17 @@ def fit_stack(
     *,
     seeds: Sequence[int],
     offset: tuple[Tensor, Tensor] | None = None,
+    penalty: Callable[[], Tensor] | None = None,
     advance: Callable[[], None] | None = None,
 ) -> list[list[Epoch]]:
     """Train in place and leave each member with the weights of its best validation loss.
 
     `train` and `held` hold tables (N, C). `offset` is added to the outputs, (N,) for each of the
-    two. The first epoch that may be best is the one before any step, so that a network which does
-    not help stays the function 0; another is taken only where its loss on the held events is
-    lower by more than the standard error of the difference. Returns the history of each member;
-    raises `InputError` if a loss is not finite.
+    two, for networks of one output. `penalty` gives what is added to the loss of each member, (M,),
+    in training alone. The first epoch that may be best is the one before any step, so that a
+    network which does not help stays the function 0; another is taken only where its loss on the
+    held events is lower by more than the standard error of the difference. Returns the history of
+    each member; raises `InputError` if a loss is not finite.
     """
     members = stack.members
     stack.reset(seeds)
@@ -75,7 +77,7 @@ def fit_stack(
                 z = z + offsets[:, part]
             each = (loss(z, ys[:, part]) * ws[:, part]).mean(1)
             optimiser.zero_grad()
-            each.sum().backward()
+            (each if penalty is None else each + penalty()).sum().backward()
             optimiser.step()
             total += each.detach()
         losses = _held_losses(stack, loss, held, offset)
@@ -129,6 +131,6 @@ def _held_losses(
         z = stack(held.inputs[part])
         if offset is not None:
             z = z + offset[1][part]
-        target = held.target[part].to(torch.float32).expand_as(z)
+        target = held.target[part].to(torch.float32).expand(z.shape[:2])
         parts.append(loss(z, target) * held.weight[part])
     return torch.cat(parts, 1)

@@ -71,3 +71,19 @@ def test_a_single_voxel_has_no_width() -> None:
     found = features(showers, np.full(6, 10.0), geometry)
     for width in (found.width_eta, found.width_phi, found.width_r):
         assert (width == 0).all()
+
+
+def test_shapes_do_not_know_the_incident_energy() -> None:
+    shower = np.zeros((1, 10))
+    # 1 MeV in the first ring of layer 0, and 3 and 4 MeV in one cut of layer 2.
+    shower[0, 0], shower[0, 2 + 2 : 2 + 4] = 1, (3, 4)
+    one, other = (features(shower, np.array([e]), GEOMETRY).shapes() for e in (10.0, 1000.0))
+    np.testing.assert_array_equal(one, other)
+    # ln(total), two shares, mean and spread of the layer's number (0 and 1).
+    expected = [np.log(8), 1 / 8, 7 / 8, 7 / 8, np.sqrt(7 / 8 * 1 / 8)]
+    np.testing.assert_allclose(one[0, :5], expected, atol=1e-9)
+    # Centre and width in r of both layers, widths of the one that is cut, shares of hits.
+    assert one.shape == (1, 5 + 2 + 2 + 1 + 1 + 2)
+    np.testing.assert_allclose(one[0, -2:], [0.5, 0.25])
+    empty = features(np.zeros((1, 10)), np.array([1.0]), GEOMETRY).shapes()
+    assert np.isfinite(empty).all()

@@ -23,11 +23,17 @@ def test_showers_come_back() -> None:
     assert torch.isfinite(x).all()
     back = shares.showers(a.double(), x.double(), incident.double()).numpy()
     assert np.array_equal(back > 0, e > 0)
-    # a and x are float32; DELTA moves a share by a millionth. Beyond three widths x is cut off;
-    # the last layer has one voxel, whose share is always 1.
+    # Beyond three widths x is cut off, and a beyond 3.4; the last layer has one voxel, whose share
+    # is always 1.
     off = (x[:, :-1] > -3.5) & (x[:, :-1].abs() > 2.999)
-    off = off.any(1).numpy()
+    off = (off.any(1) | ((a.abs() > 3.399) & (a.abs() < 3.7)).any(1)).numpy()
     assert 0 < off.sum() < 60
+    # Nothing in the third layer, the last, is a share of 1 of the second; an empty shower has no
+    # total, and nothing to share.
+    first, second, third = (torch.from_numpy(e[:, GEOMETRY.layer == i].sum(1)) for i in range(3))
+    assert torch.equal(a[:, 0] < -3.7, first + second + third == 0)
+    assert torch.equal(a[:, 1] < -3.7, (first == 0) & (second + third > 0))
+    assert torch.equal(a[:, 2] > 3.7, (second > 0) & (third == 0))
     assert np.allclose(back[~off], e[~off], rtol=1e-3, atol=1e-3)
 
 
@@ -48,8 +54,15 @@ def test_variables_of_hits_have_mean_zero_and_width_one_in_each_ring() -> None:
     assert (x[~hit] < -3.7).all()
 
 
+def ladder(geometry: Geometry) -> LayerShares:
+    """Return shares whose variables a are ln(E_tot / E_inc) and logits, from -3 to 3."""
+    shares = LayerShares(geometry, 0.1)
+    shares.ladder.table[:] = torch.linspace(-3, 3, shares.ladder.table.shape[1])
+    return shares
+
+
 def test_layers_have_their_energy_whatever_the_shares_are() -> None:
-    shares, incident = LayerShares(GEOMETRY, 0.1), torch.full((50,), 100.0)
+    shares, incident = ladder(GEOMETRY), torch.full((50,), 100.0)
     random = torch.Generator().manual_seed(2)
     a, x = torch.randn(50, 3, generator=random), torch.randn(50, 11, generator=random) * 3
     showers = shares.showers(a, x, incident)
@@ -60,14 +73,42 @@ def test_layers_have_their_energy_whatever_the_shares_are() -> None:
 
 
 def test_voxels_are_conditioned_on_the_energies_of_their_layers() -> None:
-    shares, incident = LayerShares(GEOMETRY, 0.1), torch.tensor([2000.0, 2000.0])
-    # E_tot = E_inc / e; the first layer has 3/4 of it, the second all of the rest, or a third.
-    a = torch.tensor([[-1.0, np.log(3.0), 30.0], [-1.0, np.log(3.0), -np.log(2.0)]]).float()
+    shares, incident = ladder(GEOMETRY), torch.full((4,), 2000.0)
+    # E_tot = E_inc / e; the first layer has 3/4 of it, the second all of the rest, or a third;
+    # then a first layer without energy, and a shower without.
+    half = np.log(3.0)
+    rows = [[-1, half, 4.5], [-1, half, -np.log(2.0)], [-1, -4.4, 0], [-4.6, 0, 0]]
+    a = torch.tensor(rows).float()
     found = shares.conditions(a, incident)
-    assert torch.allclose(found[:, 0], torch.tensor(2.0).log().expand(2))
-    total = 2000 / np.e
-    energy = [[0.75 * total, 0.25 * total, 0.1e-2], [0.75 * total, total / 12, total / 6]]
+    assert torch.allclose(found[:, 0], torch.tensor(2.0).log().expand(4))
+    assert torch.equal(found[:, 1:4], a)
+    total, none = 2000 / np.e, 0.1e-2
+    energy = [
+        [0.75 * total, 0.25 * total, none],
+        [0.75 * total, total / 12, total / 6],
+        [none, total / 2, total / 2],
+        [none] * 3,
+    ]
     assert torch.allclose(found[:, 4:], torch.tensor(energy).log(), rtol=1e-4, atol=2e-3)
+
+
+def test_layer_variables_are_normal_and_empty_layers_apart() -> None:
+    random = np.random.default_rng(5)
+    incident = np.exp(random.uniform(5, 8, 4000))
+    e = np.exp(random.normal(size=(4000, GEOMETRY.voxels))) * (incident[:, None] / 300) ** 2
+    e[random.random(4000) < 0.1, :] *= np.where(GEOMETRY.layer == 1, 0, 1)
+    shares = LayerShares(GEOMETRY, 1e-3).fit(torch.from_numpy(e), torch.from_numpy(incident))
+    a, _ = shares(torch.from_numpy(e), torch.from_numpy(incident))
+    empty = e[:, GEOMETRY.layer == 1].sum(1) == 0
+    assert (a[empty, 2] < -3.7).all()
+    # n >= 3,600: errors .017 of the mean and .012 of the width.
+    for some in (a[:, 0], a[:, 1], a[~empty, 2]):
+        assert (some.abs() <= 3.4).all()
+        assert abs(float(some.mean())) < 0.05
+        assert abs(float(some.std()) - 1) < 0.04
+    # The slope in ln E_inc is taken out: E grows as its square, so ln(E_tot / E_inc) as its first.
+    assert abs(float(shares.ladder.slope[0]) - 1) < 0.02
+    assert abs(np.corrcoef(np.log(incident), a[:, 0].numpy())[0, 1]) < 0.05
 
 
 def test_shares_of_the_incident_energy_come_back_too() -> None:

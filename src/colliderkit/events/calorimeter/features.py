@@ -77,6 +77,31 @@ class Features:
         ]
         return np.concatenate(columns, 1)
 
+    def shapes(self) -> Floats:
+        """Return the shape of clusters, (N, F), without the incident energy.
+
+        ln(E_tot + 1e-8); the share of each layer; the mean and the spread of the layer's number,
+        by energy; centre and width in r of each layer, and widths in eta and phi of those cut in
+        angle, over 100; the share of voxels that are hit.
+        """
+        total = self.total[:, None]
+        share = self.energy / (total + TINY)
+        number = np.arange(self.energy.shape[1])
+        depth = share @ number
+        spread = np.sqrt(np.maximum(share @ number**2 - depth**2, 0))
+        columns = [
+            np.log(total + 1e-8),
+            share,
+            depth[:, None],
+            spread[:, None],
+            self.centre_r / 100,
+            self.width_r / 100,
+            self.width_eta[:, self.cut] / 100,
+            self.width_phi[:, self.cut] / 100,
+            1 - self.sparsity,
+        ]
+        return np.concatenate(columns, 1)
+
 
 def _rows() -> list[str]:
     """Return the names of what has a row a shower."""

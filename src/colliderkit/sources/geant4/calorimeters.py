@@ -108,8 +108,9 @@ def _electrons(angles: int, rings: int, step: float) -> Calorimeter:
 def _calogan() -> Calorimeter:
     """504 cells in the three layers of CaloGAN (1705.02355): 480 mm x 480 mm, lead and argon.
 
-    The layers are 90, 347 and 43 mm deep, as there; periods of about 6 mm with 2 mm of lead each
-    are fitted into them. A stand-in: there the lead's share of the energy was seen as well.
+    80 periods of 2 mm of lead and 4 mm of argon, as there. There the layers end at 90, 437 and
+    480 mm, the second of them 1 mm before the end of an argon gap; here at 90, 438 and 480 mm, with
+    whole periods. A stand-in: there the lead's share of the energy was seen as well.
     """
     geometry = Geometry(
         "calogan",
@@ -118,11 +119,8 @@ def _calogan() -> Calorimeter:
             for i, (rows, columns) in enumerate(((3, 96), (12, 12), (12, 6)))
         ),
     )
-    samplings = tuple(
-        Sampling("G4_Pb", 2.0, "G4_lAr", depth / periods - 2.0, periods)
-        for depth, periods in ((90.0, 15), (347.0, 58), (43.0, 7))
-    )
-    return Calorimeter(geometry, samplings, 400.0)
+    samplings = tuple(Sampling("G4_Pb", 2.0, "G4_lAr", 4.0, periods) for periods in (15, 58, 7))
+    return Calorimeter(geometry, samplings, 500.0)
 
 
 CALORIMETERS = {

@@ -1,0 +1,62 @@
+"""The resolution of an energy: its effective width, and the terms that it is made of."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from colliderkit.errors import InputError
+from colliderkit.metrics.value import Value
+
+__all__ = ["Resolution", "effective_width", "fit_resolution"]
+
+
+def effective_width(values: ArrayLike, share: float = 0.6827) -> float:
+    """Return half the width of the smallest interval that holds `share` of the values (N,).
+
+    One standard deviation of a normal density, and little moved by tails. It holds
+    ceil(share N) values. Raises `InputError` for fewer than two of them.
+    """
+    x = np.sort(np.asarray(values, dtype=np.float64))
+    inside = math.ceil(share * len(x))
+    if inside < 2:
+        raise InputError(f"an effective width of {len(x)} values cannot be told; give more.")
+    return float((x[inside - 1 :] - x[: len(x) - inside + 1]).min()) / 2
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """Hold the terms of sigma/E = a / sqrt(E / GeV) (+) b, added in quadrature, and the chi^2.
+
+    `chi2` is per degree of freedom.
+    """
+
+    stochastic: Value
+    constant: Value
+    chi2: float
+
+
+def fit_resolution(energies: ArrayLike, widths: Sequence[Value]) -> Resolution:
+    """Fit relative widths sigma/E at energies (K,) [GeV], with their errors.
+
+    Linear in A = a^2 and B = b^2: (sigma/E)^2 = A / E + B, by least squares. Where B comes out
+    negative, b is 0; its error is sqrt(B + dB) - sqrt(B), which holds also there. Raises
+    `InputError` for fewer than three energies, or an error that is not positive.
+    """
+    x = 1 / np.asarray(energies, dtype=np.float64)
+    width = np.array([w.value for w in widths])
+    error = 2 * width * np.array([w.error for w in widths])
+    if len(x) < 3 or len(x) != len(width) or not (error > 0).all():
+        raise InputError("a fit of the resolution needs three widths or more, each with its error.")
+    design = np.stack([x, np.ones_like(x)], 1) / error[:, None]
+    covariance = np.linalg.inv(design.T @ design)
+    terms = covariance @ design.T @ (width**2 / error)
+    chi2 = float(((design @ terms - width**2 / error) ** 2).sum()) / (len(x) - 2)
+    found = []
+    for term, variance in zip(terms, np.diag(covariance), strict=True):
+        square = max(float(term), 0.0)
+        root = math.sqrt(square)
+        found.append(Value(root, math.sqrt(square + math.sqrt(variance)) - root))
+    return Resolution(found[0], found[1], chi2)

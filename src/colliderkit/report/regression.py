@@ -1,0 +1,136 @@
+"""Plots of regressions: resolution, linearity, and whether intervals cover."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from colliderkit.metrics.coverage import Coverage
+from colliderkit.metrics.value import Value
+from colliderkit.report.plots import LINES, MARKERS, style, styles
+
+__all__ = ["against_energy", "coverage_against", "coverage_curves"]
+
+Floats = NDArray[np.float64]
+
+
+@style()
+def against_energy(
+    energies: ArrayLike,
+    points: Mapping[str, Sequence[Value]],
+    label: str,
+    *,
+    curves: Mapping[str, tuple[float, float]] | None = None,
+    zero: bool = False,
+) -> Figure:
+    """Draw values in percent, one a bin of energy (K,) [GeV], of each method.
+
+    `curves` gives a and b [GeV^1/2, 1] of sqrt(a^2 / E + b^2), drawn through the points; `zero`
+    draws a line at zero.
+    """
+    energy = np.asarray(energies, dtype=np.float64)
+    figure = Figure()
+    axes = figure.subplots()
+    looks = styles(list(points))
+    for i, (name, values) in enumerate(points.items()):
+        colour = looks[name]["color"]
+        # Points of different methods stand beside each other.
+        place = energy * 1.02 ** (i - (len(points) - 1) / 2)
+        axes.errorbar(
+            place,
+            [100 * value.value for value in values],
+            [100 * value.error for value in values],
+            fmt=MARKERS[i % len(MARKERS)],
+            color=colour,
+            label=name,
+            capsize=0,
+        )
+        if curves is not None:
+            x = np.geomspace(energy[0] * 0.9, energy[-1] * 1.1, 100)
+            a, b = curves[name]
+            axes.plot(x, 100 * np.sqrt(a**2 / x + b**2), color=colour, linewidth=1.4)
+    if zero:
+        axes.axhline(0, color="0.5", linewidth=1.2)
+    _energy_axis(axes)
+    axes.set_ylabel(label)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.35 * (high - low))
+    axes.legend(fontsize=15)
+    return figure
+
+
+@style()
+def coverage_curves(
+    levels: Sequence[float],
+    curves: Mapping[str, Sequence[Coverage]],
+    calibration: int | None = None,
+) -> Figure:
+    """Draw the coverage minus the level, in percent, of each method's intervals.
+
+    The band is the binomial error of the N test events; of conformal intervals the `calibration`
+    events M add theirs, sqrt(level (1 - level) (1/N + 1/M)).
+    """
+    figure = Figure()
+    axes = figure.subplots()
+    looks = styles(list(curves))
+    asked = 100 * np.asarray(levels)
+    count = next(iter(curves.values()))[0].experiments
+    inverse = 1 / count + (1 / calibration if calibration else 0)
+    band = np.sqrt(asked * (100 - asked) * inverse)
+    axes.fill_between(asked, -band, band, color="0.85", linewidth=0, label="expected error")
+    axes.axhline(0, color="0.5", linewidth=1.2)
+    for i, (name, found) in enumerate(curves.items()):
+        off = [100 * c.share - level for c, level in zip(found, asked, strict=True)]
+        axes.plot(
+            asked,
+            off,
+            marker=MARKERS[i % len(MARKERS)],
+            linestyle=LINES[i % len(LINES)],
+            color=looks[name]["color"],
+            label=name,
+        )
+    axes.set_xlim(0, 100)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.5 * (high - low))
+    axes.set_xlabel("Level of the interval [%]")
+    axes.set_ylabel("Coverage - level [%]")
+    axes.legend(fontsize=14, ncols=2)
+    return figure
+
+
+@style()
+def coverage_against(
+    edges: ArrayLike, coverages: Mapping[str, Sequence[Coverage]], level: float
+) -> Figure:
+    """Draw the coverage of each method's intervals in bins of energy [GeV], with its error."""
+    ends = np.asarray(edges, dtype=np.float64)
+    middle = np.sqrt(ends[1:] * ends[:-1])
+    figure = Figure()
+    axes = figure.subplots()
+    looks = styles(list(coverages))
+    axes.axhline(100 * level, color="0.5", linewidth=1.2)
+    for i, (name, found) in enumerate(coverages.items()):
+        share = np.array([c.share for c in found])
+        ends_of = np.array([[c.low, c.high] for c in found])
+        axes.errorbar(
+            middle * 1.02 ** (i - (len(coverages) - 1) / 2),
+            100 * share,
+            100 * np.abs(ends_of.T - share),
+            fmt=MARKERS[i % len(MARKERS)],
+            color=looks[name]["color"],
+            label=name,
+        )
+    _energy_axis(axes)
+    axes.set_ylabel(f"Coverage of {100 * level:g}% intervals [%]")
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.45 * (high - low))
+    axes.legend(fontsize=14, ncols=2)
+    return figure
+
+
+def _energy_axis(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.set_xlabel("Energy of the particle [GeV]")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
