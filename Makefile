@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDIES := top-tagging quark-gluon flavour-tagging likelihood-ratio reweighting parameter-fit \
 	unfolding learned-observables inference-aware calo-surrogate calo-diffusion calogan \
-	fast-calo-slices amplification refinement event-overlay w-tagging energy-regression
+	fast-calo-slices amplification refinement event-overlay w-tagging energy-regression gaussian-calibration
 
 .PHONY: demo test lint smoke clean
 

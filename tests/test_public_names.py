@@ -31,6 +31,17 @@ PUBLIC = {
     "colliderkit.methods.unfolding.learned": ["LearnedObservable"],
     "colliderkit.methods.unfolding.iterations": ["Choice", "Histograms", "choose_iteration"],
     "colliderkit.methods.unfolding.uncertainty": ["Replicas", "replicate"],
+    "colliderkit.methods.calibration": [
+        "Calibrated",
+        "Calibration",
+        "FlowCalibration",
+        "GaussianAnsatz",
+        "GeneralisedInversion",
+        "NumericalInversion",
+        "Posterior",
+        "Regression",
+        "SequentialCalibration",
+    ],
     "colliderkit.methods.ensembles": ["CrossFit", "Ensemble"],
     "colliderkit.methods.parameter_fit": [
         "Calibration",

@@ -23,5 +23,12 @@ METHODS = {
     "decorrelated-tagging": "colliderkit.methods.decorrelation:DecorrelatedTagger",
     "flow-decorrelation": "colliderkit.methods.decorrelation.maps:FlowDecorrelation",
     "transport-decorrelation": "colliderkit.methods.decorrelation.maps:TransportDecorrelation",
+    "regression-calibration": "colliderkit.methods.calibration:Regression",
+    "numerical-inversion": "colliderkit.methods.calibration:NumericalInversion",
+    "sequential-calibration": "colliderkit.methods.calibration:SequentialCalibration",
+    "generalised-inversion": "colliderkit.methods.calibration:GeneralisedInversion",
+    "gaussian-ansatz": "colliderkit.methods.calibration:GaussianAnsatz",
+    "flow-calibration": "colliderkit.methods.calibration:FlowCalibration",
+    "posterior-calibration": "colliderkit.methods.calibration:Posterior",
     "cross-fit": "colliderkit.methods.ensembles:CrossFit",
 }

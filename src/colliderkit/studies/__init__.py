@@ -23,6 +23,7 @@ STUDIES = {
     "refinement": "colliderkit.studies.refinement",
     "calogan": "colliderkit.studies.calogan",
     "amplification": "colliderkit.studies.amplification",
+    "gaussian-calibration": "colliderkit.studies.gaussian_calibration",
     "event-overlay": "colliderkit.studies.event_overlay",
     "calo-surrogate": "colliderkit.studies.calo_surrogate",
     "energy-regression": "colliderkit.studies.energy_regression",

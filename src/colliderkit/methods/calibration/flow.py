@@ -1,0 +1,338 @@
+"""Calibration by densities: maximum likelihood of p(x | z) (2404.18992), and the posterior."""
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from colliderkit.errors import InputError
+from colliderkit.generators.flow import ConditionalFlow
+from colliderkit.generators.generator import own_loss
+from colliderkit.methods.calibration.calibration import (
+    Calibrated,
+    Calibration,
+    Floats,
+    held_apart,
+)
+from colliderkit.methods.calibration.response import Response
+from colliderkit.training.batches import Dataset
+from colliderkit.training.fit import Training, fit
+
+__all__ = ["FlowCalibration", "Posterior"]
+
+BINS = 100  # of a response curve
+REACH = 4.0  # resolutions to each side, in which the maximum is looked for
+POINTS = 17
+ROUNDS = 4  # of halving the step
+HALVINGS = 5  # of the width that the curvature is taken over, at most
+RECENTRED = 8  # times at most, where the maximum is at an end
+PIECE = 1 << 14  # densities at a time
+NODES = 16
+FLOW = Training(epochs=10, batch_size=512, learning_rate=2e-3, schedule="cosine", devices=1)
+
+
+class FlowCalibration(Calibration):
+    """Estimate the truth by the maximum over z of the likelihood p(x, theta | z), a flow's.
+
+    With f and sigma the response curves of each column of y = (x, theta), and R the correlation
+    of what is left,
+
+        u = L^-1 (y - f(z)) / sigma(z),    L L^T = R,
+        ln p(y | z) = ln q(u | r(z)) - sum ln sigma(z) + const.
+
+    q begins as the normal density, and is a spline flow where that has a greater likelihood for
+    held events by more than one standard error; r is the rank of z, constant beyond the truths
+    calibrated with. The maximum is looked for on a grid and by parabolas; the resolution is that
+    of the parabola through ln p at the maximum and one resolution to each side.
+
+    Features must be continuous: a number of tracks wants a uniform number within +-1/2 added.
+    Needs zuko.
+
+    Args:
+        transforms, knots, hidden: of the flow; see `ConditionalFlow`.
+        validation: the share of events that chooses the epoch.
+        training: epochs, batch size, learning rate and the like.
+
+    After `fit`: `responses_`, one a column, `flow_`, `history_` and `learned_`, whether q is the
+    flow.
+    """
+
+    name: ClassVar[str] = "flow-calibration"
+
+    def __init__(
+        self,
+        *,
+        transforms: int = 2,
+        knots: int = 8,
+        hidden: tuple[int, ...] = (64, 64),
+        validation: float = 0.2,
+        training: Training = FLOW,
+    ) -> None:
+        self.transforms = transforms
+        self.knots = knots
+        self.hidden = hidden
+        self.validation = validation
+        self.training = training
+
+    def _fit(
+        self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
+    ) -> None:
+        columns = np.column_stack([x, features])
+        self.responses_ = [
+            Response.fitted(column, z, weight, BINS, "mean", f" of column {number}")
+            for number, column in enumerate(columns.T)
+        ]
+        self.responses_[0].rising()
+        away = self._away(columns, z)
+        correlation = (weight[:, None] * away).T @ away / weight.sum()
+        self.root_ = np.linalg.cholesky(correlation + 1e-9 * np.eye(len(correlation)))
+        u = torch.from_numpy(np.linalg.solve(self.root_, away.T).T).float()
+        context = torch.from_numpy(self._rank(z))[:, None].float()
+        self.flow_ = _built(self, u.shape[1], 1, seed)
+        self.history_, self.learned_ = _train(self, u, context, weight, seed, progress)
+
+    def log_likelihood(self, measured: Floats, features: Floats, truth: Floats) -> Floats:
+        """Return ln p(x, theta | z) of events (N,), (N, F) and truths (N, G), (N, G)."""
+        columns = np.column_stack([measured, features])
+        parts = []
+        rows = max(1, PIECE // truth.shape[1])
+        for start in range(0, len(truth), rows):
+            z = truth[start : start + rows]
+            many = np.repeat(columns[start : start + rows], z.shape[1], 0)
+            parts.append(self._log_likelihood(many, z.ravel()).reshape(z.shape))
+        return np.concatenate(parts)
+
+    def _log_likelihood(self, columns: Floats, z: Floats) -> Floats:
+        u = np.linalg.solve(self.root_, self._away(columns, z).T).T
+        if self.learned_:
+            context = torch.from_numpy(self._rank(z))[:, None].float()
+            with torch.no_grad():
+                density = self.flow_.log_prob(torch.from_numpy(u).float(), context).double().numpy()
+        else:
+            density = _normal(torch.from_numpy(u)).numpy()
+        scale = np.log(np.diag(self.root_)).sum()
+        for response in self.responses_:
+            scale = scale + response.log_spread(z)
+        return np.asarray(density - scale)
+
+    def _predict(self, x: Floats, features: Floats) -> Calibrated:
+        # The reach is that of the measured number alone; features make it narrower.
+        z, width = self.responses_[0].calibrated(x)
+        steps = np.linspace(-REACH, REACH, POINTS)
+        todo = np.arange(len(x))
+        for _ in range(RECENTRED):
+            grid = z[todo, None] + steps * width[todo, None]
+            best = self.log_likelihood(x[todo], features[todo], grid).argmax(1)
+            z[todo] = grid[np.arange(len(todo)), best]
+            todo = todo[(best == 0) | (best == POINTS - 1)]
+            if len(todo) == 0:
+                break
+        else:
+            event = int(todo[0])
+            raise InputError(
+                f"the likelihood of event {event}, measured as {x[event]:.6g}, has no maximum;"
+                " its resolution cannot be defined, leave it out."
+            )
+        h = REACH / (POINTS - 1) * width
+        rows = np.arange(len(x))
+        for _ in range(ROUNDS):
+            grid = z[:, None] + np.array([-2.0, -1.0, 0.0, 1.0, 2.0]) * h[:, None]
+            z = grid[rows, self.log_likelihood(x, features, grid).argmax(1)]
+            h = h / 2
+        left, top, right = self._around(x, features, z, 2 * h)
+        curve = np.minimum(left - 2 * top + right, -1e-12)
+        z = z + 2 * h * np.clip(0.5 * (left - right) / curve, -0.5, 0.5)
+        # With several maxima the likelihood need not fall over one width: look nearer there.
+        for _ in range(HALVINGS):
+            left, top, right = self._around(x, features, z, width)
+            flat = ~(2 * top - left - right > 0)
+            if not flat.any():
+                break
+            width = np.where(flat, width / 2, width)
+        # The second time with the width that the first has found.
+        for last in (False, True):
+            left, top, right = self._around(x, features, z, width)
+            fall = 2 * top - left - right
+            width = np.where(
+                fall > 0, width / np.sqrt(np.maximum(fall, 1e-300)), width if last else np.nan
+            )
+        return Calibrated(z, width)
+
+    def _around(self, x: Floats, features: Floats, z: Floats, h: Floats) -> Floats:
+        """Return ln p at z - h, z and z + h, (3, N)."""
+        return self.log_likelihood(x, features, np.stack([z - h, z, z + h], 1)).T
+
+    def _away(self, columns: Floats, z: Floats) -> Floats:
+        """Return (y - f(z)) / sigma(z), (N, 1 + F)."""
+        pulls = [
+            (column - response.location(z)) / response.spread(z)
+            for column, response in zip(columns.T, self.responses_, strict=True)
+        ]
+        return np.stack(pulls, 1)
+
+    def _rank(self, z: Floats) -> Floats:
+        knots = self.responses_[0].location.knots
+        return np.interp(z, knots, np.linspace(-1, 1, len(knots)))
+
+    # What follows saves and restores.
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {f"flow.{k}": v for k, v in self.flow_.state_dict().items()}
+        tensors["root"] = torch.from_numpy(self.root_)
+        for number, response in enumerate(self.responses_):
+            tensors |= response.tensors(f"{number}.")
+        return tensors
+
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "history": self.history_, "learned": self.learned_}
+
+    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        super()._restore(tensors, state)
+        self.history_, self.learned_ = state["history"], state["learned"]
+        self.root_ = tensors["root"].numpy()
+        columns = 1 + self.features_
+        self.responses_ = [Response.of_tensors(tensors, f"{n}.") for n in range(columns)]
+        self.flow_ = _built(self, columns, 1, 0)
+        _load(self.flow_, tensors)
+
+
+class Posterior(Calibration):
+    """Estimate the truth by mean and standard deviation of the posterior p(z | x, theta), a flow's.
+
+    For comparison: the posterior is p(x | z) p(z) / p(x), with the sample's own p(z) in it, so
+    that its mean is what `Regression` learns by the squared loss. It begins as normal about the
+    straight line of least squares, and is a flow of what is left where that is better, as in
+    `FlowCalibration`, whose arguments it has. Mean and deviation are sums over the flow's noise at
+    the nodes of Gauss and Hermite, without random numbers. Needs zuko.
+
+    After `fit`: `line_`, `width_`, `flow_`, `history_` and `learned_`.
+    """
+
+    name: ClassVar[str] = "posterior-calibration"
+    prior_dependent: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        transforms: int = 2,
+        knots: int = 8,
+        hidden: tuple[int, ...] = (64, 64),
+        validation: float = 0.2,
+        training: Training = FLOW,
+    ) -> None:
+        self.transforms = transforms
+        self.knots = knots
+        self.hidden = hidden
+        self.validation = validation
+        self.training = training
+
+    def _fit(
+        self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
+    ) -> None:
+        columns = np.column_stack([np.ones(len(x)), x, features])
+        root = np.sqrt(weight)
+        self.line_ = np.linalg.lstsq(columns * root[:, None], z * root)[0]
+        away = z - columns @ self.line_
+        self.width_ = float(np.average(away**2, weights=weight) ** 0.5)
+        self.flow_ = _built(self, 1, columns.shape[1] - 1, seed)
+        u = torch.from_numpy(away / self.width_)[:, None].float()
+        context = torch.from_numpy(columns[:, 1:]).float()
+        self.history_, self.learned_ = _train(self, u, context, weight, seed, progress)
+
+    def _predict(self, x: Floats, features: Floats) -> Calibrated:
+        columns = np.column_stack([np.ones(len(x)), x, features])
+        middle = columns @ self.line_
+        if not self.learned_:
+            return Calibrated(middle, np.full(len(x), self.width_))
+        nodes, share = np.polynomial.hermite_e.hermegauss(NODES)
+        noise = torch.from_numpy(nodes).float()[:, None]
+        parts = []
+        with torch.no_grad():
+            for piece in torch.from_numpy(columns[:, 1:]).float().split(max(1, PIECE // NODES)):
+                context = piece.repeat_interleave(NODES, 0)
+                drawn = self.flow_.decode(noise.repeat(len(piece), 1), context)
+                parts.append(drawn.double().view(len(piece), NODES))
+        u = torch.cat(parts).numpy()
+        share = share / share.sum()
+        mean = u @ share
+        spread = np.sqrt((u - mean[:, None]) ** 2 @ share)
+        return Calibrated(middle + self.width_ * mean, self.width_ * spread)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        flow = {f"flow.{k}": v for k, v in self.flow_.state_dict().items()}
+        return {**flow, "line": torch.from_numpy(self.line_)}
+
+    def _state(self) -> dict[str, Any]:
+        own = {"width": self.width_, "history": self.history_, "learned": self.learned_}
+        return {**super()._state(), **own}
+
+    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        super()._restore(tensors, state)
+        self.line_, self.width_ = tensors["line"].numpy(), state["width"]
+        self.history_, self.learned_ = state["history"], state["learned"]
+        self.flow_ = _built(self, 1, 1 + self.features_, 0)
+        _load(self.flow_, tensors)
+
+
+Either = FlowCalibration | Posterior
+
+
+def _built(method: Either, features: int, context: int, seed: int) -> ConditionalFlow:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ConditionalFlow(
+            features,
+            context,
+            transforms=method.transforms,
+            bins=method.knots,
+            hidden=tuple(method.hidden),
+        )
+
+
+def _train(
+    method: Either, x: Tensor, context: Tensor, weight: Floats, seed: int, progress: bool
+) -> tuple[list[dict[str, Any]], bool]:
+    """Train the flow; return its history, and whether it is better than the normal density.
+
+    That is, by more than one standard error of the mean ln p of the held events.
+    """
+    flow = method.flow_.fit_scaling(x, context)
+    data = Dataset(x, torch.zeros(len(x)), torch.from_numpy(weight).float(), context)
+    parts = held_apart(len(x), method.validation, seed)
+    train, held = (data.at(torch.from_numpy(part)) for part in parts)
+    with tempfile.TemporaryDirectory(prefix="colliderkit-flow-") as folder:
+        history = fit(
+            flow,
+            own_loss,
+            train,
+            held,
+            method.training,
+            folder=Path(folder),
+            seed=seed,
+            title="flow",
+            progress=progress,
+        )
+    flow.eval()
+    assert isinstance(held.inputs, Tensor)
+    assert held.context is not None
+    with torch.no_grad():
+        pieces = zip(held.inputs.split(PIECE), held.context.split(PIECE), strict=True)
+        density = torch.cat([flow.log_prob(a, c) for a, c in pieces])
+    better = (held.weight * (density - _normal(held.inputs))).double()
+    learned = bool(better.mean() > better.std() / len(better) ** 0.5)
+    return [asdict(epoch) for epoch in history], learned
+
+
+def _normal(u: Tensor) -> Tensor:
+    """Return ln N(u; 0, 1) of rows (N, F), (N,)."""
+    return -0.5 * (u.square() + np.log(2 * np.pi)).sum(1)
+
+
+def _load(flow: ConditionalFlow, tensors: dict[str, Tensor]) -> None:
+    own = {k: v for k, v in tensors.items() if k.startswith("flow.")}
+    flow.load_state_dict({k.removeprefix("flow."): v for k, v in own.items()})
+    flow.eval()

@@ -1,0 +1,278 @@
+"""Maximum likelihood by the Gaussian Ansatz: estimate and resolution are read off (2205.03413)."""
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from colliderkit.errors import InputError
+from colliderkit.events.scaling import Standardise
+from colliderkit.losses.calibration import BOUNDS, contrasts
+from colliderkit.methods.calibration.calibration import (
+    Calibrated,
+    Calibration,
+    Floats,
+    held_apart,
+)
+from colliderkit.methods.calibration.response import Response
+from colliderkit.metrics.value import Value
+from colliderkit.networks import gaussian_ansatz
+from colliderkit.training.batches import Dataset
+from colliderkit.training.fit import Training, fit
+
+__all__ = ["GaussianAnsatz"]
+
+BINS = 100  # of the response curve
+SIGNIFICANT = 5.0  # sigma by which the measured must depend on the truth
+PIECE = 1 << 14
+TRUTHS = 512  # drawn for each event, where the mutual information is measured
+
+
+class WithOthers(nn.Module):
+    """Give an ansatz the truths of K other events of the batch beside each event's own."""
+
+    def __init__(self, ansatz: gaussian_ansatz.GaussianAnsatz, others: int) -> None:
+        super().__init__()
+        self.ansatz = ansatz
+        self.others = others
+
+    def forward(self, values: Tensor, mask: Tensor | None, context: Tensor) -> Tensor:
+        """Return T of (B, C) and (B, D), (B, K + 1)."""
+        # Batches are in random order: a neighbour's truth is a draw from p(z).
+        shifts = range(min(self.others, len(values) - 1) + 1)
+        truths = torch.stack([context.roll(shift, 0) for shift in shifts], 1)
+        scores: Tensor = self.ansatz(values, mask, truths)
+        return scores
+
+
+class GaussianAnsatz(Calibration):
+    """Learn ln p(x | z) / p(x) in a form whose maximum over z is an output of the network.
+
+    See `networks.gaussian_ansatz`. The likelihood ratio is that for which
+
+        -(E_joint[T] - ln E_marginal[e^T])
+
+    is least. The published loss takes the second mean over the events of a batch, pairs of x and z
+    of different events ("donsker-varadhan"). "contrast" takes it for each x apart, over its own z
+    and those of `others`: the same maximum over z, with gradients that are unbiased and bounded.
+    The training begins at the answer for a normal p(x | z) with a mean linear in z, and what it
+    learns is kept where it improves the contrast of held events by more than one standard error.
+
+    One measured number is first put through the inverse of its response curve, which changes
+    nothing in its likelihood ratio; truths of D numbers, (N, D), need at least as many measured
+    and features. Weighted events are drawn anew in proportion to their weights.
+
+    Args:
+        bound: the loss, "contrast" or "donsker-varadhan".
+        others: K.
+        hidden: widths of the networks.
+        validation: the share of events that chooses the epoch.
+        training: epochs, batch size, learning rate and the like.
+
+    After `fit`: `network_`, `history_`, and `learned_`, whether what was learned is kept.
+    """
+
+    name: ClassVar[str] = "gaussian-ansatz"
+    several: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        bound: Literal["contrast", "donsker-varadhan"] = "contrast",
+        others: int = 8,
+        hidden: tuple[int, ...] = (64, 64),
+        validation: float = 0.2,
+        training: Training = Training(
+            epochs=20, batch_size=512, learning_rate=1e-3, schedule="one-cycle", devices=1
+        ),
+    ) -> None:
+        self.bound = bound
+        self.others = others
+        self.hidden = hidden
+        self.validation = validation
+        self.training = training
+
+    def _fit(
+        self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
+    ) -> None:
+        if self.bound not in BOUNDS:
+            raise InputError(f"--bound is '{self.bound}'; choose {' or '.join(BOUNDS)}.")
+        if self.others < 1:
+            raise InputError(f"--others is {self.others}; it must be at least 1.")
+        self.response_: Response | None = None
+        if z.shape[1] == 1:
+            self.response_ = Response.fitted(x, z[:, 0], weight, BINS, "mean").rising()
+        table = self._table(x, features)
+        random = np.random.default_rng(seed)
+        rows = []
+        for part in held_apart(len(x), self.validation, seed):
+            share = weight[part] / weight[part].sum()
+            equal = np.ptp(share) == 0
+            # In random order, also where they are not shuffled.
+            rows.append(
+                random.permutation(part) if equal else random.choice(part, len(part), p=share)
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._build(table.shape[1], z.shape[1])
+        self.scaling_.fit(torch.from_numpy(table[rows[0]]))
+        self.truth_scaling_.fit(torch.from_numpy(z[rows[0]]))
+        inputs, truths = self._inputs(table), _scaled(self.truth_scaling_, z)
+        self._start(inputs[rows[0]].double(), truths[rows[0]].double())
+        data = Dataset(inputs, torch.zeros(len(x)), torch.ones(len(x)), truths)
+        train, held = (data.at(torch.from_numpy(numbers)) for numbers in rows)
+        model = WithOthers(self.network_, self.others)
+        state = {k: v.clone() for k, v in self.network_.state_dict().items()}
+        before = self._contrasts(model, held)
+        with tempfile.TemporaryDirectory(prefix="colliderkit-ansatz-") as folder:
+            history = fit(
+                model,
+                BOUNDS[self.bound],
+                train,
+                held,
+                self.training,
+                folder=Path(folder),
+                seed=seed,
+                title="Gaussian Ansatz",
+                progress=progress,
+            )
+        self.history_ = [asdict(epoch) for epoch in history]
+        better = before - self._contrasts(model, held)
+        self.learned_ = bool(better.mean() > better.std() / len(better) ** 0.5)
+        if not self.learned_:
+            self.network_.load_state_dict(state)
+
+    def _start(self, x: Tensor, z: Tensor) -> None:
+        """Set the answer for x = a + W z + noise of covariance S, both (N, ...) in units.
+
+        B = (W^T S^-1 W)^-1 W^T S^-1 (x - a), C = -W^T S^-1 W.
+        """
+        ones = torch.cat([torch.ones(len(z), 1, dtype=z.dtype), z], 1)
+        line = torch.linalg.lstsq(ones, x).solution
+        w = line[1:].T
+        noise = torch.cov((x - ones @ line).T).reshape(x.shape[1], x.shape[1])
+        noise = noise + 1e-9 * torch.eye(len(noise), dtype=z.dtype)  # columns may be alike
+        gain = torch.linalg.solve(noise, w).T
+        precision = gain @ w
+        # A truth without influence on x would have 1 / N here, by chance.
+        if float(torch.linalg.eigvalsh(precision)[0]) * len(z) < SIGNIFICANT**2:
+            raise InputError(
+                "what is measured does not depend on the truth, or on not as many combinations as"
+                " the truth has numbers; its resolution cannot be defined."
+            )
+        slope = torch.linalg.solve(precision, gain)
+        self.network_.start(slope, -slope @ line[0], precision)
+
+    def _predict(self, x: Floats, features: Floats) -> Calibrated:
+        estimate, covariance = self._maximum(self._table(x, features))
+        resolution = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+        if estimate.shape[1] == 1:
+            return Calibrated(estimate[:, 0], resolution[:, 0])
+        return Calibrated(estimate, resolution)
+
+    def covariance(self, measured: ArrayLike, features: ArrayLike | None = None) -> Floats:
+        """Return the covariance of the estimates of each event, (N, D, D)."""
+        x, f = self._measured(measured, features)
+        if f.shape[1] != self._fitted():
+            raise InputError(f"{f.shape[1]} features are given; fit had {self.features_}.")
+        return self._maximum(self._table(x, f))[1]
+
+    def information(
+        self,
+        measured: ArrayLike,
+        truth: ArrayLike,
+        features: ArrayLike | None = None,
+        *,
+        seed: int = 0,
+    ) -> Value:
+        """Return a lower bound on the mutual information I(X; Z) in nats, with its error.
+
+        It is minus the contrast with 512 other truths of the sample for each event, in which A(x)
+        has no part: I itself where T is the likelihood ratio and e^I well below 512.
+        """
+        x, f = self._measured(measured, features)
+        self._fitted()
+        z = np.asarray(truth, dtype=np.float64).reshape(len(x), -1)
+        inputs, truths = self._inputs(self._table(x, f)), _scaled(self.truth_scaling_, z)
+        random = torch.Generator().manual_seed(seed)
+        found = []
+        for start in range(0, len(x), PIECE // 16):
+            own = slice(start, start + PIECE // 16)
+            count = len(inputs[own])
+            drawn = torch.randint(len(x), (count, TRUTHS), generator=random)
+            both = torch.cat([truths[own][:, None], truths[drawn]], 1)
+            with torch.no_grad():
+                t = self.network_(inputs[own], None, both).double()
+            found.append(-contrasts(t))
+        each = torch.cat(found)
+        return Value(float(each.mean()), float(each.std()) / len(each) ** 0.5)
+
+    @torch.no_grad()
+    def _maximum(self, table: Floats) -> tuple[Floats, Floats]:
+        """Return maximum (N, D) and covariance (N, D, D) of rows."""
+        parts = []
+        for x in self._inputs(table).split(PIECE):
+            parts.append((self.network_.estimate(x), self.network_.covariance(x)))
+        estimate, covariance = (torch.cat(part).double() for part in zip(*parts, strict=True))
+        mean, std = self.truth_scaling_.mean.double(), self.truth_scaling_.std.double()
+        scaled = covariance * std[:, None] * std
+        return (estimate * std + mean).numpy(), scaled.numpy()
+
+    @torch.no_grad()
+    def _contrasts(self, model: nn.Module, data: Dataset) -> Floats:
+        assert isinstance(data.inputs, Tensor)
+        assert data.context is not None
+        parts = []
+        for start in range(0, len(data), PIECE):
+            own = slice(start, start + PIECE)
+            parts.append(contrasts(model(data.inputs[own], None, data.context[own])))
+        return torch.cat(parts).double().numpy()
+
+    def _table(self, x: Floats, features: Floats) -> Floats:
+        first = x if self.response_ is None else self.response_.inverse(x)
+        return np.column_stack([first, features])
+
+    def _inputs(self, table: Floats) -> Tensor:
+        return _scaled(self.scaling_, table)
+
+    def _build(self, columns: int, truths: int) -> None:
+        self.network_ = gaussian_ansatz.GaussianAnsatz(columns, truths, tuple(self.hidden))
+        self.scaling_, self.truth_scaling_ = Standardise(columns), Standardise(truths)
+
+    # What follows saves and restores.
+
+    def _tensors(self) -> dict[str, Tensor]:
+        parts = {"network": self.network_, "x": self.scaling_, "z": self.truth_scaling_}
+        tensors = {f"{k}.{n}": v for k, m in parts.items() for n, v in m.state_dict().items()}
+        return tensors if self.response_ is None else tensors | self.response_.tensors("response.")
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            **super()._state(),
+            "truths": self.network_.truths,
+            "history": self.history_,
+            "learned": self.learned_,
+        }
+
+    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        super()._restore(tensors, state)
+        self.history_, self.learned_ = state["history"], state["learned"]
+        self._build(1 + self.features_, state["truths"])
+        single = state["truths"] == 1
+        self.response_ = Response.of_tensors(tensors, "response.") if single else None
+        parts = {"network": self.network_, "x": self.scaling_, "z": self.truth_scaling_}
+        for prefix, module in parts.items():
+            own = {k: v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
+            module.load_state_dict({k.removeprefix(f"{prefix}."): v for k, v in own.items()})
+        self.network_.eval()
+
+
+def _scaled(scaling: Standardise, table: Floats) -> Tensor:
+    """Return rows in units of the spread, float32; not clipped, as a straight line goes on."""
+    scaled: Tensor = (torch.from_numpy(table) - scaling.mean) / scaling.std
+    return scaled.float()
