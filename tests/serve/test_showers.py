@@ -26,7 +26,7 @@ def fitted(geometry: Geometry, **options: object) -> ShowerSurrogate:
     truth = showers(energy, geometry, TUNGSTEN_SILICON, seed=1, depths=depths)
     once = Training(epochs=1, batch_size=100)
     return ShowerSurrogate(
-        network_options={"width": 8, "depth": 1, "heads": 2},
+        network_options={"width": 8, "depth": 1},
         layer_options={"transforms": 1, "bins": 4, "hidden": (8,)},
         options={"steps": 1},
         layers=once,

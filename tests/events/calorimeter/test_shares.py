@@ -125,3 +125,22 @@ def test_shares_of_the_incident_energy_come_back_too() -> None:
     assert cut_off.mean() < 0.01
     assert np.array_equal(back > 0, e > 0)
     assert np.allclose(back[~cut_off], e[~cut_off], rtol=1e-4)
+
+
+def test_a_layer_without_hits_puts_its_energy_where_hits_are_likely() -> None:
+    shares, incident = ladder(GEOMETRY), torch.full((400,), 100.0)
+    outer = GEOMETRY.r > 5
+    shares.often.copy_(torch.from_numpy(np.where(outer, 1e-3, 0.5)))
+    random = torch.Generator().manual_seed(6)
+    x = -4.5 + 0.15 * torch.randn(400, GEOMETRY.voxels, generator=random)
+    showers = shares.showers(torch.zeros(400, 3), x, incident)
+    assert torch.equal((showers > 0).sum(1), torch.full((400,), 3))
+    here = torch.from_numpy(outer & (GEOMETRY.layer == 1))
+    assert float((showers[:, here] > 0).float().mean()) < 0.02
+    # One that is nearly hit, five widths out of the noise, has the better odds:
+    # ln .001 + 5.27^2 / 2 = 7, and among four others ln .5 + z^2 / 2 needs a z of 3.9.
+    (one, *_) = np.flatnonzero(outer & (GEOMETRY.layer == 1))
+    x[:, one] = -3.71
+    assert (
+        float((shares.showers(torch.zeros(400, 3), x, incident)[:, one] > 0).float().mean()) > 0.99
+    )

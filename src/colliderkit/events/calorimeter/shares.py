@@ -16,6 +16,7 @@ __all__ = ["IncidentShares", "LayerShares", "Shares"]
 EMPTY, BLUR, CUT, FARTHEST = 4.5, 0.15, 3.7, 3.4
 FAINT = 1e-2  # of the threshold: the least energy of a layer that a condition tells apart
 LEAST = 1e-12  # of shares, where logarithms are taken
+FAR = 30.0  # by which odds are put below all x
 
 
 class Shares(nn.Module):
@@ -110,12 +111,17 @@ class LayerShares(Shares):
     is left to share, a_i is noise. After 2106.05285 and 2405.09629, which use logits of shares.
 
     Voxels are relative to the energy of their layer; back, they have that energy as their sum,
-    exactly, whatever x is, and the largest of a layer with energy is never zero.
+    exactly, whatever x is. Where none of a layer with energy is hit by its x, one gets all: the one
+    with the largest ln P(hit) + ((x + 4.5) / 0.15)^2 / 2, the odds that it is no empty voxel. The
+    largest x alone would often be the noise of a voxel that is hardly ever hit, a meter away.
     """
+
+    often: Tensor
 
     def __init__(self, geometry: Geometry, threshold: float) -> None:
         super().__init__(geometry, threshold)
         self.ladder = Quantiles(torch.arange(self.layers), limit=FARTHEST)
+        self.register_buffer("often", torch.full((geometry.voxels,), LEAST))
 
     def unit(self, e: Tensor, incident: Tensor) -> Tensor:
         return self._sums(e)[:, self.places]
@@ -123,7 +129,11 @@ class LayerShares(Shares):
     def fit(self, showers: Tensor, incident: Tensor) -> Self:
         """Take the normal scales from showers (N, V) and E_inc (N,)."""
         super().fit(showers, incident)
-        logits, between, _, _ = self._logits(self._sums(self._seen(showers)), incident.double())
+        e = self._seen(showers)
+        groups = self.voxels.groups
+        rings = torch.zeros(int(groups.max()) + 1).index_add(0, groups, (e > 0).float().mean(0))
+        self.often.copy_((rings / groups.bincount())[groups].clamp(min=LEAST))
+        logits, between, _, _ = self._logits(self._sums(e), incident.double())
         self.ladder.fit(logits, incident.double().log()[:, None].expand_as(logits), between)
         return self
 
@@ -182,10 +192,15 @@ class LayerShares(Shares):
         """Return showers (N, V) [MeV] of both kinds of variables and E_inc (N,)."""
         energy = self.layer_energies(a, incident)
         places = self.places.expand_as(x)
+        away = (x + EMPTY) / BLUR
+        # What little is linear tells equals apart.
+        odds = self.often.log() + 0.5 * away.clamp(min=0).square() + 0.1 * away
+        # Hit voxels before all others; the odds are below 20.
+        first = torch.where(x >= -CUT, x, odds - FAR)
         highest = x.new_zeros(energy.shape).scatter_reduce(
-            1, places, x, "amax", include_self=False
+            1, places, first, "amax", include_self=False
         )[:, self.places]
-        largest = x == highest
+        largest = first == highest
         own = energy.clamp(min=self.threshold)[:, self.places]
         share = torch.where((x >= -CUT) | largest, self._shares(x, own), 0.0)
         e = share / self._sums(share)[:, self.places] * energy[:, self.places]
