@@ -1,0 +1,155 @@
+"""Plots of calibrations: closure and resolution along the truth, the response along features."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+from colliderkit.metrics.response import Closure
+from colliderkit.report.plots import COLOURS, MARKERS, style, styles
+
+__all__ = ["closures", "residuals", "resolutions"]
+
+TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+
+
+@style()
+def closures(
+    curves: Mapping[str, Mapping[str, Closure]],
+    label: str,
+    *,
+    bar: float = 0.01,
+    reach: float = 0.08,
+) -> Figure:
+    """Draw the response in bins of the truth, a panel a method, a line a prior.
+
+    curves: {method: {prior: closure}}; the band is a non-closure of `bar`. Points beyond `reach`
+    from 1 are arrows at the edge.
+    """
+    columns = min(4, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(4.9 * columns, 4.1 * rows + 0.6), layout=_narrow())
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for panel, (name, own) in zip(panels.flat, curves.items(), strict=False):
+        _band(panel, bar)
+        for i, (prior, curve) in enumerate(own.items()):
+            shift = 1 + 0.02 * (i - (len(own) - 1) / 2)
+            _points(panel, curve.centre * shift, curve.response, curve.response_error, i, prior)
+        _limits(panel, reach)
+        _decades(panel, next(iter(own.values())).edges)
+        panel.text(0.05, 0.93, name, transform=panel.transAxes, va="top", fontsize=19)
+    for panel in list(panels.flat)[len(curves) :]:
+        panel.remove()
+    panels.flat[0].legend(loc="lower right", fontsize=15)
+    figure.supxlabel(label, fontsize=21)
+    figure.supylabel("Response", fontsize=21)
+    return figure
+
+
+@style()
+def resolutions(curves: Mapping[str, Closure], reference: str, label: str) -> Figure:
+    """Draw the relative resolution in bins of the truth, and its ratio to the reference."""
+    figure = Figure(figsize=(8, 8.4))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.6))
+    base = curves[reference].relative_resolution
+    look = styles(list(curves))
+    for i, (name, curve) in enumerate(curves.items()):
+        options = {"fmt": MARKERS[i % len(MARKERS)], "markersize": 6, "linewidth": 1.8}
+        options |= look[name] | {"label": name}
+        value, error = curve.relative_resolution, curve.relative_resolution_error
+        options["fmt"] = ""
+        above.errorbar(curve.centre, value, error, **options)
+        below.errorbar(curve.centre, value / base, error / base, **options)
+    _decades(above, curves[reference].edges)
+    above.set_ylim(0, 1.55 * above.get_ylim()[1])
+    above.set_ylabel("Relative resolution")
+    above.legend(ncols=2, fontsize=15)
+    below.axhline(0.9, color="k", linestyle=":", linewidth=1.2)
+    below.set_ylabel(f"Ratio to\n{reference}", loc="center", fontsize=16)
+    below.set_xlabel(label)
+    return figure
+
+
+@style()
+def residuals(
+    trends: Mapping[str, Mapping[str, Closure]], *, bar: float = 0.01, reach: float = 0.08
+) -> Figure:
+    """Draw the response in bins of features, a panel a feature, a line a method.
+
+    trends: {feature: {method: closure}}; the band is a residual of `bar`.
+    """
+    columns = min(4, len(trends))
+    rows = -(-len(trends) // columns)
+    figure = Figure(figsize=(4.9 * columns, 4.4 * rows + 0.6), layout=_narrow())
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for panel, (feature, own) in zip(panels.flat, trends.items(), strict=False):
+        _band(panel, bar)
+        for i, (name, curve) in enumerate(own.items()):
+            _points(panel, curve.centre, curve.response, curve.response_error, i, name)
+        _limits(panel, reach)
+        panel.set_xlabel(feature, fontsize=19)
+    for panel in list(panels.flat)[len(trends) :]:
+        panel.remove()
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=18)
+    figure.supylabel("Response", fontsize=21)
+    return figure
+
+
+def _narrow() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(wspace=0.02, hspace=0.02)
+
+
+def _band(axes: Axes, bar: float) -> None:
+    axes.axhspan(1 - bar, 1 + bar, color=COLOURS[3], alpha=0.3, linewidth=0)
+    axes.axhline(1, color="k", linewidth=1)
+
+
+def _points(
+    axes: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    error: np.ndarray,
+    place: int,
+    name: str,
+) -> None:
+    order = (0, 2, 4, 1, 5)  # colours that are far apart
+    axes.errorbar(
+        x,
+        y,
+        error,
+        fmt=f"{MARKERS[place % len(MARKERS)]}-",
+        markersize=6,
+        linewidth=1.4,
+        elinewidth=1.6,
+        color=COLOURS[order[place % len(order)]],
+        label=name,
+    )
+
+
+def _limits(axes: Axes, reach: float) -> None:
+    """Show 1 -+ reach, with an arrow at the edge for each point beyond."""
+    axes.set_ylim(1 - reach, 1 + reach)
+    for line in [c.lines[0] for c in axes.containers]:
+        x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+        for beyond, marker, place in ((y > 1 + reach, "^", 0.95), (y < 1 - reach, "v", -0.95)):
+            axes.plot(
+                x[beyond],
+                np.full(int(beyond.sum()), 1 + place * reach),
+                marker,
+                color=line.get_color(),
+                markersize=8,
+                markerfacecolor="white",
+                markeredgewidth=1.6,
+            )
+
+
+def _decades(axes: Axes, edges: np.ndarray) -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(edges[0], edges[-1])
+    axes.xaxis.set_major_locator(FixedLocator([t for t in TICKS if edges[0] <= t <= edges[-1]]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
