@@ -1,18 +1,21 @@
 """Plots of calibrations: closure and resolution along the truth, the response along features."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from numpy.typing import NDArray
 
 from colliderkit.metrics.response import Closure
 from colliderkit.report.plots import COLOURS, MARKERS, style, styles
 
 __all__ = ["closures", "residuals", "resolutions"]
 
+Floats = NDArray[np.float64]
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 
 
@@ -43,7 +46,7 @@ def closures(
         panel.text(0.05, 0.93, name, transform=panel.transAxes, va="top", fontsize=19)
     for panel in list(panels.flat)[len(curves) :]:
         panel.remove()
-    panels.flat[0].legend(loc="lower right", fontsize=15)
+    _legend(figure, panels.flat[0])
     figure.supxlabel(label, fontsize=21)
     figure.supylabel("Response", fontsize=21)
     return figure
@@ -52,22 +55,23 @@ def closures(
 @style()
 def resolutions(curves: Mapping[str, Closure], reference: str, label: str) -> Figure:
     """Draw the relative resolution in bins of the truth, and its ratio to the reference."""
-    figure = Figure(figsize=(8, 8.4))
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.6))
+    figure = Figure(figsize=(8, 9))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     base = curves[reference].relative_resolution
     look = styles(list(curves))
     for i, (name, curve) in enumerate(curves.items()):
-        options = {"fmt": MARKERS[i % len(MARKERS)], "markersize": 6, "linewidth": 1.8}
-        options |= look[name] | {"label": name}
+        options: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5}
+        options |= look[name] | {"label": name, "linewidth": 1.8}
         value, error = curve.relative_resolution, curve.relative_resolution_error
-        options["fmt"] = ""
         above.errorbar(curve.centre, value, error, **options)
         below.errorbar(curve.centre, value / base, error / base, **options)
     _decades(above, curves[reference].edges)
-    above.set_ylim(0, 1.55 * above.get_ylim()[1])
+    # What is far off may leave the frame.
+    above.set_ylim(0, 1.9 * base.max())
     above.set_ylabel("Relative resolution")
     above.legend(ncols=2, fontsize=15)
     below.axhline(0.9, color="k", linestyle=":", linewidth=1.2)
+    below.set_ylim(0.65, 1.15)
     below.set_ylabel(f"Ratio to\n{reference}", loc="center", fontsize=16)
     below.set_xlabel(label)
     return figure
@@ -93,10 +97,15 @@ def residuals(
         panel.set_xlabel(feature, fontsize=19)
     for panel in list(panels.flat)[len(trends) :]:
         panel.remove()
-    handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=18)
+    _legend(figure, panels.flat[0])
     figure.supylabel("Response", fontsize=21)
     return figure
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Set the legend of one panel above all of them."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=18)
 
 
 def _narrow() -> ConstrainedLayoutEngine:
@@ -110,9 +119,9 @@ def _band(axes: Axes, bar: float) -> None:
 
 def _points(
     axes: Axes,
-    x: np.ndarray,
-    y: np.ndarray,
-    error: np.ndarray,
+    x: Floats,
+    y: Floats,
+    error: Floats,
     place: int,
     name: str,
 ) -> None:
@@ -147,7 +156,7 @@ def _limits(axes: Axes, reach: float) -> None:
             )
 
 
-def _decades(axes: Axes, edges: np.ndarray) -> None:
+def _decades(axes: Axes, edges: Floats) -> None:
     axes.set_xscale("log")
     axes.set_xlim(edges[0], edges[-1])
     axes.xaxis.set_major_locator(FixedLocator([t for t in TICKS if edges[0] <= t <= edges[-1]]))

@@ -24,7 +24,7 @@ from colliderkit.methods.calibration import (
     Regression,
     SequentialCalibration,
 )
-from colliderkit.methods.regression import Conformal, DeepEnsemble, QuantileRegression
+from colliderkit.methods.regression import Conformal, build
 from colliderkit.metrics.coverage import coverage
 from colliderkit.metrics.response import Closure, Statistic, closure
 from colliderkit.metrics.value import Value, bootstrap
@@ -58,7 +58,7 @@ median, where the response is not symmetric: both are given. The mode is that of
 density and is known less well.
 
 There are two priors: the jets as they are generated, about flat in ln(pt), and weighted by
-(pt / 50 GeV)^-2, a falling spectrum. Each calibration is fitted under each, and judged with the
+50 GeV / pt, a falling spectrum. Each calibration is fitted under each, and judged with the
 same weights. A residual is the largest |response / response of all - 1| in eight bins of a feature
 of equally many jets, 50 < true pt < 500 GeV.
 """
@@ -66,7 +66,7 @@ of equally many jets, 50 < true pt < 500 GeV.
 SEED = 3
 TEST = 0.35  # share of the events, by a hash of their number
 LEAST_MASS = 0.2  # of a jet of one particle [GeV]
-PRIORS = {"flat": 0.0, "falling": 2.0}
+PRIORS = {"flat": 0.0, "falling": 1.0}
 FEATURE_BINS = 8
 REPLICAS = 50
 LEVEL = 0.6827
@@ -139,24 +139,39 @@ MASS = Quantity("mass", 1, "True jet mass [GeV]", (3.0, 200.0), tuple(np.geomspa
 
 @dataclass(frozen=True)
 class Scale:
-    """Say how many jets, how they are trained on, how often, and whether the mass is as well."""
+    """Say how many jets, how they are trained on, how often, and what is calibrated.
+
+    `bins` are those of a response curve, `slices` those of a feature, for the sequential one.
+    """
 
     jets: int
     training: Training
     hidden: tuple[int, ...]
     seeds: int
+    bins: int
+    slices: int
     quantities: tuple[Quantity, ...] = (PT, MASS)
 
 
 SCALES = {
     "smoke": Scale(
-        1200, Training(epochs=2, batch_size=256, learning_rate=3e-3), (16,), 1, (PT,)
+        1200, Training(epochs=2, batch_size=256, learning_rate=3e-3), (16,), 1, 8, 3, (PT,)
     ),
     "laptop": Scale(
-        120_000, Training(epochs=20, batch_size=1024, learning_rate=3e-3, patience=6), (64, 64), 1
+        100_000,
+        Training(epochs=20, batch_size=1024, learning_rate=3e-3, patience=6),
+        (64, 64),
+        1,
+        30,
+        10,
     ),
     "paper": Scale(
-        2_000_000, Training(epochs=50, batch_size=4096, learning_rate=3e-3), (128, 128, 128), 5
+        2_000_000,
+        Training(epochs=50, batch_size=4096, learning_rate=3e-3),
+        (128, 128, 128),
+        5,
+        100,
+        20,
     ),
 }
 
@@ -182,9 +197,13 @@ def methods(scale: Scale) -> dict[str, Calibration]:
     """Return the calibrations, unfitted; the first uses no features."""
     network: dict[str, Any] = {"hidden": scale.hidden, "training": scale.training}
     return {
-        INVERSION: NumericalInversion(statistic="median"),
-        "sequential": SequentialCalibration(statistic="median"),
-        "generalised inversion": GeneralisedInversion(statistic="median", **network),
+        INVERSION: NumericalInversion(statistic="median", bins=scale.bins),
+        "sequential": SequentialCalibration(
+            statistic="median", bins=scale.bins, slices=scale.slices
+        ),
+        "generalised inversion": GeneralisedInversion(
+            statistic="median", bins=scale.bins, **network
+        ),
         "Gaussian Ansatz": GaussianAnsatz(**network),
         "flow likelihood": FlowCalibration(**network),
         "least squares": Regression(**network),
@@ -247,11 +266,13 @@ class Calibrations:
 
 
 def weights(jets: Jets, prior: str) -> Floats:
-    """Return the weights of jets under a prior, (pt / 50 GeV)^-power, (N,)."""
+    """Return the weights of jets under a prior, (true pt / 50 GeV)^-power, (N,)."""
     return np.asarray((jets.truth[:, PT.column] / 50.0) ** -PRIORS[prior])
 
 
-def calibrated(quantity: Quantity, train: Jets, test: Jets, scale: Scale, seeds: int) -> Calibrations:
+def calibrated(
+    quantity: Quantity, train: Jets, test: Jets, scale: Scale, seeds: int
+) -> Calibrations:
     """Fit all methods under all priors, and apply them to the test jets."""
     train, test = quantity.kept(train), quantity.kept(test)
     seen, true, features = quantity.table(train)
@@ -399,7 +420,7 @@ def covered(
     )
     x, test_x = np.column_stack([seen, features]), np.column_stack([test_seen, test_features])
     network: dict[str, Any] = {"hidden": scale.hidden, "training": scale.training}
-    ensemble, quantile = DeepEnsemble(**network), QuantileRegression(**network)
+    ensemble, quantile = build("ensemble", **network), build("quantile", **network)
     kinds: dict[str, Any] = {
         "deep ensemble": ensemble,
         "quantiles": quantile,
