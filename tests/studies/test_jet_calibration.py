@@ -55,7 +55,7 @@ def test_a_trend_is_seen_along_its_feature_alone(found):
     own = trends[COMPOSITION["constituents"]]
     # The middles of eight bins of a uniform feature.
     middle = (np.arange(8) + 0.5) / 8 - 0.5
-    assert own.response == pytest.approx(np.exp(0.04 * middle), abs=1e-3)
+    assert own.value == pytest.approx(np.exp(0.04 * middle), abs=1e-3)
     assert largest(own).value == pytest.approx(0.04 * 7 / 16, abs=1e-3)
     others = [v for name, v in trends.items() if name != COMPOSITION["constituents"]]
     for other in others:
@@ -64,9 +64,9 @@ def test_a_trend_is_seen_along_its_feature_alone(found):
 
 
 def test_closure_knows_the_prior_and_the_statistic(found):
-    curve = found.closure(INVERSION, "flat")
-    assert np.all(np.abs(curve.response - 1) < 5 * curve.response_error)
-    assert curve.relative_resolution == pytest.approx(0.1, rel=0.1)
+    curve = found.response(INVERSION, "flat")
+    assert np.all(np.abs(curve.value - 1) < 5 * curve.error)
+    assert curve.spread == pytest.approx(0.1, rel=0.1)
     assert weights(found.test, "flat").tolist() == [1] * COUNT
     assert weights(found.test, "falling") == pytest.approx(50 / found.truth)
 

@@ -1,6 +1,6 @@
-"""Plots of calibrations: closure and resolution along the truth, the response along features."""
+"""Plots of calibrations: response and resolution along the truth, the response along features."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,27 +10,28 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from colliderkit.metrics.response import Closure
+from colliderkit.metrics.response import Profile
 from colliderkit.report.plots import COLOURS, MARKERS, style, styles
 
-__all__ = ["closures", "residuals", "resolutions"]
+__all__ = ["residuals", "resolutions", "responses"]
 
 Floats = NDArray[np.float64]
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 
 
 @style()
-def closures(
-    curves: Mapping[str, Mapping[str, Closure]],
+def responses(
+    curves: Mapping[str, Mapping[str, Profile]],
     label: str,
+    edges: Sequence[float],
     *,
     bar: float = 0.01,
     reach: float = 0.08,
 ) -> Figure:
     """Draw the response in bins of the truth, a panel a method, a line a prior.
 
-    curves: {method: {prior: closure}}; the band is a non-closure of `bar`. Points beyond `reach`
-    from 1 are arrows at the edge.
+    curves: {method: {prior: estimate / truth}}; the band is a non-closure of `bar`. Points beyond
+    `reach` from 1 are arrows at the edge. `edges` are those of the bins.
     """
     columns = min(4, len(curves))
     rows = -(-len(curves) // columns)
@@ -40,9 +41,9 @@ def closures(
         _band(panel, bar)
         for i, (prior, curve) in enumerate(own.items()):
             shift = 1 + 0.02 * (i - (len(own) - 1) / 2)
-            _points(panel, curve.centre * shift, curve.response, curve.response_error, i, prior)
+            _points(panel, curve.centre * shift, curve.value, curve.error, i, prior)
         _limits(panel, reach)
-        _decades(panel, next(iter(own.values())).edges)
+        _decades(panel, edges)
         panel.text(0.05, 0.93, name, transform=panel.transAxes, va="top", fontsize=19)
     for panel in list(panels.flat)[len(curves) :]:
         panel.remove()
@@ -53,19 +54,24 @@ def closures(
 
 
 @style()
-def resolutions(curves: Mapping[str, Closure], reference: str, label: str) -> Figure:
-    """Draw the relative resolution in bins of the truth, and its ratio to the reference."""
+def resolutions(
+    curves: Mapping[str, Profile], reference: str, label: str, edges: Sequence[float]
+) -> Figure:
+    """Draw the spread of the response over its location, and the ratio to that of the reference.
+
+    curves: {method: estimate / truth}, in bins of the truth.
+    """
     figure = Figure(figsize=(8, 9))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    base = curves[reference].relative_resolution
+    base = curves[reference].spread / curves[reference].value
     look = styles(list(curves))
     for i, (name, curve) in enumerate(curves.items()):
         options: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5}
         options |= look[name] | {"label": name, "linewidth": 1.8}
-        value, error = curve.relative_resolution, curve.relative_resolution_error
+        value, error = curve.spread / curve.value, curve.spread_error / curve.value
         above.errorbar(curve.centre, value, error, **options)
         below.errorbar(curve.centre, value / base, error / base, **options)
-    _decades(above, curves[reference].edges)
+    _decades(above, edges)
     # What is far off may leave the frame.
     above.set_ylim(0, 1.9 * base.max())
     above.set_ylabel("Relative resolution")
@@ -79,11 +85,11 @@ def resolutions(curves: Mapping[str, Closure], reference: str, label: str) -> Fi
 
 @style()
 def residuals(
-    trends: Mapping[str, Mapping[str, Closure]], *, bar: float = 0.01, reach: float = 0.08
+    trends: Mapping[str, Mapping[str, Profile]], *, bar: float = 0.01, reach: float = 0.08
 ) -> Figure:
     """Draw the response in bins of features, a panel a feature, a line a method.
 
-    trends: {feature: {method: closure}}; the band is a residual of `bar`.
+    trends: {feature: {method: estimate / truth}}; the band is a residual of `bar`.
     """
     columns = min(4, len(trends))
     rows = -(-len(trends) // columns)
@@ -92,7 +98,7 @@ def residuals(
     for panel, (feature, own) in zip(panels.flat, trends.items(), strict=False):
         _band(panel, bar)
         for i, (name, curve) in enumerate(own.items()):
-            _points(panel, curve.centre, curve.response, curve.response_error, i, name)
+            _points(panel, curve.centre, curve.value, curve.error, i, name)
         _limits(panel, reach)
         panel.set_xlabel(feature, fontsize=19)
     for panel in list(panels.flat)[len(trends) :]:
@@ -156,7 +162,7 @@ def _limits(axes: Axes, reach: float) -> None:
             )
 
 
-def _decades(axes: Axes, edges: Floats) -> None:
+def _decades(axes: Axes, edges: Sequence[float]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(edges[0], edges[-1])
     axes.xaxis.set_major_locator(FixedLocator([t for t in TICKS if edges[0] <= t <= edges[-1]]))

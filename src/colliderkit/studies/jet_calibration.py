@@ -26,9 +26,9 @@ from colliderkit.methods.calibration import (
 )
 from colliderkit.methods.regression import Conformal, build
 from colliderkit.metrics.coverage import coverage
-from colliderkit.metrics.response import Closure, Statistic, closure
+from colliderkit.metrics.response import Profile, Statistic, profile
 from colliderkit.metrics.value import Value, bootstrap
-from colliderkit.report.calibration import closures, residuals, resolutions
+from colliderkit.report.calibration import residuals, resolutions, responses
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.sources.detector import Detector, HadronResponse
@@ -155,10 +155,10 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(
-        1200, Training(epochs=2, batch_size=256, learning_rate=3e-3), (16,), 1, 8, 3, (PT,)
+        800, Training(epochs=2, batch_size=256, learning_rate=3e-3), (16,), 1, 8, 2, (PT,)
     ),
     "laptop": Scale(
-        100_000,
+        60_000,
         Training(epochs=20, batch_size=1024, learning_rate=3e-3, patience=6),
         (64, 64),
         1,
@@ -229,39 +229,40 @@ class Calibrations:
         """The methods."""
         return list(dict.fromkeys(name for name, _ in self.found))
 
-    def weight(self, prior: str) -> Floats:
-        """The weights of the test jets under a prior, (N,)."""
-        return weights(self.test, prior)
+    def seeds(self, name: str) -> range:
+        """The seeds of a method: one, if it has no training."""
+        return range(len(self.found[name, "flat"]))
 
     def estimate(self, name: str, prior: str, seed: int = 0) -> Floats:
         """The estimates [GeV], (N,)."""
         return np.exp(self.found[name, prior][seed].estimate)
 
-    def closure(
+    def response(
         self, name: str, prior: str, seed: int = 0, statistic: Statistic = "median"
-    ) -> Closure:
-        """The closure in bins of the truth."""
-        return closure(
-            self.estimate(name, prior, seed),
+    ) -> Profile:
+        """The response estimate / truth in bins of the truth."""
+        return profile(
+            self.estimate(name, prior, seed) / self.truth,
             self.truth,
             self.quantity.edges,
-            weight=self.weight(prior),
+            weight=weights(self.test, prior),
             statistic=statistic,
         )
 
-    def trends(self, name: str, prior: str, seed: int = 0) -> dict[str, Closure]:
-        """The response in bins of each feature, relative to that of all jets."""
+    def trends(self, name: str, prior: str, seed: int = 0) -> dict[str, Profile]:
+        """The response in bins of each feature, relative to that of all jets.
+
+        In bins of the truth a prior hardly enters; here all jets of the bins count alike.
+        """
         edges, truth = self.quantity.edges, self.truth
         inside = (truth >= edges[0]) & (truth <= edges[-1])
         ratio = self.estimate(name, prior, seed)[inside] / truth[inside]
-        # Medians do not know the prior from the falling one well: jets count alike.
-        level = float(np.median(ratio))
+        ratio = ratio / np.median(ratio)
         features = self.quantity.table(self.test)[2][inside]
         found = {}
         for feature, column in zip(self.quantity.names, features.T, strict=True):
             limits = np.unique(np.quantile(column, np.linspace(0, 1, FEATURE_BINS + 1)))
-            one = np.ones(len(ratio))
-            found[feature] = closure(ratio / level, one, limits, along=column, statistic="median")
+            found[feature] = profile(ratio, column, limits, statistic="median")
         return found
 
 
@@ -301,10 +302,10 @@ def calibrated(
     return Calibrations(quantity, test, found)
 
 
-def largest(curve: Closure) -> Value:
+def largest(curve: Profile) -> Value:
     """Return the largest |response - 1| of all bins, with the error of that bin."""
-    place = int(np.argmax(np.abs(curve.response - 1)))
-    return Value(float(abs(curve.response[place] - 1)), float(curve.response_error[place]))
+    place = int(np.argmax(np.abs(curve.value - 1)))
+    return Value(float(abs(curve.value[place] - 1)), float(curve.error[place]))
 
 
 def narrower(found: Calibrations, name: str, prior: str, seed: int = 0) -> Value:
@@ -445,44 +446,31 @@ def _interval(low: Floats, high: Floats, truth: Floats) -> tuple[Value, Value]:
 
 
 def _add_closure(report: Report, found: Calibrations) -> None:
-    title = found.quantity.title
+    title, label = found.quantity.title, found.quantity.label
     report.add_heading(f"Closure of the {title}")
-    results = []
+    results, figures = [], []
     statistics: tuple[Statistic, ...] = ("median", "mode")
-    for name in found.names:
-        for prior in PRIORS:
-            for statistic in statistics:
-                values = [
-                    _percent(largest(found.closure(name, prior, seed, statistic)))
-                    for seed in range(len(found.found[name, prior]))
-                ]
+    for statistic in statistics:
+        curves: dict[str, dict[str, Profile]] = {}
+        for name in found.names:
+            for prior in PRIORS:
+                own = [found.response(name, prior, n, statistic) for n in found.seeds(name)]
                 figure = f"{title}, non-closure, {prior} prior, {statistic}"
+                values = [_percent(largest(curve)) for curve in own]
                 results.append(Result.over_seeds(name, figure, values, unit="%"))
+                curves.setdefault(name, {})[prior] = own[0]
+        figures.append(responses(curves, label, found.quantity.edges))
     report.add_results(
         results, "Largest |response - 1| of all bins, with the error of that bin, in percent."
     )
-    report.add_figure(
-        closures(
-            {name: {p: found.closure(name, p) for p in PRIORS} for name in found.names},
-            found.quantity.label,
-        ),
-        f"Response of the {title} in the median, fitted and judged under two priors; the band is"
-        " 1%, an arrow a point beyond.",
-        wide=True,
-        tall=True,
-    )
-    report.add_figure(
-        closures(
-            {
-                name: {p: found.closure(name, p, statistic="mode") for p in PRIORS}
-                for name in found.names
-            },
-            found.quantity.label,
-        ),
-        f"Response of the {title} in the mode.",
-        wide=True,
-        tall=True,
-    )
+    for statistic, drawn in zip(statistics, figures, strict=True):
+        report.add_figure(
+            drawn,
+            f"Response of the {title} in the {statistic}, fitted and judged under two priors; the"
+            " band is 1%, an arrow a point beyond. Seed 0.",
+            wide=True,
+            tall=True,
+        )
 
 
 def _add_resolution(report: Report, found: Calibrations) -> None:
@@ -493,9 +481,7 @@ def _add_resolution(report: Report, found: Calibrations) -> None:
         if name in (RAW, INVERSION):
             continue
         for prior in PRIORS:
-            values = [
-                narrower(found, name, prior, seed) for seed in range(len(found.found[name, prior]))
-            ]
+            values = [narrower(found, name, prior, seed) for seed in found.seeds(name)]
             results.append(
                 Result.over_seeds(name, f"{title}, resolution ratio, {prior} prior", values)
             )
@@ -504,9 +490,9 @@ def _add_resolution(report: Report, found: Calibrations) -> None:
         "Relative resolution over that of numerical inversion, averaged over the bins of the truth."
         " Estimates that depend on the prior are drawn towards it, and scatter less by that.",
     )
-    curves = {name: found.closure(name, "flat") for name in found.names if name != RAW}
+    curves = {name: found.response(name, "flat") for name in found.names if name != RAW}
     report.add_figure(
-        resolutions(curves, INVERSION, found.quantity.label),
+        resolutions(curves, INVERSION, found.quantity.label, found.quantity.edges),
         f"Relative resolution of the {title}, half of the central 68% over the median, flat prior.",
     )
 
@@ -514,28 +500,25 @@ def _add_resolution(report: Report, found: Calibrations) -> None:
 def _add_residuals(report: Report, found: Calibrations) -> None:
     title = found.quantity.title
     report.add_heading(f"Residuals of the {title}")
-    trends = {name: found.trends(name, "flat") for name in found.names}
+    trends = {n: [found.trends(n, "flat", seed) for seed in found.seeds(n)] for n in found.names}
     results = [
         Result.over_seeds(
             name,
             f"{title}, residual, {feature}",
-            [
-                _percent(largest(found.trends(name, "flat", seed)[feature]))
-                for seed in range(len(found.found[name, "flat"]))
-            ],
+            [_percent(largest(each[feature])) for each in own],
             unit="%",
         )
-        for name in found.names
+        for name, own in trends.items()
         for feature in found.quantity.names
     ]
     report.add_results(
         results, "Largest residual along each feature, with the error of that bin, in percent."
     )
-    shown = [n for n in (INVERSION, "sequential", "generalised inversion", "flow likelihood")]
+    shown = (INVERSION, "sequential", "generalised inversion", "flow likelihood")
     report.add_figure(
         residuals(
             {
-                feature: {name: trends[name][feature] for name in shown}
+                feature: {name: trends[name][0][feature] for name in shown}
                 for feature in found.quantity.names
             }
         ),
