@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.events.composition import COMPOSITION, composition
 from colliderkit.events.schema import hash_uniform
 from colliderkit.files import refuse_existing
 from colliderkit.methods.calibration import (
@@ -32,11 +32,19 @@ from colliderkit.report.calibration import residuals, resolutions, responses
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.sources.detector import Detector, HadronResponse
-from colliderkit.sources.pairs import iterate_pairs
 from colliderkit.sources.shards import generate
+from colliderkit.studies.calibration_jets import (
+    MASS,
+    PRIORS,
+    PT,
+    Jets,
+    Quantity,
+    read_jets,
+    weights,
+)
 from colliderkit.training.fit import Training
 
-__all__ = ["Jets", "Quantity", "read_jets", "run"]
+__all__ = ["Calibrations", "calibrated", "largest", "narrower", "run"]
 
 Floats = NDArray[np.float64]
 
@@ -65,76 +73,11 @@ of equally many jets, 50 < true pt < 500 GeV.
 
 SEED = 1
 TEST = 0.35  # share of the events, by a hash of their number
-LEAST_MASS = 0.2  # of a jet of one particle [GeV]
-PRIORS = {"flat": 0.0, "falling": 1.0}
 FEATURE_BINS = 8
 REPLICAS = 50
 LEVEL = 0.6827
 INVERSION = "numerical inversion"
 RAW = "not calibrated"
-
-
-@dataclass(frozen=True)
-class Jets:
-    """Hold N jets: true and seen (N, 2), pt and mass [GeV], features (N, F), event numbers.
-
-    The features are |eta| and those of `COMPOSITION`, as seen.
-    """
-
-    truth: Floats
-    seen: Floats
-    features: Floats
-    event: NDArray[np.int64]
-
-    def at(self, rows: Any) -> "Jets":
-        """Return some of the jets."""
-        return Jets(self.truth[rows], self.seen[rows], self.features[rows], self.event[rows])
-
-    def __len__(self) -> int:
-        return len(self.event)
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """State what is calibrated: its column, the truths learned from, and the bins of judgement.
-
-    The other quantity seen is a feature, the mass as a share of pt.
-    """
-
-    title: str
-    column: int
-    label: str
-    range: tuple[float, float]
-    edges: tuple[float, ...]
-
-    @property
-    def names(self) -> list[str]:
-        """The features, in words."""
-        other = "ln(jet $p_T$ / GeV)" if self.column else "Jet mass / $p_T$"
-        return [r"Jet $|\eta|$", other, *COMPOSITION.values()]
-
-    def table(self, jets: Jets) -> tuple[Floats, Floats, Floats]:
-        """Return logarithms of what is seen and true, (N,), and features (N, F)."""
-        pt, mass = jets.seen.T
-        other = np.log(pt) if self.column else mass / pt
-        features = np.insert(jets.features, 1, other, axis=1)
-        seen = np.maximum(jets.seen[:, self.column], LEAST_MASS)
-        return np.log(seen), np.log(jets.truth[:, self.column]), features
-
-    def kept(self, jets: Jets) -> Jets:
-        """Return the jets whose truth is within the range."""
-        own = jets.truth[:, self.column]
-        return jets.at((own > self.range[0]) & (own < self.range[1]))
-
-
-PT = Quantity(
-    "pt",
-    0,
-    "True jet $p_T$ [GeV]",
-    (25.0, 1000.0),
-    tuple(np.geomspace(50, 500, 9)),
-)
-MASS = Quantity("mass", 1, "True jet mass [GeV]", (3.0, 200.0), tuple(np.geomspace(8, 64, 7)))
 
 
 @dataclass(frozen=True)
@@ -174,23 +117,6 @@ SCALES = {
         20,
     ),
 }
-
-
-def read_jets(path: Path) -> Jets:
-    """Read the jets of a file of pairs that are seen."""
-    parts = []
-    for array in iterate_pairs(path):
-        array = array[array["pass_reco"]]
-        levels = [
-            np.column_stack(
-                [np.asarray(array[level, f"jet_{q}"], dtype=np.float64) for q in ("pt", "mass")]
-            )
-            for level in ("truth", "reco")
-        ]
-        eta = np.abs(np.asarray(array["reco", "jet_eta"], dtype=np.float64))
-        features = np.column_stack([eta, composition(array["reco"])])
-        parts.append((*levels, features, np.asarray(array["event"])))
-    return Jets(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def methods(scale: Scale) -> dict[str, Calibration]:
@@ -264,11 +190,6 @@ class Calibrations:
             limits = np.unique(np.quantile(column, np.linspace(0, 1, FEATURE_BINS + 1)))
             found[feature] = profile(ratio, column, limits, statistic="median")
         return found
-
-
-def weights(jets: Jets, prior: str) -> Floats:
-    """Return the weights of jets under a prior, (true pt / 50 GeV)^-power, (N,)."""
-    return np.asarray((jets.truth[:, PT.column] / 50.0) ** -PRIORS[prior])
 
 
 def calibrated(
@@ -379,7 +300,7 @@ def run(
     made = [
         timed(
             q.title,
-            lambda q=q: calibrated(q, jets.at(~test), jets.at(test), chosen, count),
+            partial(calibrated, q, jets.at(~test), jets.at(test), chosen, count),
         )
         for q in chosen.quantities
     ]
