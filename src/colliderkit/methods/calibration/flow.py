@@ -28,6 +28,7 @@ BINS = 100  # of a response curve
 REACH = 4.0  # resolutions to each side, in which the maximum is looked for
 POINTS = 17
 ROUNDS = 4  # of halving the step
+HALVINGS = 5  # of the width that the curvature is taken over, at most
 RECENTRED = 8  # times at most, where the maximum is at an end
 PIECE = 1 << 14  # densities at a time
 NODES = 16
@@ -145,6 +146,13 @@ class FlowCalibration(Calibration):
         left, top, right = self._around(x, features, z, 2 * h)
         curve = np.minimum(left - 2 * top + right, -1e-12)
         z = z + 2 * h * np.clip(0.5 * (left - right) / curve, -0.5, 0.5)
+        # With several maxima the likelihood need not fall over one width: look nearer there.
+        for _ in range(HALVINGS):
+            left, top, right = self._around(x, features, z, width)
+            flat = ~(2 * top - left - right > 0)
+            if not flat.any():
+                break
+            width = np.where(flat, width / 2, width)
         # The second time with the width that the first has found.
         for last in (False, True):
             left, top, right = self._around(x, features, z, width)
