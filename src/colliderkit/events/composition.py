@@ -46,7 +46,7 @@ def composition(jets: ak.Array) -> Floats:
     charged = own["charge"] != 0
 
     def total(values: Floats) -> Floats:
-        return np.bincount(jet, values, minlength=len(jets))
+        return np.bincount(jet, values, minlength=len(jets)).astype(np.float64)
 
     def ratio(above: Floats, below: Floats) -> Floats:
         top, bottom = total(above), total(below)

@@ -41,8 +41,7 @@ def responses(
         _band(panel, bar)
         for i, (prior, curve) in enumerate(own.items()):
             shift = 1 + 0.02 * (i - (len(own) - 1) / 2)
-            _points(panel, curve.centre * shift, curve.value, curve.error, i, prior)
-        _limits(panel, reach)
+            _points(panel, curve, i, prior, reach, shift)
         _decades(panel, edges)
         panel.text(0.05, 0.93, name, transform=panel.transAxes, va="top", fontsize=19)
     for panel in list(panels.flat)[len(curves) :]:
@@ -98,8 +97,7 @@ def residuals(
     for panel, (feature, own) in zip(panels.flat, trends.items(), strict=False):
         _band(panel, bar)
         for i, (name, curve) in enumerate(own.items()):
-            _points(panel, curve.centre, curve.value, curve.error, i, name)
-        _limits(panel, reach)
+            _points(panel, curve, i, name, reach)
         panel.set_xlabel(feature, fontsize=19)
     for panel in list(panels.flat)[len(trends) :]:
         panel.remove()
@@ -124,42 +122,28 @@ def _band(axes: Axes, bar: float) -> None:
 
 
 def _points(
-    axes: Axes,
-    x: Floats,
-    y: Floats,
-    error: Floats,
-    place: int,
-    name: str,
+    axes: Axes, curve: Profile, place: int, name: str, reach: float, shift: float = 1.0
 ) -> None:
+    """Draw a curve within 1 -+ reach, and an arrow at the edge for each point beyond."""
     order = (0, 2, 4, 1, 5)  # colours that are far apart
+    colour = COLOURS[order[place % len(order)]]
+    x, y = curve.centre * shift, curve.value
     axes.errorbar(
         x,
         y,
-        error,
+        curve.error,
         fmt=f"{MARKERS[place % len(MARKERS)]}-",
         markersize=6,
         linewidth=1.4,
         elinewidth=1.6,
-        color=COLOURS[order[place % len(order)]],
+        color=colour,
         label=name,
     )
-
-
-def _limits(axes: Axes, reach: float) -> None:
-    """Show 1 -+ reach, with an arrow at the edge for each point beyond."""
+    for beyond, marker, side in ((y > 1 + reach, "^", 0.95), (y < 1 - reach, "v", -0.95)):
+        edge = np.full(int(beyond.sum()), 1 + side * reach)
+        look = {"color": colour, "markersize": 8, "markeredgewidth": 1.6}
+        axes.plot(x[beyond], edge, marker, markerfacecolor="white", **look)
     axes.set_ylim(1 - reach, 1 + reach)
-    for line in [c.lines[0] for c in axes.containers]:
-        x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
-        for beyond, marker, place in ((y > 1 + reach, "^", 0.95), (y < 1 - reach, "v", -0.95)):
-            axes.plot(
-                x[beyond],
-                np.full(int(beyond.sum()), 1 + place * reach),
-                marker,
-                color=line.get_color(),
-                markersize=8,
-                markerfacecolor="white",
-                markeredgewidth=1.6,
-            )
 
 
 def _decades(axes: Axes, edges: Sequence[float]) -> None:
