@@ -141,7 +141,7 @@ def _points(
     )
     for beyond, marker, side in ((y > 1 + reach, "^", 0.95), (y < 1 - reach, "v", -0.95)):
         edge = np.full(int(beyond.sum()), 1 + side * reach)
-        look = {"color": colour, "markersize": 8, "markeredgewidth": 1.6}
+        look: dict[str, Any] = {"color": colour, "markersize": 8, "markeredgewidth": 1.6}
         axes.plot(x[beyond], edge, marker, markerfacecolor="white", **look)
     axes.set_ylim(1 - reach, 1 + reach)
 
