@@ -71,9 +71,11 @@ def test_the_table_holds_logarithms_and_the_other_quantity():
     x, z, features = MASS.table(jets)
     # A jet of one particle has a mass all the same.
     assert (x[0], z[0], features[0, 1]) == pytest.approx((np.log(0.2), np.log(20), np.log(80)))
-    assert len(PT.names) == len(MASS.names) == 8
+    # Without the widths, the last two.
+    assert features.tolist() == [[0, pytest.approx(np.log(80)), 1, 2, 3, 4]]
+    assert (len(PT.names), len(MASS.names)) == (8, 6)
     assert len(MASS.kept(jets)) == 1
-    assert len(MASS.kept(Jets(np.array([[100.0, 2.0]]), seen, features, np.array([1])))) == 0
+    assert len(MASS.kept(Jets(np.array([[100.0, 2.0]]), seen, jets.features, np.array([1])))) == 0
 
 
 def test_jets_that_are_not_seen_are_left_out(tmp_path):

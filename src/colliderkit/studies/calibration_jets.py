@@ -43,7 +43,7 @@ class Quantity:
     """State what is calibrated: its column, and the bins (`edges`) that it is judged in.
 
     Learned from are the jets with truths in the range `truths`. The other quantity seen is a
-    feature, the mass as a share of pt.
+    feature, the mass as a share of pt; `left_out` are those of `COMPOSITION` that are none.
     """
 
     title: str
@@ -51,18 +51,21 @@ class Quantity:
     label: str
     truths: tuple[float, float]
     edges: tuple[float, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
         """The features, in words."""
         other = "ln(jet $p_T$ / GeV)" if self.column else "Jet mass / $p_T$"
-        return [r"Jet $|\eta|$", other, *COMPOSITION.values()]
+        own = [title for name, title in COMPOSITION.items() if name not in self.left_out]
+        return [r"Jet $|\eta|$", other, *own]
 
     def table(self, jets: Jets) -> tuple[Floats, Floats, Floats]:
         """Return logarithms of what is seen and true, (N,), and features (N, F)."""
         pt, mass = jets.seen.T
         other = np.log(pt) if self.column else mass / pt
-        features = np.insert(jets.features, 1, other, axis=1)
+        kept = [0, *(1 + i for i, name in enumerate(COMPOSITION) if name not in self.left_out)]
+        features = np.insert(jets.features[:, kept], 1, other, axis=1)
         seen = np.maximum(jets.seen[:, self.column], LEAST_MASS)
         return np.log(seen), np.log(jets.truth[:, self.column]), features
 
@@ -79,7 +82,16 @@ PT = Quantity(
     (25.0, 1000.0),
     tuple(np.geomspace(50, 500, 9)),
 )
-MASS = Quantity("mass", 1, "True jet mass [GeV]", (3.0, 200.0), tuple(np.geomspace(8, 64, 7)))
+# At fixed pt and widths what is seen of the mass is nearly fixed as well, whatever the true one:
+# there is no response to invert.
+MASS = Quantity(
+    "mass",
+    1,
+    "True jet mass [GeV]",
+    (3.0, 200.0),
+    tuple(np.geomspace(8, 64, 7)),
+    left_out=("track_width", "calorimeter_width"),
+)
 
 
 def read_jets(path: Path) -> Jets:
