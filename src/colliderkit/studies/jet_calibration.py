@@ -67,8 +67,8 @@ density and is known less well.
 
 There are two priors: the jets as they are generated, about flat in ln(pt), and weighted by
 50 GeV / pt, a falling spectrum. Each calibration is fitted under each, and judged with the
-same weights. A residual is the largest |response / response of all - 1| in eight bins of a feature
-of equally many jets, 50 < true pt < 500 GeV.
+same weights. A residual is the largest |response / response of all - 1| in eight bins of a feature,
+of equally many jets, over all jets within the bins of the truth.
 """
 
 SEED = 1
