@@ -92,3 +92,7 @@ def test_jets_that_are_not_seen_are_left_out(tmp_path):
     assert jets.truth[:, 0] == pytest.approx(np.asarray(levels[0].jet_pt)[1:])
     assert jets.seen[:, 1] == pytest.approx(np.asarray(levels[1].jet_mass))
     assert jets.features.shape == (2, 1 + len(COMPOSITION))
+    # The counts of constituents, spread over the unit around them.
+    counts = np.asarray(ak.num(levels[1].constituents))
+    assert np.abs(jets.features[:, 1] - counts).max() <= 0.5
+    assert (jets.features[:, 1] != counts).all()

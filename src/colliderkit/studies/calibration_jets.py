@@ -14,6 +14,7 @@ __all__ = ["MASS", "PRIORS", "PT", "Jets", "Quantity", "read_jets", "weights"]
 
 Floats = NDArray[np.float64]
 
+COUNTS = 2  # the first columns of `COMPOSITION`
 LEAST_MASS = 0.2  # of a jet of one particle [GeV]
 PRIORS = {"flat": 0.0, "falling": 1.0}  # the power by which a spectrum falls beyond the sample's
 
@@ -95,7 +96,12 @@ MASS = Quantity(
 
 
 def read_jets(path: Path) -> Jets:
-    """Read the jets of a file of pairs that are seen."""
+    """Read the jets of a file of pairs that are seen.
+
+    Counts of particles are spread evenly over the unit around them, by draws that depend on the
+    file alone: a flow needs features with a density.
+    """
+    random = np.random.default_rng(0)
     parts = []
     for array in iterate_pairs(path):
         array = array[array["pass_reco"]]
@@ -106,7 +112,9 @@ def read_jets(path: Path) -> Jets:
             for level in ("truth", "reco")
         ]
         eta = np.abs(np.asarray(array["reco", "jet_eta"], dtype=np.float64))
-        features = np.column_stack([eta, composition(array["reco"])])
+        made = composition(array["reco"])
+        made[:, :COUNTS] += random.uniform(-0.5, 0.5, (len(made), COUNTS))
+        features = np.column_stack([eta, made])
         parts.append((*levels, features, np.asarray(array["event"])))
     return Jets(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
