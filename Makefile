@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STUDIES := top-tagging quark-gluon flavour-tagging likelihood-ratio reweighting parameter-fit \
 	unfolding learned-observables inference-aware calo-surrogate calo-diffusion calogan \
-	fast-calo-slices amplification refinement event-overlay w-tagging energy-regression gaussian-calibration
+	fast-calo-slices amplification refinement event-overlay w-tagging gaussian-calibration \
+	jet-calibration energy-regression
 
 .PHONY: demo test lint smoke clean
 

@@ -10,6 +10,7 @@ from colliderkit.sources.detector import (
     EFFICIENCY,
     HCAL,
     Detector,
+    HadronResponse,
     impact_errors,
     impact_parameters,
     log_normal,
@@ -277,3 +278,28 @@ def track_parameters_of_nothing():
 def test_a_missing_column_is_named():
     with pytest.raises(InputError, match="particles have no column 'charge'"):
         Detector().reconstruct(ak.Array([[{"px": 1.0, "py": 0.0, "pz": 0.0, "E": 1.0, "pid": 22}]]))
+
+
+def test_a_calorimeter_shows_less_of_a_hadron():
+    response = HadronResponse(ratio=0.5, power=0.82)
+    pid = np.array([211, 130, 2112, 211, 2112])
+    # 1 - .5 E^-.18 for mesons, with E / 2.6 for baryons, and h/e below 1 and 2.6 GeV.
+    expected = 1 - 0.5 * np.array([10**-0.18, 100**-0.18, 100**-0.18, 1, 1])
+    assert np.allclose(response(np.array([10.0, 100.0, 260.0, 0.3, 2.0]), pid), expected)
+    assert np.allclose(HadronResponse(ratio=1.0)(np.array([5.0]), np.array([211])), 1)
+
+
+def test_hadrons_alone_lose_by_their_response():
+    response = HadronResponse()
+    detector = Detector(hadron_response=response)
+    shown = float(response(np.array([300.0]), np.array([130]))[0])
+    seen = ak.flatten(detector.reconstruct(gun(KLONG, 300.0, 0.3), 4))
+    energy = np.asarray(seen.E)
+    # Nothing is lost: 300 GeV are far above the threshold.
+    assert len(energy) == MANY
+    check_mean_and_width(energy, 300 * shown, HCAL.resolution(np.array([300 * shown]), 0.3)[0])
+    for particle in (PHOTON, ELECTRON):
+        events = gun(particle, 50.0, 0.3, 500)
+        assert (
+            detector.reconstruct(events, 1).tolist() == Detector().reconstruct(events, 1).tolist()
+        )

@@ -1,5 +1,7 @@
 """Events at two levels: exact bookkeeping of who passes where, and the physics of z-jets."""
 
+from dataclasses import replace
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from colliderkit.errors import InputError
 from colliderkit.events.observables import table
 from colliderkit.events.schema import check_jets
-from colliderkit.sources.pairs import check_pairs, iterate_pairs, joined, pairs, read_pairs
+from colliderkit.sources.pairs import check_pairs, iterate_pairs, joined, nearest, pairs, read_pairs
 from colliderkit.sources.processes import PROCESSES
 from colliderkit.sources.pythia import jets, z_momentum
 from colliderkit.sources.shards import generate as generate_sample
@@ -21,6 +23,15 @@ def some_jets(events, seed):
     """Make jets that belong to the given events."""
     made = make_jets(len(events), seed)
     return ak.with_field(made[[f for f in made.fields if f != "label"]], np.array(events), "event")
+
+
+def placed(jets):
+    """Make jets of (event, pt, eta, phi)."""
+    event, *columns = (np.array(column) for column in zip(*jets, strict=True))
+    made = some_jets(event, 4)
+    for name, column in zip(("jet_pt", "jet_eta", "jet_phi"), columns, strict=True):
+        made[name] = column.astype(np.float32)
+    return made
 
 
 @pytest.fixture
@@ -98,10 +109,27 @@ def test_what_is_no_paired_array_is_named(array, tmp_path):
         check_pairs(broken, "here")
 
 
-def test_processes_of_several_jets_make_no_pairs():
-    for process in ("top", "b", "qcd"):
-        with pytest.raises(InputError, match=f"'{process}' has no single jet an event to pair"):
+def test_processes_that_keep_jets_by_their_origin_make_no_pairs():
+    for process in ("top", "b"):
+        with pytest.raises(InputError, match=f"'{process}' keeps jets by their origin"):
             pairs(process, 5)
+
+
+def test_a_true_jet_gets_the_nearest_one_seen_in_its_event():
+    # Event 3: two jets back to back, the second not seen; a third too near to a fourth.
+    truth = placed([(3, 90, 0.5, 3.1), (3, 80, -0.5, 0.0), (3, 60, 1.0, 1.0), (3, 9, 1.9, 1.0)])
+    reco = placed([(3, 50, 0.45, -3.1), (3, 40, 0.5, 3.3), (4, 70, 0.5, 3.1)])
+    found = nearest(truth, reco, replace(PROCESSES["dijets"], leading=3))
+    assert found.event.tolist() == [3, 3]
+    assert found.truth.jet_pt.tolist() == [90, 80]
+    assert found.pass_truth.tolist() == [True, True]
+    # 3.1 and -3.1 are .083 apart around the circle, nearer than .2; nothing is near -.5, 0.
+    assert found.pass_reco.tolist() == [True, False]
+    assert found.reco.jet_pt.tolist() == [50, 0]
+    check_pairs(found, "found")
+    assert len(nearest(truth[:0], reco, PROCESSES["dijets"])) == 0
+    # The hardest two, above 25 GeV and within |eta| < 2.
+    assert len(nearest(truth[3:], reco, PROCESSES["dijets"])) == 0
 
 
 # What needs Pythia and FastJet.
@@ -188,3 +216,20 @@ def test_a_sample_of_pairs_is_sharded_and_does_not_depend_on_how(tmp_path):
     }
     found = dict(zip(array.event.tolist(), array.truth.jet_pt.tolist(), strict=True))
     assert all(found[event] == pt for event, pt in expected.items())
+
+
+@generate
+def test_dijets_are_true_jets_with_what_is_seen_of_them():
+    found = pairs("dijets", 300, seed=3)
+    check_pairs(found, "found")
+    assert len(found) == 300
+    process = PROCESSES["dijets"]
+    assert ak.all(found.truth.jet_pt > process.pt[0])
+    assert ak.all(np.abs(found.truth.jet_eta) < process.eta)
+    _, jets_of_event = np.unique(np.asarray(found.event), return_counts=True)
+    assert set(jets_of_event) == {1, 2}
+    seen = found[found.pass_reco]
+    assert len(seen) > 290
+    response = np.asarray(seen.reco.jet_pt / seen.truth.jet_pt)
+    assert 0.85 < np.median(response) < 1.05
+    assert pairs("dijets", 300, seed=3).tolist() == found.tolist()

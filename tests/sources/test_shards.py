@@ -199,7 +199,7 @@ def test_what_cannot_be_generated_is_refused_before_any_work(pretended, tmp_path
         (("top", 5), {"shard": 0}, "shard 0"),
         (("top", 5), {"settings": "fast"}, "setting 'fast'"),
         (("top", 5), {"parameters": {"mass": (1, 2)}}, "parameter 'mass' is none of"),
-        (("top", 5), {"paired": True}, "'top' has no single jet"),
+        (("top", 5), {"paired": True}, "'top' keeps jets by their origin"),
     ):
         with pytest.raises(InputError, match=message):
             generate(*arguments, path, progress=False, **options)

@@ -12,6 +12,7 @@ from colliderkit.errors import InputError
 __all__ = [
     "Calorimeter",
     "Detector",
+    "HadronResponse",
     "impact_parameters",
     "track_parameters",
 ]
@@ -94,6 +95,30 @@ HCAL = Calorimeter(
 
 
 @dataclass(frozen=True)
+class HadronResponse:
+    """State how much of a hadron's energy a calorimeter shows that is right for electrons.
+
+    Of a hadron of the energy E [GeV] the share f = 1 - (E / E0)^(k - 1) ends in electromagnetic
+    showers (none below E0) and is seen in full, the rest as `ratio` of it:
+
+        response = f + (1 - f) h/e,    E0 = 1 GeV for mesons, 2.6 GeV for baryons
+
+    (physics/0605164). With the defaults a pion of 5 GeV shows 63%, one of 300 GeV 82%, a
+    calorimeter that is far from compensating. Single hadrons do not fluctuate beyond the
+    calorimeter's resolution.
+    """
+
+    ratio: float = 0.5
+    power: float = 0.82
+
+    def __call__(self, energy: Floats, pid: NDArray[Any]) -> Floats:
+        """Return the response (N,) of hadrons of energies [GeV] and PDG codes (N,)."""
+        scale = np.where(np.abs(pid) > 1000, 2.6, 1.0)
+        hadronic = np.maximum(energy / scale, 1.0) ** (self.power - 1)
+        return 1 - (1 - self.ratio) * hadronic
+
+
+@dataclass(frozen=True)
 class Detector:
     """Reconstruct particles as a general-purpose detector's energy flow would.
 
@@ -112,6 +137,8 @@ class Detector:
     Not done: interactions in the material, deflection of a neutral's direction by its vertex,
     noise in empty towers, rescaling of tracks to the tower where that is the more precise,
     isolation and identification efficiencies.
+
+    `hadron_response` is what the HCAL shows of a hadron; without one, all of it.
     """
 
     field: float = 3.8
@@ -119,6 +146,7 @@ class Detector:
     half_length: float = 3.0
     ecal: Calorimeter = ECAL
     hcal: Calorimeter = HCAL
+    hadron_response: HadronResponse | None = None
 
     def reconstruct(self, particles: ak.Array, random: np.random.Generator | int = 0) -> ak.Array:
         """Return what the detector sees of each event.
@@ -146,9 +174,12 @@ class Detector:
         for calorimeter in (self.ecal, self.hcal):
             share = energy_share(own["pid"], calorimeter.name)
             hit = (share > 0) & (np.abs(face_eta) < calorimeter.eta_edges[-1])
+            energy = own["E"] * share
+            if self.hadron_response and calorimeter.name == "HCAL":
+                energy = energy * self.hadron_response(own["E"], own["pid"])
             excess = self.excess(
                 calorimeter,
-                {"event": own["event"][hit], "energy": (own["E"] * share)[hit]},
+                {"event": own["event"][hit], "energy": energy[hit]},
                 (face_eta[hit], face_phi[hit]),
                 tracked[hit],
                 (tracks["E"] * share[tracked])[hit[tracked]],

@@ -27,12 +27,33 @@ class Directions:
 
     def count_near(self, others: "Directions", cone: float) -> NDArray[np.int64]:
         """Count the others of the same event within `cone` of each of these."""
+        own, _, distance = self.pairs(others)
+        return np.bincount(own[distance < cone], minlength=len(self.event))
+
+    def nearest(self, others: "Directions") -> tuple[NDArray[np.int64], Floats]:
+        """Return the place of the nearest of the others in the same event, and its distance.
+
+        Where there is none the place is 0 and the distance infinite.
+        """
+        own, other, distance = self.pairs(others)
+        place = np.zeros(len(self.event), dtype=np.int64)
+        least = np.full(len(self.event), np.inf)
+        # The nearest is written last.
+        order = np.argsort(-distance, kind="stable")
+        place[own[order]], least[own[order]] = other[order], distance[order]
+        return place, least
+
+    def pairs(self, others: "Directions") -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+        """Return all pairs of one of these and one of the others in an event, and how far apart.
+
+        The places of both and their distance, each (pairs,).
+        """
         first = np.searchsorted(others.event, self.event, side="left")
         pairs = np.searchsorted(others.event, self.event, side="right") - first
         own = np.repeat(np.arange(len(pairs)), pairs)
         other = np.arange(len(own)) - np.repeat(np.cumsum(pairs) - pairs - first, pairs)
-        near = delta_r(self.eta[own], self.phi[own], others.eta[other], others.phi[other]) < cone
-        return np.bincount(own[near], minlength=len(pairs))
+        distance = delta_r(self.eta[own], self.phi[own], others.eta[other], others.phi[other])
+        return own, other, distance
 
 
 def delta_r(eta: Floats, phi: Floats, other_eta: Floats, other_phi: Floats) -> Floats:

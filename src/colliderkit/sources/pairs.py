@@ -12,6 +12,7 @@ A *paired array* is an `awkward.Array` of one record an event with
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import awkward as ak
@@ -22,14 +23,24 @@ from colliderkit.errors import InputError
 from colliderkit.events.schema import CONSTITUENTS, FOURVECTOR, JET_COLUMNS
 from colliderkit.files import existing_file
 from colliderkit.sources.detector import Detector
-from colliderkit.sources.processes import process_named
-from colliderkit.sources.pythia import Numbers, clustered, collected, final_state, reconstruction
+from colliderkit.sources.matching import Directions
+from colliderkit.sources.processes import Process, process_named
+from colliderkit.sources.pythia import (
+    FARTHEST,
+    Numbers,
+    clustered,
+    collected,
+    final_state,
+    reconstruction,
+)
 from colliderkit.sources.tables import missing, readable
 from colliderkit.sources.tunes import Tune
 
 __all__ = ["LEVELS", "check_pairs", "iterate_pairs", "joined", "pairs", "read_pairs"]
 
 LEVELS = ("truth", "reco")
+LEAST_PT = 5.0  # of the jets that one is matched among, and has to stand apart from [GeV]
+MANY = 1000  # jets an event: all of them
 FLAGS = {level: f"pass_{level}" for level in LEVELS}
 
 
@@ -47,21 +58,29 @@ def pairs(
 ) -> ak.Array:
     """Generate exactly `count` events of one process that pass at either level, in memory.
 
-    Returns a paired array: at each level the process's hardest jet, with the process's cuts on
-    it. A cut on the Z is one on its true momentum at both levels. The levels are not matched in
-    direction: another jet may be the hardest one seen, as in data.
+    Returns a paired array. For a process of one jet an event it has at each level the hardest
+    jet, with the process's cuts on it. A cut on the Z is one on its true momentum at both levels.
+    The levels are not matched in direction: another jet may be the hardest one seen, as in data.
+
+    For a process of several jets an event it has true jets alone that pass the cuts, each with
+    what is seen of it (see `nearest`): a record a jet, without fakes, and p(seen | true) knows no
+    cut on what is seen. The jets of an event share its number.
 
     The options are those of `colliderkit.sources.pythia.jets`; pileup and the detector act on
     ``reco`` alone, and without a detector ``reco`` is ``truth`` under pileup. Raises `InputError`
-    as `jets` does, and for a process with several jets an event or with matched jets or tracks.
+    as `jets` does, and for a process that keeps jets by their origin, or tracks.
     """
     chosen = process_named(process)
-    check_single(process)
+    check_unmatched(process)
     reconstruct = reconstruction(process, seed, detector, pileup)
 
     def kept(record: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
         particles = final_state(record, vertices=pileup > 0 or bool(detector))
         seen = reconstruct(particles, number, random)
+        if chosen.leading > 1:
+            every = replace(chosen, pt=(LEAST_PT, float("inf")), eta=FARTHEST, leading=MANY)
+            truth, reco = (clustered(level, record, every, number) for level in (particles, seen))
+            return nearest(truth, reco, chosen)
         truth, reco = (clustered(level, record, chosen, number) for level in (particles, seen))
         return joined(truth, reco, number)
 
@@ -69,13 +88,44 @@ def pairs(
     return collected(process, count, kept, seed=seed, shard=shard, tune=tune, progress=progress)
 
 
-def check_single(process: str) -> None:
-    """Raise `InputError` for a process whose events are not pairs of one jet with another."""
+def check_unmatched(process: str) -> None:
+    """Raise `InputError` for a process whose jets are kept by what only one level knows."""
     chosen = process_named(process)
-    if chosen.leading != 1 or chosen.match or chosen.tracks:
+    if chosen.match or chosen.tracks:
         raise InputError(
-            f"process '{process}' has no single jet an event to pair; take z-jets or ee-dijets."
+            f"process '{process}' keeps jets by their origin, or tracks, and makes no pairs; take"
+            " z-jets, ee-dijets or dijets."
         )
+
+
+def nearest(truth: ak.Array, reco: ak.Array, process: Process) -> ak.Array:
+    """Pair true jets with the nearest jet seen, into a paired array of one record a true jet.
+
+    `truth` and `reco` are all jets of the same events, by event and falling pt. Kept are the
+    hardest true jets of an event that pass the process's cuts and stand alone: no other true jet
+    within 2.5 times the radius. ``pass_reco`` says whether a jet is seen within half the radius.
+    """
+    radius = process.radius or 0.0
+    event = np.asarray(truth["event"])
+    rank = np.arange(len(event)) - np.searchsorted(event, event)
+    pt, eta = (np.asarray(truth[f"jet_{name}"]) for name in ("pt", "eta"))
+    kept = (rank < process.leading) & (pt > process.pt[0]) & (pt < process.pt[1])
+    own = directions(truth)
+    kept &= (np.abs(eta) < process.eta) & (own.count_near(own, 2.5 * radius) == 1)
+    truth = truth[kept]
+    place, distance = directions(truth).nearest(directions(reco))
+    found = distance < radius / 2
+    columns: dict[str, ak.Array | NDArray] = {"event": event[kept], "weight": np.ones(len(truth))}
+    columns |= {"pass_truth": np.ones(len(truth), dtype=bool), "pass_reco": found}
+    columns["truth"] = truth[[name for name in truth.fields if name != "event"]]
+    columns["reco"] = spread(reco[place[found]], np.flatnonzero(found), len(truth))
+    return ak.zip(columns, depth_limit=1)
+
+
+def directions(jets: ak.Array) -> Directions:
+    """Return event, eta and phi of jets."""
+    eta, phi = (np.asarray(jets[f"jet_{name}"], dtype=np.float64) for name in ("eta", "phi"))
+    return Directions(np.asarray(jets["event"]), eta, phi)
 
 
 def joined(truth: ak.Array, reco: ak.Array, number: NDArray[np.int64]) -> ak.Array:

@@ -87,6 +87,19 @@ Z_RECOIL = (
     "PhaseSpace:pTHatMin = 150.",
 )
 
+# Jets to calibrate, of a decade of pt: the weight pt^4.5 on the hard process makes the spectrum
+# about flat in ln pt from 50 to 500 GeV, and is not undone. Multiple interactions are off for
+# speed (with them an event takes four times as long); "PartonLevel:MPI = on" brings them back.
+CALIBRATION_JETS: dict = {"energy": 13_000.0, "radius": 0.4, "pt": (25.0, float("inf"))}
+CALIBRATION_HARD = (
+    "HardQCD:all = on",
+    "PartonLevel:MPI = off",
+    "PhaseSpace:pTHatMin = 20.",
+    "PhaseSpace:bias2Selection = on",
+    "PhaseSpace:bias2SelectionPow = 4.5",
+    "PhaseSpace:bias2SelectionRef = 100.",
+)
+
 # DCTR's jets (arXiv:1907.08209): e+e- at the Z, without radiation off the beams, to all five
 # quarks; R = 0.8 in pt, eta and phi as at a proton collider. The hardest jet alone, so that jets
 # are independent of each other; both are alike.
@@ -144,6 +157,12 @@ PROCESSES: dict[str, Process] = {
         eta=2.5,
         leading=1,
         z_pt=200.0,
+    ),
+    "dijets": Process(
+        "quarks and gluons of 25 GeV and more, about as many in each range of ln pt",
+        CALIBRATION_HARD,
+        eta=2.0,
+        **CALIBRATION_JETS,
     ),
     "ee-dijets": Process(
         "the hardest jet of a Z made by electron and positron",

@@ -22,7 +22,7 @@ import numpy as np
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.sources.detector import Detector
-from colliderkit.sources.pairs import check_single, pairs
+from colliderkit.sources.pairs import check_unmatched, pairs
 from colliderkit.sources.processes import SAMPLES, process_named
 from colliderkit.sources.pythia import check_count, jets
 from colliderkit.sources.tunes import Tune, imported
@@ -148,7 +148,7 @@ def check(request: Request, workers: int) -> None:
     imported("fastjet")
     for name in names:
         if request.paired:
-            check_single(name)
+            check_unmatched(name)
         request.tune.check(name)
 
 

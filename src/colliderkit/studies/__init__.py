@@ -27,6 +27,7 @@ STUDIES = {
     "event-overlay": "colliderkit.studies.event_overlay",
     "calo-surrogate": "colliderkit.studies.calo_surrogate",
     "energy-regression": "colliderkit.studies.energy_regression",
+    "jet-calibration": "colliderkit.studies.jet_calibration",
     "fast-calo-slices": "colliderkit.studies.fast_calo_slices",
 }
 

@@ -1,0 +1,154 @@
+"""Plots of calibrations: response and resolution along the truth, the response along features."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from numpy.typing import NDArray
+
+from colliderkit.metrics.response import Profile
+from colliderkit.report.plots import COLOURS, MARKERS, style, styles
+
+__all__ = ["residuals", "resolutions", "responses"]
+
+Floats = NDArray[np.float64]
+TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+
+
+@style()
+def responses(
+    curves: Mapping[str, Mapping[str, Profile]],
+    label: str,
+    edges: Sequence[float],
+    *,
+    bar: float = 0.01,
+    reach: float = 0.08,
+) -> Figure:
+    """Draw the response in bins of the truth, a panel a method, a line a prior.
+
+    curves: {method: {prior: estimate / truth}}; the band is a non-closure of `bar`. Points beyond
+    `reach` from 1 are arrows at the edge. `edges` are those of the bins.
+    """
+    columns = min(4, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(4.9 * columns, 4.1 * rows + 0.6), layout=_narrow())
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for panel, (name, own) in zip(panels.flat, curves.items(), strict=False):
+        _band(panel, bar)
+        for i, (prior, curve) in enumerate(own.items()):
+            shift = 1 + 0.02 * (i - (len(own) - 1) / 2)
+            _points(panel, curve, i, prior, reach, shift)
+        _decades(panel, edges)
+        panel.text(0.05, 0.93, name, transform=panel.transAxes, va="top", fontsize=19)
+    for panel in list(panels.flat)[len(curves) :]:
+        panel.remove()
+    _legend(figure, panels.flat[0])
+    figure.supxlabel(label, fontsize=21)
+    figure.supylabel("Response", fontsize=21)
+    return figure
+
+
+@style()
+def resolutions(
+    curves: Mapping[str, Profile], reference: str, label: str, edges: Sequence[float]
+) -> Figure:
+    """Draw the spread of the response over its location, and the ratio to that of the reference.
+
+    curves: {method: estimate / truth}, in bins of the truth.
+    """
+    figure = Figure(figsize=(8, 9))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    base = curves[reference].spread / curves[reference].value
+    look = styles(list(curves))
+    for i, (name, curve) in enumerate(curves.items()):
+        options: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5}
+        options |= look[name] | {"label": name, "linewidth": 1.8}
+        value, error = curve.spread / curve.value, curve.spread_error / curve.value
+        above.errorbar(curve.centre, value, error, **options)
+        below.errorbar(curve.centre, value / base, error / base, **options)
+    _decades(above, edges)
+    # What is far off may leave the frame.
+    above.set_ylim(0, 1.9 * base.max())
+    above.set_ylabel("Relative resolution")
+    above.legend(ncols=2, fontsize=15)
+    below.axhline(0.9, color="k", linestyle=":", linewidth=1.2)
+    below.set_ylim(0.65, 1.15)
+    below.set_ylabel(f"Ratio to\n{reference}", loc="center", fontsize=16)
+    below.set_xlabel(label)
+    return figure
+
+
+@style()
+def residuals(
+    trends: Mapping[str, Mapping[str, Profile]], *, bar: float = 0.01, reach: float = 0.08
+) -> Figure:
+    """Draw the response in bins of features, a panel a feature, a line a method.
+
+    trends: {feature: {method: estimate / truth}}; the band is a residual of `bar`.
+    """
+    columns = min(4, len(trends))
+    rows = -(-len(trends) // columns)
+    figure = Figure(figsize=(4.9 * columns, 4.4 * rows + 0.6), layout=_narrow())
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for panel, (feature, own) in zip(panels.flat, trends.items(), strict=False):
+        _band(panel, bar)
+        for i, (name, curve) in enumerate(own.items()):
+            _points(panel, curve, i, name, reach)
+        panel.set_xlabel(feature, fontsize=19)
+    for panel in list(panels.flat)[len(trends) :]:
+        panel.remove()
+    _legend(figure, panels.flat[0])
+    figure.supylabel("Response", fontsize=21)
+    return figure
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    """Set the legend of one panel above all of them."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=18)
+
+
+def _narrow() -> ConstrainedLayoutEngine:
+    return ConstrainedLayoutEngine(wspace=0.02, hspace=0.02)
+
+
+def _band(axes: Axes, bar: float) -> None:
+    axes.axhspan(1 - bar, 1 + bar, color=COLOURS[3], alpha=0.3, linewidth=0)
+    axes.axhline(1, color="k", linewidth=1)
+
+
+def _points(
+    axes: Axes, curve: Profile, place: int, name: str, reach: float, shift: float = 1.0
+) -> None:
+    """Draw a curve within 1 -+ reach, and an arrow at the edge for each point beyond."""
+    order = (0, 2, 4, 1, 5)  # colours that are far apart
+    colour = COLOURS[order[place % len(order)]]
+    x, y = curve.centre * shift, curve.value
+    axes.errorbar(
+        x,
+        y,
+        curve.error,
+        fmt=f"{MARKERS[place % len(MARKERS)]}-",
+        markersize=6,
+        linewidth=1.4,
+        elinewidth=1.6,
+        color=colour,
+        label=name,
+    )
+    for beyond, marker, side in ((y > 1 + reach, "^", 0.95), (y < 1 - reach, "v", -0.95)):
+        edge = np.full(int(beyond.sum()), 1 + side * reach)
+        look: dict[str, Any] = {"color": colour, "markersize": 8, "markeredgewidth": 1.6}
+        axes.plot(x[beyond], edge, marker, markerfacecolor="white", **look)
+    axes.set_ylim(1 - reach, 1 + reach)
+
+
+def _decades(axes: Axes, edges: Sequence[float]) -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(edges[0], edges[-1])
+    axes.xaxis.set_major_locator(FixedLocator([t for t in TICKS if edges[0] <= t <= edges[-1]]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
