@@ -5,7 +5,7 @@ BIN := .venv/bin
 STUDIES := top-tagging quark-gluon flavour-tagging likelihood-ratio reweighting parameter-fit \
 	unfolding learned-observables inference-aware calo-surrogate calo-diffusion calogan \
 	fast-calo-slices amplification refinement event-overlay w-tagging gaussian-calibration \
-	jet-calibration energy-regression
+	jet-calibration energy-regression two-point-uncertainty
 
 .PHONY: demo test lint smoke clean
 

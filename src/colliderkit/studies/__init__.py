@@ -13,6 +13,7 @@ STUDIES = {
     "quark-gluon": "colliderkit.studies.quark_gluon",
     "flavour-tagging": "colliderkit.studies.flavour_tagging",
     "w-tagging": "colliderkit.studies.w_tagging",
+    "two-point-uncertainty": "colliderkit.studies.two_point_uncertainty",
     "inference-aware": "colliderkit.studies.inference_aware",
     "likelihood-ratio": "colliderkit.studies.likelihood_ratio",
     "reweighting": "colliderkit.studies.reweighting",
