@@ -120,27 +120,33 @@ def test_no_correlation_is_no_sculpting():
     assert found.jsd.value < found.jsd.floor + 4 * found.jsd.error
 
 
-def test_the_frontier_is_interpolated_in_logarithms():
+def test_the_frontier_is_interpolated_in_the_divergence():
     points = [
-        (Value(16, 0), Value(10, 0)),
-        (Value(4, 0), Value(1000, 0)),
-        (Value(3, 0), Value(90, 0)),
+        (Value(16, 0), Value(0.02, 0)),
+        (Value(4, 0), Value(0.0, 0)),
+        (Value(3, 0), Value(0.015, 0)),
     ]
-    # Halfway between 10 and 1000 is 100, halfway between 16 and 4 is 8; the third is beaten.
+    # A target of 0.01 is halfway: 8 in logarithms; the third point is beaten in both.
     found = rejection_at(points, 100)
     assert found is not None
     assert found.value == pytest.approx(8)
-    assert rejection_at(points, 2000) is None
-    only = rejection_at([(Value(4, 0.1), Value(1000, 1))], 100)
+    assert rejection_at(points[:1], 100) is None
+    # What fluctuates below 0 is an estimate too; nothing is extrapolated.
+    only = rejection_at([(Value(4, 0.1), Value(-0.001, 0.002))], 100)
     assert only == Value(4, 0.1)
 
 
 def test_the_error_of_the_frontier():
-    points = [(Value(16, 0.16), Value(10, 0)), (Value(4, 0.04), Value(1000, 0))]
+    points = [(Value(16, 0.16), Value(0.02, 0.0)), (Value(4, 0.04), Value(0.0, 0.0))]
     found = rejection_at(points, 100)
     assert found is not None
     # 1% of each end, with one half of each.
     assert found.error / found.value == pytest.approx(math.hypot(0.005, 0.005))
+    # The line falls by ln 4 over 0.02: an error of 0.002 at one end moves the middle by half of it.
+    points = [(Value(16, 0), Value(0.02, 0.002)), (Value(4, 0), Value(0.0, 0.0))]
+    found = rejection_at(points, 100)
+    assert found is not None
+    assert found.error / found.value == pytest.approx(0.5 * math.log(4) / 0.02 * 0.002)
 
 
 def test_a_divergence_that_is_not_seen_gives_a_limit():
@@ -150,9 +156,6 @@ def test_a_divergence_that_is_not_seen_gives_a_limit():
         assert limit.lower_limit
         assert limit.value == pytest.approx(1 / (max(value, 0) + 1.645 * 0.002))
     assert inverse(Value(0.0, 0.0)).value == math.inf
-    points = [(Value(16, 0), Value(10, 0)), (Value(4, 0), Value(1000, math.nan, True))]
-    found = rejection_at(points, 100)
-    assert found == Value(pytest.approx(8), 0)
 
 
 def test_efficiency_by_mass():
@@ -172,5 +175,7 @@ def test_bad_input_is_named():
         jsd([70.0, 70.0], [70.0, 70.0], convention="mode")
     with pytest.raises(InputError, match="jets that pass have no positive weight"):
         jsd([10.0], [70.0])
+    with pytest.raises(InputError, match="1 / JSD of 0 is no target"):
+        rejection_at([], 0)
     with pytest.raises(InputError, match="all of the background passes"):
         sculpting([1.0, 1.0, 1.0], [0, 0, 1], [60.0, 70.0, 80.0])

@@ -220,38 +220,38 @@ def sculpting(
 
 
 def rejection_at(points: Sequence[tuple[Value, Value]], inverse_jsd: float = 100.0) -> Value | None:
-    """Return the best rejection that a method reaches with 1 / JSD of at least `inverse_jsd`.
+    """Return the best rejection that a method reaches with a JSD of at most 1 / `inverse_jsd`.
 
-    `points` are (rejection, 1 / JSD) at different strengths. Those that another one beats in both
-    are dropped; between the neighbours on the two sides of `inverse_jsd` ln(rejection) is
-    interpolated linearly in ln(1 / JSD), and nothing is extrapolated: if all points are beyond,
-    the one of highest rejection counts. A lower limit of 1 / JSD counts as its value. None where no
-    point reaches `inverse_jsd`.
+    `points` are (rejection, JSD) at different strengths, the JSD preferably `Jsd.corrected`: it is
+    an estimate also where no sculpting is seen, which its inverse is not. Points that another one
+    beats in both are dropped; between the neighbours on the two sides of the target ln(rejection)
+    is interpolated linearly in the JSD, with the errors of both. Nothing is extrapolated: if all
+    points are beyond, the one of highest rejection counts. None where no point reaches the target.
     """
-    if inverse_jsd <= 0:
+    if not inverse_jsd > 0:
         raise InputError(f"1 / JSD of {inverse_jsd:g} is no target; give a positive number.")
-    ordered = sorted(points, key=lambda point: (-point[1].value, -point[0].value))
+    target = 1 / inverse_jsd
     front: list[tuple[Value, Value]] = []
-    for point in ordered:
+    for point in sorted(points, key=lambda point: (point[1].value, -point[0].value)):
         if not front or point[0].value > front[-1][0].value:
             front.append(point)
-    reached = [point for point in front if point[1].value >= inverse_jsd]
-    beyond = [point for point in front if point[1].value < inverse_jsd]
+    reached = [point for point in front if point[1].value <= target]
+    beyond = [point for point in front if point[1].value > target]
     if not reached:
         return None
-    (high, close) = reached[-1]
-    if not beyond or not math.isfinite(close.value):
+    high, close = reached[-1]
+    if not beyond:
         return high
-    (low, far) = beyond[0]
-    gap = math.log(close.value / far.value)
-    share = math.log(close.value / inverse_jsd) / gap
+    low, far = beyond[0]
+    gap = far.value - close.value
+    share = (target - close.value) / gap
     slope = math.log(low.value / high.value) / gap
     value = high.value * (low.value / high.value) ** share
     parts = [
         (1 - share) * high.error / high.value,
         share * low.error / low.value,
-        (1 - share) * slope * (0.0 if close.lower_limit else close.error) / close.value,
-        share * slope * (0.0 if far.lower_limit else far.error) / far.value,
+        (1 - share) * slope * close.error,
+        share * slope * far.error,
     ]
     return Value(value, value * math.hypot(*parts))
 
