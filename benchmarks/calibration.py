@@ -53,9 +53,10 @@ def main() -> None:
                 found.append(evaluated(method))
             rows += bars(f"{name}, {prior}", found, common)
     rows += ansatz(chosen.events, chosen.seeds, common)
+    save("calibration", rows)
     for bound in ("contrast", "donsker-varadhan"):
         rows.append(learning(bound, chosen.feature_events, chosen.seeds, common))
-    save("calibration", rows)
+        save("calibration", rows)
 
 
 def regression(events: int, repetitions: int, common: dict[str, Any]) -> list[dict[str, Any]]:
