@@ -34,10 +34,11 @@ observable, which neither program knew about. After arXiv:2109.08159.
 """
 
 READING = """
-The estimated uncertainty falls with the strength of the penalty; the error that is made in nature
-does not, and grows, because the tagger leans on the observable that it is still allowed to use. Two
-simulations say how far two simulations differ. Decorrelating away a nuisance parameter that is
-known (an energy scale, say) is another matter: there the variation is the uncertainty.
+The estimated uncertainty falls with the strength of the penalty to nothing; the error that is made
+in nature stays, because it is in the observable that the tagger is still allowed to use, and leans
+on the more. Two simulations say how far two simulations differ. Decorrelating away a nuisance
+parameter that is known (an energy scale, say) is another matter: there the variation is the
+uncertainty.
 """
 
 SIGNAL = np.array([1.0, 1.0])  # means of (x0, x1), of unit width
@@ -91,7 +92,10 @@ def run(*, scale: str, out: Path, seeds: int | None = None, force: bool = False,
         for strength, each in found.items()
         for figure in each[0]
     ]
-    bounds = {"no penalty, exact": SIGNAL - SIMULATIONS["B"] / 2, "B alike, exact": [1.0, 0.0]}
+    bounds = {
+        "no penalty, exact": SIGNAL - SIMULATIONS["B"] / 2,
+        "B alike, exact": np.array([1.0, 0.0]),
+    }
     results += [
         Result(name, figure, value)
         for name, direction in bounds.items()
