@@ -98,7 +98,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(
-        600, Training(epochs=2, batch_size=256, learning_rate=3e-3), (16,), 1, 8, 2, (PT,)
+        800, Training(epochs=2, batch_size=256, learning_rate=3e-3), (16,), 1, 8, 2, (PT,)
     ),
     "laptop": Scale(
         60_000,
