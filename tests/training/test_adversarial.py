@@ -38,7 +38,9 @@ def test_a_conditional_normal_is_learned(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = WGANGP(1, 1, noise=2, width=32, layers=2, penalty=0.3)
     model.fit_scaling(data.inputs, data.context)
-    settings = Training(epochs=12, batch_size=200, learning_rate=2e-3, schedule="cosine", devices=1)
+    # Two networks in turns amplify rounding: after half as many epochs one processor had a
+    # chi2 of 2.2, others less than 2. After these, three seeds have 1.3 to 1.9.
+    settings = Training(epochs=24, batch_size=200, learning_rate=2e-3, schedule="cosine", devices=1)
     rivalry = Rivalry(discriminator_steps=5, discriminator_rate=3, betas=(0.0, 0.9))
     history = fit_adversarial(
         model, chi2, data.at(torch.arange(16_000)), data.at(torch.arange(16_000, 20_000)),
