@@ -45,6 +45,7 @@ def main() -> None:
         "events": chosen.events,
     }
     rows = [*regression(chosen.events, chosen.repetitions, common)]
+    save("calibration", rows)
     for name in LIKELIHOOD:
         for prior, example in PRIORS.items():
             found = []
@@ -52,6 +53,7 @@ def main() -> None:
                 method = METHODS[name](ONCE).fit(*example.sample(chosen.events, [1, seed]))
                 found.append(evaluated(method))
             rows += bars(f"{name}, {prior}", found, common)
+            save("calibration", rows)
     rows += ansatz(chosen.events, chosen.seeds, common)
     save("calibration", rows)
     for bound in ("contrast", "donsker-varadhan"):
