@@ -81,8 +81,8 @@ def test_unknown_verb_method_and_study(capsys) -> None:
     )
     assert said(capsys, "fit", "higgs") == (
         2,
-        "colliderkit: 'higgs' is no method; choose from tagging, ratio, inference-aware,"
-        " unfolding, showers.",
+        "colliderkit: 'higgs' is no method; choose from tagging, decorrelated-tagging,"
+        " ratio, inference-aware, unfolding, showers.",
     )
     code, error = said(capsys, "study", "higgs", "--scale", "smoke")
     assert code == 2
