@@ -290,7 +290,9 @@ class UncertaintyAware(NuisanceMethod):
         for u in points:
             ratios = self.model_(torch.cat([reference, u.expand(len(x), -1)], 1)).double().exp()
             means.append(share @ ratios / share.sum())
-        return torch.linalg.lstsq(self._powers(points.double()), torch.stack(means)).solution
+        fitted = torch.linalg.lstsq(self._powers(points.double()), torch.stack(means)).solution
+        # In the layout that a file gives back: sums in another order differ in the last digit.
+        return fitted.contiguous()
 
     def _log_norms(self, u: Tensor) -> Tensor:
         """Return ln Z of both processes, (2,) float64."""
