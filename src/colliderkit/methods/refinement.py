@@ -4,10 +4,8 @@ After 2309.12919: pairs of objects that stand for the same truth, one fast and o
 residual network; two losses judge it, object by object and as an ensemble.
 """
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -174,18 +172,16 @@ class Refinement(Method):
         begin = [float(losses.mean()) for losses in self.losses(x, y, c)]
         self.start_ = max(begin[0], TINY), max(begin[1], TINY)
         objective = self._objective(c.shape[1])
-        with tempfile.TemporaryDirectory(prefix="colliderkit-refinement-") as folder:
-            history = fit(
-                self.network_,
-                objective,
-                train,
-                validation,
-                self.training,
-                folder=Path(folder),
-                seed=seed,
-                title="refinement",
-                progress=progress,
-            )
+        history = fit(
+            self.network_,
+            objective,
+            train,
+            validation,
+            self.training,
+            seed=seed,
+            title="refinement",
+            progress=progress,
+        )
         self.history_ = [asdict(epoch) for epoch in history]
         constrained = isinstance(objective, Constrained)
         self.multiplier_ = objective.multipliers["bound"] if constrained else 0.0

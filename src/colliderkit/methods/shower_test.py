@@ -5,11 +5,9 @@ without it, as all but a few are above zero by counting alone.
 """
 
 import hashlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -340,18 +338,16 @@ class ShowerTest:
         sets = [self._data(level, classes, [s[i] for s in splits]) for i in range(3)]
         torch.manual_seed(seed)
         model = self._model(level, classes, sets[0])
-        with tempfile.TemporaryDirectory(prefix="colliderkit-classifier-") as folder:
-            history = fit(
-                model,
-                cross_entropy,
-                sets[0],
-                sets[1],
-                self.classifier,
-                folder=Path(folder),
-                seed=seed,
-                title=f"classifier, {level}",
-                progress=progress,
-            )
+        history = fit(
+            model,
+            cross_entropy,
+            sets[0],
+            sets[1],
+            self.classifier,
+            seed=seed,
+            title=f"classifier, {level}",
+            progress=progress,
+        )
         return model, sets, history
 
     def _model(self, level: str, classes: "Sequence[_Class]", train: Dataset) -> nn.Module:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import lightning
@@ -265,7 +266,7 @@ def fit(
     validation: Dataset,
     settings: Training,
     *,
-    folder: Path,
+    folder: Path | None = None,
     seed: int = 0,
     resume: bool = False,
     title: str = "training",
@@ -275,14 +276,17 @@ def fit(
 
     An `objective` with parameters of its own is trained and left alike; under constraints the best
     epoch is that of the lowest primary loss among those in which they hold (`Constrained`).
-    Every epoch ends with a checkpoint in `folder`; with `resume` a training that was killed
-    goes on from there and ends with the same weights as one that was not. Raises `Interrupted`
+    Every epoch ends with a checkpoint in `folder` (None: a temporary one, for trainings too short
+    to be resumed); with `resume` a training that was killed goes on from there and ends with the
+    same weights as one that was not. Raises `Interrupted`
     naming the checkpoint on Ctrl-C, `InputError` if there is nothing to train on.
     """
     module = Module(model, objective, settings, seed)
-    return run(
-        module, train, validation, folder=folder, resume=resume, title=title, progress=progress
-    )
+    options: dict[str, Any] = {"resume": resume, "title": title, "progress": progress}
+    if folder is not None:
+        return run(module, train, validation, folder=folder, **options)
+    with TemporaryDirectory(prefix="colliderkit-") as temporary:
+        return run(module, train, validation, folder=Path(temporary), **options)
 
 
 def run(

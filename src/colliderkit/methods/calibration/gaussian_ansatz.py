@@ -1,8 +1,6 @@
 """Maximum likelihood by the Gaussian Ansatz: estimate and resolution are read off (2205.03413)."""
 
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -129,18 +127,16 @@ class GaussianAnsatz(Calibration):
         model = WithOthers(self.network_, self.others)
         state = {k: v.clone() for k, v in self.network_.state_dict().items()}
         before = self._contrasts(model, held)
-        with tempfile.TemporaryDirectory(prefix="colliderkit-ansatz-") as folder:
-            history = fit(
-                model,
-                BOUNDS[self.bound],
-                train,
-                held,
-                self.training,
-                folder=Path(folder),
-                seed=seed,
-                title="Gaussian Ansatz",
-                progress=progress,
-            )
+        history = fit(
+            model,
+            BOUNDS[self.bound],
+            train,
+            held,
+            self.training,
+            seed=seed,
+            title="Gaussian Ansatz",
+            progress=progress,
+        )
         self.history_ = [asdict(epoch) for epoch in history]
         better = before - self._contrasts(model, held)
         self.learned_ = bool(better.mean() > better.std() / len(better) ** 0.5)

@@ -3,10 +3,8 @@
 Both rise with s at each m: what a cut on the score at fixed m separates, it separates as before.
 """
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -146,18 +144,16 @@ class FlowDecorrelation(_ScoreMap):
         train, validation = (
             data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)
         )
-        with tempfile.TemporaryDirectory(prefix="colliderkit-flow-") as folder:
-            history = fit(
-                self.flow_,
-                own_loss,
-                train,
-                validation,
-                self.training,
-                folder=Path(folder),
-                seed=seed,
-                title="flow of the score",
-                progress=progress,
-            )
+        history = fit(
+            self.flow_,
+            own_loss,
+            train,
+            validation,
+            self.training,
+            seed=seed,
+            title="flow of the score",
+            progress=progress,
+        )
         self.history_ = [asdict(epoch) for epoch in history]
         return self
 

@@ -3,11 +3,9 @@
 2006.06685 for the flow, 2212.08674 for its iteration.
 """
 
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -198,18 +196,16 @@ class GenerativeUnfolding(Method):
         train, validation = (
             data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)
         )
-        with tempfile.TemporaryDirectory(prefix="colliderkit-flow-") as folder:
-            history = fit(
-                self.flow_,
-                own_loss,
-                train,
-                validation,
-                self.training,
-                folder=Path(folder),
-                seed=self.seed_ * 1_000 + iteration,
-                title=f"flow, iteration {iteration + 1} of {self.iterations}",
-                progress=progress,
-            )
+        history = fit(
+            self.flow_,
+            own_loss,
+            train,
+            validation,
+            self.training,
+            seed=self.seed_ * 1_000 + iteration,
+            title=f"flow, iteration {iteration + 1} of {self.iterations}",
+            progress=progress,
+        )
         self.history_.append([asdict(epoch) for epoch in history])
 
     def _real(self, sample: Sample, push: Floats, iteration: int) -> Floats:

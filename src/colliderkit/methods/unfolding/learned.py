@@ -7,8 +7,6 @@ matrix is that of the function.
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -338,18 +336,16 @@ class LearnedObservable(Method):
             # The loss of a small rest of events would be that of another, worse experiment.
             size = min(self.training.batch_size, len(rows))
             parts.append(data.at(rows[: len(rows) // size * size]))
-        with TemporaryDirectory(prefix="colliderkit-") as folder:
-            history = train(
-                model,
-                UnfoldingLoss(len(edges) - 1),
-                parts[0],
-                parts[1],
-                self.training,
-                folder=Path(folder),
-                seed=self.seed_,
-                title=self.name,
-                progress=False,
-            )
+        history = train(
+            model,
+            UnfoldingLoss(len(edges) - 1),
+            parts[0],
+            parts[1],
+            self.training,
+            seed=self.seed_,
+            title=self.name,
+            progress=False,
+        )
         self.history_ = [*first, history]
         number = self._outputs(x).argmax(1).numpy()
         if score(number, aside) > score(before, aside):
