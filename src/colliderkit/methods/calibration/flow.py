@@ -1,8 +1,6 @@
 """Calibration by densities: maximum likelihood of p(x | z) (2404.18992), and the posterior."""
 
-import tempfile
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,7 +33,63 @@ NODES = 16
 FLOW = Training(epochs=10, batch_size=512, learning_rate=2e-3, schedule="cosine", devices=1)
 
 
-class FlowCalibration(Calibration):
+class Flows:
+    """Share a flow that learns what a closed form leaves, and is kept where it is better."""
+
+    flow_: ConditionalFlow
+
+    def __init__(
+        self,
+        *,
+        transforms: int = 2,
+        knots: int = 8,
+        hidden: tuple[int, ...] = (64, 64),
+        validation: float = 0.2,
+        training: Training = FLOW,
+    ) -> None:
+        self.transforms = transforms
+        self.knots = knots
+        self.hidden = hidden
+        self.validation = validation
+        self.training = training
+
+    def _built(self, features: int, context: int, seed: int) -> ConditionalFlow:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return ConditionalFlow(
+                features,
+                context,
+                transforms=self.transforms,
+                bins=self.knots,
+                hidden=tuple(self.hidden),
+            )
+
+    def _train(
+        self, x: Tensor, context: Tensor, weight: Floats, seed: int, progress: bool
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Train the flow; return its history, and whether it is better than the normal density.
+
+        That is, by more than one standard error of the mean ln p of the held events.
+        """
+        flow = self.flow_.fit_scaling(x, context)
+        data = Dataset(x, torch.zeros(len(x)), torch.from_numpy(weight).float(), context)
+        parts = held_apart(len(x), self.validation, seed)
+        train, held = (data.at(torch.from_numpy(part)) for part in parts)
+        history = fit(
+            flow, own_loss, train, held, self.training, seed=seed, title="flow", progress=progress
+        )
+        flow.eval()
+        assert isinstance(held.inputs, Tensor)
+        assert held.context is not None
+        with torch.no_grad():
+            pieces = zip(held.inputs.split(PIECE), held.context.split(PIECE), strict=True)
+            density = torch.cat([flow.log_prob(a, c) for a, c in pieces])
+        better = (held.weight * (density - _normal(held.inputs))).double()
+        learned = bool(better.mean() > better.std() / len(better) ** 0.5)
+        return [asdict(epoch) for epoch in history], learned
+
+
+class FlowCalibration(Flows, Calibration):
     """Estimate the truth by the maximum over z of the likelihood p(x, theta | z), a flow's.
 
     With f and sigma the response curves of each column of y = (x, theta), and R the correlation
@@ -63,21 +117,6 @@ class FlowCalibration(Calibration):
 
     name: ClassVar[str] = "flow-calibration"
 
-    def __init__(
-        self,
-        *,
-        transforms: int = 2,
-        knots: int = 8,
-        hidden: tuple[int, ...] = (64, 64),
-        validation: float = 0.2,
-        training: Training = FLOW,
-    ) -> None:
-        self.transforms = transforms
-        self.knots = knots
-        self.hidden = hidden
-        self.validation = validation
-        self.training = training
-
     def _fit(
         self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
     ) -> None:
@@ -92,8 +131,8 @@ class FlowCalibration(Calibration):
         self.root_ = np.linalg.cholesky(correlation + 1e-9 * np.eye(len(correlation)))
         u = torch.from_numpy(np.linalg.solve(self.root_, away.T).T).float()
         context = torch.from_numpy(self._rank(z))[:, None].float()
-        self.flow_ = _built(self, u.shape[1], 1, seed)
-        self.history_, self.learned_ = _train(self, u, context, weight, seed, progress)
+        self.flow_ = self._built(u.shape[1], 1, seed)
+        self.history_, self.learned_ = self._train(u, context, weight, seed, progress)
 
     def log_likelihood(self, measured: Floats, features: Floats, truth: Floats) -> Floats:
         """Return ln p(x, theta | z) of events (N,), (N, F) and truths (N, G), (N, G)."""
@@ -196,11 +235,11 @@ class FlowCalibration(Calibration):
         self.root_ = tensors["root"].numpy()
         columns = 1 + self.features_
         self.responses_ = [Response.of_tensors(tensors, f"{n}.") for n in range(columns)]
-        self.flow_ = _built(self, columns, 1, 0)
+        self.flow_ = self._built(columns, 1, 0)
         _load(self.flow_, tensors)
 
 
-class Posterior(Calibration):
+class Posterior(Flows, Calibration):
     """Estimate the truth by mean and standard deviation of the posterior p(z | x, theta), a flow's.
 
     For comparison: the posterior is p(x | z) p(z) / p(x), with the sample's own p(z) in it, so
@@ -215,21 +254,6 @@ class Posterior(Calibration):
     name: ClassVar[str] = "posterior-calibration"
     prior_dependent: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        *,
-        transforms: int = 2,
-        knots: int = 8,
-        hidden: tuple[int, ...] = (64, 64),
-        validation: float = 0.2,
-        training: Training = FLOW,
-    ) -> None:
-        self.transforms = transforms
-        self.knots = knots
-        self.hidden = hidden
-        self.validation = validation
-        self.training = training
-
     def _fit(
         self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
     ) -> None:
@@ -238,10 +262,10 @@ class Posterior(Calibration):
         self.line_ = np.linalg.lstsq(columns * root[:, None], z * root)[0]
         away = z - columns @ self.line_
         self.width_ = float(np.average(away**2, weights=weight) ** 0.5)
-        self.flow_ = _built(self, 1, columns.shape[1] - 1, seed)
+        self.flow_ = self._built(1, columns.shape[1] - 1, seed)
         u = torch.from_numpy(away / self.width_)[:, None].float()
         context = torch.from_numpy(columns[:, 1:]).float()
-        self.history_, self.learned_ = _train(self, u, context, weight, seed, progress)
+        self.history_, self.learned_ = self._train(u, context, weight, seed, progress)
 
     def _predict(self, x: Floats, features: Floats) -> Calibrated:
         columns = np.column_stack([np.ones(len(x)), x, features])
@@ -274,57 +298,8 @@ class Posterior(Calibration):
         super()._restore(tensors, state)
         self.line_, self.width_ = tensors["line"].numpy(), state["width"]
         self.history_, self.learned_ = state["history"], state["learned"]
-        self.flow_ = _built(self, 1, 1 + self.features_, 0)
+        self.flow_ = self._built(1, 1 + self.features_, 0)
         _load(self.flow_, tensors)
-
-
-Either = FlowCalibration | Posterior
-
-
-def _built(method: Either, features: int, context: int, seed: int) -> ConditionalFlow:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ConditionalFlow(
-            features,
-            context,
-            transforms=method.transforms,
-            bins=method.knots,
-            hidden=tuple(method.hidden),
-        )
-
-
-def _train(
-    method: Either, x: Tensor, context: Tensor, weight: Floats, seed: int, progress: bool
-) -> tuple[list[dict[str, Any]], bool]:
-    """Train the flow; return its history, and whether it is better than the normal density.
-
-    That is, by more than one standard error of the mean ln p of the held events.
-    """
-    flow = method.flow_.fit_scaling(x, context)
-    data = Dataset(x, torch.zeros(len(x)), torch.from_numpy(weight).float(), context)
-    parts = held_apart(len(x), method.validation, seed)
-    train, held = (data.at(torch.from_numpy(part)) for part in parts)
-    with tempfile.TemporaryDirectory(prefix="colliderkit-flow-") as folder:
-        history = fit(
-            flow,
-            own_loss,
-            train,
-            held,
-            method.training,
-            folder=Path(folder),
-            seed=seed,
-            title="flow",
-            progress=progress,
-        )
-    flow.eval()
-    assert isinstance(held.inputs, Tensor)
-    assert held.context is not None
-    with torch.no_grad():
-        pieces = zip(held.inputs.split(PIECE), held.context.split(PIECE), strict=True)
-        density = torch.cat([flow.log_prob(a, c) for a, c in pieces])
-    better = (held.weight * (density - _normal(held.inputs))).double()
-    learned = bool(better.mean() > better.std() / len(better) ** 0.5)
-    return [asdict(epoch) for epoch in history], learned
 
 
 def _normal(u: Tensor) -> Tensor:
