@@ -21,6 +21,8 @@ VERBS = {
     "fetch": "download a public data set by name",
     "study": "reproduce a published result from data to report",
 }
+# Saved methods that give the probability of each class: one function of a verb serves them all.
+TAGGERS = ("tagging", "decorrelated-tagging", "ensemble", "cross-fit")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

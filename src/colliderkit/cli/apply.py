@@ -6,7 +6,7 @@ from typing import Any
 
 import awkward as ak
 
-from colliderkit.cli import of_model, run
+from colliderkit.cli import TAGGERS, of_model, run
 from colliderkit.cli.ratio import apply_ratio
 from colliderkit.cli.reading import Reading
 from colliderkit.cli.surrogate import apply_surrogate
@@ -63,7 +63,7 @@ def apply(
 def main(argv: Sequence[str]) -> None:
     """Parse and run, with the options of the method that the model holds."""
     functions: dict[str, Callable[..., None]] = {
-        **dict.fromkeys(("tagging", "decorrelated-tagging", "ensemble", "cross-fit"), apply),
+        **dict.fromkeys(TAGGERS, apply),
         "ratio": apply_ratio,
         "shower-surrogate": apply_surrogate,
     }

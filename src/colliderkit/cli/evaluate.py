@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from colliderkit.cli import given, of_model, run, runs
+from colliderkit.cli import TAGGERS, given, of_model, run, runs
 from colliderkit.cli.apply import score_columns, with_scores
 from colliderkit.cli.fit import class_files
 from colliderkit.cli.ratio import evaluate_ratio
@@ -107,7 +107,7 @@ def main(argv: Sequence[str]) -> None:
         run(evaluate_showers, argv, "colliderkit evaluate")
         return
     functions: dict[str, Callable[..., None]] = {
-        **dict.fromkeys(("tagging", "decorrelated-tagging", "ensemble", "cross-fit"), evaluate),
+        **dict.fromkeys(TAGGERS, evaluate),
         "ratio": evaluate_ratio,
     }
     function = of_model(argv, "evaluate", functions)

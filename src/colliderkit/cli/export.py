@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from colliderkit.cli import of_model, run
+from colliderkit.cli import TAGGERS, of_model, run
 from colliderkit.cli.ratio import export_ratio
 from colliderkit.cli.reading import Reading
 from colliderkit.cli.summary import export_summary
@@ -41,7 +41,7 @@ def export(
 def main(argv: Sequence[str]) -> None:
     """Parse and run, with the options of the method that the model holds."""
     functions: dict[str, Callable[..., None]] = {
-        **dict.fromkeys(("tagging", "decorrelated-tagging", "ensemble", "cross-fit"), export),
+        **dict.fromkeys(TAGGERS, export),
         "ratio": export_ratio,
         "inference-aware": export_summary,
         "omnifold": export_unfolding,

@@ -8,7 +8,7 @@ import awkward as ak
 import numpy as np
 import yaml
 
-from colliderkit.cli import given, of_model, run
+from colliderkit.cli import TAGGERS, given, of_model, run
 from colliderkit.cli.evaluate import scored_tagger
 from colliderkit.cli.ratio import report_ratio
 from colliderkit.cli.unfolding import report_unfolding
@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
         run(report_showers, argv, "colliderkit report", positional=["evaluation"])
         return
     functions: dict[str, Callable[..., None]] = {
-        **dict.fromkeys(("tagging", "decorrelated-tagging", "ensemble", "cross-fit"), report),
+        **dict.fromkeys(TAGGERS, report),
         "ratio": report_ratio,
         "omnifold": report_unfolding,
     }
