@@ -32,6 +32,7 @@ Floats = NDArray[np.float32]
 LAYERS = Training(epochs=40, batch_size=512, learning_rate=2e-3, schedule="cosine")
 VOXELS = Training(epochs=40, batch_size=256, learning_rate=1e-3, schedule="one-cycle")
 ROWS = 5000  # showers at a time
+NUMBERS = 1 << 25  # voxels of the showers that scales are taken from, if that is more than 20,000
 # Beyond the trained range by this factor is inside: a sample ends within what it was drawn from.
 MARGIN = 1.05
 CRITIC_STEPS = 5  # of a critic for one of its generator (1704.00028)
@@ -137,7 +138,7 @@ class ShowerSurrogate(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._build()
-        first = slice(0, 4 * ROWS)
+        first = slice(0, max(4 * ROWS, NUMBERS // geometry.voxels))
         self.shares_.fit(torch.from_numpy(np.asarray(showers[first])), inc[first])
         parts = [
             self.shares_(torch.from_numpy(np.asarray(showers[i : i + ROWS])), energies, random)

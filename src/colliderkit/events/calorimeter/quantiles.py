@@ -1,16 +1,28 @@
-"""Numbers of calorimeters on a normal scale, with what is missing apart from what is there."""
+"""Numbers of calorimeters on a normal scale, and how often they are there at all."""
 
+import math
 from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Quantiles"]
+__all__ = ["Occupancy", "Quantiles", "beyond", "deviate"]
 
 REACH = 3.0  # the knots of x lie within
 KNOTS, STEP = 31, 0.2
-FEWEST = 100  # values of a group, for quantiles of its own
+FEWEST = 10  # values of a group, for quantiles of its own
+STAGES = 12  # of u, between which a frequency is interpolated
+RAREST = 1e-6  # of a frequency and of one less it
+# Of the inverse of the error function: in w - 5/2 with w = -ln(1 - x^2) below 5, else in w^1/2 - 3.
+NEAR = (
+    *(2.81022636e-8, 3.43273939e-7, -3.5233877e-6, -4.39150654e-6, 2.1858087e-4),
+    *(-1.25372503e-3, -4.17768164e-3, 0.246640727, 1.50140941),
+)
+FAR = (
+    *(-2.00214257e-4, 1.00950558e-4, 1.34934322e-3, -3.67342844e-3, 5.73950773e-3),
+    *(-7.6224613e-3, 9.43887047e-3, 1.00167406, 2.83297682),
+)
 
 
 class Quantiles(nn.Module):
@@ -24,7 +36,7 @@ class Quantiles(nn.Module):
 
     Args:
         groups: of each column (V,), int64, from 0 to G - 1.
-        usual: y where a group has fewer than 100 values to fit.
+        usual: y where a group has fewer than 10 values to fit.
         limit: of x.
     """
 
@@ -75,3 +87,83 @@ class Quantiles(nn.Module):
         flat = self.table.flatten()
         low, high = flat[first], flat[first + 1]
         return low + (place - lower) * (high - low) + self.slope[self.groups] * u
+
+
+class Occupancy(nn.Module):
+    """Give the probability p_g(u) that a number of G groups is there at all, given some u.
+
+    Between 13 values of u, evenly spread over those of the group, ln p / (1 - p) is a straight
+    line, beyond them constant.
+
+    Args:
+        groups: of each column (V,), int64, from 0 to G - 1.
+    """
+
+    groups: Tensor
+    first: Tensor
+    width: Tensor
+    odds: Tensor
+
+    def __init__(self, groups: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("groups", groups, persistent=False)
+        count = int(groups.max()) + 1
+        self.register_buffer("first", torch.zeros(count))
+        self.register_buffer("width", torch.ones(count))
+        self.register_buffer("odds", torch.full((count, STAGES + 1), math.log(RAREST)))
+
+    def fit(self, u: Tensor, there: Tensor, among: Tensor) -> Self:
+        """Count how often columns are `there` (N, V) at u (N, V); those `among` (N, V) count."""
+        for group in range(len(self.first)):
+            own = self.groups == group
+            counted = among[:, own]
+            given, found = u[:, own][counted].double(), there[:, own][counted].double()
+            if len(given) == 0:
+                continue
+            low, high = given.min(), given.max()
+            self.first[group], self.width[group] = low, ((high - low) / STAGES).clamp(min=1e-6)
+            place = ((given - low) / self.width[group]).clamp(0, STAGES)
+            lower = place.floor().clamp(max=STAGES - 1).long()
+            part = place - lower
+            # One entry more at each, as rare as all: nowhere is p 0 or 1 by chance.
+            entries = torch.ones(STAGES + 1).double()
+            hits = entries * found.mean()
+            for index, weight in ((lower, 1 - part), (lower + 1, part)):
+                entries.index_add_(0, index, weight)
+                hits.index_add_(0, index, weight * found)
+            self.odds[group] = (hits / entries).clamp(RAREST, 1 - RAREST).logit()
+        return self
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Return p (N, V) at u (N, V)."""
+        place = ((u - self.first[self.groups]) / self.width[self.groups]).clamp(0.0, STAGES)
+        lower = place.floor().clamp(max=STAGES - 1.0).long()
+        at = self.groups * (STAGES + 1) + lower
+        flat = self.odds.flatten()
+        low, high = flat[at], flat[at + 1]
+        return torch.sigmoid(low + (place - lower) * (high - low))
+
+
+def beyond(x: Tensor) -> Tensor:
+    """Return the probability that a normal number is above x."""
+    return 0.5 * torch.special.erfc(x * 0.5**0.5)
+
+
+def deviate(p: Tensor) -> Tensor:
+    """Return x with the probability p, 0 < p < 1, that a normal number is above it.
+
+    To 5e-7 for p in float64 between 1e-7 and 1 - 1e-7, by Giles's polynomials (in GPU Computing
+    Gems, 2011); ONNX has no inverse of the error function.
+    """
+    w = -(4 * p * (1 - p)).log()
+    near = _polynomial(NEAR, w - 2.5)
+    far = _polynomial(FAR, w.clamp(min=5.0).sqrt() - 3)
+    return 2**0.5 * torch.where(w < 5, near, far) * (1 - 2 * p)
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
+    """Return the polynomial of x with these coefficients, that of the highest power first."""
+    found = torch.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        found = found * x + coefficient
+    return found
