@@ -38,7 +38,7 @@ def main() -> None:
         read_showers(file, geometry) for file in (chosen.training, chosen.reference)
     )
     if chosen.fit:
-        bare = MODELS["flow matching"](SCALES["laptop"]).set_params(layer_generator=None)
+        bare = MODELS["diffusion"](SCALES["laptop"]).set_params(layer_generator=None)
         bare.fit(*training, geometry, seed=1).save(chosen.bare)
     test = ShowerTest(geometry, THRESHOLD, levels=())
     found = {"floor": test.figures(reference, training)[SEPARATION]}

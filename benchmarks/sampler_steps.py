@@ -3,8 +3,8 @@
     python benchmarks/sampler_steps.py --reference TEST --model FOLDER --work WORK
 
 FOLDER holds the surrogate of benchmarks/surrogate.py, TEST its reference showers, of which the
-first `--count` are used. Flow matching takes two calls a step. Both samples start from the same
-noise; the classifiers are those of benchmarks/surrogate.py. WORK keeps what is finished.
+first `--count` are used, with midpoint steps of two calls. Both samples start from the same noise;
+the classifiers are those of benchmarks/surrogate.py. WORK keeps what is finished.
 """
 
 import json
@@ -41,7 +41,7 @@ def main() -> None:
         kept = chosen.work / f"calls-{calls}.json"
         if not kept.exists():
             surrogate = load(chosen.model)
-            surrogate.voxels_.steps = calls // 2
+            surrogate.voxels_.sample_by("midpoint", calls // 2)
             made = surrogate.sample(reference[0], seed=1, outside=True)
             figures = test.figures(reference, (reference[0], made))
             with atomic_file(kept) as part:

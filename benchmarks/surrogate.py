@@ -8,7 +8,7 @@ TRAIN and TEST are 34,000 showers each:
         --seed 1 --out train.hdf5        (TEST: --seed 2)
 
 and FOLDER holds the surrogate that `fit_surrogate` below makes of TRAIN (`--fit` makes it: 35
-minutes of one core): the "flow matching" of `colliderkit study calo-surrogate --scale laptop`.
+minutes of one core): the "diffusion" of `colliderkit study calo-surrogate --scale laptop`.
 Classifiers are 512 wide and trained on 20,400 showers of each class, as published without scaling
 of their inputs. The floor is TRAIN against TEST. WORK keeps the figures of what is finished.
 """
@@ -29,7 +29,7 @@ from comparison import options, row, save
 COMMAND = (
     "python benchmarks/surrogate.py --training TRAIN --reference TEST --model FOLDER --work WORK"
 )
-NAME = "flow matching"
+NAME = "diffusion"
 LAPTOP = SCALES["laptop"]
 BARS = {"AUC low-level": 0.65, "AUC high-level": 0.65}
 FPD_FLOORS = 5.0

@@ -30,7 +30,7 @@ __all__ = ["NETWORKS", "ShowerSurrogate"]
 
 Floats = NDArray[np.float32]
 LAYERS = Training(epochs=40, batch_size=512, learning_rate=2e-3, schedule="cosine")
-VOXELS = Training(epochs=40, batch_size=256, learning_rate=1e-3, schedule="one-cycle")
+VOXELS = Training(epochs=40, batch_size=128, learning_rate=2e-3, schedule="one-cycle")
 ROWS = 5000  # showers at a time
 NUMBERS = 1 << 25  # voxels of the showers that scales are taken from, if that is more than 20,000
 # Beyond the trained range by this factor is inside: a sample ends within what it was drawn from.
@@ -80,7 +80,7 @@ class ShowerSurrogate(Method):
         self,
         *,
         threshold: float = 0.05,
-        generator: str = "flow-matching",
+        generator: str = "diffusion",
         options: Mapping[str, Any] | None = None,
         network: str | None = "ring-mixer",
         network_options: Mapping[str, Any] | None = None,

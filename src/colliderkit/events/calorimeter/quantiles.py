@@ -11,6 +11,7 @@ __all__ = ["Occupancy", "Quantiles", "beyond", "deviate"]
 
 REACH = 3.0  # the knots of x lie within
 KNOTS, STEP = 31, 0.2
+LIMIT = 3.4  # of x, which one value in 1,500 is beyond
 FEWEST = 10  # values of a group, for quantiles of its own
 STAGES = 12  # of u, between which a frequency is interpolated
 RAREST = 1e-6  # of a frequency and of one less it
@@ -31,22 +32,21 @@ class Quantiles(nn.Module):
         x = Phi^-1(F_g(y - b_g u)),
 
     b the slope and F the distribution of what is left, by `fit`, between 31 knots from -3 to 3 and
-    straight on beyond, until x is cut at +-`limit`. Over the values that were fitted x is standard
+    straight on beyond, until x is cut at +-3.4. Over the values that were fitted x is standard
     normal in each group, up to what else it depends on.
 
     Args:
         groups: of each column (V,), int64, from 0 to G - 1.
         usual: y where a group has fewer than 10 values to fit.
-        limit: of x.
     """
 
     groups: Tensor
     slope: Tensor
     table: Tensor
 
-    def __init__(self, groups: Tensor, *, usual: float = 0.0, limit: float = REACH) -> None:
+    def __init__(self, groups: Tensor, *, usual: float = 0.0) -> None:
         super().__init__()
-        self.usual, self.limit = usual, limit
+        self.usual = usual
         self.register_buffer("groups", groups, persistent=False)
         count = int(groups.max()) + 1
         self.register_buffer("slope", torch.zeros(count))
@@ -77,11 +77,11 @@ class Quantiles(nn.Module):
         upper = torch.searchsorted(table, rest).clamp(1, KNOTS - 1)
         low, high = (table.gather(1, index) for index in (upper - 1, upper))
         part = (rest - low) / (high - low)
-        return (STEP * (upper - 1 + part) - REACH).clamp(-self.limit, self.limit).t()
+        return (STEP * (upper - 1 + part) - REACH).clamp(-LIMIT, LIMIT).t()
 
     def forward(self, x: Tensor, u: Tensor) -> Tensor:
         """Return y (N, V) of x and u (N, V)."""
-        place = (x.clamp(-self.limit, self.limit) + REACH) / STEP
+        place = (x.clamp(-LIMIT, LIMIT) + REACH) / STEP
         lower = place.floor().clamp(0.0, KNOTS - 2.0).long()
         first = self.groups * KNOTS + lower
         flat = self.table.flatten()
@@ -136,7 +136,8 @@ class Occupancy(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         """Return p (N, V) at u (N, V)."""
-        place = ((u - self.first[self.groups]) / self.width[self.groups]).clamp(0.0, STAGES)
+        place = (u - self.first[self.groups]) / self.width[self.groups]
+        place = place.clamp(0.0, float(STAGES))
         lower = place.floor().clamp(max=STAGES - 1.0).long()
         at = self.groups * (STAGES + 1) + lower
         flat = self.odds.flatten()

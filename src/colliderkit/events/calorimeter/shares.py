@@ -11,10 +11,9 @@ from colliderkit.events.calorimeter.quantiles import Occupancy, Quantiles, beyon
 
 __all__ = ["IncidentShares", "LayerShares", "Shares"]
 
-FARTHEST = 3.4  # widths of what is there, of a ring or a layer, where its scale ends
 FAINT = 1e-2  # of the threshold: the least energy of a layer that a condition tells apart
 LEAST = 1e-12  # of shares, where logarithms are taken
-FARTHER = 1e-7  # of probabilities, beyond which x is cut: at +-5.2
+FARTHEST = 1e-7  # of probabilities, beyond which x is cut: at +-5.2
 
 
 class Shares(nn.Module):
@@ -40,7 +39,7 @@ class Shares(nn.Module):
         self.register_buffer("places", torch.from_numpy(geometry.layer.copy()), persistent=False)
         rings = torch.from_numpy(ring.reshape(-1))
         # A ring that is hardly ever hit is taken to be faint.
-        self.voxels = Quantiles(rings, usual=-7.0, limit=FARTHEST)
+        self.voxels = Quantiles(rings, usual=-7.0)
         self.hit = Occupancy(rings)
 
     def unit(self, e: Tensor, incident: Tensor) -> Tensor:
@@ -70,12 +69,12 @@ class Shares(nn.Module):
         z = self.voxels.normal(e.clamp(min=LEAST).log() - own, own)
         u = torch.rand(e.shape, generator=random, dtype=e.dtype)
         above = torch.where(e > 0, p * beyond(z), p + (1 - p) * u)
-        return deviate(above.clamp(FARTHER, 1 - FARTHER))
+        return deviate(above.clamp(FARTHEST, 1 - FARTHEST))
 
     def _hits(self, x: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
         """Return P(x' > x) / p (N, V), below 1 where x is a hit, and e / E as if all were."""
         above = beyond(x) / self.hit(unit.log())
-        z = deviate(above.clamp(FARTHER, 1 - FARTHER))
+        z = deviate(above.clamp(FARTHEST, 1 - FARTHEST))
         shares: Tensor = self.voxels(z, unit.log()).clamp(max=0.0).exp()
         return above, shares
 
@@ -132,7 +131,7 @@ class LayerShares(Shares):
     def __init__(self, geometry: Geometry, threshold: float) -> None:
         super().__init__(geometry, threshold)
         steps = torch.arange(self.layers)
-        self.ladder = Quantiles(steps, limit=FARTHEST)
+        self.ladder = Quantiles(steps)
         self.some, self.last = Occupancy(steps), Occupancy(steps)
 
     def unit(self, e: Tensor, incident: Tensor) -> Tensor:
@@ -177,14 +176,14 @@ class LayerShares(Shares):
         u = torch.rand(own.shape, generator=random, dtype=own.dtype)
         above = q + (p - q) * beyond(self.ladder.normal(logits, own))
         above = torch.where(none, p + (1 - p) * u, torch.where(last, q * u, above))
-        a = deviate(torch.where(left, above, u).clamp(FARTHER, 1 - FARTHER))
+        a = deviate(torch.where(left, above, u).clamp(FARTHEST, 1 - FARTHEST))
         return a.float(), x.float()
 
     def layer_energies(self, a: Tensor, incident: Tensor) -> Tensor:
         """Return E (N, L) [MeV] of layer variables (N, L) and E_inc (N,): 0 or the threshold."""
         own = incident.log()[:, None].expand_as(a)
         p, q, above = self.some(own), self.last(own), beyond(a)
-        z = deviate(((above - q) / (p - q).clamp(min=FARTHER)).clamp(FARTHER, 1 - FARTHER))
+        z = deviate(((above - q) / (p - q).clamp(min=FARTHEST)).clamp(FARTHEST, 1 - FARTHEST))
         logits = self.ladder(z, own)
         none = above > p
         rest = torch.where(none[:, 0], 0.0, logits[:, 0].exp() * incident)
