@@ -92,7 +92,7 @@ SCALES = {
         2, (("ddpm", 12), FEW), (FEW,), 2,
     ),
     "laptop": Scale(
-        "photons-368", "gamma", (500.0, 64_000.0), 40_000, 5_000, "ring-mixer", SMALL, 12, SOLVERS,
+        "photons-368", "gamma", (500.0, 64_000.0), 34_000, 5_000, "ring-mixer", SMALL, 12, SOLVERS,
         (FEW,), 20,
     ),
     "paper": Scale(
