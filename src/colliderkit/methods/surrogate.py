@@ -29,7 +29,7 @@ from colliderkit.training.fit import Epoch, Training, fit
 __all__ = ["NETWORKS", "ShowerSurrogate"]
 
 Floats = NDArray[np.float32]
-LAYERS = Training(epochs=40, batch_size=512, learning_rate=2e-3, schedule="cosine")
+LAYERS = Training(epochs=20, batch_size=512, learning_rate=2e-3, schedule="cosine")
 VOXELS = Training(epochs=40, batch_size=128, learning_rate=2e-3, schedule="one-cycle")
 ROWS = 5000  # showers at a time
 NUMBERS = 1 << 25  # voxels of the showers that scales are taken from, if that is more than 20,000
