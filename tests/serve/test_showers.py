@@ -28,7 +28,7 @@ def fitted(geometry: Geometry, **options: object) -> ShowerSurrogate:
     return ShowerSurrogate(
         network_options={"width": 8, "depth": 1},
         layer_options={"transforms": 1, "bins": 4, "hidden": (8,)},
-        options={"steps": 1},
+        options={"steps": 2},
         layers=once,
         voxels=once,
     ).fit(energy, truth, geometry, progress=False)
