@@ -26,6 +26,17 @@ def test_every_scale_has_models_that_can_be_made() -> None:
             assert not hasattr(MODELS[name](scale), "voxels_")
 
 
+def test_models_hold_the_generators_of_their_names() -> None:
+    held = {name: make(SCALES["smoke"]).generator for name, make in MODELS.items()}
+    assert held == {
+        "diffusion": "diffusion",
+        "flow matching": "flow-matching",
+        "CaloFlow": "student-flow",
+        "VAE": "vae",
+        "WGAN-GP": "wgan-gp",
+    }
+
+
 def test_showers_are_most_likely_of_the_model_that_is_right() -> None:
     classifier = Training(epochs=10, batch_size=100, learning_rate=1e-3, schedule="constant")
     test = ShowerTest(
