@@ -82,11 +82,7 @@ class Quantiles(nn.Module):
     def forward(self, x: Tensor, u: Tensor) -> Tensor:
         """Return y (N, V) of x and u (N, V)."""
         place = (x.clamp(-LIMIT, LIMIT) + REACH) / STEP
-        lower = place.floor().clamp(0.0, KNOTS - 2.0).long()
-        first = self.groups * KNOTS + lower
-        flat = self.table.flatten()
-        low, high = flat[first], flat[first + 1]
-        return low + (place - lower) * (high - low) + self.slope[self.groups] * u
+        return _between(self.table, self.groups, place) + self.slope[self.groups] * u
 
 
 class Occupancy(nn.Module):
@@ -137,12 +133,20 @@ class Occupancy(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """Return p (N, V) at u (N, V)."""
         place = (u - self.first[self.groups]) / self.width[self.groups]
-        place = place.clamp(0.0, float(STAGES))
-        lower = place.floor().clamp(max=STAGES - 1.0).long()
-        at = self.groups * (STAGES + 1) + lower
-        flat = self.odds.flatten()
-        low, high = flat[at], flat[at + 1]
-        return torch.sigmoid(low + (place - lower) * (high - low))
+        return torch.sigmoid(_between(self.odds, self.groups, place.clamp(0.0, float(STAGES))))
+
+
+def _between(table: Tensor, groups: Tensor, place: Tensor) -> Tensor:
+    """Read the rows of groups (V,) in a table (G, K) at places (N, V), 0 to K - 1, by lines.
+
+    The first and the last line go on beyond.
+    """
+    knots = table.shape[1]
+    lower = place.floor().clamp(0.0, knots - 2.0).long()
+    at = groups * knots + lower
+    flat = table.flatten()
+    low, high = flat[at], flat[at + 1]
+    return low + (place - lower) * (high - low)
 
 
 def beyond(x: Tensor) -> Tensor:
