@@ -39,25 +39,24 @@ def main() -> None:
     models = dict(pair.split("=", 1) for pair in chosen.model)
     ratios: dict[tuple[str, int], list[float]] = {}
     times: dict[tuple[str, int], list[tuple[float, float]]] = {}
-    apart: dict[str, tuple[float, float]] = {}
     geant4, beam = [], Beam("gamma")
     detector = calorimeter(CALORIMETER)
     with tempfile.TemporaryDirectory(prefix="colliderkit-benchmark-") as folder:
+        files = {name: Path(folder) / f"{name.replace(' ', '-')}.onnx" for name in models}
         for repetition in range(chosen.repetitions):
             geant4.append(
                 geant4_seconds(detector, TIMED, chosen.showers, beam=beam, seed=3 + repetition)
             )
             for name, model in models.items():
-                file = Path(folder) / f"{name.replace(' ', '-')}.onnx"
                 try:
-                    found = seconds_a_shower(load(model), file)
+                    found = seconds_a_shower(load(model), files[name])
                 except InputError as error:
                     raise SystemExit(str(error)) from error
-                apart[name] = _differences(file)
                 for batch, seconds in found.batches.items():
                     both = seconds, found.onnx[batch]
                     times.setdefault((name, batch), []).append(both)
                     ratios.setdefault((name, batch), []).append(geant4[-1] / min(both))
+        apart = {name: _differences(file) for name, file in files.items()}
     rows = []
     for (name, batch), each in ratios.items():
         by_torch, by_onnx = (statistics.median(t) for t in zip(*times[name, batch], strict=True))

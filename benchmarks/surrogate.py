@@ -7,8 +7,8 @@ TRAIN and TEST are 34,000 showers each:
     colliderkit generate photons-368 34000 --particle gamma --energies '[500, 64000]' --index 2 \
         --seed 1 --out train.hdf5        (TEST: --seed 2)
 
-and FOLDER holds the surrogate that `fit_surrogate` below makes of TRAIN (`--fit` makes it: 35
-minutes of one core): the "diffusion" of `colliderkit study calo-surrogate --scale laptop`.
+and FOLDER holds the surrogate that `--fit` makes of TRAIN (35 minutes of one core): the
+"diffusion" of `colliderkit study calo-surrogate --scale laptop`.
 Classifiers are 512 wide and trained on 20,400 showers of each class, as published without scaling
 of their inputs. The floor is TRAIN against TEST. WORK keeps the figures of what is finished.
 """
