@@ -19,6 +19,18 @@ def test_every_event_comes_once_an_epoch() -> None:
     assert len(batches) == 11 == sum(1 for _ in batches)
 
 
+def test_held_events_are_apart_and_none_is_lost() -> None:
+    data, held = dataset(20), torch.arange(20) % 3 == 0
+    for given in (held, held.numpy()):
+        train, validation = data.split(given)
+        assert validation.target.tolist() == list(range(0, 20, 3))
+        assert train.target.tolist() == [i for i in range(20) if i % 3]
+        assert torch.equal(
+            validation.batch(torch.arange(7)).values,
+            data.batch(torch.arange(0, 20, 3)).values,
+        )
+
+
 def test_epochs_shuffle_repeatably() -> None:
     batches = Batches(dataset(50), 10, seed=5)
     first = torch.cat([batch.target for batch in batches]).tolist()

@@ -166,9 +166,7 @@ class Refinement(Method):
             self._inputs(x, c), target.float(), torch.from_numpy((w / w.mean()).astype(np.float32))
         )
         held = hash_uniform(number, seed) < self.validation
-        train, validation = (
-            data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)
-        )
+        train, validation = data.split(held)
         begin = [float(losses.mean()) for losses in self.losses(x, y, c)]
         self.start_ = max(begin[0], TINY), max(begin[1], TINY)
         objective = self._objective(c.shape[1])

@@ -171,11 +171,11 @@ class ShowerSurrogate(Method):
         """Train one step on the showers that are not `held` out, with the best epoch of those."""
         model.fit_scaling(x[~held], context[~held])
         if model is self.voxels_:
-            # Voxel variables have their scale already: empty and hit lie alike in all of them.
+            # Voxel variables are standard normal already.
             model.scaling.mean.zero_()
             model.scaling.std.fill_(1.0)
         data = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), context)
-        train, validation = (data.at(torch.nonzero(part)[:, 0]) for part in (~held, held))
+        train, validation = data.split(held)
         options: dict[str, Any] = {
             "folder": Path(folder) / title,
             "seed": self.seed_,

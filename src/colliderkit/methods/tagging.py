@@ -133,8 +133,7 @@ class Tagger(Method):
         else:
             everything = self._dataset(inputs, light)
             apart = hash_uniform(np.asarray(light["event"]), seed) < self.validation
-            data = everything.at(torch.from_numpy(np.flatnonzero(~apart)))
-            held = everything.at(torch.from_numpy(np.flatnonzero(apart)))
+            data, held = everything.split(apart)
         torch.manual_seed(seed)
         self.seed_ = seed
         self.events_ = {"training": len(data), "validation": len(held)}

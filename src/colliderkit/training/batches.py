@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from colliderkit.events.ragged import Ragged
@@ -81,6 +83,11 @@ class Dataset:
         chosen = inputs.at(events) if isinstance(inputs, Ragged) else inputs[events]
         context = None if self.context is None else self.context[events]
         return Dataset(chosen, self.target[events], self.weight[events], context)
+
+    def split(self, held: Tensor | NDArray[np.bool_]) -> tuple["Dataset", "Dataset"]:
+        """Return the events to train on, and those that are `held` (N,) out for validation."""
+        apart = torch.as_tensor(held)
+        return self.at(torch.nonzero(~apart)[:, 0]), self.at(torch.nonzero(apart)[:, 0])
 
 
 class Batches:

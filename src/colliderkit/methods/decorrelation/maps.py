@@ -141,9 +141,7 @@ class FlowDecorrelation(_ScoreMap):
             self.flow_ = self._build().fit_scaling(x, c)
         data = Dataset(x, torch.zeros(len(x)), torch.from_numpy((w / w.mean()).astype("f4")), c)
         held = hash_uniform(np.arange(len(x)), seed) < self.validation
-        train, validation = (
-            data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)
-        )
+        train, validation = data.split(held)
         history = fit(
             self.flow_,
             own_loss,

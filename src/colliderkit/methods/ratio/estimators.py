@@ -85,7 +85,7 @@ def _held_apart(
     held = torch.from_numpy(hash_uniform(events, seed) < validation)
     if not bool(held.any()) or bool(held.all()):
         raise InputError("no events to train on or to validate with; give more events.")
-    return data.at(torch.nonzero(~held)[:, 0]), data.at(torch.nonzero(held)[:, 0])
+    return data.split(held)
 
 
 class TableRatio(nn.Module):

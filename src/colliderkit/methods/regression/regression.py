@@ -86,9 +86,7 @@ class Regression(Method):
                 f"{len(table)} events with --validation {self.validation:g} leave none to train on"
                 " or to validate with; give more."
             )
-        train, validation = (
-            data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)
-        )
+        train, validation = data.split(held)
         self.history_ = [
             [asdict(epoch) for epoch in member] for member in self._learn(train, validation, seed)
         ]

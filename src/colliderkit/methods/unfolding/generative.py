@@ -193,9 +193,7 @@ class GenerativeUnfolding(Method):
         scaled = torch.from_numpy((weight / weight.mean()).astype(np.float32))
         data = Dataset(truth, torch.zeros(len(truth)), scaled, reco)
         held = hash_uniform(event, self.seed_) < self.validation
-        train, validation = (
-            data.at(torch.from_numpy(np.flatnonzero(part))) for part in (~held, held)
-        )
+        train, validation = data.split(held)
         history = fit(
             self.flow_,
             own_loss,
