@@ -49,7 +49,7 @@ def timed(action: Callable[[], object]) -> float:
 
 def ours(name: str, count: int) -> float:
     """Return showers a CPU second of a shard, written to a file, once Geant4 is set up."""
-    from colliderkit.sources.showers import write_showers
+    from colliderkit.sources.files.showers import write_showers
 
     make_shard(request(name, 2), 0)
     with tempfile.TemporaryDirectory(prefix="colliderkit-benchmark-") as folder:

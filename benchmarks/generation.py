@@ -20,9 +20,9 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from colliderkit.sources import pythia
-from colliderkit.sources.processes import PROCESSES
-from colliderkit.sources.shards import SHARD, generate
+from colliderkit.sources.pythia import jets as pythia
+from colliderkit.sources.pythia.processes import PROCESSES
+from colliderkit.sources.pythia.shards import SHARD, generate
 from comparison import options, row, save
 
 CLASSES = {"qcd": 0, "top": 1}

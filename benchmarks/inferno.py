@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from colliderkit.files import atomic_file
-from colliderkit.methods.inference_aware import InferenceAware
+from colliderkit.methods.inference.inferno import InferenceAware
+from colliderkit.methods.inference.nuisance_ratio import UncertaintyAware
+from colliderkit.methods.inference.templates import fill
 from colliderkit.methods.method import versions
-from colliderkit.methods.templates import fill
-from colliderkit.methods.uncertainty_aware import UncertaintyAware
 from colliderkit.sources.toys.inferno import BENCHMARKS, Inferno
 from colliderkit.studies.inference_aware import EDGES, PUBLISHED, SOURCE, nuisances
 from comparison import row, save

@@ -24,15 +24,15 @@ import torch
 from numpy.typing import NDArray
 
 from colliderkit.files import atomic_file
-from colliderkit.methods.intervals import (
+from colliderkit.methods.inference.intervals import (
     Intervals,
     NeymanConstruction,
     profile_intervals,
     profile_path,
 )
+from colliderkit.methods.inference.nuisance_ratio import UncertaintyAware
 from colliderkit.methods.method import versions
 from colliderkit.methods.ratio import Ratio
-from colliderkit.methods.uncertainty_aware import UncertaintyAware
 from colliderkit.metrics.coverage import coverage
 from colliderkit.sources.toys.inferno import BENCHMARKS, Inferno
 from colliderkit.studies.inference_aware import nuisances

@@ -18,14 +18,15 @@ import numpy as np
 import torch
 
 from colliderkit.files import atomic_file
+from colliderkit.methods.inference.estimates import Calibration, Estimate
 from colliderkit.methods.method import versions
-from colliderkit.methods.parameter_fit import Calibration, Estimate
-from colliderkit.studies import dijets
+from colliderkit.sources.datasets import dijets
+from colliderkit.studies import dijet_ratio
 from colliderkit.studies import parameter_fit as study
 from comparison import row, save
 
 COMMAND = "python benchmarks/parameter_fit.py --work FOLDER"
-SIZE = dijets.Size(200_000, 10)
+SIZE = dijet_ratio.Size(200_000, 10)
 REFERENCE, DATA, PUBLISHED_DATA = 100_000, 10_000, 20_000
 BLINDED, VALIDATION, TOGETHER = 20, 12, 32
 TOYS = 300
@@ -67,7 +68,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     work, folder = chosen.work, chosen.work / "data"
-    ratio = dijets.trained(work, SIZE, timing={})
+    ratio = dijet_ratio.trained(work, SIZE, timing={})
     reference = dijets.events_over(folder, "reference", REFERENCE, 4, scanned=False)
     shared: dict[str, Any] = {
         "command": COMMAND,

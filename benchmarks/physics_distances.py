@@ -21,7 +21,7 @@ import numpy as np
 
 from colliderkit.events.calorimeter.features import features
 from colliderkit.sources.geant4.calorimeters import calorimeter
-from colliderkit.sources.gflash import effective_medium, showers
+from colliderkit.sources.geant4.gflash import effective_medium, showers
 from comparison import Answer, options, row, run, save
 
 COMMAND = "python benchmarks/physics_distances.py --peers PEERS"

@@ -11,7 +11,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from colliderkit.sources.gflash import generate_showers
+from colliderkit.sources.geant4.gflash import generate_showers
 from comparison import options, row, run, save
 
 COMMAND = "python benchmarks/shower_memory.py"

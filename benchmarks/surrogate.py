@@ -20,9 +20,9 @@ from typing import Any
 
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import load
-from colliderkit.methods.shower_test import ShowerTest
+from colliderkit.methods.simulation.comparison import ShowerTest
+from colliderkit.sources.files.showers import read_showers
 from colliderkit.sources.geant4.calorimeters import calorimeter
-from colliderkit.sources.showers import read_showers
 from colliderkit.studies.calo_surrogate import CALORIMETER, MODELS, SCALES, THRESHOLD
 from comparison import options, row, save
 

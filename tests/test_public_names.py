@@ -6,9 +6,9 @@ import pytest
 
 PUBLIC = {
     "colliderkit.sources": ["iterate", "read", "write"],
-    "colliderkit.sources.rows": ["Rows", "read_rows", "separated"],
-    "colliderkit.sources.shards": ["generate"],
-    "colliderkit.methods.tagging": ["Tagger"],
+    "colliderkit.sources.files.rows": ["Rows", "read_rows", "separated"],
+    "colliderkit.sources.pythia.shards": ["generate"],
+    "colliderkit.methods.tagging.tagger": ["Tagger"],
     "colliderkit.methods.ratio": [
         "Diagnostics",
         "NetworkRatio",
@@ -26,7 +26,12 @@ PUBLIC = {
         "build",
         "regression_class",
     ],
-    "colliderkit.methods.shower_test": ["Classification", "Comparison", "ShowerTest", "check_band"],
+    "colliderkit.methods.simulation.comparison": [
+        "Classification",
+        "Comparison",
+        "ShowerTest",
+        "check_band",
+    ],
     "colliderkit.methods.unfolding.omnifold": ["OmniFold", "Sample"],
     "colliderkit.methods.unfolding.learned": ["LearnedObservable"],
     "colliderkit.methods.unfolding.iterations": ["Choice", "Histograms", "choose_iteration"],
@@ -42,10 +47,9 @@ PUBLIC = {
         "Regression",
         "SequentialCalibration",
     ],
-    "colliderkit.methods.ensembles": ["CrossFit", "Ensemble"],
-    "colliderkit.methods.parameter_fit": [
-        "Calibration",
-        "Estimate",
+    "colliderkit.methods.tagging.ensembles": ["CrossFit", "Ensemble"],
+    "colliderkit.methods.inference.estimates": ["Calibration", "Estimate"],
+    "colliderkit.methods.inference.parameter_fit": [
         "Fitted",
         "ParameterFit",
         "Parametrised",

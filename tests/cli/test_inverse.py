@@ -10,7 +10,7 @@ import pytest
 from colliderkit.cli import main
 from colliderkit.methods.unfolding.result import UnfoldedEvents
 from colliderkit.sources import read, write
-from colliderkit.sources.rows import read_rows
+from colliderkit.sources.files.rows import read_rows
 from samples import make_jets
 
 COUNT = 400

@@ -9,7 +9,7 @@ import pytest
 from colliderkit.cli import main
 from colliderkit.metrics.closure import effective_size
 from colliderkit.sources import write
-from colliderkit.sources.rows import read_rows
+from colliderkit.sources.files.rows import read_rows
 from colliderkit.sources.toys.unfolding import gaussian_weight
 
 COUNT = 10_000

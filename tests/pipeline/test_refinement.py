@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from colliderkit.methods.method import load
-from colliderkit.methods.refinement import Refinement
+from colliderkit.methods.simulation.refinement import Refinement
 from colliderkit.studies.refinement import NAMES, make_pairs
 from colliderkit.training.fit import Training
 

@@ -11,8 +11,8 @@ from colliderkit.cli import main
 from colliderkit.events.calorimeter import write_xml
 from colliderkit.events.calorimeter.features import features
 from colliderkit.report.showers import Drawn
+from colliderkit.sources.files.showers import read_showers, write_showers
 from colliderkit.sources.geant4.calorimeters import calorimeter
-from colliderkit.sources.showers import read_showers, write_showers
 
 COUNT = 1200
 ENERGIES = ("--energies", "[200, 400]")

@@ -9,9 +9,9 @@ import pytest
 from colliderkit.cli import main
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Layer, write_xml
-from colliderkit.methods.surrogate import ShowerSurrogate
-from colliderkit.sources.gflash import TUNGSTEN_SILICON, showers
-from colliderkit.sources.showers import read_showers, write_showers
+from colliderkit.methods.simulation.surrogate import ShowerSurrogate
+from colliderkit.sources.files.showers import read_showers, write_showers
+from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
 
 GEOMETRY = Geometry("toy", (Layer(0, (0, 5, 15), 4), Layer(1, (0, 40))))
 

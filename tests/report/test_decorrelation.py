@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import CARETUPBASE
 
-from colliderkit.methods.bump_hunt import Bump
+from colliderkit.methods.search.bump_hunt import Bump
 from colliderkit.metrics.value import Value
 from colliderkit.report.decorrelation import bump, efficiencies, frontier
 from colliderkit.report.plots import style

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from colliderkit.methods.parameter_fit import Estimate, Profile
+from colliderkit.methods.inference.estimates import Estimate
+from colliderkit.methods.inference.parameter_fit import Profile
 from colliderkit.metrics.closure import agreement
 from colliderkit.report.parameter_fit import corner, histogram_ratios, likelihood, recovered
 

@@ -11,9 +11,9 @@ import torch
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Layer
 from colliderkit.generators.flow import ConditionalFlow
-from colliderkit.methods.surrogate import ShowerSurrogate
+from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.serve.showers import export_surrogate
-from colliderkit.sources.gflash import TUNGSTEN_SILICON, showers
+from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
 from colliderkit.training.fit import Training
 
 UNEVEN = Geometry("uneven", (Layer(0, (0, 5, 15), 4), Layer(2, (0, 40))))

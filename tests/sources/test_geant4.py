@@ -12,11 +12,11 @@ import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Layer
+from colliderkit.sources.files.showers import read_showers
 from colliderkit.sources.geant4 import Beam, Calorimeter, Sampling, calorimeter, simulate
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.shards import Request, generate_showers
 from colliderkit.sources.geant4.timing import seconds_a_shower
-from colliderkit.sources.showers import read_showers
 
 # Importing it would ask whether to download its data sets.
 missing = importlib.util.find_spec("geant4_pybind") is None

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from colliderkit.events.calorimeter import Geometry
-from colliderkit.methods.shower_test import ShowerTest
+from colliderkit.methods.simulation.comparison import ShowerTest
 from colliderkit.studies.calo_surrogate import MODELS, SCALES, posteriors
 from colliderkit.training.fit import Training
 

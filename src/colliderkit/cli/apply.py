@@ -7,12 +7,12 @@ from typing import Any
 import awkward as ak
 
 from colliderkit.cli import TAGGERS, of_model, run
-from colliderkit.cli.ratio import apply_ratio
-from colliderkit.cli.reading import Reading
-from colliderkit.cli.surrogate import apply_surrogate
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
 from colliderkit.sources import write
+from colliderkit.tasks.ratio import apply_ratio
+from colliderkit.tasks.reading import Reading
+from colliderkit.tasks.showers import apply_surrogate
 
 __all__ = ["apply", "main", "score_columns", "with_scores"]
 

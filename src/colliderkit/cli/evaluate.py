@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from colliderkit.cli import TAGGERS, given, of_model, run, runs
+from colliderkit.cli import TAGGERS, given, of_model, run
 from colliderkit.cli.apply import score_columns, with_scores
 from colliderkit.cli.fit import class_files
-from colliderkit.cli.ratio import evaluate_ratio
-from colliderkit.cli.reading import Reading
 from colliderkit.errors import InputError
 from colliderkit.events.schema import weights_of
 from colliderkit.files import refuse_existing
@@ -22,6 +20,9 @@ from colliderkit.methods.method import load
 from colliderkit.report.results import Result, write_results
 from colliderkit.report.tagging import Scored, last_class, results_of
 from colliderkit.sources import write
+from colliderkit.tasks import runs
+from colliderkit.tasks.ratio import evaluate_ratio
+from colliderkit.tasks.reading import Reading
 
 __all__ = ["evaluate", "main", "scored_tagger"]
 

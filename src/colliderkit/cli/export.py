@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from colliderkit.cli import TAGGERS, of_model, run
-from colliderkit.cli.ratio import export_ratio
-from colliderkit.cli.reading import Reading
-from colliderkit.cli.summary import export_summary
-from colliderkit.cli.surrogate import export_showers
-from colliderkit.cli.unfolding import export_unfolding
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
 from colliderkit.serve.onnx import export_method
+from colliderkit.tasks.inference import export_summary
+from colliderkit.tasks.ratio import export_ratio
+from colliderkit.tasks.reading import Reading
+from colliderkit.tasks.showers import export_showers
+from colliderkit.tasks.unfolding import export_unfolding
 
 __all__ = ["export", "main"]
 

@@ -7,20 +7,21 @@ from pathlib import Path
 
 import awkward as ak
 
-from colliderkit.cli import run, runs
-from colliderkit.cli.ratio import fit_ratio
-from colliderkit.cli.reading import Reading
-from colliderkit.cli.summary import fit_summary
-from colliderkit.cli.surrogate import fit_surrogate
-from colliderkit.cli.unfolding import fit_unfolding
+from colliderkit.cli import run
 from colliderkit.errors import InputError
 from colliderkit.methods.decorrelation import DecorrelatedTagger
-from colliderkit.methods.ensembles import CrossFit, Ensemble
-from colliderkit.methods.inference_aware import InferenceAware
+from colliderkit.methods.inference.inferno import InferenceAware
 from colliderkit.methods.ratio import Ratio
-from colliderkit.methods.surrogate import ShowerSurrogate
-from colliderkit.methods.tagging import Tagger
+from colliderkit.methods.simulation.surrogate import ShowerSurrogate
+from colliderkit.methods.tagging.ensembles import CrossFit, Ensemble
+from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.methods.unfolding.omnifold import OmniFold
+from colliderkit.tasks import runs
+from colliderkit.tasks.inference import fit_summary
+from colliderkit.tasks.ratio import fit_ratio
+from colliderkit.tasks.reading import Reading
+from colliderkit.tasks.showers import fit_surrogate
+from colliderkit.tasks.unfolding import fit_unfolding
 
 __all__ = ["class_files", "main", "tagging"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from colliderkit.cli import given, run
 from colliderkit.sources.geant4.calorimeters import CALORIMETERS
-from colliderkit.sources.shards import generate as generate_sample
+from colliderkit.sources.pythia.shards import generate as generate_sample
 
 __all__ = ["generate", "main"]
 

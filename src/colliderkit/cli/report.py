@@ -10,13 +10,13 @@ import yaml
 
 from colliderkit.cli import TAGGERS, given, of_model, run
 from colliderkit.cli.evaluate import scored_tagger
-from colliderkit.cli.ratio import report_ratio
-from colliderkit.cli.unfolding import report_unfolding
 from colliderkit.events.schema import weights_of
 from colliderkit.files import atomic_file, existing_file, refuse_existing
 from colliderkit.methods.method import load
 from colliderkit.report.html import Report
 from colliderkit.report.tagging import add_taggers, last_class
+from colliderkit.tasks.ratio import report_ratio
+from colliderkit.tasks.unfolding import report_unfolding
 
 __all__ = ["main", "report"]
 

@@ -11,19 +11,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from colliderkit.cli.surrogate import geometry_of
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, existing_file, refuse_existing
 from colliderkit.methods.method import versions
-from colliderkit.methods.shower_test import PUBLISHED, Comparison, ShowerTest, check_band
+from colliderkit.methods.simulation.comparison import PUBLISHED, Comparison, ShowerTest, check_band
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result, read_results, write_results
 from colliderkit.report.showers import Drawn, add_showers, example
-from colliderkit.sources import gflash
-from colliderkit.sources.geant4 import shards
+from colliderkit.sources.files.showers import mapped_showers
+from colliderkit.sources.geant4 import gflash, shards
 from colliderkit.sources.geant4.simulation import Beam
-from colliderkit.sources.showers import mapped_showers
+from colliderkit.tasks.showers import geometry_of
 from colliderkit.training.fit import Training
 
 __all__ = ["DRAWN", "evaluate_showers", "parametrise", "report_showers", "shoot"]

@@ -1,18 +1,18 @@
 """Methods by name: one physics question a file, built from the bricks below."""
 
 METHODS = {
-    "tagging": "colliderkit.methods.tagging:Tagger",
-    "ensemble": "colliderkit.methods.ensembles:Ensemble",
+    "tagging": "colliderkit.methods.tagging.tagger:Tagger",
+    "ensemble": "colliderkit.methods.tagging.ensembles:Ensemble",
     "ratio": "colliderkit.methods.ratio:Ratio",
     "omnifold": "colliderkit.methods.unfolding.omnifold:OmniFold",
     "iterative-bayes": "colliderkit.methods.unfolding.binned:IterativeBayes",
     "matrix-inversion": "colliderkit.methods.unfolding.binned:MatrixInversion",
     "learned-observable": "colliderkit.methods.unfolding.learned:LearnedObservable",
     "generative-unfolding": "colliderkit.methods.unfolding.generative:GenerativeUnfolding",
-    "inference-aware": "colliderkit.methods.inference_aware:InferenceAware",
-    "uncertainty-aware": "colliderkit.methods.uncertainty_aware:UncertaintyAware",
-    "shower-surrogate": "colliderkit.methods.surrogate:ShowerSurrogate",
-    "refinement": "colliderkit.methods.refinement:Refinement",
+    "inference-aware": "colliderkit.methods.inference.inferno:InferenceAware",
+    "uncertainty-aware": "colliderkit.methods.inference.nuisance_ratio:UncertaintyAware",
+    "shower-surrogate": "colliderkit.methods.simulation.surrogate:ShowerSurrogate",
+    "refinement": "colliderkit.methods.simulation.refinement:Refinement",
     "deep-ensemble": "colliderkit.methods.regression.ensemble:DeepEnsemble",
     "quantile-regression": "colliderkit.methods.regression.quantile:QuantileRegression",
     "bayesian-last-layer": "colliderkit.methods.regression.last_layer:BayesianLastLayer",
@@ -30,5 +30,5 @@ METHODS = {
     "gaussian-ansatz": "colliderkit.methods.calibration:GaussianAnsatz",
     "flow-calibration": "colliderkit.methods.calibration:FlowCalibration",
     "posterior-calibration": "colliderkit.methods.calibration:Posterior",
-    "cross-fit": "colliderkit.methods.ensembles:CrossFit",
+    "cross-fit": "colliderkit.methods.tagging.ensembles:CrossFit",
 }

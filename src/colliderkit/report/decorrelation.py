@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from colliderkit.methods.bump_hunt import Bump
+from colliderkit.methods.search.bump_hunt import Bump
 from colliderkit.metrics.value import Value
 from colliderkit.report.plots import COLOURS, style
 

@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
-from colliderkit.methods.parameter_fit import Estimate, Profile
+from colliderkit.methods.inference.estimates import Estimate
+from colliderkit.methods.inference.parameter_fit import Profile
 from colliderkit.metrics.closure import Agreement
 from colliderkit.report.plots import COLOURS, style
 

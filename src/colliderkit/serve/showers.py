@@ -13,7 +13,7 @@ import colliderkit
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.generators.flow import ConditionalFlow
-from colliderkit.methods.surrogate import ShowerSurrogate
+from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.serve.translation import session, translate
 
 __all__ = ["TOLERANCE", "export_surrogate"]

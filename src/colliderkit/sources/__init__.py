@@ -1,5 +1,5 @@
 """Where events come from: files in the layouts that the field publishes, and generators."""
 
-from colliderkit.sources.jets import iterate, read, write
+from colliderkit.sources.files.jets import iterate, read, write
 
 __all__ = ["iterate", "read", "write"]

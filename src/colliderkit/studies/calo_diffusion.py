@@ -16,19 +16,19 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.files import refuse_existing
 from colliderkit.generators.diffusion import SAMPLERS, Diffusion
-from colliderkit.methods.shower_test import Comparison, Sample, ShowerTest
-from colliderkit.methods.surrogate import LAYERS, VOXELS, ShowerSurrogate
+from colliderkit.methods.simulation.comparison import Comparison, Sample, ShowerTest
+from colliderkit.methods.simulation.surrogate import LAYERS, VOXELS, ShowerSurrogate
 from colliderkit.metrics.showers import RESPONSE
 from colliderkit.metrics.value import Value
 from colliderkit.report.calorimeter import histograms
 from colliderkit.report.diffusion import quality_by_calls
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
-from colliderkit.sources import gflash
+from colliderkit.sources.files.showers import read_showers
+from colliderkit.sources.geant4 import gflash
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.simulation import Beam
-from colliderkit.sources.showers import read_showers
 from colliderkit.training.fit import Training
 
 __all__ = ["run"]

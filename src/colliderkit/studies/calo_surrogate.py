@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import load
-from colliderkit.methods.shower_test import Comparison, ShowerTest
-from colliderkit.methods.surrogate import ShowerSurrogate
+from colliderkit.methods.simulation.comparison import Comparison, ShowerTest
+from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.report.showers import Drawn, add_showers, example
 from colliderkit.serve.latency import cpu_seconds
 from colliderkit.serve.showers import export_surrogate
 from colliderkit.serve.translation import session
+from colliderkit.sources.files.showers import read_showers, write_showers
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.simulation import Beam
 from colliderkit.sources.geant4.timing import seconds_a_shower as geant4_seconds
-from colliderkit.sources.showers import read_showers, write_showers
 from colliderkit.training.fit import Training
 
 __all__ = ["MODELS", "Seconds", "posteriors", "run", "seconds_a_shower"]

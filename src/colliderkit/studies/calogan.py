@@ -15,7 +15,7 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.files import refuse_existing
 from colliderkit.generators.gan import GAN
-from colliderkit.methods.shower_test import ShowerTest
+from colliderkit.methods.simulation.comparison import ShowerTest
 from colliderkit.metrics.two_sample import histogram_chi2
 from colliderkit.metrics.value import Value
 from colliderkit.networks.calogan import CaloDiscriminator, CaloGenerator
@@ -24,10 +24,10 @@ from colliderkit.report.plots import style, training
 from colliderkit.report.results import Result
 from colliderkit.report.showers import Drawn, add_showers, example
 from colliderkit.serve.latency import cpu_seconds
+from colliderkit.sources.files.showers import read_showers
 from colliderkit.sources.geant4 import Beam, calorimeter
 from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.timing import seconds_a_shower
-from colliderkit.sources.showers import read_showers
 from colliderkit.training.adversarial import Rivalry, fit_adversarial
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training

@@ -19,10 +19,10 @@ from colliderkit.metrics.value import Value, bootstrap
 from colliderkit.report.html import Report
 from colliderkit.report.regression import against_energy, coverage_against, coverage_curves
 from colliderkit.report.results import Result
+from colliderkit.sources.files.showers import read_showers
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.simulation import Beam
-from colliderkit.sources.showers import read_showers
 from colliderkit.training.fit import Training
 
 __all__ = ["run"]

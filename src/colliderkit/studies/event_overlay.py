@@ -20,19 +20,19 @@ from colliderkit.events.calorimeter import Geometry, Grid
 from colliderkit.events.calorimeter.overlay import Digitiser, deposits
 from colliderkit.events.schema import CONSTITUENTS
 from colliderkit.files import refuse_existing
-from colliderkit.methods.surrogate import ShowerSurrogate
+from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.metrics.separation import separation
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.plots import COLOURS, style
 from colliderkit.report.results import Result
+from colliderkit.sources.files.showers import drawn_energies
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
+from colliderkit.sources.geant4.gflash import effective_medium
+from colliderkit.sources.geant4.gflash import showers as parametrised
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
-from colliderkit.sources.gflash import effective_medium
-from colliderkit.sources.gflash import showers as parametrised
-from colliderkit.sources.pythia import jets
-from colliderkit.sources.showers import drawn_energies
+from colliderkit.sources.pythia.jets import jets
 from colliderkit.training.fit import Training
 
 __all__ = ["Particles", "Sampler", "make_particles", "run"]

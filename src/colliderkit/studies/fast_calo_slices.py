@@ -20,7 +20,7 @@ from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.plots import style, training
 from colliderkit.report.results import Result
-from colliderkit.sources.gflash import TUNGSTEN_SILICON, showers
+from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
 from colliderkit.training.adversarial import Rivalry, fit_adversarial
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training

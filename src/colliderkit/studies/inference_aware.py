@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.files import refuse_existing
-from colliderkit.methods.inference_aware import InferenceAware
-from colliderkit.methods.intervals import profile_intervals
-from colliderkit.methods.nuisances import Nuisance
-from colliderkit.methods.templates import Templates, fill
-from colliderkit.methods.uncertainty_aware import UncertaintyAware
-from colliderkit.methods.workspace import fit_workspace, workspace, write_workspace
+from colliderkit.methods.inference.inferno import InferenceAware
+from colliderkit.methods.inference.intervals import profile_intervals
+from colliderkit.methods.inference.nuisance_ratio import UncertaintyAware
+from colliderkit.methods.inference.nuisances import Nuisance
+from colliderkit.methods.inference.templates import Templates, fill
 from colliderkit.metrics.value import Value
 from colliderkit.report import plots
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
+from colliderkit.serve.histfactory import fit_workspace, workspace, write_workspace
 from colliderkit.sources.toys.inferno import BENCHMARKS, Inferno
 from colliderkit.training.fit import Training
 

@@ -31,9 +31,7 @@ from colliderkit.metrics.value import Value, bootstrap
 from colliderkit.report.calibration import residuals, resolutions, responses
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
-from colliderkit.sources.detector import Detector, HadronResponse
-from colliderkit.sources.shards import generate
-from colliderkit.studies.calibration_jets import (
+from colliderkit.sources.datasets.calibration_jets import (
     MASS,
     PRIORS,
     PT,
@@ -42,6 +40,8 @@ from colliderkit.studies.calibration_jets import (
     read_jets,
     weights,
 )
+from colliderkit.sources.detector.response import Detector, HadronResponse
+from colliderkit.sources.pythia.shards import generate
 from colliderkit.training.fit import Training
 
 __all__ = ["Calibrations", "calibrated", "largest", "narrower", "run"]

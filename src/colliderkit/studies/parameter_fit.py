@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from colliderkit.files import refuse_existing
-from colliderkit.methods.intervals import Intervals, profile_intervals
-from colliderkit.methods.parameter_fit import Calibration, Estimate, Fitted, ParameterFit
+from colliderkit.methods.inference.estimates import Calibration, Estimate
+from colliderkit.methods.inference.intervals import Intervals, profile_intervals
+from colliderkit.methods.inference.parameter_fit import Fitted, ParameterFit
 from colliderkit.methods.ratio import Ratio
 from colliderkit.metrics.coverage import Coverage, coverage
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.parameter_fit import corner, likelihood, recovered
 from colliderkit.report.results import Result
+from colliderkit.sources.datasets import dijets
+from colliderkit.sources.datasets.dijets import NOMINAL, RANGES, SOURCE
 from colliderkit.sources.toys.normal import NormalRatio
-from colliderkit.studies import dijets
-from colliderkit.studies.dijets import NOMINAL, RANGES, SOURCE
+from colliderkit.studies import dijet_ratio
 from colliderkit.training.fit import Training
 
 __all__ = [
@@ -82,7 +84,7 @@ class Scale:
     for each fit of one parameter and for that of all; experiments of the toy, and of each data
     set on observables."""
 
-    size: dijets.Size
+    size: dijet_ratio.Size
     reference: int
     data: int
     fits: Sequence[str]
@@ -95,9 +97,9 @@ class Scale:
 
 ALL_FITS = (*RANGES, "all")
 SCALES = {
-    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 1_500, ("alphaS",), 4, 8, 3, 40, 1),
-    "laptop": Scale(dijets.SIZES["laptop"], 20_000, 5_000, ALL_FITS, 8, 16, 8, 200),
-    "paper": Scale(dijets.SIZES["paper"], 200_000, 20_000, ALL_FITS, 40, 80, 40, 1_000),
+    "smoke": Scale(dijet_ratio.SIZES["smoke"], 2_000, 1_500, ("alphaS",), 4, 8, 3, 40, 1),
+    "laptop": Scale(dijet_ratio.SIZES["laptop"], 20_000, 5_000, ALL_FITS, 8, 16, 8, 200),
+    "paper": Scale(dijet_ratio.SIZES["paper"], 200_000, 20_000, ALL_FITS, 40, 80, 40, 1_000),
 }
 
 
@@ -176,7 +178,7 @@ def run(
     folder = out / "data"
     timing: dict[str, float] = {}
     begin = time.perf_counter()
-    ratio = dijets.trained(out, chosen.size, workers=workers, timing=timing)
+    ratio = dijet_ratio.trained(out, chosen.size, workers=workers, timing=timing)
     reference = dijets.events_over(folder, "reference", chosen.reference, 4, scanned=False)
     report = Report(
         "Parameters of the shower and of hadronisation, from particles",
@@ -418,7 +420,7 @@ def toy_coverage(experiments: int) -> list[tuple[str, float, Coverage]]:
 
 def table_coverage(
     folder: Path,
-    size: dijets.Size,
+    size: dijet_ratio.Size,
     reference: int,
     counts: tuple[int, int],
     jets: int,
@@ -429,7 +431,7 @@ def table_coverage(
     `counts` are the validation and the blinded data sets, each cut into `parts` experiments that
     share no jet.
     """
-    learned = dijets.trained_on_table(folder, size)
+    learned = dijet_ratio.trained_on_table(folder, size)
     nominal = dijets.events_over(folder, "reference", reference, 4, scanned=False)
     fit = fit_of(learned, "alphaS", dijets.table(nominal))
     found = []

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from colliderkit.events.observables import table
 from colliderkit.files import refuse_existing
 from colliderkit.methods.ratio import classifier_test
-from colliderkit.methods.refinement import Refinement
+from colliderkit.methods.simulation.refinement import Refinement
 from colliderkit.metrics.separation import separation
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.plots import COLOURS, distribution, style
 from colliderkit.report.results import Result
-from colliderkit.sources.detector import HCAL, Detector
-from colliderkit.sources.matching import delta_r
-from colliderkit.sources.pairs import pairs
+from colliderkit.sources.detector.response import HCAL, Detector
+from colliderkit.sources.pythia.matching import delta_r
+from colliderkit.sources.pythia.pairs import pairs
 from colliderkit.training.fit import Training
 
 __all__ = ["FastDetector", "Pairs", "make_pairs", "run"]

@@ -19,8 +19,9 @@ from colliderkit.report.html import Report
 from colliderkit.report.parameter_fit import histogram_ratios
 from colliderkit.report.ratio import closure
 from colliderkit.report.results import Result
+from colliderkit.sources.datasets import dijets
 from colliderkit.sources.toys.normal import NormalRatio
-from colliderkit.studies import dijets
+from colliderkit.studies import dijet_ratio
 from colliderkit.training.fit import Training
 
 __all__ = ["CASES", "Closure", "closures", "run"]
@@ -64,7 +65,7 @@ CASE_SEEDS = {"small": 21, "localised": 22}
 class Scale:
     """Say how much: jets to train on, of the reference and of each target, and of the two cases."""
 
-    size: dijets.Size
+    size: dijet_ratio.Size
     reference: int
     target: int
     case: int
@@ -73,9 +74,9 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(dijets.SIZES["smoke"], 2_000, 1_000, 2_000, 2, ("alphaS",)),
-    "laptop": Scale(dijets.SIZES["laptop"], 20_000, 20_000, 40_000, 8),
-    "paper": Scale(dijets.SIZES["paper"], 200_000, 200_000, 500_000, 30),
+    "smoke": Scale(dijet_ratio.SIZES["smoke"], 2_000, 1_000, 2_000, 2, ("alphaS",)),
+    "laptop": Scale(dijet_ratio.SIZES["laptop"], 20_000, 20_000, 40_000, 8),
+    "paper": Scale(dijet_ratio.SIZES["paper"], 200_000, 200_000, 500_000, 30),
 }
 
 
@@ -138,7 +139,7 @@ def run(
     chosen = SCALES[scale]
     folder = out / "data"
     timing: dict[str, float] = {}
-    ratio = dijets.trained(out, chosen.size, workers=workers, timing=timing)
+    ratio = dijet_ratio.trained(out, chosen.size, workers=workers, timing=timing)
     begin = time.perf_counter()
     reference = dijets.events_over(folder, "reference", chosen.reference, 4, scanned=False)
     source, names = observed(reference)
@@ -240,7 +241,7 @@ def _case(folder: Path, name: str, settings: Sequence[str], chosen: Scale, worke
                 folder, f"{name}-{part}", count, seed + 100 * (part == "test"), settings, workers
             )
         )
-    _, nominal = dijets.samples(folder, chosen.size, workers)
+    _, nominal = dijet_ratio.samples(folder, chosen.size, workers)
     ratio = Ratio(
         network="pfn",
         options={"phi": chosen.size.phi, "f": chosen.size.f},

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.schema import weights_of
 from colliderkit.files import atomic_file, refuse_existing
-from colliderkit.methods.tagging import Tagger
+from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.report import plots
 from colliderkit.report.html import Report
 from colliderkit.report.tagging import Scored, Separation, Truth, add_taggers
 from colliderkit.serve.onnx import export_method
 from colliderkit.sources import read
-from colliderkit.sources.shards import generate
+from colliderkit.sources.pythia.shards import generate
 
 __all__ = ["Comparison", "Entry", "Run", "Scale", "claim", "compare"]
 

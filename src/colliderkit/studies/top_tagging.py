@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from colliderkit.events.images import JetImage
 from colliderkit.events.schema import labels_of
-from colliderkit.methods import insight
+from colliderkit.methods.tagging import explain
 from colliderkit.networks.deep_sets import EFN
 from colliderkit.report import plots
 from colliderkit.report.html import Report
@@ -164,7 +164,7 @@ def further(report: Report, runs: Sequence[Run], test: ak.Array) -> None:
         if name in by_name:
             report.add_figure(
                 plots.importance(
-                    insight.permutation_importance(by_name[name].taggers[0], test[:1000])
+                    explain.permutation_importance(by_name[name].taggers[0], test[:1000])
                 ),
                 f"Drop in AUC of {name} when one input is shuffled among the test jets"
                 " (± standard deviation over repetitions).",

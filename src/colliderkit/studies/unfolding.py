@@ -35,8 +35,8 @@ from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.report.unfolding import Spectrum, correlations, iteration_choice, unfolded
-from colliderkit.sources.pairs import iterate_pairs, read_pairs
-from colliderkit.sources.shards import generate
+from colliderkit.sources.pythia.pairs import iterate_pairs, read_pairs
+from colliderkit.sources.pythia.shards import generate
 from colliderkit.training.fit import Training
 
 __all__ = ["OBSERVABLES", "Observable", "Observed", "edges_of", "observed", "run"]

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.observables import PRESETS, table
 from colliderkit.events.schema import split
-from colliderkit.events.spectra import spectrum_weights
+from colliderkit.events.weights import spectrum_weights
 from colliderkit.files import atomic_file, refuse_existing
-from colliderkit.methods.bump_hunt import BumpHunt, false_positives
 from colliderkit.methods.decorrelation import DecorrelatedTagger
 from colliderkit.methods.decorrelation.maps import FlowDecorrelation, TransportDecorrelation
+from colliderkit.methods.search.bump_hunt import BumpHunt, false_positives
 from colliderkit.metrics.roc import auc
 from colliderkit.metrics.sculpting import (
     CONVENTIONS,
@@ -34,7 +34,7 @@ from colliderkit.report.html import Report
 from colliderkit.report.plots import distribution
 from colliderkit.report.results import Result
 from colliderkit.sources import iterate, write
-from colliderkit.sources.shards import generate
+from colliderkit.sources.pythia.shards import generate
 from colliderkit.studies.taggers import claim
 from colliderkit.training.fit import Training
 

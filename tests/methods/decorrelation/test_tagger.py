@@ -15,8 +15,8 @@ from colliderkit.losses.decorrelation import distance_correlation
 from colliderkit.methods.decorrelation import DecorrelatedTagger
 from colliderkit.methods.decorrelation.adversary import Adversary
 from colliderkit.methods.decorrelation.tagger import Classification
-from colliderkit.methods.ensembles import Ensemble
 from colliderkit.methods.method import load
+from colliderkit.methods.tagging.ensembles import Ensemble
 from colliderkit.training.fit import Training
 from samples import make_jets
 

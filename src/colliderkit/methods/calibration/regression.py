@@ -20,7 +20,7 @@ from colliderkit.metrics.response import Statistic
 from colliderkit.networks.stack import Stack
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training
-from colliderkit.training.tables import PIECE, fit_stack
+from colliderkit.training.stacks import PIECE, fit_stack
 
 __all__ = ["QUICK", "Regression", "TableLocation"]
 

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from colliderkit import networks
 from colliderkit.errors import InputError
 from colliderkit.events.schema import weights_of
-from colliderkit.events.spectra import planing_weights
+from colliderkit.events.weights import planing_weights
 from colliderkit.losses.classification import cross_entropy
 from colliderkit.losses.constraints import Constrained, Constraint
 from colliderkit.losses.decorrelation import DisCo, MoDe, Penalty
 from colliderkit.methods.decorrelation.adversary import Adversary
-from colliderkit.methods.tagging import Tagger
+from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.networks.model import Model
 from colliderkit.training.alternating import fit_alternating
 from colliderkit.training.batches import Dataset

@@ -16,14 +16,14 @@ from colliderkit.events.ragged import Ragged
 from colliderkit.events.scaling import Standardise
 from colliderkit.events.schema import hash_uniform
 from colliderkit.losses.ratio import RatioLoss
-from colliderkit.methods.design import Design, fit_representation
-from colliderkit.methods.exponential_family import ExponentialFamily
+from colliderkit.methods.architecture import Architecture, fit_representation
+from colliderkit.networks.exponential_family import ExponentialFamily
 from colliderkit.networks.model import Model
 from colliderkit.networks.parametric import Parametric
 from colliderkit.networks.stack import Stack
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training, fit, predict
-from colliderkit.training.tables import PIECE, fit_stack
+from colliderkit.training.stacks import PIECE, fit_stack
 
 __all__ = ["Inputs", "NetworkRatio", "TableRatio", "one_sample", "two_samples"]
 
@@ -162,7 +162,7 @@ class NetworkRatio(nn.Module):
 
     def __init__(
         self,
-        design: Design,
+        design: Architecture,
         members: int,
         loss: RatioLoss,
         *,

@@ -20,7 +20,7 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS, hash_uniform
 from colliderkit.losses.ratio import ratio_loss
-from colliderkit.methods.design import Design
+from colliderkit.methods.architecture import Architecture
 from colliderkit.methods.method import Method
 from colliderkit.methods.ratio.diagnostics import Diagnostics, diagnose
 from colliderkit.methods.ratio.estimators import Inputs, NetworkRatio, TableRatio, two_samples
@@ -49,7 +49,9 @@ class Events:
         return len(self.table)
 
 
-def events_of(events: Any, what: str, design: Design | None, names: Sequence[str] = ()) -> Events:
+def events_of(
+    events: Any, what: str, design: Architecture | None, names: Sequence[str] = ()
+) -> Events:
     """Take a table (N, C), or a jet array where `design` is of a network on particles.
 
     Raises `InputError`, which begins with `what`, for events that are no such thing and for
@@ -171,8 +173,8 @@ class Ratio(Method):
         if self.calibrate and self.parameters:
             raise InputError("calibrate is for a ratio without parameters; give one of the two.")
         samples = [
-            events_of(numerator, "numerator", self._design, self.columns),
-            events_of(denominator, "denominator", self._design, self.columns),
+            events_of(numerator, "numerator", self._architecture, self.columns),
+            events_of(denominator, "denominator", self._architecture, self.columns),
         ]
         tables = [sample.table for sample in samples]
         if tables[0].shape[1] != tables[1].shape[1]:
@@ -266,18 +268,18 @@ class Ratio(Method):
     @property
     def particles(self) -> bool:
         """Whether events are jets, and not the rows of a table."""
-        return self._design is not None and self._design.kind != "table"
+        return self._architecture is not None and self._architecture.kind != "table"
 
     @property
-    def _design(self) -> Design | None:
+    def _architecture(self) -> Architecture | None:
         if self.network is None:
             return None
-        return Design(self.network, self.options, self.features, observables=self.columns)
+        return Architecture(self.network, self.options, self.features, observables=self.columns)
 
     def _given(self, events: Any) -> Events:
         if not hasattr(self, "model_"):
             raise InputError("the ratio is not fitted; call fit or load a fitted one.")
-        design = self._design
+        design = self._architecture
         names = self.names_ if design is None or design.kind == "table" else ()
         return events_of(events, "events", design, names)
 
@@ -287,7 +289,7 @@ class Ratio(Method):
             columns = len(self.names_) + len(self.parameters)
             return TableRatio(columns, self.members, self.hidden, loss)
         # A table's columns are known by number where they were given no names.
-        design = Design(self.network, self.options, self.features, observables=self.names_)
+        design = Architecture(self.network, self.options, self.features, observables=self.names_)
         return NetworkRatio(
             design, self.members, loss, parameters=len(self.parameters), hidden=self.hidden
         )

@@ -19,7 +19,7 @@ from colliderkit.methods.method import Method
 from colliderkit.networks.stack import Stack
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training
-from colliderkit.training.tables import PIECE, fit_stack
+from colliderkit.training.stacks import PIECE, fit_stack
 
 __all__ = ["QUICK", "Perceptrons", "Prediction", "Regression"]
 

@@ -12,7 +12,7 @@ from colliderkit.methods.regression.regression import Perceptrons
 from colliderkit.networks.variational import VariationalStack
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training
-from colliderkit.training.tables import fit_stack
+from colliderkit.training.stacks import fit_stack
 
 __all__ = ["VariationalRegression"]
 

@@ -26,7 +26,7 @@ from colliderkit.networks.stack import Stack
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import Epoch, Training, predict
 from colliderkit.training.fit import fit as train
-from colliderkit.training.tables import PIECE, fit_stack
+from colliderkit.training.stacks import PIECE, fit_stack
 
 __all__ = ["LearnedObservable"]
 

@@ -18,7 +18,7 @@ from colliderkit.events.ragged import Ragged
 from colliderkit.events.schema import CONSTITUENTS, check_jets
 from colliderkit.files import atomic_file
 from colliderkit.losses.ratio import ratio_loss
-from colliderkit.methods.design import Design
+from colliderkit.methods.architecture import Architecture
 from colliderkit.methods.method import Method
 from colliderkit.methods.ratio import NetworkRatio, TableRatio, one_sample, two_samples
 from colliderkit.methods.ratio.ratio import jet_summary
@@ -269,13 +269,13 @@ class OmniFold(Method):
         return self.pushes_[-1 if iteration is None else iteration]
 
     @property
-    def _design(self) -> Design:
-        return Design(self.network, self.options, self.features)
+    def _architecture(self) -> Architecture:
+        return Architecture(self.network, self.options, self.features)
 
     def _inputs(self, level: Any, simulation: Any) -> Inputs:
         """Return what the networks read of a level, given the simulation's events of it."""
         if isinstance(level, ak.Array):
-            return self._design.inputs([level])
+            return self._architecture.inputs([level])
         # A family of the columns and of their ranks would know of everything twice.
         table = level if self.family else Marginals.of(simulation)(level)
         return torch.from_numpy(table.astype(np.float32))
@@ -339,7 +339,7 @@ class OmniFold(Method):
             model = TableRatio(train.inputs.shape[1], members, self.hidden, loss)
             history = model.fit(train, held, self.training, seeds=seeds, family=self.family)
         else:
-            model = NetworkRatio(self._design, members, loss)
+            model = NetworkRatio(self._architecture, members, loss)
             history = model.fit(train, held, self.training, seeds=seeds, progress=False)
         self.history_.append([asdict(epoch) for epoch in history[0]])
         return lambda inputs: model(inputs).double().mean(0).exp().numpy()

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.sources.files.showers import drawn_energies, read_showers, write_showers
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
-from colliderkit.sources.shards import claim, executor, finished, progress_bar
-from colliderkit.sources.showers import drawn_energies, read_showers, write_showers
+from colliderkit.sources.pythia.shards import claim, executor, finished, progress_bar
 
 __all__ = ["generate_showers"]
 
@@ -82,7 +82,7 @@ def generate_showers(
     Incident energies are between `energies` [MeV], dN/dE ~ E^-index: log-uniform with index 1,
     and with 2 a falling spectrum, most of whose showers are cheap.
 
-    The file is HDF5 in the CaloChallenge's layout (see `colliderkit.sources.showers`), the energy
+    The file is HDF5 in the CaloChallenge's layout (see `sources.files.showers`), the energy
     seen in the active slabs, in MeV; its attributes name the physics, the particle and the seed.
     Its bits depend on the request and not on the workers. Finished shards wait in
     ``OUTPUT.shards``: the same call after a kill or Ctrl-C goes on there.

@@ -12,7 +12,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Grid, Layer
 from colliderkit.sources.geant4.calorimeters import Calorimeter, Sampling
 from colliderkit.sources.geant4.physics import geant4, physics_list
-from colliderkit.sources.tunes import quietly
+from colliderkit.sources.pythia.tunes import quietly
 
 __all__ = ["Beam", "simulate"]
 

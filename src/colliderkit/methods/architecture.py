@@ -1,0 +1,170 @@
+"""A design: which network looks at a jet, and how the jet is shown to it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from colliderkit import networks
+from colliderkit.errors import InputError
+from colliderkit.events import observables as substructure
+from colliderkit.events.energyflow import EnergyFlow
+from colliderkit.events.ragged import Ragged
+from colliderkit.events.representations import representation as represent_as
+from colliderkit.events.schema import CONSTITUENTS, FOURVECTOR, check_jets
+from colliderkit.events.sets import FEATURES, LOG_FEATURES, RELATIVE_FEATURES
+from colliderkit.networks.model import Model
+from colliderkit.training.batches import Dataset
+
+__all__ = ["Architecture", "fit_representation"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Choose a network and the representation that it takes.
+
+    - `network`: a name of `colliderkit.networks.NETWORKS`, with its `options`;
+    - `features`: per-particle features of networks on sets and sequences: names of
+      `events.sets.FEATURES` or of further constituent columns; None takes (z, deta, dphi) for
+      "pfn" and "efn" as published, and `events.sets.LOG_FEATURES` for the others;
+    - `representation`: a name of `events.representations.REPRESENTATIONS`, None for the network's
+      own, with its keywords `represent`;
+    - `observables`: the columns of networks on tables: a preset or names of
+      `events.observables`, or of the columns of a table that is given as one.
+    """
+
+    network: str
+    options: Mapping[str, Any] | None = None
+    features: Sequence[str] | None = None
+    representation: str | None = None
+    represent: Mapping[str, Any] | None = None
+    observables: str | Sequence[str] = "standard"
+
+    @property
+    def kind(self) -> str:
+        """The name of the representation."""
+        kind: str = self.representation or networks.network(self.network).representation
+        return kind
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The raw inputs: columns of constituents, or observables."""
+        if self.kind == "table":
+            preset = substructure.PRESETS.get(str(self.observables), self.observables)
+            return tuple(preset)
+        if self.kind in ("image", "efp"):
+            return FOURVECTOR
+        extra = [name for name in self._features() if name not in FEATURES]
+        order = (self.represent or {}).get("order", "pt")
+        if order != "pt" and order not in extra:
+            extra.append(order)
+        return (*FOURVECTOR, *extra)
+
+    def _features(self) -> tuple[str, ...]:
+        if self.features is not None:
+            return tuple(self.features)
+        return RELATIVE_FEATURES if self.network in ("pfn", "efn") else LOG_FEATURES
+
+    def inputs(self, chunks: Iterable[ak.Array], folder: Path | None = None) -> Ragged | Tensor:
+        """Return the network's raw inputs for chunks of a jet array: ragged columns, or a table.
+
+        With a `folder` the chunks are written there one by one and mapped. Raises `InputError`
+        for jets without these columns or with a number that is not finite.
+        """
+        if self.kind == "table":
+            return torch.from_numpy(np.concatenate([self._table(chunk) for chunk in chunks]))
+        columns = self.columns
+        records = (check_jets(chunk, "jets", columns)[CONSTITUENTS] for chunk in chunks)
+        if folder is not None:
+            return Ragged.spool(records, columns, folder)
+        (whole,) = records
+        return Ragged.from_awkward(whole, columns)
+
+    def _table(self, jets: ak.Array) -> NDArray[np.float32]:
+        """Return the observables of jets, or the columns of what has no constituents, (N, C)."""
+        if CONSTITUENTS in jets.fields:
+            return substructure.table(check_jets(jets, "jets"), self.observables)[0]
+        table = np.empty((len(jets), len(self.columns)), dtype=np.float32)
+        for i, name in enumerate(self.columns):
+            if name not in jets.fields:
+                raise InputError(
+                    f"the events have neither constituents nor a column '{name}'; they have"
+                    f" {', '.join(jets.fields)}."
+                )
+            table[:, i] = ak.to_numpy(jets[name])
+            if not np.isfinite(table[:, i]).all():
+                event = int(np.argmin(np.isfinite(table[:, i])))
+                raise InputError(
+                    f"column '{name}' is NaN or infinite in event {event} (counted from 0); mend"
+                    " the file or drop the event with a selection."
+                )
+        return table
+
+    def build(self, outputs: int) -> Model:
+        """Return a fresh model with this many outputs; torch's seed decides its weights."""
+        kind, columns = self.kind, self.columns
+        make = represent_as(kind)
+        options = self.represent or {}
+        if kind == "table":
+            represent = make(len(columns), **options)
+        elif kind == "efp":
+            represent = make(**options)
+        elif kind == "image":
+            represent = make(columns, **options)
+        else:
+            represent = make(columns, self._features(), **options)
+        network = networks.build(
+            self.network,
+            inputs=len(columns) if kind == "table" else represent.size,
+            outputs=outputs,
+            **(self.options or {}),
+        )
+        return Model(represent, network)
+
+
+def fit_representation(
+    model: Model, train: Dataset, held: Dataset
+) -> tuple[Model, Dataset, Dataset]:
+    """Fit shifts and scales to the training jets; return what is left to train, and on what.
+
+    Energy-flow polynomials take longer than the network on them and do not change: they are
+    computed once.
+    """
+    represent: Any = model.representation
+    if not isinstance(represent, EnergyFlow):
+        represent.fit(_sample(train))
+        return model, train, held
+    tables = [
+        torch.cat([represent.polynomials(*_padded(data, events)) for events in _pieces(data)])
+        for data in (train, held)
+    ]
+    represent.scaling.fit(tables[0])
+    train, held = (
+        Dataset(table, data.target, data.weight, data.context)
+        for table, data in zip(tables, (train, held), strict=True)
+    )
+    return Model(represent.scaling, model.network), train, held
+
+
+def _pieces(data: Dataset) -> Sequence[Tensor]:
+    return torch.arange(len(data)).split(512)
+
+
+def _padded(data: Dataset, events: Tensor) -> tuple[Tensor, Tensor]:
+    batch = data.batch(events)
+    assert batch.mask is not None
+    return batch.values, batch.mask
+
+
+def _sample(data: Dataset, most: int = 20_000) -> Tensor:
+    """Return the rows, of particles or of a table, of the first `most` events."""
+    first = data.at(torch.arange(min(len(data), most)))
+    if isinstance(first.inputs, Tensor):
+        return first.inputs
+    return torch.cat([values[mask] for values, mask in (_padded(first, e) for e in _pieces(first))])

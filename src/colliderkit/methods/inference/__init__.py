@@ -1,0 +1,1 @@
+"""Parameter inference with systematic uncertainties: fits, intervals, INFERNO, nuisance ratios."""

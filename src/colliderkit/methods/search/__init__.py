@@ -1,0 +1,1 @@
+"""Searches for new physics: bump hunts with a global p-value."""

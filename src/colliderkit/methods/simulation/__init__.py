@@ -1,0 +1,1 @@
+"""Fast simulation: calorimeter surrogates, refinement, and the comparison with full simulation."""

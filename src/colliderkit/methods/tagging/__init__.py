@@ -1,0 +1,1 @@
+"""Jet tagging: classifiers of jets, ensembles and cross-fits of them, and what explains them."""

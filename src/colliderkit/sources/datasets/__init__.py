@@ -1,0 +1,1 @@
+"""Data sets: the catalogue of public ones, their layouts, and samples made to measure."""

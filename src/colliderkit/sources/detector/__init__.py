@@ -1,0 +1,1 @@
+"""Fast detector simulation in the manner of Delphes, and pileup."""

@@ -1,0 +1,221 @@
+"""Events as rows of numbers: columns of files, by name or by a safe expression of them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from colliderkit.errors import InputError
+from colliderkit.sources.files.columns import Column, Table, missing, shorten
+from colliderkit.sources.files.expressions import Expression
+from colliderkit.sources.files.formats import Paths, open_table, paths_of
+
+__all__ = ["Rows", "read_rows", "separated"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Hold N events of one or more files.
+
+    - `columns`: the numbers (N,) of each expression by its text, floats as float64;
+    - `row` (N,): the place of each event in its file, counted from 0, and `file` (N,), which of
+      `paths` that is;
+    - `own`: all that the files hold of these events, where it was asked for.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    row: NDArray[np.int64]
+    file: NDArray[np.int64]
+    paths: Sequence[Path]
+    own: dict[str, ak.Array]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def table(self, names: Sequence[str], where: NDArray[np.bool_] | None = None) -> Floats:
+        """Return some columns as a table (N, C), finite where `where` (N,) is True.
+
+        Raises `InputError` naming the file, column and event of a number that is not.
+        """
+        for name in names:
+            bad = ~np.isfinite(self.columns[name])
+            if where is not None:
+                bad &= where
+            if bad.any():
+                i = int(np.argmax(bad))
+                raise InputError(
+                    f"{self.paths[self.file[i]]}: column '{name}' is {self.columns[name][i]} in"
+                    f" event {self.row[i]} (counted from 0); mend the file or drop the event with"
+                    " a selection."
+                )
+        return np.stack([self.columns[name].astype(np.float64) for name in names], axis=1)
+
+    def at(self, keep: NDArray[np.bool_]) -> "Rows":
+        """Return the events where `keep` (N,) is True."""
+        return Rows(
+            {name: values[keep] for name, values in self.columns.items()},
+            self.row[keep],
+            self.file[keep],
+            self.paths,
+            {name: values[keep] for name, values in self.own.items()},
+        )
+
+
+def read_rows(
+    path: Paths,
+    expressions: Iterable[str] = (),
+    *,
+    optional: Iterable[str] = (),
+    selection: str | None = None,
+    tree: str | None = None,
+    own: bool = False,
+    stop: int | None = None,
+) -> Rows:
+    """Read one number an event for each expression, from ROOT, HDF5 or Parquet files.
+
+    - `path`: a file, a glob or several of these, read one after another;
+    - `optional`: expressions that are left out where a file lacks one of their columns;
+    - `selection`: an expression with one truth an event;
+    - `own`: keep the files' own columns too, numbers and lists of numbers;
+    - `stop`: at most this many events.
+
+    Raises `InputError` for a file that is missing, broken or without events, for a column that is
+    absent (with those whose names come close) or not of numbers, for an expression with a number
+    a particle, and for files of different columns.
+    """
+    paths = paths_of(path)
+    wanted = dict.fromkeys(expressions)
+    perhaps = [text for text in dict.fromkeys(optional) if text not in wanted]
+    parts: list[Rows] = []
+    left = stop
+    for place, one in enumerate(paths):
+        table = open_table(one, tree)
+        found = [
+            text for text in perhaps if all(n in table.columns for n in Expression(text).names)
+        ]
+        for part in _chunks(table, [*wanted, *found], selection, own, left):
+            size = len(part.row)
+            parts.append(Rows(part.columns, part.row, np.full(size, place), paths, part.own))
+            left = None if left is None else left - size
+        if left == 0:
+            break
+    name = ", ".join(map(str, paths[:3]))
+    if not parts or sum(map(len, parts)) == 0:
+        raise InputError(f"{name}: holds no events; check the selection and the file.")
+    for part in parts:
+        differ = sorted(
+            set(part.columns) ^ set(parts[0].columns) | set(part.own) ^ set(parts[0].own)
+        )
+        if differ:
+            raise InputError(
+                f"{part.paths[parts[0].file[0]]} and {part.paths[part.file[0]]} differ in the"
+                f" columns {shorten(differ)}; read them apart."
+            )
+    return Rows(
+        {n: np.concatenate([part.columns[n] for part in parts]) for n in parts[0].columns},
+        np.concatenate([part.row for part in parts]),
+        np.concatenate([part.file for part in parts]),
+        paths,
+        {n: ak.concatenate([part.own[n] for part in parts]) for n in parts[0].own},
+    )
+
+
+def separated(texts: Sequence[str] | str | None) -> list[str]:
+    """Split ``mass, where(a > 0, b, c)`` at the commas that stand outside brackets.
+
+    A sequence of such texts gives the parts of all of them. Raises `InputError` if a part is
+    empty or no expression, or stands there twice.
+    """
+    found: list[str] = []
+    for text in [texts] if isinstance(texts, str) else texts or ():
+        depth, begin = 0, 0
+        for i, letter in enumerate(f"{text},"):
+            depth += (letter in "([") - (letter in ")]")
+            if letter == "," and depth <= 0:
+                found.append(text[begin:i].strip())
+                begin = i + 1
+        if depth:
+            raise InputError(f"expression '{text}' cannot be parsed: its brackets do not close.")
+    for text in found:
+        if not text:
+            raise InputError(f"'{texts}' names an empty column; part names by single commas.")
+        Expression(text)
+        if found.count(text) > 1:
+            raise InputError(f"column '{text}' is named twice; give each once.")
+    return found
+
+
+def _chunks(
+    table: Table, wanted: Sequence[str], selection: str | None, own: bool, stop: int | None
+) -> Iterator[Rows]:
+    chosen = None if selection is None else Expression(selection)
+    parsed = {text: Expression(text) for text in wanted}
+    needed: list[str] = []
+    for expression in [*parsed.values(), *([] if chosen is None else [chosen])]:
+        needed += expression.names
+        _check(table, expression)
+    kept = _kept(table) if own else []
+    # Without any column the readers do not say how many rows there are.
+    names = list(dict.fromkeys([*needed, *kept])) or list(table.columns)[:1]
+    last = table.rows if stop is None or chosen is not None else min(stop, table.rows)
+    left = stop
+    for row, raw in table.chunks(names, 0, last, table.step) if last else ():
+        columns = {text: _numbers(parsed[text], raw, len(row)) for text in parsed}
+        part = Rows(columns, row, row, (), {name: _wrapped(raw[name]) for name in kept})
+        if chosen is not None:
+            part = part.at(_numbers(chosen, raw, len(row)).astype(bool))
+        if left is not None:
+            part = part.at(np.arange(len(part)) < left)
+            left -= len(part)
+        if len(part):
+            yield part
+
+
+def _kept(table: Table) -> list[str]:
+    """List the columns of numbers and of lists of numbers, each once."""
+    level = {name: kind.level for name, kind in table.columns.items()}
+    return [
+        name
+        for name, kind in table.columns.items()
+        if kind.level is not None
+        # A numbered family is listed one by one too, and ROOT counts each list in a branch.
+        and not kind.type.endswith(" columns")
+        and not (name.startswith("n") and level.get(name[1:]) == 1)
+    ]
+
+
+def _check(table: Table, expression: Expression) -> None:
+    for name in expression.names:
+        if name not in table.columns:
+            why = "" if name == expression.text else f" for '{expression.text}'"
+            raise missing(table.path, name, table.columns, why)
+        if table.columns[name].level is None:
+            raise InputError(
+                f"{table.path}: column '{name}' is of type {table.columns[name].type}, not"
+                f" numbers; choose another for '{expression.text}'."
+            )
+    levels = {name: table.columns[name].level or 0 for name in expression.names}
+    if expression.level(levels) == 1:
+        raise InputError(
+            f"{table.path}: '{expression.text}' gives a number a particle where one an event is"
+            " due; reduce it with any, all, sum or count."
+        )
+
+
+def _numbers(expression: Expression, raw: dict[str, Column], count: int) -> NDArray[Any]:
+    # A number alone is that of every event.
+    values = expression(raw if expression.names else {"": Column(np.empty(count))}).values
+    # Integers stay: the number of an event may have more digits than a float.
+    return values.astype(np.float64) if values.dtype.kind == "f" else values
+
+
+def _wrapped(column: Column) -> ak.Array:
+    if column.counts is None:
+        return ak.Array(column.values)
+    return ak.unflatten(ak.Array(column.values), column.counts)

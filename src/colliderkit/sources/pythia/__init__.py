@@ -1,0 +1,1 @@
+"""Generate events with Pythia 8: jets, processes, tunes, matched levels, shards."""

@@ -1,0 +1,102 @@
+"""The truth behind a jet: which partons and heavy hadrons of the event lie along it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import awkward as ak
+import numpy as np
+from numpy.typing import NDArray
+
+from colliderkit.sources.pythia.processes import Process
+
+__all__ = ["Directions", "delta_r", "matched"]
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.integer[Any]]
+
+HEAVY_PT, HEAVY_CONE = 5.0, 0.3  # of the hadron that gives a jet its flavour [GeV]
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Hold the event, eta and phi of some jets or particles, each (N,), sorted by event."""
+
+    event: NDArray[np.int64]
+    eta: Floats
+    phi: Floats
+
+    def count_near(self, others: "Directions", cone: float) -> NDArray[np.int64]:
+        """Count the others of the same event within `cone` of each of these."""
+        own, _, distance = self.pairs(others)
+        return np.bincount(own[distance < cone], minlength=len(self.event))
+
+    def nearest(self, others: "Directions") -> tuple[NDArray[np.int64], Floats]:
+        """Return the place of the nearest of the others in the same event, and its distance.
+
+        Where there is none the place is 0 and the distance infinite.
+        """
+        own, other, distance = self.pairs(others)
+        place = np.zeros(len(self.event), dtype=np.int64)
+        least = np.full(len(self.event), np.inf)
+        # The nearest is written last.
+        order = np.argsort(-distance, kind="stable")
+        place[own[order]], least[own[order]] = other[order], distance[order]
+        return place, least
+
+    def pairs(self, others: "Directions") -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+        """Return all pairs of one of these and one of the others in an event, and how far apart.
+
+        The places of both and their distance, each (pairs,).
+        """
+        first = np.searchsorted(others.event, self.event, side="left")
+        pairs = np.searchsorted(others.event, self.event, side="right") - first
+        own = np.repeat(np.arange(len(pairs)), pairs)
+        other = np.arange(len(own)) - np.repeat(np.cumsum(pairs) - pairs - first, pairs)
+        distance = delta_r(self.eta[own], self.phi[own], others.eta[other], others.phi[other])
+        return own, other, distance
+
+
+def delta_r(eta: Floats, phi: Floats, other_eta: Floats, other_phi: Floats) -> Floats:
+    """Return sqrt(deta^2 + dphi^2), dphi the shorter way around."""
+    dphi = np.abs(phi - other_phi) % (2 * np.pi)
+    return np.hypot(eta - other_eta, np.minimum(dphi, 2 * np.pi - dphi))
+
+
+def matched(jets: Directions, record: ak.Array, process: Process) -> NDArray[np.bool_]:
+    """Return which jets are of the kind that the process asks for.
+
+    `record` is Pythia's event record, ``var * {id, status, p, ...}``, of the same events.
+    """
+    counts = np.asarray(ak.num(record))
+    event = np.repeat(np.arange(len(counts)), counts)
+    particles = ak.flatten(record)
+    pid, status = np.abs(np.asarray(particles.id)), np.abs(np.asarray(particles.status))
+    px, py, pz = (np.asarray(particles.p[name]) for name in ("px", "py", "pz"))
+
+    def near(chosen: NDArray[np.bool_], cone: float) -> NDArray[np.int64]:
+        place = np.flatnonzero(chosen)
+        eta = np.arcsinh(pz[place] / np.hypot(px[place], py[place]))
+        phi = np.arctan2(py[place], px[place])
+        return jets.count_near(Directions(event[place], eta, phi), cone)
+
+    if process.match in ("top", "W"):
+        code, quarks = (6, 3) if process.match == "top" else (24, 2)
+        cone = process.radius or 0.0
+        # Status 62 is the particle as it decays, 23 its decay products before they radiate.
+        parent = near((pid == code) & (status == 62), cone) > 0
+        return parent & (near((pid <= 5) & (status == 23), cone) >= quarks)
+    hard = px**2 + py**2 > HEAVY_PT**2
+    bottom = near(hard & open_flavour(pid, 5), HEAVY_CONE) > 0
+    charm = near(hard & open_flavour(pid, 4), HEAVY_CONE) > 0
+    return {"b": bottom, "c": charm & ~bottom, "light": ~charm & ~bottom}[process.match]
+
+
+def open_flavour(pid: Codes, quark: int) -> NDArray[np.bool_]:
+    """Return which codes (>= 0) are hadrons whose heaviest quark is `quark`, quarkonia left out.
+
+    In a PDG code the digits of thousands, hundreds and tens are the quarks, heaviest first; a
+    diquark has no third one.
+    """
+    one, two, three = pid // 1000 % 10, pid // 100 % 10, pid // 10 % 10
+    meson = (one == 0) & (two == quark) & (three > 0) & (three < quark)
+    return (pid < 1_000_000) & (meson | ((one == quark) & (three > 0)))
