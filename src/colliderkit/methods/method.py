@@ -67,7 +67,7 @@ class Method(BaseEstimator):
     @classmethod
     def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
         if "training" in parameters:
-            from colliderkit.training.fit import Training  # Lightning takes seconds to import
+            from colliderkit.training.settings import Training
 
             parameters = {**parameters, "training": Training(**parameters["training"])}
         return cls(**parameters)

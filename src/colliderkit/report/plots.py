@@ -33,7 +33,7 @@ from colliderkit.metrics.roc import Roc
 from colliderkit.metrics.value import Value
 
 if TYPE_CHECKING:  # Lightning takes seconds to import
-    from colliderkit.training.fit import Epoch
+    from colliderkit.training.settings import Epoch
 
 __all__ = [
     "calibration",
