@@ -22,7 +22,7 @@ METHODS = Registry(
         "deep-ensemble": "colliderkit.methods.regression.ensemble:DeepEnsemble",
         "quantile-regression": "colliderkit.methods.regression.quantile:QuantileRegression",
         "bayesian-last-layer": "colliderkit.methods.regression.last_layer:BayesianLastLayer",
-        "variational-regression": "colliderkit.methods.regression.variational:VariationalRegression",
+        "variational-regression": "colliderkit.methods.regression.variational:VariationalRegression",  # noqa: E501
         "evidential-regression": "colliderkit.methods.regression.evidential:EvidentialRegression",
         "boosted-regression": "colliderkit.methods.regression.trees:BoostedRegression",
         "conformal": "colliderkit.methods.regression.conformal:Conformal",

@@ -100,25 +100,44 @@ class Method(BaseEstimator):
         """Make the modules that `fit` sets, of the right shapes; all else is restored already."""
 
     def _parameters(self) -> dict[str, JSON]:
-        """Return the constructor's arguments as JSON."""
-        tensors: Tensors = {}
-        parameters: dict[str, JSON] = encode(self.get_params(deep=False), tensors, "")
-        if tensors:
-            raise TypeError(f"an argument of {type(self).__name__} holds arrays or weights")
-        return parameters
+        """Return the constructor's arguments as JSON, without what a method among them learned."""
+        if hasattr(self, "_state"):  # LEGACY: until every method declares what it learns
+            from dataclasses import asdict
+
+            parameters = self.get_params(deep=False)
+            if "training" in parameters:
+                parameters["training"] = asdict(parameters["training"])
+            return parameters
+        encoded: dict[str, JSON] = encode(self.get_params(deep=False), {}, "")
+        return encoded
 
     def _described(self, tensors: Tensors, prefix: str = "") -> dict[str, JSON]:
         """Return arguments and fitted attributes as JSON; arrays and weights go to `tensors`."""
+        if hasattr(self, "_state"):  # LEGACY
+            tensors |= {f"{prefix}{k}": v for k, v in self._tensors().items()}
+            return {"parameters": self._parameters(), "fitted": self._state()}
         names = [name for name in attributes(type(self)) if name in self.__dict__]
-        if names in ([], ["seed_"]):
-            raise NotFitted(f"{type(self).__name__} is not fitted; call fit, or load a fitted one.")
-        fitted = {n: encode(self.__dict__[n], tensors, f"{prefix}{n}") for n in names}
-        # A method among the arguments is that of `fit`: what it learned is in an attribute.
-        return {"parameters": self._parameters(), "fitted": fitted}
+        arguments = self.get_params(deep=False)
+        return {
+            "parameters": {n: encode(v, tensors, f"{prefix}{n}") for n, v in arguments.items()},
+            "fitted": {n: encode(self.__dict__[n], tensors, f"{prefix}{n}") for n in names},
+        }
+
+    @classmethod
+    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:  # LEGACY
+        if "training" in parameters:
+            from colliderkit.training.settings import Training
+
+            parameters = {**parameters, "training": Training(**parameters["training"])}
+        return cls(**parameters)
 
     @classmethod
     def _restored(cls, description: dict[str, JSON], tensors: Tensors) -> Self:
         """Return the method that `_described` wrote."""
+        if hasattr(cls, "_state"):  # LEGACY
+            method = cls._from_parameters(description["parameters"])
+            method._restore(tensors, description["fitted"])
+            return method
         hints = get_type_hints(cls.__init__)
         parameters = description["parameters"]
         method = cls(**{n: decode(v, hints[n], tensors) for n, v in parameters.items()})
@@ -137,6 +156,10 @@ class Method(BaseEstimator):
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write weights (safetensors), arguments, state and versions to `folder`, whole or not."""
+        if not hasattr(self, "_state") and set(self.__dict__) & set(attributes(type(self))) <= {
+            "seed_"
+        }:
+            raise NotFitted(f"{type(self).__name__} is not fitted; call fit, or load a fitted one.")
         tensors: Tensors = {}
         described = self._described(tensors)
         weights = save_tensors(tensors)

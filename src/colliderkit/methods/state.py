@@ -9,7 +9,7 @@ import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from functools import cache
+from inspect import get_annotations
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -22,12 +22,11 @@ JSON = Any
 Tensors = dict[str, Tensor]
 
 
-@cache
 def attributes(cls: type) -> tuple[str, ...]:
     """List what `fit` of a class sets: its annotated names that end in "_", bases first."""
     names: dict[str, None] = {}
     for base in reversed(cls.__mro__):
-        for name, hint in base.__dict__.get("__annotations__", {}).items():
+        for name, hint in get_annotations(base).items():
             if name.endswith("_") and not name.startswith("_") and get_origin(hint) is not ClassVar:
                 names[name] = None
     return tuple(names)
