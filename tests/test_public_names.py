@@ -100,7 +100,14 @@ PUBLIC = {
         "Parametrised",
         "Profile",
     ],
-    "colliderkit.methods.method": ["FORMAT", "Method", "load", "saved_name", "versions"],
+    "colliderkit.methods.method": [
+        "FORMAT",
+        "Method",
+        "NotFitted",
+        "load",
+        "saved_name",
+        "versions",
+    ],
     "colliderkit.networks": ["NETWORKS", "build", "network"],
     "colliderkit.networks.model": ["Model"],
     "colliderkit.events.schema": [
