@@ -1,4 +1,4 @@
-"""Representations by name: raw columns to what a network takes."""
+"""Registry of jet representations: raw columns to what a network takes."""
 
 import importlib
 from typing import Any

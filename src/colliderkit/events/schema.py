@@ -1,4 +1,4 @@
-"""What a jet is: one record of an awkward array, with the columns named here.
+"""Schema of a jet array: column names, checks, labels, weights, and the split of events.
 
 A *jet array* is an `awkward.Array` of records with
 

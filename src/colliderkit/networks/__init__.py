@@ -1,4 +1,4 @@
-"""Networks by name: tensors to tensors, one family a file.
+"""Registry of networks: tensors to tensors, one family a file.
 
 A network is an `nn.Module` built from keyword arguments alone. What its ``forward`` takes is
 what its ``representation`` gives:

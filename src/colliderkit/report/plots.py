@@ -27,7 +27,7 @@ from matplotlib.ticker import (
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.events.schema import CONSTITUENTS, labels_of, weights_of
-from colliderkit.metrics.calibration import Calibration
+from colliderkit.metrics.calibration import CalibrationCurve
 from colliderkit.metrics.classes import Confusion
 from colliderkit.metrics.roc import Roc
 from colliderkit.metrics.value import Value
@@ -327,7 +327,7 @@ def training(histories: Mapping[str, "Sequence[Epoch]"]) -> Figure:
 
 
 @style()
-def calibration(curves: Mapping[str, Calibration]) -> Figure:
+def calibration(curves: Mapping[str, CalibrationCurve]) -> Figure:
     """Draw the share of signal against the score, and their difference, with counting errors."""
     figure, (top, bottom) = _with_ratio()
     look = styles(list(curves))

@@ -69,7 +69,7 @@ def test_cells_stand_in_the_order_of_images() -> None:
     assert CELLS.eta()[1] - CELLS.eta()[0] == pytest.approx(5)
     assert CELLS.phi()[96] - CELLS.phi()[0] == pytest.approx(160)
     assert CELLS.area[:288].sum() == pytest.approx(480**2)
-    assert CELLS.layers[0].reach == pytest.approx(240 * 2**0.5)
+    assert CELLS.layers[0].radius == pytest.approx(240 * 2**0.5)
 
 
 def test_cells_are_no_rings(tmp_path: Path) -> None:
