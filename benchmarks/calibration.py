@@ -22,7 +22,7 @@ from colliderkit.methods.method import versions
 from colliderkit.metrics.value import Value
 from colliderkit.sources.toys.gaussian import with_feature
 from colliderkit.studies.gaussian_calibration import METHODS, PRIORS, TRUTHS, evaluated
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 from comparison import row, save
 
 COMMAND = "python benchmarks/calibration.py"

@@ -21,7 +21,8 @@ from colliderkit.losses.classification import cross_entropy
 from colliderkit.networks.model import Model
 from colliderkit.sources import read
 from colliderkit.training.batches import Batches, Dataset
-from colliderkit.training.fit import Training, fit, predict
+from colliderkit.training.fit import fit, predict
+from colliderkit.training.settings import Training
 
 NAMES = tuple(f"constituents.{name}" for name in FOURVECTOR)
 # weaver pads to 128 and drops what is beyond; energyflow keeps all.

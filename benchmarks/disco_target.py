@@ -16,7 +16,7 @@ import torch
 
 from colliderkit.losses.decorrelation import distance_correlation
 from colliderkit.methods.decorrelation import DecorrelatedTagger
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 from comparison import options, row, save
 
 TARGET, NEAR, SEEDS = 0.1, 0.05, 10

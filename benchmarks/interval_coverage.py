@@ -36,7 +36,7 @@ from colliderkit.methods.ratio import Ratio
 from colliderkit.metrics.coverage import coverage
 from colliderkit.sources.toys.inferno import BENCHMARKS, Inferno
 from colliderkit.studies.inference_aware import nuisances
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 from comparison import row, save
 
 COMMAND = "python benchmarks/interval_coverage.py --work FOLDER"

@@ -21,7 +21,7 @@ from colliderkit.methods.method import versions
 from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
 from colliderkit.sources.pythia.pairs import read_pairs
 from colliderkit.studies.unfolding import OBSERVABLES
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 from comparison import options, row, save
 from unfolding import BUDGET, binning, of_bayes, of_weights, prepared, spread
 

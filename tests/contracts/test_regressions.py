@@ -9,7 +9,7 @@ from colliderkit.errors import InputError
 from colliderkit.methods.method import load
 from colliderkit.methods.regression import REGRESSIONS, Conformal, Regression, build
 from colliderkit.metrics.coverage import coverage
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 SIGMA = 0.5
 COUNT, TESTS = 3000, 4000

@@ -12,7 +12,8 @@ from colliderkit.generators.diffusion import PROCESSES, SAMPLERS, Diffusion
 from colliderkit.generators.flow_matching import FlowMatching
 from colliderkit.generators.generator import own_loss, rows_at_once
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Training
 
 MEAN, WIDTH = 0.7, 0.4
 # The other is Euler's too, for networks that know more than the mean of what may be.

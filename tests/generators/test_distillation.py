@@ -16,7 +16,8 @@ from colliderkit.generators.flow_matching import FlowMatching
 from colliderkit.generators.generator import own_loss
 from colliderkit.networks.denoising import ResidualDenoiser
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Training
 
 WIDTH = 0.4
 

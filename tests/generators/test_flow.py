@@ -9,7 +9,8 @@ from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.generators.generator import own_loss
 from colliderkit.sources.toys.unfolding import posterior
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Training
 
 pytest.importorskip("zuko")
 

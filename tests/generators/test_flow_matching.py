@@ -8,7 +8,8 @@ import torch
 from colliderkit.generators.flow_matching import FlowMatching
 from colliderkit.generators.generator import own_loss
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Training
 
 
 def trained(model: FlowMatching, x: torch.Tensor, c: torch.Tensor, folder: Path) -> FlowMatching:

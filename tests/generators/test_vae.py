@@ -12,7 +12,8 @@ from colliderkit.errors import InputError
 from colliderkit.generators.generator import own_loss
 from colliderkit.generators.vae import VAE
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Training
 
 # Probabilistic principal components (Tipping and Bishop 1999): x = W z + A c + s e, W^T W diagonal.
 W = torch.tensor([[1.2, 0.4], [0.9, -0.8], [-0.6, -0.4]])

@@ -14,7 +14,8 @@ from colliderkit.losses.classification import weighted_mean
 from colliderkit.losses.constraints import Constrained, Constraint
 from colliderkit.training import fit as module
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Training
 
 
 def solve(

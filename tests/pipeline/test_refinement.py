@@ -8,7 +8,7 @@ import pytest
 from colliderkit.methods.method import load
 from colliderkit.methods.simulation.refinement import Refinement
 from colliderkit.studies.refinement import NAMES, make_pairs
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 pytestmark = [pytest.mark.generate, pytest.mark.slow]
 

@@ -13,7 +13,7 @@ from colliderkit.sources import read
 from colliderkit.studies import taggers
 from colliderkit.studies.flavour_tagging import discriminant
 from colliderkit.studies.top_tagging import TOP_TAGGING
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 pytestmark = pytest.mark.generate
 

@@ -8,7 +8,7 @@ from matplotlib.container import ErrorbarContainer
 from colliderkit import metrics
 from colliderkit.metrics import Value
 from colliderkit.report import plots
-from colliderkit.training.fit import Epoch
+from colliderkit.training.settings import Epoch
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from colliderkit.networks.boosted_trees import BoostedTrees
 from colliderkit.networks.linear import Linear
 from colliderkit.networks.model import Model
 from colliderkit.serve.onnx import export, export_method
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 COLUMNS = ("px", "py", "pz", "E", "d0")
 SHORT = Training(epochs=2, batch_size=500, learning_rate=3e-3)

@@ -14,7 +14,7 @@ from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.serve.showers import export_surrogate
 from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 UNEVEN = Geometry("uneven", (Layer(0, (0, 5, 15), 4), Layer(2, (0, 40))))
 EVEN = Geometry.regular("even", 3, 4, (0, 5, 15, 40), 11)

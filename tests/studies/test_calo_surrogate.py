@@ -7,7 +7,7 @@ import numpy as np
 from colliderkit.events.calorimeter import Geometry
 from colliderkit.methods.simulation.comparison import ShowerTest
 from colliderkit.studies.calo_surrogate import MODELS, SCALES, posteriors
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 GEOMETRY = Geometry.regular("small", 2, 4, (0, 5, 15), 11)
 

@@ -17,7 +17,7 @@ from colliderkit.metrics.two_sample import histogram_chi2
 from colliderkit.training import adversarial as module
 from colliderkit.training.adversarial import Rivalry, distance_of_marginals, fit_adversarial
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 
 def chi2(data: Tensor, samples: Tensor, context: Tensor) -> float:

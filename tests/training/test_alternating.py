@@ -10,7 +10,7 @@ from colliderkit.errors import InputError
 from colliderkit.losses.classification import weighted_mean
 from colliderkit.training.alternating import fit_alternating
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 
 class Offset(nn.Module):

@@ -13,8 +13,9 @@ from colliderkit.errors import InputError, Interrupted
 from colliderkit.losses.classification import cross_entropy
 from colliderkit.training import fit as module
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit, predict
+from colliderkit.training.fit import fit, predict
 from colliderkit.training.learning_rate import find_learning_rate
+from colliderkit.training.settings import Training
 
 
 class Toy(nn.Module):
@@ -183,9 +184,9 @@ def test_learning_rate_scan_finds_a_usable_rate() -> None:
 
 
 def test_settings_are_checked() -> None:
-    with pytest.raises(InputError, match="--epochs is 0"):
+    with pytest.raises(InputError, match="epochs is 0"):
         Training(epochs=0)
-    with pytest.raises(InputError, match="--learning_rate is -1"):
+    with pytest.raises(InputError, match="learning_rate is -1"):
         Training(learning_rate=-1)
 
 
@@ -197,7 +198,8 @@ SCRIPT = """
     from training.test_fit import Toy, gaussians
     from colliderkit.errors import Interrupted
     from colliderkit.losses.classification import cross_entropy
-    from colliderkit.training.fit import Training, fit
+    from colliderkit.training.fit import fit
+    from colliderkit.training.settings import Training
     if __name__ == "__main__":
         settings = Training(epochs={epochs}, batch_size=64, devices={devices})
         try:

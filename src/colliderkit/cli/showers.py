@@ -23,7 +23,7 @@ from colliderkit.sources.files.showers import mapped_showers
 from colliderkit.sources.geant4 import gflash, shards
 from colliderkit.sources.geant4.simulation import Beam
 from colliderkit.tasks.showers import geometry_of
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["DRAWN", "evaluate_showers", "parametrise", "report_showers", "shoot"]
 

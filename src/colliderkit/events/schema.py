@@ -112,9 +112,8 @@ def split(jets: ak.Array, fractions: Sequence[float], seed: int = 0) -> list[ak.
 def hash_uniform(keys: NDArray[np.integer[Any]], seed: int) -> NDArray[np.float64]:
     """Hash integers to [0, 1), evenly and repeatably (the finaliser of splitmix64)."""
     with np.errstate(over="ignore"):
-        z = keys.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(
-            2 * seed + 1
-        )
+        step = np.uint64((2 * seed + 1) % 2**64)
+        z = keys.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15) * step
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))

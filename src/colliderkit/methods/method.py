@@ -1,27 +1,35 @@
-"""What every method shares: parameters, a folder to save to, and loading that executes nothing."""
+"""What every method shares: parameters, what fit learned, a folder to save to, safe loading."""
 
 import hashlib
 import json
 import platform
-from dataclasses import asdict
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from sklearn.base import BaseEstimator
-from torch import Tensor
 
 import colliderkit
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_folder
+from colliderkit.methods.state import (
+    JSON,
+    Tensors,
+    attributes,
+    decode,
+    encode,
+    holds_module,
+    restore_modules,
+)
+from colliderkit.seeds import derive
 
-__all__ = ["FORMAT", "Method", "load", "saved_name", "versions"]
+__all__ = ["FORMAT", "Method", "NotFitted", "load", "saved_name", "versions"]
 
 # The number of the saved layout; raised when a folder of before can no longer be read.
-FORMAT = 1
+FORMAT = 2
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "method.json"
 
@@ -29,59 +37,136 @@ DESCRIPTION = "method.json"
 def versions() -> dict[str, str]:
     """Return the versions of what a result depends on."""
     names = ("numpy", "torch", "lightning", "awkward", "fastjet", "pythia8mc", "scikit-learn")
-    found = {"colliderkit": colliderkit.__version__, "python": platform.python_version()}
+    installed = {"colliderkit": colliderkit.__version__, "python": platform.python_version()}
     for name in names:
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
+
+
+class NotFitted(InputError, AttributeError):
+    """What `fit` sets is asked for before it; `hasattr` sees that it is not there."""
 
 
 class Method(BaseEstimator):
     """Answer one physics question: constructor arguments, ``fit``, then a verb.
 
-    A subclass stores its constructor's arguments unchanged, and gives `_tensors` and `_state`
-    (what fit learned, as tensors and as JSON) and `_restore` (the way back). Arguments must be
-    JSON values or have a plain form through `_parameters` and `_from_parameters`, as `training`
-    has here.
+    A subclass
+
+    - stores its constructor's arguments unchanged; they are JSON values, dataclasses or methods;
+    - declares what `fit` learns as annotated class attributes whose names end in "_", such as
+      ``range_: Floats``: arrays, tensors, modules, dataclasses, methods and JSON values, in lists
+      and dictionaries. The base saves and restores them by these types, and asking for one before
+      `fit` raises `NotFitted`, so that no verb has to check;
+    - makes the modules among them, with their shapes and without their weights, in `_rebuild`;
+    - begins its `fit` with `_begin`.
+
+    `fit` of every method ends in ``*, weight=None, seed=0, folder=None, resume=False,
+    progress=True``: event weights, the seed of all that is random, the folder of checkpoints and
+    whether to go on from the last of them, and whether to show a bar. What a method cannot honour
+    it refuses with a reason.
     """
 
     name: ClassVar[str]
+    resumable: ClassVar[bool] = False  # whether fit keeps checkpoints in a folder
 
-    def _tensors(self) -> dict[str, Tensor]:
-        raise NotImplementedError
+    seed_: int
 
-    def _state(self) -> dict[str, Any]:
-        raise NotImplementedError
+    if not TYPE_CHECKING:  # for mypy an attribute that is not declared stays an error
 
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        raise NotImplementedError
+        def __getattr__(self, name: str) -> Any:
+            kind = type(self)
+            if name in attributes(kind):
+                raise NotFitted(f"{kind.__name__} is not fitted; call fit, or load a fitted one.")
+            raise AttributeError(f"'{kind.__name__}' object has no attribute '{name}'")
 
-    def _parameters(self) -> dict[str, Any]:
-        parameters = self.get_params(deep=False)
-        if "training" in parameters:
-            parameters["training"] = asdict(parameters["training"])
-        return parameters
+    def _begin(self, *, seed: int, folder: str | Path | None = None, resume: bool = False) -> None:
+        """Check what all `fit`s take alike, and forget what an earlier one learned."""
+        derive(seed)  # raises for one out of range
+        if not self.resumable and (folder is not None or resume):
+            raise InputError(
+                f"{type(self).__name__} keeps no checkpoints, its fit is short; leave out folder"
+                " and resume."
+            )
+        if resume and folder is None:
+            raise InputError("resume goes on from the checkpoints in a folder; name the folder.")
+        for name in attributes(type(self)):
+            self.__dict__.pop(name, None)
+        self.seed_ = seed
+
+    def _rebuild(self) -> None:
+        """Make the modules that `fit` sets, of the right shapes; all else is restored already."""
+
+    def _parameters(self) -> dict[str, JSON]:
+        """Return the constructor's arguments as JSON, without what a method among them learned."""
+        if hasattr(self, "_state"):  # LEGACY: until every method declares what it learns
+            from dataclasses import asdict
+
+            parameters = self.get_params(deep=False)
+            if "training" in parameters:
+                parameters["training"] = asdict(parameters["training"])
+            return parameters
+        encoded: dict[str, JSON] = encode(self.get_params(deep=False), {}, "")
+        return encoded
+
+    def _described(self, tensors: Tensors, prefix: str = "") -> dict[str, JSON]:
+        """Return arguments and fitted attributes as JSON; arrays and weights go to `tensors`."""
+        if hasattr(self, "_state"):  # LEGACY
+            tensors |= {f"{prefix}{k}": v for k, v in self._tensors().items()}
+            return {"parameters": self._parameters(), "fitted": self._state()}
+        names = [name for name in attributes(type(self)) if name in self.__dict__]
+        arguments = self.get_params(deep=False)
+        return {
+            "parameters": {n: encode(v, tensors, f"{prefix}{n}") for n, v in arguments.items()},
+            "fitted": {n: encode(self.__dict__[n], tensors, f"{prefix}{n}") for n in names},
+        }
 
     @classmethod
-    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
+    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:  # LEGACY
         if "training" in parameters:
-            from colliderkit.training.fit import Training  # Lightning takes seconds to import
+            from colliderkit.training.settings import Training
 
             parameters = {**parameters, "training": Training(**parameters["training"])}
         return cls(**parameters)
 
+    @classmethod
+    def _restored(cls, description: dict[str, JSON], tensors: Tensors) -> Self:
+        """Return the method that `_described` wrote."""
+        if hasattr(cls, "_state"):  # LEGACY
+            method = cls._from_parameters(description["parameters"])
+            method._restore(tensors, description["fitted"])
+            return method
+        hints = get_type_hints(cls.__init__)
+        parameters = description["parameters"]
+        method = cls(**{n: decode(v, hints[n], tensors) for n, v in parameters.items()})
+        hints = get_type_hints(cls)
+        fitted = description["fitted"]
+        modules = [name for name, value in fitted.items() if holds_module(value)]
+        for name, value in fitted.items():
+            if name not in attributes(cls):
+                raise KeyError(f"{cls.__name__} has no fitted attribute {name}")
+            if name not in modules:
+                setattr(method, name, decode(value, hints[name], tensors))
+        method._rebuild()
+        for name in modules:
+            restore_modules(getattr(method, name), fitted[name], tensors)
+        return method
+
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write weights (safetensors), arguments, state and versions to `folder`, whole or not."""
-        weights = save_tensors(
-            {k: v.detach().contiguous().cpu() for k, v in self._tensors().items()}
-        )
+        if not hasattr(self, "_state") and set(self.__dict__) & set(attributes(type(self))) <= {
+            "seed_"
+        }:
+            raise NotFitted(f"{type(self).__name__} is not fitted; call fit, or load a fitted one.")
+        tensors: Tensors = {}
+        described = self._described(tensors)
+        weights = save_tensors(tensors)
         description = {
             "format": FORMAT,
             "method": self.name,
-            "parameters": self._parameters(),
-            "state": self._state(),
+            **described,
             "sha256": hashlib.sha256(weights).hexdigest(),
             "versions": versions(),
         }
@@ -98,21 +183,12 @@ class Method(BaseEstimator):
         have the checksum that the description names.
         """
         folder = Path(folder)
-        path = folder / DESCRIPTION
-        if not path.is_file():
-            raise InputError(f"{folder}: holds no {DESCRIPTION}; give a folder written by fit.")
-        try:
-            description = json.loads(path.read_text())
-            saved, name = description["format"], description["method"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: damaged ({error}); fit again or copy it anew.") from error
-        if saved != FORMAT:
+        description = _description(folder)
+        if description["method"] != cls.name:
             raise InputError(
-                f"{path}: saved in format {saved}, this version reads format {FORMAT};"
-                f" fit again or install the version {description.get('versions')}."
+                f"{folder / DESCRIPTION}: holds the method '{description['method']}', not"
+                f" '{cls.name}'."
             )
-        if name != cls.name:
-            raise InputError(f"{path}: holds the method '{name}', not '{cls.name}'.")
         try:
             weights = (folder / WEIGHTS).read_bytes()
         except OSError as error:
@@ -123,26 +199,51 @@ class Method(BaseEstimator):
                 " differs); copy the folder again from where it was fitted."
             )
         try:
-            method = cls._from_parameters(description["parameters"])
-            method._restore(load_tensors(weights), description["state"])
-        except (SafetensorError, RuntimeError, KeyError, TypeError) as error:
+            return cls._restored(description, load_tensors(weights))
+        except (
+            SafetensorError,
+            RuntimeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ) as error:
             raise InputError(f"{folder}: weights and description do not fit ({error}).") from error
-        return method
+
+
+def _description(folder: Path) -> dict[str, JSON]:
+    """Read what a saved folder says of itself; raise `InputError` where it is not to be read."""
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise InputError(f"{folder}: holds no {DESCRIPTION}; give a folder written by fit.")
+    try:
+        description: dict[str, JSON] = json.loads(path.read_text())
+        saved = description["format"]
+        missing = {"method", "parameters", "fitted", "sha256"} - set(description)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({error}); fit again or copy it anew.") from error
+    if saved != FORMAT:
+        raise InputError(
+            f"{path}: saved in format {saved}, this version reads format {FORMAT};"
+            f" fit again or install the version {description.get('versions')}."
+        )
+    if missing:
+        raise InputError(
+            f"{path}: damaged (it has no {', '.join(sorted(missing))}); fit again or copy it anew."
+        )
+    return description
 
 
 def saved_name(folder: str | Path) -> str:
     """Return the name of the method that `folder` holds; raise `InputError` if it holds none."""
     from colliderkit.methods import METHODS
 
-    path = Path(folder) / DESCRIPTION
-    if not path.is_file():
-        raise InputError(f"{folder}: holds no {DESCRIPTION}; give a folder written by fit.")
-    try:
-        name = str(json.loads(path.read_text())["method"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: damaged ({error}); fit again or copy it anew.") from error
+    name = str(_description(Path(folder))["method"])
     if name not in METHODS:
-        raise InputError(f"{path}: unknown method '{name}'; known are {', '.join(METHODS)}.")
+        raise InputError(
+            f"{Path(folder) / DESCRIPTION}: unknown method '{name}'; known are"
+            f" {', '.join(METHODS)}."
+        )
     return name
 
 
@@ -150,5 +251,4 @@ def load(folder: str | Path) -> Any:
     """Load whichever method `folder` holds."""
     from colliderkit.methods import METHODS
 
-    module, attribute = METHODS[saved_name(folder)].split(":")
-    return getattr(import_module(module), attribute).load(folder)
+    return METHODS.load(saved_name(folder)).load(folder)

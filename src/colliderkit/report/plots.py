@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import awkward as ak
 import matplotlib
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
@@ -33,7 +34,7 @@ from colliderkit.metrics.roc import Roc
 from colliderkit.metrics.value import Value
 
 if TYPE_CHECKING:  # Lightning takes seconds to import
-    from colliderkit.training.fit import Epoch
+    from colliderkit.training.settings import Epoch
 
 __all__ = [
     "calibration",

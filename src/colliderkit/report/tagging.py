@@ -15,7 +15,7 @@ from colliderkit.metrics.value import Value
 from colliderkit.report import plots
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
-from colliderkit.training.fit import Epoch
+from colliderkit.training.settings import Epoch
 
 __all__ = ["Scored", "Separation", "Truth", "add_taggers", "last_class", "results_of"]
 

@@ -30,7 +30,8 @@ from colliderkit.report.results import Result
 from colliderkit.sources.toys.camel import Camel, fit_camel
 from colliderkit.training.adversarial import fit_adversarial
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Training
 
 __all__ = ["run"]
 

@@ -29,7 +29,7 @@ from colliderkit.sources.geant4 import gflash
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.simulation import Beam
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["run"]
 

@@ -31,7 +31,7 @@ from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.simulation import Beam
 from colliderkit.sources.geant4.timing import seconds_a_shower as geant4_seconds
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["MODELS", "Seconds", "posteriors", "run", "seconds_a_shower"]
 

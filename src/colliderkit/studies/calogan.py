@@ -30,7 +30,7 @@ from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.timing import seconds_a_shower
 from colliderkit.training.adversarial import Rivalry, fit_adversarial
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["run"]
 

@@ -16,7 +16,7 @@ from colliderkit.sources.datasets.dijets import (
     table,
     theta_of,
 )
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["SIZES", "Size", "ratio_of", "trained", "trained_on_table"]
 

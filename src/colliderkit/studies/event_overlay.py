@@ -33,7 +33,7 @@ from colliderkit.sources.geant4.gflash import showers as parametrised
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
 from colliderkit.sources.pythia.jets import jets
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["Particles", "Sampler", "make_particles", "run"]
 

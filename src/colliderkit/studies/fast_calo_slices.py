@@ -23,7 +23,7 @@ from colliderkit.report.results import Result
 from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
 from colliderkit.training.adversarial import Rivalry, fit_adversarial
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["run"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from colliderkit.report.html import Report
 from colliderkit.report.tagging import Separation
 from colliderkit.studies.taggers import Comparison, Entry, Run, Scale, compare
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["discriminant", "run"]
 

@@ -26,7 +26,7 @@ from colliderkit.report.html import Report
 from colliderkit.report.plots import COLOURS, style
 from colliderkit.report.results import Result
 from colliderkit.sources.toys.gaussian import GaussianExample, with_feature
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["METHODS", "Found", "evaluated", "run"]
 

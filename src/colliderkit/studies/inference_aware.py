@@ -29,7 +29,7 @@ from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.serve.histfactory import fit_workspace, workspace, write_workspace
 from colliderkit.sources.toys.inferno import BENCHMARKS, Inferno
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["EDGES", "PUBLISHED", "SOURCE", "nuisances", "run"]
 

@@ -42,7 +42,7 @@ from colliderkit.sources.datasets.calibration_jets import (
 )
 from colliderkit.sources.detector.response import Detector, HadronResponse
 from colliderkit.sources.pythia.shards import generate
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["Calibrations", "calibrated", "largest", "narrower", "run"]
 

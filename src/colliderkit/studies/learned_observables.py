@@ -31,7 +31,7 @@ from colliderkit.sources.pythia.pairs import read_pairs
 from colliderkit.sources.pythia.shards import generate
 from colliderkit.sources.toys.dis import COLUMNS, METHODS, DisEvents, DisModel, dis_events
 from colliderkit.sources.toys.linear import LinearToy, angle_toy, pair_toy
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["run"]
 

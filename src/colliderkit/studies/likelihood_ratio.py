@@ -14,7 +14,7 @@ from colliderkit.report.html import Report
 from colliderkit.report.ratio import closure, ratio_curves
 from colliderkit.report.results import Result
 from colliderkit.sources.toys.ratios import RATIO_TOYS
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["run"]
 

@@ -25,7 +25,7 @@ from colliderkit.sources.datasets import dijets
 from colliderkit.sources.datasets.dijets import NOMINAL, RANGES, SOURCE
 from colliderkit.sources.toys.normal import NormalRatio
 from colliderkit.studies import dijet_ratio
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = [
     "BLINDED",

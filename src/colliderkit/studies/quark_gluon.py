@@ -5,7 +5,7 @@ from typing import Any
 
 from colliderkit.report.tagging import Separation
 from colliderkit.studies.taggers import Comparison, Entry, Scale, compare
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["run"]
 

@@ -22,7 +22,7 @@ from colliderkit.report.results import Result
 from colliderkit.sources.detector.response import HCAL, Detector
 from colliderkit.sources.pythia.matching import delta_r
 from colliderkit.sources.pythia.pairs import pairs
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["FastDetector", "Pairs", "make_pairs", "run"]
 

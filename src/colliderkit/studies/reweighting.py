@@ -22,7 +22,7 @@ from colliderkit.report.results import Result
 from colliderkit.sources.datasets import dijets
 from colliderkit.sources.toys.normal import NormalRatio
 from colliderkit.studies import dijet_ratio
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["CASES", "Closure", "closures", "run"]
 

@@ -19,7 +19,7 @@ from colliderkit.methods.decorrelation import DecorrelatedTagger
 from colliderkit.report.html import Report
 from colliderkit.report.plots import COLOURS, style
 from colliderkit.report.results import Result
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["changes", "exact_changes", "run"]
 

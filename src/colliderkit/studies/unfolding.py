@@ -37,7 +37,7 @@ from colliderkit.report.results import Result
 from colliderkit.report.unfolding import Spectrum, correlations, iteration_choice, unfolded
 from colliderkit.sources.pythia.pairs import iterate_pairs, read_pairs
 from colliderkit.sources.pythia.shards import generate
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["OBSERVABLES", "Observable", "Observed", "edges_of", "observed", "run"]
 

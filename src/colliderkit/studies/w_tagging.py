@@ -36,7 +36,7 @@ from colliderkit.report.results import Result
 from colliderkit.sources import iterate, write
 from colliderkit.sources.pythia.shards import generate
 from colliderkit.studies.taggers import claim
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["Sample", "jets", "run"]
 

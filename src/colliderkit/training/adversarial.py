@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from colliderkit.errors import InputError
 from colliderkit.losses.classification import weighted_mean
 from colliderkit.training.batches import Batch, Dataset
-from colliderkit.training.fit import Epoch, Module, Training, run
+from colliderkit.training.fit import Module, run
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["Adversarial", "Figure", "Rivalry", "distance_of_marginals", "fit_adversarial"]
 

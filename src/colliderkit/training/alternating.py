@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from colliderkit.errors import InputError
 from colliderkit.losses.constraints import Constrained
 from colliderkit.training.batches import Batch, Dataset
-from colliderkit.training.fit import Epoch, Module, Objective, Training, run
+from colliderkit.training.fit import Module, run
+from colliderkit.training.settings import Epoch, Objective, Training
 
 __all__ = ["Opponent", "fit_alternating"]
 

@@ -6,10 +6,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import lightning
 import torch
@@ -20,70 +19,12 @@ from colliderkit.errors import InputError, Interrupted
 from colliderkit.losses.constraints import Constrained
 from colliderkit.training.batches import Batch, Batches, Dataset
 from colliderkit.training.progress import Progress
+from colliderkit.training.settings import Epoch, Objective, Training
 
-__all__ = ["Epoch", "Objective", "Training", "fit", "predict"]
+__all__ = ["fit", "predict"]
 
-
-# One that is an nn.Module may have parameters of its own: they are trained with the model's.
-Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
 CHECKPOINT = "last.ckpt"
 WATCHED = "best so far"
-
-
-@dataclass(frozen=True)
-class Training:
-    """Choose how a model is trained.
-
-    Args:
-        epochs: passes over the training events.
-        batch_size: events a step, on each device.
-        learning_rate: the largest learning rate of the schedule.
-        weight_decay: decoupled weight decay (AdamW).
-        schedule: "constant", "cosine" to zero, "one-cycle" (up for 30%, then down), or
-            "flat-then-decay" (the last 30% fall to 1%, as for the Particle Transformer).
-        patience: stop after this many epochs without a better validation loss; None runs all.
-        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them.
-        devices: processors of one node, "auto" for all GPUs there are (one CPU process if none).
-        nodes: machines, each with `devices`; started by the cluster as Lightning documents.
-        pool: batches that are sorted by length together; 1 does not sort.
-        longest: constituents of a jet that are kept, the leading ones; None keeps all.
-    """
-
-    epochs: int = 20
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    schedule: Literal["constant", "cosine", "one-cycle", "flat-then-decay"] = "one-cycle"
-    patience: int | None = None
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    devices: int | Literal["auto"] = "auto"
-    nodes: int = 1
-    pool: int = 16
-    longest: int | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "nodes", "pool"):
-            if getattr(self, name) < 1:
-                raise InputError(f"--{name} is {getattr(self, name)}; it must be at least 1.")
-        if not self.learning_rate > 0:
-            raise InputError(f"--learning_rate is {self.learning_rate}; it must be positive.")
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Record one epoch: mean losses over training and validation events, and its seconds.
-
-    Under constraints the losses are the primary ones, `constraints` are their values over the
-    validation events and `violation` is the largest beyond the tolerance, 0 where all hold.
-    """
-
-    epoch: int
-    training_loss: float
-    validation_loss: float
-    seconds: float
-    best: bool = False
-    constraints: Mapping[str, float] = field(default_factory=dict)
-    violation: float = 0.0
 
 
 class Module(lightning.LightningModule):
@@ -142,7 +83,7 @@ class Module(lightning.LightningModule):
         if not math.isfinite(training) or not math.isfinite(validation):
             raise InputError(
                 f"the loss became {training} in epoch {self.current_epoch};"
-                " lower --learning_rate or check the input columns."
+                " lower learning_rate or check the input columns."
             )
         row: dict[str, Any] = {
             "epoch": self.current_epoch,
@@ -355,7 +296,7 @@ def _interruption(checkpoint: Path) -> Interrupted:
     if checkpoint.exists():
         return Interrupted(
             f"interrupted; the last complete epoch is kept in {checkpoint},"
-            " the same command with --resume goes on from there."
+            " the same again with resume goes on from there."
         )
     return Interrupted("interrupted before the first epoch was complete; nothing was written.")
 

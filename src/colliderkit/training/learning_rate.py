@@ -10,7 +10,8 @@ from torch import nn
 
 from colliderkit.errors import InputError
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Data, Module, Objective, Training, quiet, trainer_for
+from colliderkit.training.fit import Data, Module, quiet, trainer_for
+from colliderkit.training.settings import Objective, Training
 
 __all__ = ["LearningRates", "find_learning_rate"]
 

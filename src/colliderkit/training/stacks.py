@@ -14,7 +14,8 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.networks.stack import Stack
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training, schedule_factor
+from colliderkit.training.fit import schedule_factor
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["fit_stack"]
 
@@ -85,7 +86,7 @@ def fit_stack(
         if not bool(torch.isfinite(mean).all()):
             raise InputError(
                 f"the loss became {float(mean.max())} in epoch {epoch};"
-                " lower --learning_rate or check the input columns."
+                " lower learning_rate or check the input columns."
             )
         margin = (losses - first).std(1) / losses.shape[1] ** 0.5
         patience = settings.patience or settings.epochs

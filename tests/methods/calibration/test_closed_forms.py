@@ -25,7 +25,7 @@ from colliderkit.methods.calibration import (
 )
 from colliderkit.methods.calibration.response import Response
 from colliderkit.networks import gaussian_ansatz
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 SHORT = Training(epochs=2, batch_size=512, learning_rate=2e-3, devices=1)
 

@@ -18,7 +18,7 @@ from colliderkit.methods.calibration import (
     SequentialCalibration,
 )
 from colliderkit.methods.method import load
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 QUICK = Training(epochs=2, batch_size=250, learning_rate=2e-3, devices=1)
 MADE = {

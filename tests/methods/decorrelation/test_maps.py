@@ -11,7 +11,7 @@ from scipy.stats import norm
 from colliderkit.errors import InputError
 from colliderkit.methods.decorrelation.maps import FlowDecorrelation, TransportDecorrelation
 from colliderkit.methods.method import load
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 Floats = NDArray[np.float64]
 RHO = 0.6

@@ -17,7 +17,7 @@ from colliderkit.methods.decorrelation.adversary import Adversary
 from colliderkit.methods.decorrelation.tagger import Classification
 from colliderkit.methods.method import load
 from colliderkit.methods.tagging.ensembles import Ensemble
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 from samples import make_jets
 
 TABLE = {"observables": ["x0", "x1"], "protect": ["m"], "options": {"hidden": (32, 32)}}

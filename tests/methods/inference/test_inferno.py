@@ -12,7 +12,7 @@ from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.networks.mlp import MLP
 from colliderkit.networks.model import Model
 from colliderkit.sources.toys.inferno import Inferno
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 SHIFT = Nuisance("r", "shift", column=0, step=0.2)
 RATE = Nuisance("lambda", "rate", column=2, nominal=3.0, step=0.5)

@@ -10,7 +10,7 @@ from colliderkit.methods.inference.nuisance_ratio import UncertaintyAware
 from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.sources.toys.inferno import Inferno
 from colliderkit.studies.inference_aware import nuisances
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 SHIFT = Nuisance("theta", "shift", column=0, width=0.3)
 YIELD = Nuisance("b", "yield", nominal=900.0, width=30.0)

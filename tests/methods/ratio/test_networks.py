@@ -10,7 +10,7 @@ from colliderkit.errors import InputError
 from colliderkit.methods.method import load
 from colliderkit.methods.ratio import Ratio, classifier_test, one_sample, two_samples
 from colliderkit.sources.toys.jets import exponential_jets, exponential_log_ratio
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 SHORT = Training(epochs=6, batch_size=500, learning_rate=3e-3, schedule="cosine")
 PFN = {"phi": (32, 32), "f": (32,)}

@@ -14,7 +14,7 @@ from colliderkit.networks.exponential_family import ExponentialFamily, newton
 from colliderkit.networks.stack import Stack
 from colliderkit.sources.toys.ratios import RATIO_TOYS, ratio_toy
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 SHORT = Training(epochs=6, batch_size=500, learning_rate=3e-3, schedule="cosine")
 

@@ -12,7 +12,7 @@ from colliderkit.methods.regression import Conformal, build
 from colliderkit.methods.regression.conformal import conformal_quantile
 from colliderkit.methods.regression.ensemble import DeepEnsemble
 from colliderkit.methods.regression.quantile import QuantileRegression
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 QUICK = Training(epochs=4, batch_size=200, learning_rate=3e-3)
 

@@ -12,7 +12,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Grid, Layer
 from colliderkit.methods.simulation.comparison import Comparison, ShowerTest
 from colliderkit.sources.files.showers import mapped_showers, write_showers
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 GEOMETRY = Geometry.regular("toy", 3, 4, (0, 5, 10, 20))
 QUICK = Training(epochs=15, batch_size=200, learning_rate=2e-3, schedule="cosine")

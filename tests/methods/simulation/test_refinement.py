@@ -8,7 +8,7 @@ import pytest
 from colliderkit.errors import InputError
 from colliderkit.methods.method import load
 from colliderkit.methods.simulation.refinement import Refinement
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 # The truth u is normal; fast = u + .5 e1 and full = 1 + 1.5 u + .6 e2 see it each in their way.
 FAST, FULL, SLOPE, SHIFT = 0.5, 0.6, 1.5, 1.0

@@ -9,7 +9,7 @@ from colliderkit.generators.distillation import Distillation
 from colliderkit.methods.method import load
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 GEOMETRY = Geometry(
     "toy", (Layer(0, (0, 5, 15), 4), Layer(1, (0, 10, 15, 40), 4), Layer(2, (0, 40)))

@@ -7,7 +7,7 @@ from colliderkit.errors import InputError
 from colliderkit.methods.method import load
 from colliderkit.methods.tagging.ensembles import CrossFit, Ensemble
 from colliderkit.methods.tagging.tagger import Tagger
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 from samples import make_jets
 
 TAGGER = Tagger(

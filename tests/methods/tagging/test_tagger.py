@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from colliderkit.errors import InputError
 from colliderkit.methods.method import Method, load
 from colliderkit.methods.tagging.tagger import Tagger
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 from samples import make_jets
 
 QUICK = Training(epochs=3, batch_size=64, learning_rate=3e-3, devices=1)

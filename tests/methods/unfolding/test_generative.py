@@ -8,7 +8,7 @@ from colliderkit.errors import InputError
 from colliderkit.methods.ratio import Ratio
 from colliderkit.methods.unfolding.generative import GenerativeUnfolding
 from colliderkit.sources.toys.unfolding import gaussian_weight, posterior, turn_on, unfolding_toy
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 pytest.importorskip("zuko")
 

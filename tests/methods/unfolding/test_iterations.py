@@ -18,7 +18,7 @@ from colliderkit.methods.unfolding.iterations import (
 from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
 from colliderkit.methods.unfolding.uncertainty import replicate
 from colliderkit.sources.toys.unfolding import unfolding_toy
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 # All ratios here are of Gaussians, which the exponential family has; the network only disturbs.
 SHORT = Training(epochs=1, batch_size=1000, learning_rate=1e-3, schedule="cosine")

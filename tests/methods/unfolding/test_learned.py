@@ -17,7 +17,7 @@ from colliderkit.methods.unfolding.quality import (
 )
 from colliderkit.methods.unfolding.response import Response
 from colliderkit.sources.toys.linear import LinearToy, angle_toy, pair_toy
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 SHORT = Training(epochs=4, batch_size=1024, learning_rate=2e-3, schedule="cosine")
 TRUTH = [-2.0, -1.0, 0.0, 1.0, 2.0]

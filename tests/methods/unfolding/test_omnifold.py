@@ -12,7 +12,7 @@ from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
 from colliderkit.methods.unfolding.uncertainty import replicate, resampled
 from colliderkit.sources.toys.jets import exponential_jets, smeared_jets
 from colliderkit.sources.toys.unfolding import turn_on, unfolding_toy
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 SHORT = Training(epochs=4, batch_size=1000, learning_rate=3e-3, schedule="cosine")
 

@@ -18,7 +18,8 @@ from colliderkit.methods.calibration.calibration import (
 )
 from colliderkit.methods.calibration.response import Response
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Training
 
 __all__ = ["FlowCalibration", "Posterior"]
 

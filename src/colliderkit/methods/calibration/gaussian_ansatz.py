@@ -21,7 +21,8 @@ from colliderkit.methods.calibration.response import Response
 from colliderkit.metrics.value import Value
 from colliderkit.networks import gaussian_ansatz
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Training
 
 __all__ = ["GaussianAnsatz"]
 

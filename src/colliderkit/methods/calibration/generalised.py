@@ -11,7 +11,7 @@ from colliderkit.methods.calibration.calibration import Calibrated, Calibration,
 from colliderkit.methods.calibration.regression import QUICK, TableLocation
 from colliderkit.methods.calibration.response import FEWEST, Response
 from colliderkit.metrics.response import Statistic
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["GeneralisedInversion"]
 

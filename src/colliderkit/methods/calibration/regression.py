@@ -19,7 +19,7 @@ from colliderkit.methods.calibration.calibration import (
 from colliderkit.metrics.response import Statistic
 from colliderkit.networks.stack import Stack
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training
+from colliderkit.training.settings import Epoch, Training
 from colliderkit.training.stacks import PIECE, fit_stack
 
 __all__ = ["QUICK", "Regression", "TableLocation"]

@@ -20,7 +20,8 @@ from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.generators.generator import own_loss
 from colliderkit.methods.method import Method
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Training
 
 __all__ = ["FlowDecorrelation", "TransportDecorrelation"]
 

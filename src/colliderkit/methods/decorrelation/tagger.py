@@ -22,7 +22,8 @@ from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.networks.model import Model
 from colliderkit.training.alternating import fit_alternating
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Objective, Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Epoch, Objective, Training
 
 __all__ = ["PENALTIES", "DecorrelatedTagger"]
 

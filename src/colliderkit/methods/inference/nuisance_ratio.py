@@ -23,8 +23,9 @@ from colliderkit.methods.inference.nuisances import Nuisance, NuisanceMethod
 from colliderkit.networks import build
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training, predict
 from colliderkit.training.fit import fit as train
+from colliderkit.training.fit import predict
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["UncertaintyAware"]
 

@@ -22,7 +22,8 @@ from colliderkit.networks.model import Model
 from colliderkit.networks.parametric import Parametric
 from colliderkit.networks.stack import Stack
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training, fit, predict
+from colliderkit.training.fit import fit, predict
+from colliderkit.training.settings import Epoch, Training
 from colliderkit.training.stacks import PIECE, fit_stack
 
 __all__ = ["Inputs", "NetworkRatio", "TableRatio", "one_sample", "two_samples"]

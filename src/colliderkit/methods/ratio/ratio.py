@@ -26,7 +26,7 @@ from colliderkit.methods.ratio.diagnostics import Diagnostics, diagnose
 from colliderkit.methods.ratio.estimators import Inputs, NetworkRatio, TableRatio, two_samples
 from colliderkit.metrics.closure import Gap, gaps
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["Events", "Ratio", "events_of", "weight_of"]
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.losses.regression import Gaussian
 from colliderkit.methods.regression.regression import QUICK, Perceptrons
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["DeepEnsemble"]
 

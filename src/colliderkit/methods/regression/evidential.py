@@ -11,7 +11,7 @@ from torch import Tensor
 
 from colliderkit.losses.regression import Evidential
 from colliderkit.methods.regression.regression import QUICK, Floats, Perceptrons, check_level
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["EvidentialRegression"]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from colliderkit.losses.regression import Gaussian
 from colliderkit.methods.regression.regression import QUICK, Perceptrons
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["BayesianLastLayer", "LinearPosterior"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.losses.regression import Pinball
 from colliderkit.methods.regression.regression import QUICK, Floats, Perceptrons, check_level
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["QuantileRegression"]
 

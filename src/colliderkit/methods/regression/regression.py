@@ -18,7 +18,7 @@ from colliderkit.losses.regression import RegressionLoss
 from colliderkit.methods.method import Method
 from colliderkit.networks.stack import Stack
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training
+from colliderkit.training.settings import Epoch, Training
 from colliderkit.training.stacks import PIECE, fit_stack
 
 __all__ = ["QUICK", "Perceptrons", "Prediction", "Regression"]

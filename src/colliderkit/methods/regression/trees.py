@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from colliderkit.methods.regression.regression import Regression
 from colliderkit.networks.boosted_trees import BoostedTrees
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch
+from colliderkit.training.settings import Epoch
 
 __all__ = ["BoostedRegression"]
 

@@ -11,7 +11,7 @@ from colliderkit.losses.regression import Gaussian
 from colliderkit.methods.regression.regression import Perceptrons
 from colliderkit.networks.variational import VariationalStack
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training
+from colliderkit.training.settings import Epoch, Training
 from colliderkit.training.stacks import fit_stack
 
 __all__ = ["VariationalRegression"]

@@ -45,7 +45,8 @@ from colliderkit.metrics.value import Value, over_seeds
 from colliderkit.networks.mlp import MLP
 from colliderkit.networks.voxel_resnet import VoxelResNet
 from colliderkit.training.batches import Batch, Dataset
-from colliderkit.training.fit import Epoch, Training, fit, predict
+from colliderkit.training.fit import fit, predict
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["Classification", "Comparison", "ShowerTest", "check_band"]
 

@@ -22,7 +22,8 @@ from colliderkit.losses.mmd import WIDTHS, EnsembleDistance
 from colliderkit.methods.method import Method
 from colliderkit.networks.mlp import MLP
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Objective, Training, fit, predict
+from colliderkit.training.fit import fit, predict
+from colliderkit.training.settings import Objective, Training
 
 __all__ = ["Refinement"]
 

@@ -24,7 +24,8 @@ from colliderkit.networks.denoising import ResidualDenoiser
 from colliderkit.networks.rings import RingMixer, RingTransformer
 from colliderkit.training.adversarial import Rivalry, distance_of_marginals, fit_adversarial
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["NETWORKS", "ShowerSurrogate"]
 

@@ -26,7 +26,8 @@ from colliderkit.methods.method import Method
 from colliderkit.networks.boosted_trees import BoostedTrees
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Objective, Training, fit, predict
+from colliderkit.training.fit import fit, predict
+from colliderkit.training.settings import Epoch, Objective, Training
 
 __all__ = ["Tagger"]
 

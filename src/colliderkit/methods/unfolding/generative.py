@@ -22,7 +22,8 @@ from colliderkit.methods.method import Method
 from colliderkit.methods.ratio import Ratio
 from colliderkit.methods.unfolding.omnifold import Sample
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training, fit
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Training
 
 __all__ = ["GenerativeUnfolding"]
 

@@ -24,8 +24,9 @@ from colliderkit.methods.unfolding.response import bins_of, rising
 from colliderkit.networks.mlp import MLP
 from colliderkit.networks.stack import Stack
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Epoch, Training, predict
 from colliderkit.training.fit import fit as train
+from colliderkit.training.fit import predict
+from colliderkit.training.settings import Epoch, Training
 from colliderkit.training.stacks import PIECE, fit_stack
 
 __all__ = ["LearnedObservable"]

@@ -25,7 +25,7 @@ from colliderkit.methods.ratio.ratio import jet_summary
 from colliderkit.methods.unfolding.marginals import Marginals
 from colliderkit.metrics.closure import gaps
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import Training
+from colliderkit.training.settings import Training
 
 __all__ = ["OmniFold", "Sample"]
 

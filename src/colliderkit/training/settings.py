@@ -1,0 +1,76 @@
+"""Settings of a training, the record of its epochs and the type of an objective.
+
+Neither torch nor Lightning is imported, so that a command line can show the settings at once.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from colliderkit.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Epoch", "Objective", "Training"]
+
+
+# (outputs, target, weight) -> loss, (). One that is an nn.Module may have parameters of its own:
+# they are trained with the model's.
+Objective = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Choose how a model is trained.
+
+    Args:
+        epochs: passes over the training events.
+        batch_size: events a step, on each device.
+        learning_rate: the largest learning rate of the schedule.
+        weight_decay: decoupled weight decay (AdamW).
+        schedule: "constant", "cosine" to zero, "one-cycle" (up for 30%, then down), or
+            "flat-then-decay" (the last 30% fall to 1%, as for the Particle Transformer).
+        patience: stop after this many epochs without a better validation loss; None runs all.
+        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them.
+        devices: processors of one node, "auto" for all GPUs there are (one CPU process if none).
+        nodes: machines, each with `devices`; started by the cluster as Lightning documents.
+        pool: batches that are sorted by length together; 1 does not sort.
+        longest: constituents of a jet that are kept, the leading ones; None keeps all.
+    """
+
+    epochs: int = 20
+    batch_size: int = 256
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine", "one-cycle", "flat-then-decay"] = "one-cycle"
+    patience: int | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    devices: int | Literal["auto"] = "auto"
+    nodes: int = 1
+    pool: int = 16
+    longest: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "nodes", "pool"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        if not self.learning_rate > 0:
+            raise InputError(f"learning_rate is {self.learning_rate}; it must be positive.")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Record one epoch: mean losses over training and validation events, and its seconds.
+
+    Under constraints the losses are the primary ones, `constraints` are their values over the
+    validation events and `violation` is the largest beyond the tolerance, 0 where all hold.
+    """
+
+    epoch: int
+    training_loss: float
+    validation_loss: float
+    seconds: float
+    best: bool = False
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    violation: float = 0.0
