@@ -56,7 +56,7 @@ PUBLIC = {
         "Profile",
     ],
     "colliderkit.methods.method": ["FORMAT", "Method", "load", "saved_name", "versions"],
-    "colliderkit.networks": ["NETWORKS", "build", "network"],
+    "colliderkit.networks": ["NETWORKS"],
     "colliderkit.networks.model": ["Model"],
     "colliderkit.events.schema": [
         "CONSTITUENTS",
