@@ -41,7 +41,7 @@ class Table:
         event: ArrayLike | None = None,
         negative: str | None = None,
     ) -> Self:
-        """Return a checked table of `what` ("the data"), or raise `InputError` for what is wrong with it.
+        """Return a checked table of `what` ("the data"); raise `InputError` for what is wrong.
 
         `negative` is the reason why weights may not be negative, if they may not.
         """

@@ -294,26 +294,15 @@ class Geometry:
     def check(self, showers: NDArray, what: str, first: int = 0) -> NDArray:
         """Return showers (N, V) if they fit and are energies; raise `InputError` if not.
 
-        `what` (a file, or "showers") begins the sentence; `first` is the first one's number in it.
+        What is wrong is named by shower and voxel. `what` (a file, or "showers") begins the
+        sentence; `first` is the first one's number in it.
         """
         if showers.ndim != 2 or showers.shape[1] != self.voxels:
             raise InputError(
                 f"{what}: has shape {showers.shape}, geometry '{self.name}' has"
                 f" {self.voxels} voxels; give (showers, voxels) of this geometry."
             )
-        if len(showers) == 0:
-            raise InputError(f"{what}: holds no showers.")
-        # One pass over what may be gigabytes: a NaN makes the minimum of its row NaN.
-        lowest, highest = showers.min(1), showers.max(1)
-        bad = ~((lowest >= 0) & (highest < np.inf))
-        if bad.any():
-            shower = int(np.argmax(bad))
-            value = lowest[shower] if not lowest[shower] >= 0 else highest[shower]
-            raise InputError(
-                f"{what}: shower {first + shower} (counted from 0) has an energy of {value} in a"
-                " voxel; energies are 0 or more MeV."
-            )
-        return showers
+        return check_energies(showers, what, first)
 
     @cached_property
     def r_edges(self) -> Floats:
@@ -363,6 +352,26 @@ class Geometry:
         layers, angles, rings = self.shape
         images = showers.reshape(-1, rings, angles, layers)
         return images.transpose(0, 3, 2, 1).reshape(len(showers), -1)
+
+
+def check_energies(voxels: NDArray, what: str, first: int = 0) -> NDArray:
+    """Return voxels (N, V) if each is a finite energy of 0 or more; raise `InputError` if not.
+
+    The first that is none is named by shower and voxel; `what` and `first` as of `Geometry.check`.
+    """
+    if len(voxels) == 0:
+        raise InputError(f"{what}: holds no showers.")
+    # One pass over what may be gigabytes: a NaN makes the minimum of its row NaN.
+    bad = ~((voxels.min(1) >= 0) & (voxels.max(1) < np.inf))
+    if bad.any():
+        shower = int(np.argmax(bad))
+        energies = voxels[shower]
+        voxel = int(np.argmin((energies >= 0) & (energies < np.inf)))
+        raise InputError(
+            f"{what}: shower {first + shower} (counted from 0) has an energy of {energies[voxel]}"
+            f" MeV in voxel {voxel}; energies must be finite and 0 or more."
+        )
+    return voxels
 
 
 def _edges(layer: Layer) -> Floats:
