@@ -135,10 +135,8 @@ def test_showers_are_checked() -> None:
     for value, sentence in ((-1.0, "-1.0"), (np.nan, "nan"), (np.inf, "inf")):
         bad = good.copy()
         bad[1, 7] = value
-        sentence = f"file: shower 1 .* an energy of {sentence} MeV in voxel 7"
-        with pytest.raises(InputError, match=sentence):
-            InputError, match=f"file: shower 1 .* an energy of {sentence} MeV in voxel 7"
-        ):
+        start = f"file: shower 1 .* an energy of {sentence} MeV in voxel 7"
+        with pytest.raises(InputError, match=start):
             PHOTONS.check(bad, "file")
     with pytest.raises(InputError, match=r"shape \(3, 100\), geometry 'photon' has 368 voxels"):
         PHOTONS.check(good[:, :100], "file")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter import Geometry, Showers
-from colliderkit.events.calorimeter.showers import ROWS
+from colliderkit.events.calorimeter import Geometry
+from colliderkit.events.calorimeter.showers import ROWS, Showers
 
 GEOMETRY = Geometry.regular("toy", layers=2, angles=1, r_edges=(0, 1, 3))
 

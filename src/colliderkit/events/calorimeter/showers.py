@@ -106,7 +106,7 @@ class Showers:
         return len(self.incident)
 
     def at(self, rows: Any) -> Self:
-        """Return some of the showers, by a mask (N,), numbers (n,) or a slice, which copies none."""
+        """Return some showers: by a mask (N,), numbers (n,) or a slice, which copies none."""
         return replace(
             self,
             incident=self.incident[rows],
