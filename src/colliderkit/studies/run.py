@@ -145,7 +145,7 @@ class Run(Generic[S]):
             work = folder.with_name(folder.name + ".training")
             where = {"folder": work, "resume": True} if method.resumable else {}
             with self.step(f"fit {name}"):
-                method.fit(*data, seed=seed, **where, **keywords)  # type: ignore[attr-defined]
+                method.fit(*data, seed=seed, **where, **keywords)
                 method.save(folder)
             shutil.rmtree(work, ignore_errors=True)
         return type(method).load(folder)
@@ -169,7 +169,7 @@ class Run(Generic[S]):
             with self.step(name):
                 arrays = compute()
             with atomic_file(path) as part:
-                np.savez(part, **arrays)
+                np.savez(part, **dict(arrays))  # type: ignore[arg-type]
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
 
