@@ -108,7 +108,7 @@ PUBLIC = {
         "saved_name",
         "versions",
     ],
-    "colliderkit.networks": ["NETWORKS", "build", "network"],
+    "colliderkit.networks": ["NETWORKS"],
     "colliderkit.networks.model": ["Model"],
     "colliderkit.events.schema": [
         "CONSTITUENTS",

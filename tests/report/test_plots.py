@@ -131,7 +131,7 @@ def test_training_marks_the_chosen_epoch():
 
 
 def test_calibration_draws_the_curve_and_its_difference(scored):
-    curve = metrics.calibration(*scored, bins=8)
+    curve = metrics.calibration_curve(*scored, bins=8)
     top, bottom = classifiers.calibration({"PFN": curve}).axes
     drawn = next(c for c in top.containers if isinstance(c, ErrorbarContainer))[0]
     np.testing.assert_allclose(drawn.get_data(), [curve.predicted, curve.observed])

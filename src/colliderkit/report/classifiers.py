@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation
 from numpy.typing import ArrayLike
 
-from colliderkit.metrics.calibration import Calibration
+from colliderkit.metrics.calibration import CalibrationCurve
 from colliderkit.metrics.classes import Confusion
 from colliderkit.metrics.roc import Roc
 from colliderkit.metrics.value import Value
@@ -118,7 +118,7 @@ def scores(
 
 
 @style()
-def calibration(curves: Mapping[str, Calibration]) -> Figure:
+def calibration(curves: Mapping[str, CalibrationCurve]) -> Figure:
     """Draw the share of signal against the score, and their difference, with counting errors."""
     figure, (top, bottom) = with_ratio()
     look = styles(list(curves))

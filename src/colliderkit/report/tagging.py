@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.metrics.calibration import calibration
+from colliderkit.metrics.calibration import calibration_curve
 from colliderkit.metrics.classes import accuracy, confusion
 from colliderkit.metrics.ensembles import ensemble_rejection
 from colliderkit.metrics.roc import auc, rejection, roc
@@ -142,7 +142,7 @@ def add_taggers(report: Report, taggers: Sequence[Scored], truth: Truth, remarks
             report.add_figure(
                 classifiers.calibration(
                     {
-                        scored.name: calibration(
+                        scored.name: calibration_curve(
                             scored.probabilities[0][:, 1], truth.label, truth.weight
                         )
                         for scored in taggers
