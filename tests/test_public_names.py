@@ -51,7 +51,13 @@ PUBLIC = {
         "write",
     ],
     "colliderkit.sources": ["iterate", "read", "write"],
-    "colliderkit.sources.files.rows": ["Rows", "read_rows", "separated"],
+    "colliderkit.sources.files.expressions": [
+        "FUNCTIONS",
+        "REDUCTIONS",
+        "Expression",
+        "split_expressions",
+    ],
+    "colliderkit.sources.files.rows": ["Rows", "read_rows"],
     "colliderkit.sources.pythia.shards": ["generate"],
     "colliderkit.methods.tagging.tagger": ["Tagger"],
     "colliderkit.methods.ratio": [
