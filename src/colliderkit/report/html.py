@@ -32,7 +32,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """Hold paragraphs, parted by empty lines; with `code` the text is kept as it is."""
+    """Paragraphs, parted by empty lines; with `code` the text is kept as it is."""
 
     kind: ClassVar[str] = "text"
     text: str
@@ -46,7 +46,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Hold `rows` of cells under `columns`; numbers and values stand to the right."""
+    """Table: `rows` of cells under `columns`; numbers and values stand to the right."""
 
     kind: ClassVar[str] = "table"
     columns: Sequence[str]
@@ -56,7 +56,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Hold a figure as SVG in a data address, and its caption.
+    """Plot as SVG in a data address, with its caption.
 
     `wide` takes the page's width, up to a height that `tall` lifts.
     """

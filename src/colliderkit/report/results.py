@@ -1,4 +1,4 @@
-"""Figures with their uncertainties beside the published ones: the rows of ``results.json``.
+"""Quantities with uncertainties beside the published ones: the rows of ``results.json``.
 
 The file is one JSON object: ``format`` (1), ``title``, ``command``, ``seeds``, ``versions``,
 ``timing`` (seconds by step), ``configuration`` (YAML text) and ``rows``. A row has the fields
@@ -23,7 +23,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Result:
-    """Hold one figure of one subject (a model, a method) and the published value.
+    """One quantity of one subject (a model, a method), with the published value.
 
     - `value` ± `error`: ours, the total uncertainty of the value;
     - `seeds`: the standard deviation of one training over seeds, None for a single one;

@@ -1,4 +1,4 @@
-"""One ONNX file from raw columns to probabilities or ratios, checked against torch."""
+"""Export a fitted method to ONNX, from raw columns to its answer, checked against torch."""
 
 import copy
 import json
