@@ -205,7 +205,7 @@ def test_what_cannot_be_generated_is_refused_before_any_work(pretended, tmp_path
         (("minimum-bias", 5), {}, "'minimum-bias' has no jets"),
         (([("top", 0), ("top", 1)], 5), {}, "each given once"),
         (([], 5), {}, "at least one"),
-        (("top", 5), {"seed": -3}, "seed -3"),
+        (("top", 5), {"seed": -3}, "seed is -3"),
         (("top", 5), {"pileup": -1.0}, "pileup -1.0"),
         (("top", 5), {"workers": 0}, "workers 0"),
         (("top", 5), {"shard": 0}, "shard 0"),
