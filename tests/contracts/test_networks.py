@@ -1,5 +1,6 @@
 """What every network promises, checked on every member of the dictionary of names."""
 
+import copy
 import importlib.util
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from colliderkit.events.ragged import Ragged
 from colliderkit.events.scaling import Standardise
 from colliderkit.events.sequences import ParticleSequence
 from colliderkit.events.sets import ParticleSet
+from colliderkit.losses.classification import cross_entropy
 from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
+from colliderkit.networks.pointwise import Dropout
 from colliderkit.serve.onnx import export
 
 COLUMNS = ("px", "py", "pz", "E")
@@ -126,14 +129,14 @@ def test_outputs_have_their_shape_and_are_finite_for_short_and_empty_jets(name, 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_parameter_gets_a_gradient(name):
-    copy = Model(model(name).representation, build_again(name)).train()
+    fresh = Model(model(name).representation, build_again(name)).train()
     if name == "linear":
-        torch.nn.init.normal_(copy.network.layer.weight)
-    copy(*data(name, lengths=(9, 13, 12, 14, 10, 11))).square().sum().backward()
-    for where, p in copy.named_parameters():
+        torch.nn.init.normal_(fresh.network.layer.weight)
+    fresh(*data(name, lengths=(9, 13, 12, 14, 10, 11))).square().sum().backward()
+    for where, p in fresh.named_parameters():
         assert p.grad is not None, where
         assert p.grad.isfinite().all(), where
-    zero = [where for where, p in copy.named_parameters() if not p.grad.any()]
+    zero = [where for where, p in fresh.named_parameters() if not p.grad.any()]
     assert [
         where for where in zero if not all(part in where for part in IDLE.get(name, ("?",)))
     ] == []
@@ -144,6 +147,50 @@ def build_again(name, outputs=2):
     kind = NETWORKS.load(name).representation
     inputs = {"table": 5, "image": 1}.get(kind) or model(name).representation.size
     return NETWORKS.build(name, inputs=inputs, outputs=outputs, **OPTIONS.get(name, {}))
+
+
+def loss_and_gradients(made, inputs, target, weight):
+    """The weighted cross-entropy of one full batch, and its gradient by every parameter."""
+    made.zero_grad()
+    loss = cross_entropy(made(*inputs), target, weight / weight.mean())  # as methods give them
+    loss.backward()
+    return loss.detach(), {n: p.grad for n, p in made.named_parameters() if p.grad is not None}
+
+
+def in_double(name):
+    """A copy of the model in double precision, without dropout, ready for gradients."""
+    made = copy.deepcopy(model(name)).double()
+    for module in made.modules():
+        if isinstance(module, torch.nn.Dropout | Dropout):
+            module.p = 0.0
+    return made
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_weight_of_two_is_the_event_twice(name):
+    """In loss and gradient of a full batch, with the statistics of a batch normalisation at rest.
+
+    While it trains, a batch normalisation counts events, not weights: there it holds where every
+    event stands twice, which leaves the statistics as they are.
+    """
+    inputs = [x.double() if x.is_floating_point() else x for x in data(name)]
+    target = torch.arange(len(LENGTHS)) % 2
+    twice = torch.tensor([0, 2, 3])
+    weight = torch.ones(len(LENGTHS), dtype=torch.float64)
+    heavy = weight.clone()
+    heavy[twice] = 2
+    everything = torch.arange(len(LENGTHS))
+    for training, weights, again in (
+        (False, heavy, twice),
+        (True, 2 * weight, everything),
+    ):
+        rows = torch.cat([everything, again])
+        made = in_double(name).train(training)
+        one = loss_and_gradients(made, inputs, target, weights)
+        other = loss_and_gradients(
+            made, [x[rows] for x in inputs], target[rows], torch.ones(len(rows)).double()
+        )
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ON_PARTICLES)
