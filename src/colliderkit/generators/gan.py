@@ -4,7 +4,7 @@ They are trained by `training.adversarial`, which takes what is here by its inte
 networks, `discriminator_loss` and ``forward``, the generator's own loss.
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,8 @@ class GAN(Generator):
             standardised if not given.
         width, layers: of the perceptrons.
     """
+
+    adversarial: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from colliderkit.events.ragged import Ragged
+from colliderkit.seeds import derive
 
 __all__ = ["Batch", "Batches", "Dataset"]
 
@@ -84,10 +85,10 @@ class Dataset:
         context = None if self.context is None else self.context[events]
         return Dataset(chosen, self.target[events], self.weight[events], context)
 
-    def split(self, held: Tensor | NDArray[np.bool_]) -> tuple["Dataset", "Dataset"]:
-        """Return the events to train on, and those that are `held` (N,) out for validation."""
-        apart = torch.as_tensor(held)
-        return self.at(torch.nonzero(~apart)[:, 0]), self.at(torch.nonzero(apart)[:, 0])
+    def split(self, validation: Tensor | NDArray[np.bool_]) -> tuple["Dataset", "Dataset"]:
+        """Return the events to train on, and those where `validation` (N,) is True."""
+        mask = torch.as_tensor(validation)
+        return self.at(torch.nonzero(~mask)[:, 0]), self.at(torch.nonzero(mask)[:, 0])
 
 
 class Batches:
@@ -135,7 +136,7 @@ class Batches:
         n, size = len(self.data), self.batch_size
         if not self.shuffle:
             return list(torch.arange(n).split(size))
-        random = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        random = torch.Generator().manual_seed(derive(self.seed, "shuffle", self.epoch))
         events = torch.randperm(n, generator=random)
         inputs = self.data.inputs
         if self.pool == 1 or not isinstance(inputs, Ragged):

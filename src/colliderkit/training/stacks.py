@@ -13,6 +13,7 @@ from torch import Tensor
 
 from colliderkit.errors import InputError
 from colliderkit.networks.stack import Stack
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import schedule_factor
 from colliderkit.training.settings import Epoch, Training
@@ -28,7 +29,7 @@ def fit_stack(
     stack: Stack,
     loss: EventLoss,
     train: Dataset,
-    held: Dataset,
+    validation: Dataset,
     settings: Training,
     *,
     seeds: Sequence[int],
@@ -38,12 +39,12 @@ def fit_stack(
 ) -> list[list[Epoch]]:
     """Train in place and leave each member with the weights of its best validation loss.
 
-    `train` and `held` hold tables (N, C). `offset` is added to the outputs, (N,) for each of the
-    two, for networks of one output. `penalty` gives what is added to the loss of each member, (M,),
-    in training alone. The first epoch that may be best is the one before any step, so that a
+    `train` and `validation` hold tables (N, C). `offset` is added to the outputs, (N,) for each of
+    the two, for networks of one output. `penalty` gives what is added to the loss of each member,
+    (M,), in training alone. The first epoch that may be best is the one before any step, so that a
     network which does not help stays the function 0; another is taken only where its loss on the
-    held events is lower by more than the standard error of the difference. Returns the history of
-    each member; raises `InputError` if a loss is not finite.
+    validation events is lower by more than the standard error of the difference. Returns the
+    history of each member; raises `InputError` if a loss is not finite.
     """
     members = stack.members
     stack.reset(seeds)
@@ -56,7 +57,7 @@ def fit_stack(
     size = min(settings.batch_size, len(x))
     steps = -(-len(x) // size)
     factor = schedule_factor(settings.schedule)
-    first = _held_losses(stack, loss, held, offset)
+    first = _validation_losses(stack, loss, validation, offset)
     lowest = first.mean(1)
     best = [parameter.detach().clone() for parameter in stack.parameters()]
     waiting = torch.zeros(members, dtype=torch.int64)
@@ -81,7 +82,7 @@ def fit_stack(
             (each if penalty is None else each + penalty()).sum().backward()
             optimiser.step()
             total += each.detach()
-        losses = _held_losses(stack, loss, held, offset)
+        losses = _validation_losses(stack, loss, validation, offset)
         mean = losses.mean(1)
         if not bool(torch.isfinite(mean).all()):
             raise InputError(
@@ -116,22 +117,22 @@ def fit_stack(
 
 
 def _shuffle(count: int, seed: int, epoch: int) -> Tensor:
-    random = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    random = torch.Generator().manual_seed(derive(seed, "shuffle", epoch))
     return torch.randperm(count, generator=random)
 
 
 @torch.no_grad()
-def _held_losses(
-    stack: Stack, loss: EventLoss, held: Dataset, offset: tuple[Tensor, Tensor] | None
+def _validation_losses(
+    stack: Stack, loss: EventLoss, validation: Dataset, offset: tuple[Tensor, Tensor] | None
 ) -> Tensor:
-    """Return the weighted loss of each held event and member, (M, N)."""
-    assert isinstance(held.inputs, Tensor)
+    """Return the weighted loss of each validation event and member, (M, N)."""
+    assert isinstance(validation.inputs, Tensor)
     parts = []
-    for start in range(0, len(held), PIECE):
+    for start in range(0, len(validation), PIECE):
         part = slice(start, start + PIECE)
-        z = stack(held.inputs[part])
+        z = stack(validation.inputs[part])
         if offset is not None:
             z = z + offset[1][part]
-        target = held.target[part].to(torch.float32).expand(z.shape[:2])
-        parts.append(loss(z, target) * held.weight[part])
+        target = validation.target[part].to(torch.float32).expand(z.shape[:2])
+        parts.append(loss(z, target) * validation.weight[part])
     return torch.cat(parts, 1)

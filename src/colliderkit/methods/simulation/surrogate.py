@@ -16,15 +16,13 @@ from colliderkit import generators
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.shares import IncidentShares, LayerShares
-from colliderkit.generators.gan import GAN
-from colliderkit.generators.generator import Generator, own_loss, rows_at_once
+from colliderkit.generators.generator import Generator, rows_at_once
 from colliderkit.methods.method import Method
 from colliderkit.networks.calorimeter_unet import CalorimeterUNet
 from colliderkit.networks.denoising import ResidualDenoiser
 from colliderkit.networks.rings import RingMixer, RingTransformer
-from colliderkit.training.adversarial import Rivalry, distance_of_marginals, fit_adversarial
+from colliderkit.training.adversarial import GanSchedule, fit_generator
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import fit
 from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["NETWORKS", "ShowerSurrogate"]
@@ -184,18 +182,8 @@ class ShowerSurrogate(Method):
             "title": title,
             "progress": progress,
         }
-        if isinstance(model, GAN):
-            # No loss of two rivals says which epoch is best.
-            return fit_adversarial(
-                model,
-                distance_of_marginals,
-                train,
-                validation,
-                settings,
-                rivalry=Rivalry(discriminator_steps=CRITIC_STEPS),
-                **options,
-            )
-        return fit(model, own_loss, train, validation, settings, **options)
+        schedule = GanSchedule(discriminator_steps=CRITIC_STEPS)
+        return fit_generator(model, train, validation, settings, schedule=schedule, **options)
 
     def sample(self, incident: ArrayLike, *, seed: int = 0, outside: bool = False) -> Floats:
         """Draw a shower (V,) [MeV] for each incident energy (N,) [MeV], (N, V) float32.
