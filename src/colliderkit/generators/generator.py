@@ -1,4 +1,4 @@
-"""What all generators share: a model of p(x | c), trained, sampled from and exported alike."""
+"""Base of conditional generators p(x | c): scaling, loss, decoding and sampling."""
 
 from typing import ClassVar, Self
 
@@ -14,7 +14,7 @@ NUMBERS = 1 << 26  # of noise held at a time, 256 MB
 
 
 class Generator(nn.Module):
-    """Model p(x | c), x (F,) and c (C,).
+    """Conditional generator of p(x | c), x (F,) and c (C,).
 
     A subclass gives ``forward``, its loss row by row, and ``decode``, the deterministic map from
     noise to x in which its sampler is contained; it may change how much noise that takes. Both are

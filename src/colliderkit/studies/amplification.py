@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
 from colliderkit.files import refuse_existing
-from colliderkit.generators import build
+from colliderkit.generators import GENERATORS
 from colliderkit.metrics.quantiles import (
     equivalent_events,
     expected_error,
@@ -161,7 +161,7 @@ def generated(name: str, x: Floats, *, epochs: int, seed: int) -> Floats:
     """Train the generator `name` on a sample (N,) and return `GENERATED` events of it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build(name, features=1, context=1, **OPTIONS[name])
+        model = GENERATORS.build(name, features=1, context=1, **OPTIONS[name])
     rows = torch.from_numpy(x.astype(np.float32))[:, None]
     nothing = torch.zeros(len(rows), 1)
     model.fit_scaling(rows, nothing)

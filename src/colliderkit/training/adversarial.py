@@ -67,7 +67,7 @@ class Adversarial(Protocol):
 
 @dataclass(frozen=True)
 class GanSchedule:
-    """Choose how the generator and the discriminator of a GAN take turns.
+    """Schedule of a GAN: how generator and discriminator take turns, and what lets them settle.
 
     The two would go around each other, and amplify rounding. Optimistic steps and averaged weights
     let them settle: see `minimax`.
@@ -102,7 +102,7 @@ class GanSchedule:
 
 
 class AdversarialModule(MinimaxModule):
-    """Tell Lightning both steps, both optimisers, and the distance that an epoch is judged by."""
+    """Lightning module of a GAN: steps of both networks, and the distance that judges an epoch."""
 
     def __init__(
         self,

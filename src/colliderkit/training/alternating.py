@@ -1,4 +1,4 @@
-"""A model and an adversary that stands in its objective: steps in turns or both at once."""
+"""Adversarial training of a model: an adversary in its loss, in turns or by gradient reversal."""
 
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -13,14 +13,14 @@ from colliderkit.training.fit import run
 from colliderkit.training.minimax import MinimaxModule
 from colliderkit.training.settings import Epoch, Objective, Training
 
-__all__ = ["Adversary", "fit_alternating"]
+__all__ = ["AdversaryNetwork", "fit_alternating"]
 
 # Momentum would carry the two past each other: with it optimistic steps do not settle even in
 # min_x max_y x y. A short memory of the squares follows gradients that fall as they do.
 BETAS, DECAY = (0.0, 0.9), 0.98
 
 
-class Adversary(Protocol):
+class AdversaryNetwork(Protocol):
     """An nn.Module with a loss of its own on the model's outputs."""
 
     def own_loss(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -29,13 +29,13 @@ class Adversary(Protocol):
 
 
 class AlternatingModule(MinimaxModule):
-    """Tell Lightning the steps and optimisers of a model and of its adversary."""
+    """Lightning module of a model and its adversary, with an optimiser each."""
 
     def __init__(
         self,
         model: nn.Module,
         objective: Objective,
-        adversary: Adversary,
+        adversary: AdversaryNetwork,
         settings: Training,
         seed: int,
         steps: int,
@@ -91,7 +91,7 @@ class AlternatingModule(MinimaxModule):
 def fit_alternating(
     model: nn.Module,
     objective: Objective,
-    adversary: Adversary,
+    adversary: AdversaryNetwork,
     train: Dataset,
     validation: Dataset,
     settings: Training,

@@ -1,4 +1,4 @@
-"""Batches cut from contiguous tensors: nothing is collated, padding ends with the batch."""
+"""Data sets and mini-batches of padded jets, cut from contiguous tensors without collating."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ RELEASE = 64  # batches
 
 @dataclass
 class Batch:
-    """Carry B events to a network and its loss.
+    """Mini-batch of B events: inputs, mask, target, weight and context.
 
     - `values`: (B, N, C) raw constituents, zero where padded, or a (B, C) table; float32;
     - `mask`: (B, N), True where real; None for a table;
@@ -55,7 +55,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Hold N events: `inputs` ragged or a table (N, C), `target` (N, ...) and `weight` (N,).
+    """Data set of N events: `inputs` ragged or a table (N, C), `target` (N, ...) and `weight` (N,).
 
     `context` (N, K) are numbers of the event's sample, None for a model that takes none.
     """
@@ -123,7 +123,7 @@ class Batches:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the shuffle of `epoch`."""
+        """Set the epoch, which the shuffle depends on."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The one optimiser loop: a model, an objective and batches, run by Lightning."""
+"""Training of a model by Lightning: optimiser, schedule, checkpoints, early stopping."""
 
 import logging
 import math
@@ -30,7 +30,7 @@ WATCHED = "best so far"
 
 
 class Module(lightning.LightningModule):
-    """Tell Lightning the step, the optimiser and the schedule."""
+    """Lightning module of a model and an objective: step, optimiser and schedule."""
 
     ddp = "ddp"
 
@@ -302,16 +302,16 @@ def run(
             raise _interruption(last) from stop
         if trainer.interrupted:
             raise _interruption(last)
-    chosen = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+    checkpoint = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
     for part, trained in (("model.", model), ("objective.", objective)):
         if isinstance(trained, nn.Module):
-            state = chosen["state_dict"] | chosen["leaves"]
-            own = {k.removeprefix(part): v for k, v in state.items() if k.startswith(part)}
+            state = checkpoint["state_dict"] | checkpoint["leaves"]
+            weights = {k.removeprefix(part): v for k, v in state.items() if k.startswith(part)}
             trained.to("cpu")
-            trained.load_state_dict(own)
+            trained.load_state_dict(weights)
             trained.eval()
-    chosen_epoch = module.best()
-    return [Epoch(**row, best=i == chosen_epoch) for i, row in enumerate(module.history)]
+    kept = module.best()
+    return [Epoch(**row, best=i == kept) for i, row in enumerate(module.history)]
 
 
 def _interruption(checkpoint: Path) -> Interrupted:

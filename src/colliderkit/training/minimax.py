@@ -1,4 +1,4 @@
-"""Two networks with losses against each other: the step of each, and averaged weights.
+"""Minimax training of two networks: the step of each, and averaged weights (EMA).
 
 Trained in turns such networks go around where they should settle, and amplify rounding: the same
 seed ends elsewhere on another processor. Two things let them settle, and both kinds of adversary
@@ -18,7 +18,7 @@ __all__ = ["MinimaxModule"]
 
 
 class MinimaxModule(Module):
-    """Tell Lightning how two networks with an optimiser each take steps, and average their weights.
+    """Lightning module of two networks with an optimiser each, whose weights are averaged.
 
     With a decay d the average moves by 1 - d at each step of those it is of, by 9 / (10 + k) at
     the k-th of the first ones. Validation sees the average, and it is what a training leaves;

@@ -1,4 +1,4 @@
-"""The fast path for tables: members of a `Stack` trained side by side on tensors in memory.
+"""Fast training of small perceptrons on tables in memory: members of a `Stack` side by side.
 
 Lightning's bookkeeping takes longer than a step of a small perceptron. Here an epoch is one
 gather and its steps are slices; each member has its own shuffle and its own best epoch, and none
@@ -63,7 +63,7 @@ def fit_stack(
     waiting = torch.zeros(members, dtype=torch.int64)
     started = torch.zeros(members, dtype=torch.bool)  # whose best epoch is one of training
     histories: list[list[Epoch]] = [[] for _ in range(members)]
-    chosen = [-1] * members
+    best_epochs = [-1] * members
     for epoch in range(settings.epochs):
         begin = time.perf_counter()
         order = torch.stack([_shuffle(len(x), seed, epoch) for seed in seeds])
@@ -100,7 +100,7 @@ def fit_stack(
             kept[better] = parameter.detach()[better]
         seconds = time.perf_counter() - begin
         for m in range(members):
-            chosen[m] = epoch if better[m] else chosen[m]
+            best_epochs[m] = epoch if better[m] else best_epochs[m]
             row = Epoch(epoch, float(total[m]) / steps, float(mean[m]), seconds)
             histories[m].append(row)
         if advance:
@@ -112,7 +112,7 @@ def fit_stack(
             parameter.copy_(kept)
     return [
         [Epoch(e.epoch, e.training_loss, e.validation_loss, e.seconds, e.epoch == last) for e in h]
-        for h, last in zip(histories, chosen, strict=True)
+        for h, last in zip(histories, best_epochs, strict=True)
     ]
 
 

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from colliderkit import generators
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.shares import IncidentShares, LayerShares
+from colliderkit.generators import GENERATORS
 from colliderkit.generators.generator import Generator, rows_at_once
 from colliderkit.methods.method import Method
 from colliderkit.networks.calorimeter_unet import CalorimeterUNet
@@ -240,17 +240,17 @@ class ShowerSurrogate(Method):
                 )
             make = NETWORKS[self.network]
             options["network"] = make(self.geometry_, context, **(self.network_options or {}))
-        known = signature(generators.generator_class(self.generator)).parameters
+        known = signature(GENERATORS.load(self.generator)).parameters
         if self.rotations and "symmetry" in known:
             options["symmetry"] = rotations(self.geometry_)
         shares: type[LayerShares | IncidentShares] = LayerShares if layered else IncidentShares
         self.shares_ = shares(self.geometry_, self.threshold)
         self.layers_: Generator | None = None
         if self.layer_generator is not None:
-            self.layers_ = generators.build(
+            self.layers_ = GENERATORS.build(
                 self.layer_generator, features=layers, context=1, **(self.layer_options or {})
             )
-        self.voxels_: Generator = generators.build(
+        self.voxels_: Generator = GENERATORS.build(
             self.generator, features=voxels, context=context, **options
         )
 
