@@ -1,4 +1,6 @@
-"""One thread a test: the tests run side by side. Ctrl-C is heard wherever they were started.
+"""One thread a test, if not told otherwise: the tests run side by side.
+
+Ctrl-C is heard wherever they were started. `seed` moves the seeds of statistical tests.
 
 A test is slow by its time. `slow.txt` lists those that take more than 3 s, fixtures included, of a
 processor; `make quick` leaves them out. ``make slow`` runs all and writes the list anew.
@@ -9,6 +11,8 @@ import resource
 import signal
 from pathlib import Path
 
+import pytest
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell lets what it starts in the background ignore Ctrl-C, and so do the programs that the
@@ -16,15 +20,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-import pytest
 import torch
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
 
 SLOW = Path(__file__).with_name("slow.txt")
 SECONDS = 3.0
-fixtures: dict[str, float] = {}  # seconds of each, which every test that asks for it pays
+fixtures: dict[object, float] = {}  # seconds of each, which every test that asks for it pays
 measured: dict[str, float] = {}  # of each test, by its id
+
+
+@pytest.fixture
+def seed() -> int:
+    """Where the seeds of a `statistical` test begin: COLLIDERKIT_TEST_SEED, 0 if not set."""
+    return int(os.environ.get("COLLIDERKIT_TEST_SEED", "0"))
 
 
 def pytest_addoption(parser):
@@ -50,9 +59,7 @@ def pytest_fixture_setup(fixturedef):
     try:
         return (yield)
     finally:
-        fixtures[fixturedef.argname] = max(
-            cpu_seconds() - begin, fixtures.get(fixturedef.argname, 0.0)
-        )
+        fixtures[fixturedef] = max(cpu_seconds() - begin, fixtures.get(fixturedef, 0.0))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -61,8 +68,9 @@ def pytest_runtest_call(item):
     try:
         return (yield)
     finally:
-        asked = sum(fixtures.get(name, 0.0) for name in item.fixturenames)
-        item.user_properties.append(("seconds", cpu_seconds() - begin + asked))
+        asked = [parts[-1] for parts in item._fixtureinfo.name2fixturedefs.values()]
+        seconds = cpu_seconds() - begin + sum(fixtures.get(part, 0.0) for part in asked)
+        item.user_properties.append(("seconds", seconds))
 
 
 def pytest_runtest_logreport(report):
@@ -75,6 +83,7 @@ def pytest_sessionfinish(session):
         return
     before = set(SLOW.read_text().split("\n")) if SLOW.is_file() else set()
     slow = {name for name, seconds in measured.items() if seconds > SECONDS}
-    # What was not run keeps its place in the list.
-    kept = {name for name in before - set(measured) if name}
-    SLOW.write_text("".join(f"{name}\n" for name in sorted(slow | kept)))
+    # Files that were not run keep their places in the list.
+    ran = {name.partition("::")[0] for name in measured}
+    others = {name for name in before if name and name.partition("::")[0] not in ran}
+    SLOW.write_text("".join(f"{name}\n" for name in sorted(slow | others)))
