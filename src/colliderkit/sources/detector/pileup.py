@@ -50,13 +50,13 @@ def overlay(
     steps = np.flatnonzero(np.gcd(np.arange(size), size) == 1) if size > 1 else np.array([1])
     step = steps[(uniform(event, 1, seed) * len(steps)).astype(np.int64)]
     first = (uniform(event, 2, seed) * size).astype(np.int64)
-    chosen = (first[owner] + rank * step[owner]) % size
+    collision = (first[owner] + rank * step[owner]) % size
     key = event[owner] * 4096 + rank
     turn = 2 * np.pi * uniform(key, 3, seed)
     # Box and Muller: a Gaussian from two uniforms.
     radius = np.sqrt(-2 * np.log1p(-uniform(key, 4, seed)))
     shift = SPREAD * radius * np.cos(2 * np.pi * uniform(key, 5, seed))
-    added = moved(pool[chosen], turn, shift)
+    added = moved(pool[collision], turn, shift)
     lengths = np.bincount(owner, np.asarray(ak.num(added)), minlength=len(particles))
     added = ak.unflatten(ak.flatten(added), lengths.astype(np.int64))
     return ak.concatenate([particles, added[particles.fields]], axis=1)

@@ -184,9 +184,9 @@ def run(
         for task in tasks:
             before = [0]
 
-            def step(made: int, before: list[int] = before) -> None:
-                advance(made - before[0])
-                before[0] = made
+            def step(total: int, before: list[int] = before) -> None:
+                advance(total - before[0])
+                before[0] = total
 
             keep(task, make_shard(request, *task, progress=step))
         return
@@ -201,7 +201,7 @@ def make_shard(
 ) -> bytes:
     """Return one shard as the content of a Parquet file."""
     make = pairs if request.paired else jets
-    made = make(
+    events = make(
         process,
         request.size(number),
         seed=request.seed,
@@ -215,7 +215,7 @@ def make_shard(
     import pyarrow.parquet
 
     content = io.BytesIO()
-    pyarrow.parquet.write_table(ak.to_arrow_table(made), content, compression="zstd")
+    pyarrow.parquet.write_table(ak.to_arrow_table(events), content, compression="zstd")
     return content.getvalue()
 
 
