@@ -8,7 +8,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.schema import hash_uniform
 from colliderkit.seeds import derive
 
-__all__ = ["overlay"]
+__all__ = ["check_pileup", "overlay"]
 
 SPREAD = 53.0  # of the collisions along the beams [mm], as in the Delphes pileup card
 
@@ -31,8 +31,7 @@ def overlay(
 
     Raises `InputError` for a negative mu, or a pool with fewer collisions than an event needs.
     """
-    if mu < 0:
-        raise InputError(f"pileup {mu} is negative; give a mean number of collisions >= 0.")
+    check_pileup(mu)
     if mu == 0 or len(particles) == 0:
         return particles
     event = np.arange(len(particles)) if event is None else event
@@ -40,8 +39,8 @@ def overlay(
     counts = poisson(uniform(event, 0, seed), mu)
     if counts.max() > size:
         raise InputError(
-            f"pileup {mu} needs up to {counts.max()} collisions an event but the pool has {size};"
-            " give a larger pool."
+            f"pileup is {mu}, which needs up to {counts.max()} collisions an event, and the pool"
+            f" has {size}; give a larger pool."
         )
     owner = np.repeat(np.arange(len(particles)), counts)
     rank = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -60,6 +59,12 @@ def overlay(
     lengths = np.bincount(owner, np.asarray(ak.num(added)), minlength=len(particles))
     added = ak.unflatten(ak.flatten(added), lengths.astype(np.int64))
     return ak.concatenate([particles, added[particles.fields]], axis=1)
+
+
+def check_pileup(mu: float) -> None:
+    """Raise `InputError` unless `mu` can be a mean number of collisions."""
+    if not 0 <= mu < float("inf"):
+        raise InputError(f"pileup is {mu}; give a mean number of collisions, 0 or more.")
 
 
 def uniform(key: NDArray[np.int64], use: int, seed: int) -> NDArray[np.float64]:

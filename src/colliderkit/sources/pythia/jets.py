@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.seeds import derive
-from colliderkit.sources.detector.pileup import overlay
+from colliderkit.sources.detector.pileup import check_pileup, overlay
 from colliderkit.sources.detector.response import Detector, track_parameters
 from colliderkit.sources.pythia.matching import Directions, matched
 from colliderkit.sources.pythia.processes import Process, process_named
@@ -168,8 +168,7 @@ def reconstruction(
     process: str, seed: int, detector: bool | Detector, pileup: float
 ) -> Callable[[ak.Array, Numbers, np.random.Generator], ak.Array]:
     """Return what turns the particles of events into those that are seen: pileup, detector."""
-    if pileup < 0:
-        raise InputError(f"pileup {pileup} is negative; give a mean number of collisions >= 0.")
+    check_pileup(pileup)
     pool = minimum_bias(seed) if pileup > 0 else None
     response = Detector() if detector is True else detector
     # Events of equal number in two processes get other collisions.
@@ -186,7 +185,7 @@ def reconstruction(
 def check_count(count: int) -> None:
     """Raise `InputError` if fewer than one is asked for."""
     if count < 1:
-        raise InputError(f"count {count} must be at least 1.")
+        raise InputError(f"count is {count}; it must be at least 1.")
 
 
 def event_numbers(seed: int, shard: int, first: int, count: int) -> NDArray[np.int64]:
