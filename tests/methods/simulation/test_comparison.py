@@ -57,9 +57,7 @@ def shifted() -> ShowerComparison:
     comparison = ShowerComparison(
         classifier=QUICK, width=32, levels=["high-level"], standardised=True
     )
-    return comparison.fit(
-        sample(4000, 1), sample(4000, 2, response=1.1), GEOMETRY, progress=False
-    )
+    return comparison.fit(sample(4000, 1), sample(4000, 2, response=1.1), GEOMETRY, progress=False)
 
 
 def test_a_shifted_response_has_the_optimal_area(shifted: ShowerComparison) -> None:

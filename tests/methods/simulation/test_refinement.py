@@ -35,7 +35,9 @@ def line(method: Refinement) -> tuple[float, float]:
 
 
 def make(**options) -> Refinement:
-    return Refinement(hidden=(16,), training=QUICK, **options).fit(*sample(5000, 1), seed=2, progress=False)
+    return Refinement(hidden=(16,), training=QUICK, **options).fit(
+        *sample(5000, 1), seed=2, progress=False
+    )
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,4 @@ def log_posterior(
     logarithm = design.logarithms(network, design.data([last], [np.arange(len(last))])).double()
     release(last.showers)
     mean, error = logarithm.mean(0), logarithm.std(0) / len(last) ** 0.5
-    return {
-        name: Value(float(m), float(e)) for name, m, e in zip(models, mean, error, strict=True)
-    }
+    return {name: Value(float(m), float(e)) for name, m, e in zip(models, mean, error, strict=True)}

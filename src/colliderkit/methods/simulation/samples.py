@@ -88,9 +88,7 @@ def refuse_shared(first: DescribedShowers, second: DescribedShowers) -> None:
 
 
 def _keys(described: Features) -> NDArray[np.int64]:
-    columns = np.concatenate(
-        [described.incident[:, None], described.energy, described.centre_r], 1
-    )
+    columns = np.concatenate([described.incident[:, None], described.energy, described.centre_r], 1)
     digests = b"".join(hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in columns)
     keys = np.frombuffer(digests, np.int64) & np.iinfo(np.int64).max  # negative is for empty ones
     empty = ~(described.energy > 0).any(1)

@@ -241,9 +241,7 @@ class ShowerSurrogate(Method):
             self.layers_ = generators.build(
                 self.layer_generator, features=layers, context=1, **(self.layer_options or {})
             )
-        self.voxels_ = generators.build(
-            self.generator, features=voxels, context=context, **options
-        )
+        self.voxels_ = generators.build(self.generator, features=voxels, context=context, **options)
 
 
 def _train(
