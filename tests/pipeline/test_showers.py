@@ -32,8 +32,8 @@ def folder(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("showers")
     for seed, name in enumerate(("reference", "floor", "train")):
         made(out / f"{name}.hdf5", seed + 1)
-    incident, showers = read_showers(out / "train.hdf5")
-    write_showers(out / "bright.hdf5", incident, 1.1 * showers)
+    train = read_showers(out / "train.hdf5")
+    write_showers(out / "bright.hdf5", train.incident, 1.1 * train.voxels)
     argv = [
         "evaluate",
         "showers",
@@ -49,7 +49,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_files_hold_what_was_asked_for(folder: Path) -> None:
-    incident, showers = read_showers(folder / "reference.hdf5", CLASSIC)
+    reference = read_showers(folder / "reference.hdf5", CLASSIC)
+    incident, showers = reference.incident, reference.voxels
     assert len(incident) == COUNT
     assert 200 <= incident.min() < 202 < 397 < incident.max() <= 400
     # Log-uniform: the median is the geometric mean, known to 1/(2 f sqrt(N)) of the logarithm.
@@ -58,15 +59,15 @@ def test_files_hold_what_was_asked_for(folder: Path) -> None:
     with h5py.File(folder / "reference.hdf5") as file:
         assert "hep-ex/0001020" in file.attrs["physics"]
     again = made(folder / "again.hdf5", 1)
-    np.testing.assert_array_equal(read_showers(again)[1], showers)
+    np.testing.assert_array_equal(read_showers(again).voxels, showers)
 
 
 def test_figures_are_those_of_the_files(folder: Path) -> None:
     about = json.loads((folder / "run" / "results.json").read_text())
     rows = {(row["subject"], row["figure"]): row for row in about["rows"]}
     reference, bright, floor = (
-        features(showers, incident, CLASSIC, 0.1)
-        for incident, showers in (
+        features(sample.voxels, sample.incident, CLASSIC, 0.1)
+        for sample in (
             read_showers(folder / f"{name}.hdf5") for name in ("reference", "bright", "floor")
         )
     )
@@ -99,10 +100,10 @@ def test_the_report_is_drawn_from_the_evaluation_alone(folder: Path) -> None:
     assert about["samples"] == ["floor", "bright"]
     comparison = load(folder / "run" / "comparisons" / "1")
     assert comparison.geometry_ == CLASSIC
-    incident, showers = read_showers(folder / "bright.hdf5")
-    seen = np.where(showers < 0.1, 0, showers)
-    np.testing.assert_allclose(comparison.spectra_[1].mean, seen.mean(0), rtol=1e-5)
-    assert comparison.spectra_[1].showers == len(incident)
+    bright = read_showers(folder / "bright.hdf5")
+    seen = np.where(bright.voxels < 0.1, 0, bright.voxels)
+    np.testing.assert_allclose(comparison.histograms_[1].mean, seen.mean(0), rtol=1e-5)
+    assert comparison.histograms_[1].showers == len(bright)
 
 
 def test_an_xml_file_is_a_geometry(folder: Path, tmp_path: Path) -> None:
@@ -141,9 +142,9 @@ def test_bad_input_is_one_sentence(
     monkeypatch.chdir(folder)
     content = (folder / "floor.hdf5").read_bytes()
     (folder / "cut.hdf5").write_bytes(content[: len(content) // 2])
-    incident, showers = read_showers(folder / "floor.hdf5", stop=10)
-    showers[3, 5] = -1
-    write_showers(folder / "negative.hdf5", incident, showers, force=True)
+    floor = read_showers(folder / "floor.hdf5", stop=10)
+    floor.voxels[3, 5] = -1
+    write_showers(folder / "negative.hdf5", floor.incident, floor.voxels, force=True)
     given = {"sample": "train.hdf5", "geometry": "photons-368", "levels": "[]", **options}
     argv = ["evaluate", "showers", "--showers", "reference.hdf5", "--out", str(tmp_path / "run")]
     assert main([*argv, *(x for k, v in given.items() for x in (f"--{k}", v))]) == 2

@@ -6,7 +6,7 @@ import numpy as np
 
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.methods.simulation.comparison import ShowerComparison
-from colliderkit.metrics.showers import RESPONSE, VOXELS, Spectra
+from colliderkit.metrics.showers import RESPONSE, VOXELS, ShowerHistograms
 from colliderkit.metrics.value import Value
 from colliderkit.report import calorimeter
 from colliderkit.report.html import Report
@@ -61,27 +61,27 @@ def add_showers(
     """
     first = next(iter(comparisons.values()))
     geometry, edges = first.geometry_, first.edges_
-    spectra = {reference: first.spectra_[0]}
-    spectra |= {name: each.spectra_[1] for name, each in comparisons.items()}
+    histograms = {reference: first.histograms_[0]}
+    histograms |= {name: each.histograms_[1] for name, each in comparisons.items()}
     beside = floor if floor in comparisons else None
     models = [name for name in comparisons if name != floor]
     _add_quantities(page, results, beside)
     page.add_heading("Energy")
     page.add_figure(
-        calorimeter.histograms(spectra, edges, [RESPONSE, VOXELS], floor=beside),
+        calorimeter.histograms(histograms, edges, [RESPONSE, VOXELS], floor=beside),
         f"Visible over incident energy, and the energies of all voxels of at least"
         f" {first.threshold:g} MeV. Bands and bars: counting; entries of one shower's voxels"
         " fluctuate together.",
         wide=True,
     )
     page.add_figure(
-        calorimeter.profiles(spectra, geometry, floor=beside),
+        calorimeter.profiles(histograms, geometry, floor=beside),
         "Mean energy along the shower, and its density across, with the errors of the means.",
         wide=True,
     )
-    layers = _shown_layers(spectra[reference], geometry)
+    layers = _shown_layers(histograms[reference], geometry)
     page.add_figure(
-        calorimeter.histograms(spectra, edges, [f"E layer {n}" for n in layers], floor=beside),
+        calorimeter.histograms(histograms, edges, [f"E layer {n}" for n in layers], floor=beside),
         "Energies of layers"
         + (", six that part the energy evenly." if len(layers) < len(geometry.layers) else "."),
         wide=True,
@@ -92,7 +92,7 @@ def add_showers(
         names = [f"{kind} layer {n}" for n in layers if f"{kind} layer {n}" in edges]
         if names:
             page.add_figure(
-                calorimeter.histograms(spectra, edges, names, floor=beside),
+                calorimeter.histograms(histograms, edges, names, floor=beside),
                 f"{title} of the showers in a layer.",
                 wide=True,
                 tall=len(names) > 3,
@@ -106,7 +106,7 @@ def add_showers(
         tall=True,
     )
     page.add_heading("What showers look like")
-    shown = {name: spectra[name].mean for name in (reference, *models)}
+    shown = {name: histograms[name].mean for name in (reference, *models)}
     page.add_figure(
         calorimeter.images(shown, geometry),
         "The mean shower, layer by layer, seen along the axis."
@@ -190,7 +190,7 @@ def _cell(result: Result | None) -> Value | str:
     return Value(unit * result.value, unit * (result.error or np.nan))
 
 
-def _shown_layers(reference: Spectra, geometry: Geometry) -> list[int]:
+def _shown_layers(reference: ShowerHistograms, geometry: Geometry) -> list[int]:
     """Return the numbers of the layers that are drawn: all, or six that part the energy evenly."""
     mean = reference.layer[0]
     numbers = [layer.number for layer in geometry.layers]

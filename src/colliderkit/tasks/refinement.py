@@ -13,9 +13,11 @@ from colliderkit.methods.method import load
 from colliderkit.methods.simulation.refinement import Refinement
 from colliderkit.metrics.separation import separation
 from colliderkit.metrics.value import Value
-from colliderkit.report import plots
+from colliderkit.report.distributions import distribution
 from colliderkit.report.html import Report
+from colliderkit.report.plots import round_edges
 from colliderkit.report.results import Result, read_results
+from colliderkit.report.training import training
 from colliderkit.sources import write
 from colliderkit.sources.files.rows import Rows, separated
 from colliderkit.tasks import runs
@@ -161,11 +163,11 @@ class RefinementTask(Task):
         for name in note["names"]:
             samples = {sample: np.asarray(objects[f"{sample} {name}"]) for sample in SAMPLES}
             low, high = np.quantile(samples["full"], [0.002, 0.998])
-            edges = plots.round_edges(low, high)
+            edges = round_edges(low, high)
             order = {sample: samples[sample] for sample in reversed(SAMPLES)}
-            page.add_figure(plots.distribution(order, edges, name), f"{name}, normalised.")
+            page.add_figure(distribution(order, edges, name), f"{name}, normalised.")
         page.add_heading("Training")
-        page.add_figure(plots.training(method.history_), "Loss of each epoch.", wide=True)
+        page.add_figure(training(method.history_), "Loss of each epoch.", wide=True)
         return page
 
     def summary(self, method: Refinement) -> str:

@@ -9,16 +9,16 @@ import numpy as np
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, read_xml
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.files import existing_file
 from colliderkit.methods.method import load
 from colliderkit.methods.simulation.classifiers import PUBLISHED
 from colliderkit.methods.simulation.comparison import ShowerComparison, check_band
-from colliderkit.methods.simulation.samples import Sample
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
-from colliderkit.report import plots
 from colliderkit.report.html import Report
 from colliderkit.report.results import read_results
 from colliderkit.report.showers import FLOOR, REFERENCE, add_showers, results_of
+from colliderkit.report.training import training as loss_curves
 from colliderkit.serve.showers import export_surrogate
 from colliderkit.sources import write
 from colliderkit.sources.files.showers import mapped_showers, read_showers, write_showers
@@ -57,18 +57,16 @@ class ShowersTask(Task):
                 evaluate --bands then says of these is interpolation, or extrapolation at an end.
         """
         voxels = geometry_of(geometry, particle)
-        parts = [
-            read_showers(file, voxels) for file in ([files] if isinstance(files, str) else files)
-        ]
-        incident, showers = (np.concatenate(column) for column in zip(*parts, strict=True))
+        paths = [files] if isinstance(files, str) else files
+        showers = Showers.joined([read_showers(path, voxels) for path in paths])
         if without is not None:
             if len(without) != 2 or not without[0] < without[1]:
                 raise InputError(
                     f"without is {without}; give two energies in MeV, the lower one first."
                 )
-            outside = (incident < without[0]) | (incident >= without[1])
-            incident, showers = incident[outside], showers[outside]
-        return Inputs(method, {"incident": incident, "showers": showers, "geometry": voxels})
+            low, high = without
+            showers = showers.at((showers.incident < low) | (showers.incident >= high))
+        return Inputs(method, {"showers": showers, "geometry": voxels})
 
     def apply(
         self,
@@ -87,7 +85,7 @@ class ShowersTask(Task):
             seed: fixes every shower.
             outside: also draw at energies outside the trained range.
         """
-        incident, _ = read_showers(files)
+        incident = read_showers(files).incident
         showers = method.sample(incident, seed=seed, outside=outside)
         attributes = {"physics": f"surrogate {method.generator}"}
         write_showers(out, incident, showers, attributes=attributes, force=force)
@@ -143,14 +141,14 @@ class ShowersTask(Task):
         comparisons: dict[str, ShowerComparison] = {}
         with tempfile.TemporaryDirectory(prefix="colliderkit-showers-") as folder:
 
-            def mapped(path: Path) -> Sample:
+            def mapped(path: Path) -> Showers:
                 return mapped_showers(path, folder, voxels, stop=count)
 
             reference = mapped(showers)
             seen = None if training is None else mapped(training)
             samples = {name: mapped(path) for name, path in files.items()}
             for low, high in zip(edges[:-1], edges[1:], strict=True):  # before what takes long
-                check_band([reference[0], *(s[0] for s in samples.values())], low, high)
+                check_band([s.incident for s in (reference, *samples.values())], low, high)
             for name, generated in samples.items():
                 comparison = ShowerComparison(
                     threshold=threshold, classifier=classifier, width=width, bands=edges,
@@ -245,9 +243,9 @@ class ShowerComparisonTask(Task):
             files: an HDF5 file of showers.
             level: of the classifier.
         """
-        incident, showers = read_showers(files, method.geometry_)
-        probability = method.probability(incident, showers, level=level)
-        columns = {"incident_energy": incident.astype(float), "probability": probability}
+        showers = read_showers(files, method.geometry_)
+        probability = method.probability(showers, level=level)
+        columns = {"incident_energy": showers.incident, "probability": probability}
         write(out, columns, force=force)
 
     def page(self, model: Path) -> Report:
@@ -262,7 +260,7 @@ class ShowerComparisonTask(Task):
         page = _page("A sample against its reference", {"sample": method}, results, model, note)
         if method.history_:
             page.add_heading("Training")
-            page.add_figure(plots.training(method.history_), "Loss of the classifiers.", wide=True)
+            page.add_figure(loss_curves(method.history_), "Loss of the classifiers.", wide=True)
         return page
 
     def summary(self, method: ShowerComparison) -> str:
@@ -315,8 +313,8 @@ def _page(
 ) -> Report:
     first = next(iter(comparisons.values()))
     geometry = first.geometry_
-    counts = {REFERENCE: first.spectra_[0].showers}
-    counts |= {name: each.spectra_[1].showers for name, each in comparisons.items()}
+    counts = {REFERENCE: first.histograms_[0].showers}
+    counts |= {name: each.histograms_[1].showers for name, each in comparisons.items()}
     sizes = ", ".join(f"{count} of {name}" for name, count in counts.items())
     page = runs.page(
         "Showers in a calorimeter",

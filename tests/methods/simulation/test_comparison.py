@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.stats import norm
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Grid, Layer
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.methods.method import load
 from colliderkit.methods.simulation.classifiers import splits
 from colliderkit.methods.simulation.comparison import ShowerComparison
@@ -22,15 +22,16 @@ GEOMETRY = Geometry.regular("toy", 3, 4, (0, 5, 10, 20))
 QUICK = Training(epochs=15, batch_size=200, learning_rate=2e-3, schedule="cosine")
 FEW = Training(epochs=3, batch_size=200, learning_rate=2e-3)  # where there is nothing to learn
 SPREAD = 0.1
-Sample = tuple[NDArray[np.float64], NDArray[np.float32]]
 
 
-def sample(count: int, seed: int, response: float = 1.0, energy: float = 1000.0) -> Sample:
+def sample(count: int, seed: int, response: float = 1.0, energy: float = 1000.0) -> Showers:
     """Draw showers with E_tot/E_inc ~ N(response, SPREAD) and shares that say nothing."""
     random = np.random.default_rng(seed)
     shares = random.dirichlet(np.full(GEOMETRY.voxels, 2.0), count)
     total = energy * random.normal(response, SPREAD, count)
-    return np.full(count, energy), (shares * total[:, None]).astype(np.float32)
+    return Showers.checked(
+        np.full(count, energy), (shares * total[:, None]).astype(np.float32)
+    )
 
 
 def test_two_samples_of_one_density_are_at_the_floor() -> None:
@@ -92,16 +93,16 @@ def test_a_saved_comparison_says_the_same(shifted: ShowerComparison, tmp_path: P
     assert again.quantities_ == shifted.quantities_
     assert again.geometry_ == GEOMETRY
     assert again.separations_ == shifted.separations_
-    for one, two in zip(again.spectra_, shifted.spectra_, strict=True):
+    for one, two in zip(again.histograms_, shifted.histograms_, strict=True):
         np.testing.assert_array_equal(one.mean, two.mean)
-    incident, showers = sample(300, 8, response=1.05)
-    probability = again.probability(incident, showers)
-    np.testing.assert_array_equal(probability, shifted.probability(incident, showers))
+    showers = sample(300, 8, response=1.05)
+    probability = again.probability(showers)
+    np.testing.assert_array_equal(probability, shifted.probability(showers))
     # The response says all: those above the middle are rather of the brighter sample.
-    bright = showers.sum(1) / incident > 1.05
+    bright = showers.voxels.sum(1) / showers.incident > 1.05
     assert probability[bright].mean() > 0.5 > probability[~bright].mean()
     with pytest.raises(InputError, match="no classifier 'low-level' was fitted"):
-        again.probability(incident, showers, level="low-level")
+        again.probability(showers, level="low-level")
 
 
 def test_copies_are_found_and_refused() -> None:
@@ -109,10 +110,10 @@ def test_copies_are_found_and_refused() -> None:
     train = sample(1000, 3)
     test = ShowerComparison(levels=[])
     random = np.random.default_rng(4)
-    memory = train[1] * random.normal(1, 1e-3, train[1].shape).astype(np.float32)
-    test.fit(reference, (train[0], memory), GEOMETRY, training=train)
+    memory = train.voxels * random.normal(1, 1e-3, train.voxels.shape).astype(np.float32)
+    test.fit(reference, Showers.checked(train.incident, memory), GEOMETRY, training=train)
     assert test.quantities_["nearer to the training"].value > 0.99
-    other[1][17] = reference[1][23]
+    other.voxels[17] = reference.voxels[23]
     with pytest.raises(
         InputError, match=r"1 showers stand in both .* 23 of the reference and number 17"
     ):
@@ -122,8 +123,7 @@ def test_copies_are_found_and_refused() -> None:
 
 
 def test_copies_within_a_sample_stay_in_one_split() -> None:
-    incident, showers = sample(500, 1)
-    copies = np.tile(incident, 2), np.tile(showers, (2, 1))
+    copies = Showers.joined([sample(500, 1)] * 2)
     (parts,) = splits([DescribedShowers.checked(copies, "sample", GEOMETRY, 0.0)], seed=0)
     rows = np.concatenate(parts)
     assert sorted(rows) == list(range(1000))
@@ -149,10 +149,7 @@ def test_the_log_posterior_knows_the_model_that_is_right() -> None:
 def test_bands_of_energy_find_the_band_that_is_wrong() -> None:
     parts = [sample(1000, 1), sample(1000, 2, energy=5000.0)]
     wrong = [sample(1000, 3), sample(1000, 4, response=1.2, energy=5000.0)]
-    one, two = (
-        (np.concatenate([p[0] for p in x]), np.concatenate([p[1] for p in x]))
-        for x in (parts, wrong)
-    )
+    one, two = Showers.joined(parts), Showers.joined(wrong)
     options = {"classifier": QUICK, "width": 32, "levels": ["high-level"]}
     test = ShowerComparison(**options, bands=(500, 2000, 8000))
     test.fit(one, two, GEOMETRY, progress=False)
@@ -172,11 +169,11 @@ def test_maps_give_what_arrays_give(tmp_path: Path) -> None:
     test = ShowerComparison(threshold=1.0, classifier=FEW, width=16, levels=["low-level"])
     given = [sample(600, 1), sample(600, 2)]
     maps = []
-    for i, (incident, showers) in enumerate(given):
-        path = write_showers(tmp_path / f"{i}.hdf5", incident, showers)
+    for i, showers in enumerate(given):
+        path = write_showers(tmp_path / f"{i}.hdf5", showers.incident, showers.voxels)
         (tmp_path / "maps").mkdir(exist_ok=True)
         maps.append(mapped_showers(path, tmp_path / "maps", GEOMETRY))
-    assert isinstance(maps[0][1], np.memmap)
+    assert isinstance(maps[0].voxels, np.memmap)
     arrays = test.fit(*given, GEOMETRY, progress=False).quantities_
     assert arrays == test.fit(*maps, GEOMETRY, progress=False).quantities_
 
@@ -184,24 +181,22 @@ def test_maps_give_what_arrays_give(tmp_path: Path) -> None:
 def test_showers_below_the_threshold_are_nothing() -> None:
     test = ShowerComparison(threshold=5.0, classifier=FEW, width=16, levels=["low-level"])
     one, two = sample(600, 1), sample(600, 2)
-    cut = two[0], np.where(two[1] < 5, 0, two[1])
+    cut = Showers.checked(two.incident, np.where(two.voxels < 5, 0, two.voxels))
     whole = test.fit(one, two, GEOMETRY, progress=False).quantities_
     assert whole == test.fit(one, cut, GEOMETRY, progress=False).quantities_
 
 
 def test_errors_name_what_is_wrong() -> None:
     test = ShowerComparison(levels=[])
-    incident, showers = sample(50, 1)
-    with pytest.raises(InputError, match="sample has 49 incident energies for 50 showers"):
-        test.fit((incident, showers), (incident[1:], showers), GEOMETRY)
+    showers = sample(50, 1)
     with pytest.raises(InputError, match="reference: has shape"):
-        test.fit((incident, showers[:, 1:]), (incident, showers), GEOMETRY)
+        test.fit(Showers.checked(showers.incident, showers.voxels[:, 1:]), showers, GEOMETRY)
     with pytest.raises(InputError, match="no classifier 'cubist'"):
-        ShowerComparison(levels=["cubist"]).fit((incident, showers), sample(50, 2), GEOMETRY)
+        ShowerComparison(levels=["cubist"]).fit(showers, sample(50, 2), GEOMETRY)
     with pytest.raises(InputError, match="threshold is -1"):
-        ShowerComparison(threshold=-1.0).fit((incident, showers), sample(50, 2), GEOMETRY)
+        ShowerComparison(threshold=-1.0).fit(showers, sample(50, 2), GEOMETRY)
     with pytest.raises(InputError, match="weight cannot be honoured"):
-        test.fit((incident, showers), sample(50, 2), GEOMETRY, weight=np.ones(50))
+        test.fit(showers, sample(50, 2), GEOMETRY, weight=np.ones(50))
 
 
 def test_a_three_dimensional_classifier_is_at_the_floor_too() -> None:
@@ -219,9 +214,10 @@ def test_rectangular_cells_have_figures_too() -> None:
     grid = Geometry("grid", (Grid(0, 3, 4, 48.0, 48.0), Grid(1, 2, 2, 480.0, 480.0)))
     random = np.random.default_rng(7)
     one, two = (
-        (np.full(400, 1000.0), random.gamma(2, 30, (400, 16)).astype(np.float32)) for _ in "12"
+        Showers.checked(np.full(400, 1000.0), random.gamma(2, 30, (400, 16)).astype(np.float32))
+        for _ in "12"
     )
     found = ShowerComparison(levels=[]).fit(one, two, grid, progress=False)
     assert abs(found.quantities_["MMD"].value) < 5 * found.quantities_["MMD"].error
-    assert found.spectra_[0].radial[0].sum() == pytest.approx(one[1].sum(1).mean(), rel=1e-5)
+    assert found.histograms_[0].radial[0].sum() == pytest.approx(one.voxels.sum(1).mean(), rel=1e-5)
     assert "centre eta layer 1" in found.separations_

@@ -134,9 +134,9 @@ class ShowerClassifier:
             return Dataset(torch.from_numpy(np.concatenate(tables)), target, weight)
         place = torch.stack([target, torch.from_numpy(np.concatenate(rows))], 1)
         incident = np.concatenate(
-            [s.incident[r].astype(np.float32) for s, r in zip(samples, rows, strict=True)]
+            [s.showers.incident[r].astype(np.float32) for s, r in zip(samples, rows, strict=True)]
         )
-        showers = tuple(s.showers for s in samples)
+        showers = tuple(s.showers.voxels for s in samples)
         return _ShowerRows(place, target, weight, torch.from_numpy(incident)[:, None], showers)
 
 

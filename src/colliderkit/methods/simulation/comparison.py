@@ -16,6 +16,7 @@ from sklearn.isotonic import IsotonicRegression
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.features import Features
 from colliderkit.events.calorimeter.geometry import Geometry
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.files import release
 from colliderkit.methods.method import Method
 from colliderkit.methods.simulation.classifiers import (
@@ -24,12 +25,12 @@ from colliderkit.methods.simulation.classifiers import (
     ShowerInputs,
     splits,
 )
-from colliderkit.methods.simulation.samples import DescribedShowers, Sample, refuse_shared
+from colliderkit.methods.simulation.samples import DescribedShowers, refuse_shared
 from colliderkit.metrics.generative import (
     frechet_physics_distance,
     kernel_physics_distance,
     maximum_mean_discrepancy,
-    nearest,
+    nearest_distances,
     neighbours,
     wasserstein,
 )
@@ -38,11 +39,11 @@ from colliderkit.metrics.separation import TriangularDiscriminator
 from colliderkit.metrics.showers import (
     RESPONSE,
     VOXELS,
-    Spectra,
-    edges_of,
+    ShowerHistograms,
+    histogram_edges,
     mean_separation,
     separations,
-    spectra,
+    shower_histograms,
 )
 from colliderkit.metrics.value import Value, over_seeds
 from colliderkit.seeds import derive
@@ -100,7 +101,7 @@ class ShowerComparison(Method):
 
     After `fit`: `quantities_` by name, `bands_` the same of each band ("2 to 8 GeV");
     `separations_` of each histogram; `classifications_` by level, `networks_` and `calibrations_`
-    of their first training, and `history_` of all ("low-level, repetition 0"); `spectra_` of
+    of their first training, and `history_` of all ("low-level, repetition 0"); `histograms_` of
     reference and sample in the bins `edges_`, `examples_`, a shower of each near the geometric
     mean of the incident energies, and `geometry_`. All of it is small, however many showers there
     are.
@@ -117,7 +118,7 @@ class ShowerComparison(Method):
     calibrations_: dict[str, tuple[Floats, Floats]]
     history_: dict[str, list[Epoch]]
     edges_: dict[str, Floats]
-    spectra_: tuple[Spectra, Spectra]
+    histograms_: tuple[ShowerHistograms, ShowerHistograms]
     examples_: tuple[tuple[float, Floats], tuple[float, Floats]]
 
     def __init__(
@@ -141,18 +142,18 @@ class ShowerComparison(Method):
 
     def fit(
         self,
-        reference: Sample,
-        sample: Sample,
+        reference: Showers,
+        sample: Showers,
         geometry: Geometry,
         *,
-        training: Sample | None = None,
+        training: Showers | None = None,
         weight: ArrayLike | None = None,
         seed: int = 0,
         folder: str | Path | None = None,
         resume: bool = False,
         progress: bool = True,
     ) -> Self:
-        """Compare two samples, (incident energies (N,), showers (N, V)) in MeV each; return self.
+        """Compare a sample with a reference and return self.
 
         `training`, what the sample's model was fitted to, must hold no shower of the reference.
         Showers may be memory maps: rows are read in pieces and given back. Raises `InputError`
@@ -160,7 +161,7 @@ class ShowerComparison(Method):
         for weights: distances and their errors are those of counted showers.
         """
         self._begin(seed=seed, folder=folder, resume=resume)
-        if weight is not None:
+        if weight is not None or any((s.weight != 1).any() for s in (reference, sample)):
             raise InputError(
                 "weight cannot be honoured: the distances of samples and their errors are those of"
                 " counted showers; draw showers without weights."
@@ -173,15 +174,15 @@ class ShowerComparison(Method):
         )
         refuse_shared(ours, theirs)
         for low, high in self._edges():  # before what takes long
-            check_band((ours.incident, theirs.incident), low, high)
-        self.edges_ = edges_of(geometry, self.threshold, ours.features, ours.highest())
+            check_band((ours.showers.incident, theirs.showers.incident), low, high)
+        self.edges_ = histogram_edges(geometry, self.threshold, ours.features, ours.highest())
         first, second = (
-            spectra(each.showers, each.features, geometry, self.threshold, self.edges_)
+            shower_histograms(each.showers.voxels, each.features, geometry, self.threshold, self.edges_)
             for each in (ours, theirs)
         )
-        self.spectra_ = first, second
+        self.histograms_ = first, second
         self.separations_ = separations(first, second)
-        example = ours.example(float(np.exp(np.log(ours.incident).mean())))
+        example = ours.example(float(np.exp(np.log(ours.showers.incident).mean())))
         self.examples_ = example, theirs.example(example[0])
         seen = None
         if training is not None:
@@ -205,10 +206,8 @@ class ShowerComparison(Method):
         }
         return self
 
-    def probability(
-        self, incident: ArrayLike, showers: NDArray[Any], *, level: str = "high-level"
-    ) -> Floats:
-        """Return P(sample | shower), (N,), of showers (N, V) of incident energies (N,) [MeV].
+    def probability(self, showers: Showers, *, level: str = "high-level") -> Floats:
+        """Return P(sample | shower) of N showers, (N,).
 
         By the first classifier of that level, isotonically calibrated; with p of equally many
         showers of both, (1 - p) / p is the density of the reference over that of the sample.
@@ -217,7 +216,7 @@ class ShowerComparison(Method):
             known = ", ".join(self.networks_) or "none"
             raise InputError(f"no classifier '{level}' was fitted; choose from {known}.")
         described = DescribedShowers.checked(
-            (np.asarray(incident), showers), "showers", self.geometry_, self.threshold
+            showers, "showers", self.geometry_, self.threshold
         )
         classifier = self._classifier(level)
         data = classifier.data([described], [np.arange(len(described))])
@@ -284,11 +283,11 @@ class ShowerComparison(Method):
                 np.interp(score, *self.calibrations_[level]),
                 score,
                 np.concatenate(
-                    [s.incident[r[2]].astype(float) for s, r in zip(samples, rows, strict=True)]
+                    [s.showers.incident[r[2]].astype(float) for s, r in zip(samples, rows, strict=True)]
                 ),
             )
             for each in samples:
-                release(each.showers)
+                release(each.showers.voxels)
 
     def _within(self, both: Sequence[Features], low: float, high: float) -> dict[str, Value]:
         """Compare the showers with incident energies in [low, high) [MeV].
@@ -344,7 +343,7 @@ def _distances(tables: Sequence[Floats], seed: int) -> dict[str, Value]:
 def _nearer(tables: Sequence[Floats], among: Floats) -> Value:
     """Return P(a shower of the sample is nearer to the training than one of the reference)."""
     mean, std = _scale(among)
-    distances = [nearest((t[:PAIRS] - mean) / std, (among - mean) / std) for t in tables]
+    distances = [nearest_distances((t[:PAIRS] - mean) / std, (among - mean) / std) for t in tables]
     label = np.repeat([0, 1], [len(d) for d in distances])
     return auc(-np.concatenate(distances), label)
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.files import release
 from colliderkit.methods.simulation.classifiers import PUBLISHED, ShowerClassifier, splits
-from colliderkit.methods.simulation.samples import DescribedShowers, Sample, refuse_shared
+from colliderkit.methods.simulation.samples import DescribedShowers, refuse_shared
 from colliderkit.metrics.value import Value
 from colliderkit.training.settings import Training
 
@@ -17,8 +18,8 @@ __all__ = ["log_posterior"]
 
 
 def log_posterior(
-    models: Mapping[str, Sample],
-    reference: Sample,
+    models: Mapping[str, Showers],
+    reference: Showers,
     geometry: Geometry,
     *,
     threshold: float = 0.0,
@@ -32,8 +33,8 @@ def log_posterior(
     """Return the mean of ln P(model | shower) over the showers of the reference, by model.
 
     One classifier tells the models' samples apart, and says of each Geant4 shower whose it might
-    be: higher is better, by chance it is -ln of the number of models. Samples are (incident
-    energies (N,), showers (N, V)) in MeV; further arguments are those of `ShowerClassifier`.
+    be: higher is better, by chance it is -ln of the number of models. Further arguments are those
+    of `ShowerClassifier`.
     """
     if len(models) < 2:
         raise InputError("a log-posterior compares models; give two at least.")
@@ -46,6 +47,6 @@ def log_posterior(
         refuse_shared(one, two)
     network, _ = design.fit(samples, splits(samples, seed), seed=seed, progress=progress)
     logarithm = design.logarithms(network, design.data([last], [np.arange(len(last))])).double()
-    release(last.showers)
+    release(last.showers.voxels)
     mean, error = logarithm.mean(0), logarithm.std(0) / len(last) ** 0.5
     return {name: Value(float(m), float(e)) for name, m, e in zip(models, mean, error, strict=True)}

@@ -2,77 +2,63 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.features import ROWS, Features, features
+from colliderkit.events.calorimeter.features import Features, features
 from colliderkit.events.calorimeter.geometry import Geometry
-from colliderkit.files import release
+from colliderkit.events.calorimeter.showers import Showers
 
-__all__ = ["DescribedShowers", "Sample", "refuse_shared"]
+__all__ = ["DescribedShowers", "refuse_shared"]
 
 Floats = NDArray[np.float64]
-Sample = tuple[NDArray[Any], NDArray[Any]]  # incident energies (N,) and showers (N, V), MeV
 
 
 @dataclass(frozen=True)
 class DescribedShowers:
     """A sample of N showers with their `features` and checksums.
 
-    - `incident` (N,): energies [MeV]; `showers` (N, V) [MeV]: perhaps a memory map;
+    - `name`: what messages call it; `showers`: perhaps a memory map;
     - `table` (N, F): the features as the challenge's classifiers see them (`Features.table`);
     - `key` (N,) int64: a checksum of each shower's energies, incident and by layer, and centres.
       Showers without any energy are equal and no copies: theirs is their number, from -1 down.
     """
 
     name: str
-    incident: NDArray[Any]
-    showers: NDArray[Any]
+    showers: Showers
     features: Features
     table: Floats
     key: NDArray[np.int64]
 
     @classmethod
-    def checked(cls, sample: Sample, name: str, geometry: Geometry, threshold: float) -> Self:
-        """Compute features and checksums of a sample; energies below `threshold` are zero.
+    def checked(cls, showers: Showers, name: str, geometry: Geometry, threshold: float) -> Self:
+        """Compute features and checksums of showers; energies below `threshold` are zero.
 
-        Showers may be a memory map: rows are read in pieces and given back. Raises `InputError`
-        where they do not fit the geometry or are no energies.
+        Showers may be a memory map: they are read in pieces. Raises `InputError` where they do
+        not fit the geometry or are no energies.
         """
-        incident, showers = np.asarray(sample[0]).reshape(-1), sample[1]
-        if len(incident) != len(showers):
-            raise InputError(
-                f"the {name} has {len(incident)} incident energies for {len(showers)} showers."
-            )
-        if len(showers) == 0:
-            raise InputError(f"the {name} holds no showers.")
         parts = []
-        for start in range(0, len(showers), ROWS):
-            rows = slice(start, start + ROWS)
-            geometry.check(showers[rows], name, start)
-            parts.append(features(showers[rows], incident[rows], geometry, threshold))
-            release(showers)
+        checked = Showers.checked(showers.incident, showers.voxels, name, geometry=geometry)
+        for piece in checked.pieces():
+            parts.append(features(piece.voxels, piece.incident, geometry, threshold))
         described = Features.concatenated(parts)
-        return cls(name, incident, showers, described, described.table(), _keys(described))
+        return cls(name, checked, described, described.table(), _keys(described))
 
     def __len__(self) -> int:
-        return len(self.incident)
+        return len(self.showers)
 
     def highest(self) -> float:
         """Return the largest energy of a voxel [MeV]."""
-        largest = 0.0
-        for start in range(0, len(self), ROWS):
-            largest = max(largest, float(self.showers[start : start + ROWS].max()))
-            release(self.showers)
-        return largest
+        return max(float(piece.voxels.max()) for piece in self.showers.pieces())
 
     def example(self, energy: float) -> tuple[float, Floats]:
         """Return the incident energy nearest to `energy` [MeV], and its shower (V,)."""
-        nearest = int(np.argmin(np.abs(np.log(self.incident / energy))))
-        return float(self.incident[nearest]), np.array(self.showers[nearest], dtype=np.float64)
+        nearest = int(np.argmin(np.abs(np.log(self.showers.incident / energy))))
+        voxels = np.array(self.showers.voxels[nearest], dtype=np.float64)
+        return float(self.showers.incident[nearest]), voxels
 
 
 def refuse_shared(first: DescribedShowers, second: DescribedShowers) -> None:

@@ -14,8 +14,9 @@ from torch import Tensor
 from colliderkit import generators
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid
-from colliderkit.events.calorimeter.shares import IncidentShares, LayerShares
-from colliderkit.events.tables import as_weight, validation_mask
+from colliderkit.events.calorimeter.shower_variables import IncidentVariables, ShowerVariables
+from colliderkit.events.calorimeter.showers import Showers
+from colliderkit.events.tables import validation_mask
 from colliderkit.generators.gan import GAN
 from colliderkit.generators.generator import Generator, own_loss, rows_at_once
 from colliderkit.methods.method import Method
@@ -54,8 +55,8 @@ class ShowerSurrogate(Method):
     """Learn p(shower | E_inc) in two steps: the layers' energies, then the voxels within layers.
 
     Layer variables by one generator given ln E_inc, voxel variables by another given both (see
-    `events.calorimeter.shares`): the energy of each layer is that of the first step exactly. After
-    CaloFlow (2106.05285), LayerDiffusion (2308.03876) and CaloDREAM (2405.09629).
+    `events.calorimeter.shower_variables`): the energy of each layer is that of the first step
+    exactly. After CaloFlow (2106.05285), LayerDiffusion (2308.03876) and CaloDREAM (2405.09629).
 
     Args:
         threshold: energies [MeV] below are zero, in training and in what is generated.
@@ -71,7 +72,7 @@ class ShowerSurrogate(Method):
         layers, voxels: training of the two steps.
 
     After `fit`: the generators `layers_` (or None) and `voxels_`, the scales of their variables
-    `shares_`, `geometry_`, `range_` of the incident energies [MeV], and `history_` of "layers" and
+    `variables_`, `geometry_`, `range_` of the incident energies [MeV], and `history_` of "layers" and
     "voxels".
     """
 
@@ -80,7 +81,7 @@ class ShowerSurrogate(Method):
 
     geometry_: Geometry
     range_: tuple[float, float]
-    shares_: LayerShares | IncidentShares
+    variables_: ShowerVariables | IncidentVariables
     layers_: Generator | None
     voxels_: Generator
     history_: dict[str, list[Epoch]]
@@ -114,8 +115,7 @@ class ShowerSurrogate(Method):
 
     def fit(
         self,
-        incident: ArrayLike,
-        showers: NDArray[Any],
+        showers: Showers,
         geometry: Geometry,
         *,
         weight: ArrayLike | None = None,
@@ -124,39 +124,44 @@ class ShowerSurrogate(Method):
         resume: bool = False,
         progress: bool = True,
     ) -> Self:
-        """Train on showers (N, V) [MeV] of incident energies (N,) [MeV] and return self.
+        """Train on N showers and return self; showers of one event are not parted by the split.
 
-        `weight` (N,) multiplies the losses. The scales of the variables (`shares_`) and the
+        `weight` (N,), those of the showers if not given, multiplies the losses. The scales of the variables (`variables_`) and the
         distance that chooses the epoch of a GAN are taken without it: scales are undone exactly
         when showers are drawn, whatever they are, so that the density learned is the weighted one.
         Checkpoints go to `folder`, from which `resume` goes on. Raises `InputError` for showers
         that do not fit the geometry or hold something else than energies, and weights below 0.
         """
         self._begin(seed=seed, folder=folder, resume=resume)
-        geometry.check(showers, "showers")
-        energy = _incident(incident)
-        if len(energy) != len(showers):
-            raise InputError(f"{len(energy)} incident energies for {len(showers)} showers.")
-        w = as_weight(weight, len(energy), negative="showers are drawn from a density")
-        validation = validation_mask(np.arange(len(energy)), self.validation, seed)
+        showers = Showers.checked(
+            showers.incident,
+            showers.voxels,
+            "showers",
+            geometry=geometry,
+            weight=showers.weight if weight is None else weight,
+            event=showers.event,
+            negative="showers are drawn from a density",
+        )
+        validation = validation_mask(showers.event, self.validation, seed)
         self.geometry_ = geometry
-        self.range_ = (float(energy.min()), float(energy.max()))
-        inc = torch.from_numpy(energy)
+        incident = showers.incident.astype(np.float32)
+        self.range_ = float(incident.min()), float(incident.max())
+        inc = torch.from_numpy(incident)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "networks"))
             self._rebuild()
         first = slice(0, max(4 * ROWS, NUMBERS // geometry.voxels))
-        self.shares_.fit(torch.from_numpy(np.asarray(showers[first])), inc[first])
+        self.variables_.fit(_tensor(showers.voxels[first]), inc[first])
         random = torch.Generator().manual_seed(derive(seed, "noise of empty voxels"))
         parts = [
-            self.shares_(torch.from_numpy(np.asarray(showers[i : i + ROWS])), energies, random)
-            for i, energies in zip(range(0, len(inc), ROWS), inc.split(ROWS), strict=True)
+            self.variables_(_tensor(piece.voxels), energies, random)
+            for piece, energies in zip(showers.pieces(ROWS), inc.split(ROWS), strict=True)
         ]
         a, x = (torch.cat(column) for column in zip(*parts, strict=True))
-        steps = {"voxels": (self.voxels_, x, self.shares_.conditions(a, inc), self.voxels)}
+        steps = {"voxels": (self.voxels_, x, self.variables_.conditions(a, inc), self.voxels)}
         if self.layers_ is not None:
             steps = {"layers": (self.layers_, a, _log_gev(inc), self.layers), **steps}
-        unit = torch.from_numpy((w / w.mean()).astype(np.float32))
+        unit = torch.from_numpy((showers.weight / showers.weight.mean()).astype(np.float32))
         self.history_ = {}
         for title, (model, values, context, settings) in steps.items():
             model.fit_scaling(values[~validation], context[~validation])
@@ -213,8 +218,8 @@ class ShowerSurrogate(Method):
         a = noise[:, :size]
         if self.layers_ is not None:
             a = self.layers_.decode(a, _log_gev(incident))
-        x = self.voxels_.decode(noise[:, size:], self.shares_.conditions(a, incident))
-        showers: Tensor = self.shares_.showers(a, x, incident)
+        x = self.voxels_.decode(noise[:, size:], self.variables_.conditions(a, incident))
+        showers: Tensor = self.variables_.showers(a, x, incident)
         return showers
 
     def _rebuild(self) -> None:
@@ -234,8 +239,8 @@ class ShowerSurrogate(Method):
         known = signature(generators.generator_class(self.generator)).parameters
         if self.rotations and "symmetry" in known:
             options["symmetry"] = rotations(self.geometry_)
-        shares: type[LayerShares | IncidentShares] = LayerShares if layered else IncidentShares
-        self.shares_ = shares(self.geometry_, self.threshold)
+        variables = ShowerVariables if layered else IncidentVariables
+        self.variables_ = variables(self.geometry_, self.threshold)
         self.layers_ = None
         if self.layer_generator is not None:
             self.layers_ = generators.build(
@@ -295,6 +300,10 @@ def _incident(incident: ArrayLike) -> NDArray[np.float32]:
         )
         raise InputError(f"incident energies must be positive and finite [MeV]; {which}.")
     return energy
+
+
+def _tensor(voxels: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.asarray(voxels))
 
 
 def _log_gev(incident: Tensor) -> Tensor:
