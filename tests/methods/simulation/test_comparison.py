@@ -29,9 +29,7 @@ def sample(count: int, seed: int, response: float = 1.0, energy: float = 1000.0)
     random = np.random.default_rng(seed)
     shares = random.dirichlet(np.full(GEOMETRY.voxels, 2.0), count)
     total = energy * random.normal(response, SPREAD, count)
-    return Showers.checked(
-        np.full(count, energy), (shares * total[:, None]).astype(np.float32)
-    )
+    return Showers.checked(np.full(count, energy), (shares * total[:, None]).astype(np.float32))
 
 
 def test_two_samples_of_one_density_are_at_the_floor() -> None:

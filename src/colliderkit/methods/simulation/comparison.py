@@ -177,7 +177,9 @@ class ShowerComparison(Method):
             check_band((ours.showers.incident, theirs.showers.incident), low, high)
         self.edges_ = histogram_edges(geometry, self.threshold, ours.features, ours.highest())
         first, second = (
-            shower_histograms(each.showers.voxels, each.features, geometry, self.threshold, self.edges_)
+            shower_histograms(
+                each.showers.voxels, each.features, geometry, self.threshold, self.edges_
+            )
             for each in (ours, theirs)
         )
         self.histograms_ = first, second
@@ -215,9 +217,7 @@ class ShowerComparison(Method):
         if level not in self.networks_:
             known = ", ".join(self.networks_) or "none"
             raise InputError(f"no classifier '{level}' was fitted; choose from {known}.")
-        described = DescribedShowers.checked(
-            showers, "showers", self.geometry_, self.threshold
-        )
+        described = DescribedShowers.checked(showers, "showers", self.geometry_, self.threshold)
         classifier = self._classifier(level)
         data = classifier.data([described], [np.arange(len(described))])
         score = classifier.logarithms(self.networks_[level], data).exp()[:, 1].double().numpy()
@@ -283,7 +283,10 @@ class ShowerComparison(Method):
                 np.interp(score, *self.calibrations_[level]),
                 score,
                 np.concatenate(
-                    [s.showers.incident[r[2]].astype(float) for s, r in zip(samples, rows, strict=True)]
+                    [
+                        s.showers.incident[r[2]].astype(float)
+                        for s, r in zip(samples, rows, strict=True)
+                    ]
                 ),
             )
             for each in samples:
