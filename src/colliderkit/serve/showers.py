@@ -34,7 +34,8 @@ class _Graph(nn.Module):
         super().__init__()
         self.surrogate = surrogate
         # As parts of the module, so that their tensors are found.
-        self.parts = nn.ModuleDict(surrogate._parts())
+        parts = surrogate.layers_, surrogate.voxels_, surrogate.variables_
+        self.parts = nn.ModuleList(part for part in parts if part is not None)
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         return self.surrogate.decode(noise, incident[:, 0])

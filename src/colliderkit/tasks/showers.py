@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, read_xml
 from colliderkit.events.calorimeter.showers import Showers

@@ -129,7 +129,7 @@ def test_errors_say_what_is_wrong() -> None:
         surrogate.sample([1000.0])
     with pytest.raises(InputError, match="geometry 'toy' has 25 voxels"):
         surrogate.fit(Showers.checked([5.0, 3.0], np.zeros((2, 24))), GEOMETRY)
-    with pytest.raises(InputError, match="weight of event 1 .* showers are drawn from a density"):
+    with pytest.raises(InputError, match=r"weight of event 1 .* showers are drawn from a density"):
         surrogate.fit(sample(40, 1), GEOMETRY, weight=[1.0, -1.0] * 20)
     with pytest.raises(InputError, match="no network of showers is called 'ring'"):
         ShowerSurrogate(network="ring").fit(sample(40, 1), GEOMETRY)

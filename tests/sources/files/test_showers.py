@@ -123,7 +123,7 @@ def test_a_map_is_what_is_read_and_survives_its_release(tmp_path: Path) -> None:
         np.testing.assert_array_equal(mapped.voxels, showers[:20])
         release(mapped.voxels)
     release(showers)  # no map, nothing to give back
-    np.testing.assert_array_equal(mapped, showers[:20])
+    np.testing.assert_array_equal(mapped.voxels, showers[:20])
 
 
 def test_energies_fall_as_asked() -> None:

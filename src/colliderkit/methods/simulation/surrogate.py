@@ -71,9 +71,9 @@ class ShowerSurrogate(Method):
         validation: the share of the showers that chooses the epoch.
         layers, voxels: training of the two steps.
 
-    After `fit`: the generators `layers_` (or None) and `voxels_`, the scales of their variables
-    `variables_`, `geometry_`, `range_` of the incident energies [MeV], and `history_` of "layers" and
-    "voxels".
+    After `fit`: the generators `layers_` (or None) and `voxels_`, `variables_` that turn showers
+    into what they learn, `geometry_`, `range_` of the incident energies [MeV], and `history_` of
+    "layers" and "voxels".
     """
 
     name: ClassVar[str] = "shower-surrogate"
@@ -126,9 +126,10 @@ class ShowerSurrogate(Method):
     ) -> Self:
         """Train on N showers and return self; showers of one event are not parted by the split.
 
-        `weight` (N,), those of the showers if not given, multiplies the losses. The scales of the variables (`variables_`) and the
-        distance that chooses the epoch of a GAN are taken without it: scales are undone exactly
-        when showers are drawn, whatever they are, so that the density learned is the weighted one.
+        `weight` (N,), those of the showers if not given, multiplies the losses. The scales of the
+        variables and the distance that chooses the epoch of a GAN are taken without it: scales are
+        undone exactly when showers are drawn, whatever they are, so that the density learned is
+        the weighted one.
         Checkpoints go to `folder`, from which `resume` goes on. Raises `InputError` for showers
         that do not fit the geometry or hold something else than energies, and weights below 0.
         """
