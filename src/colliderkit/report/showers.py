@@ -133,16 +133,16 @@ def _add_quantities(page: Report, results: Sequence[Result], floor: str | None) 
     if floor in subjects:  # beside the names of the quantities
         subjects.remove(floor)
         subjects.insert(0, floor)
-    cells = {(r.subject, r.figure): r for r in results}
-    figures = list(dict.fromkeys(result.figure for result in results))
-    bands = list(dict.fromkeys(f.partition(", ")[2] for f in figures if ", " in f))
-    page.add_heading("Figures")
+    cells = {(r.subject, r.quantity): r for r in results}
+    quantities = list(dict.fromkeys(result.quantity for result in results))
+    bands = list(dict.fromkeys(f.partition(", ")[2] for f in quantities if ", " in f))
+    page.add_heading("Quantities")
     page.add_table(
         ["", *subjects],
         [
-            [_named(figure), *(_cell(cells.get((subject, figure))) for subject in subjects)]
-            for figure in figures
-            if ", " not in figure
+            [_named(quantity), *(_cell(cells.get((subject, quantity))) for subject in subjects)]
+            for quantity in quantities
+            if ", " not in quantity
         ],
         "Each sample against the reference; "
         + (
@@ -158,7 +158,7 @@ def _add_quantities(page: Report, results: Sequence[Result], floor: str | None) 
         " biased by the number of showers, in proportion to 1/N, as its floor is.",
     )
     if bands:
-        kinds = list(dict.fromkeys(f.partition(", ")[0] for f in figures if ", " in f))
+        kinds = list(dict.fromkeys(f.partition(", ")[0] for f in quantities if ", " in f))
         page.add_table(
             ["", "sample", *bands],
             [
@@ -175,18 +175,18 @@ def _add_quantities(page: Report, results: Sequence[Result], floor: str | None) 
     page.results += results
 
 
-def _thousand(figure: str) -> bool:
-    return figure.startswith(("FPD", "KPD", "MMD", "separation", "Wasserstein"))
+def _thousand(quantity: str) -> bool:
+    return quantity.startswith(("FPD", "KPD", "MMD", "separation", "Wasserstein"))
 
 
-def _named(figure: str) -> str:
-    return figure + (" × 10³" if _thousand(figure) else "")
+def _named(quantity: str) -> str:
+    return quantity + (" × 10³" if _thousand(quantity) else "")
 
 
 def _cell(result: Result | None) -> Value | str:
     if result is None:
         return ""
-    unit = 1e3 if _thousand(result.figure) else 1
+    unit = 1e3 if _thousand(result.quantity) else 1
     return Value(unit * result.value, unit * (result.error or np.nan))
 
 

@@ -19,7 +19,8 @@ from colliderkit.report.plots import round_edges
 from colliderkit.report.results import Result, read_results
 from colliderkit.report.training import training
 from colliderkit.sources import write
-from colliderkit.sources.files.rows import Rows, separated
+from colliderkit.sources.files.expressions import split_expressions
+from colliderkit.sources.files.rows import Rows
 from colliderkit.tasks import runs
 from colliderkit.tasks.reading import Reading
 from colliderkit.tasks.task import Evaluation, Inputs, Task
@@ -59,7 +60,7 @@ class RefinementTask(Task):
             weight: an expression; else objects count one.
             event: of the number by which objects are split, rows if not given.
         """
-        names, theirs, conditions = (separated(texts) for texts in (fast, full, condition))
+        names, theirs, conditions = (split_expressions(texts) for texts in (fast, full, condition))
         if len(names) != len(theirs):
             raise InputError(f"full has {len(theirs)} columns for the {len(names)} of fast.")
         extra = [text for text in (weight, event) if text is not None]
@@ -91,7 +92,7 @@ class RefinementTask(Task):
             fast: columns or expressions of the fast simulation, as in fit.
             condition: columns or expressions of the truth, as in fit.
         """
-        names, conditions = separated(fast), separated(condition)
+        names, conditions = split_expressions(fast), split_expressions(condition)
         rows = reading.rows(files, [*names, *conditions], own=True)
         refined = _refined(method, rows, names, conditions)
         columns = {f"refined {name}": refined[:, i] for i, name in enumerate(names)}
@@ -115,7 +116,7 @@ class RefinementTask(Task):
             full: the same quantities of the full one, in this order.
             condition: columns or expressions of the truth, as in fit.
         """
-        names, theirs, conditions = (separated(texts) for texts in (fast, full, condition))
+        names, theirs, conditions = (split_expressions(texts) for texts in (fast, full, condition))
         rows = reading.rows(files, [*names, *theirs, *conditions])
         tables = {
             "fast": rows.table(names),

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from inspect import signature
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,20 +10,18 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from colliderkit import generators
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid
 from colliderkit.events.calorimeter.shower_variables import IncidentVariables, ShowerVariables
 from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.events.tables import validation_mask
-from colliderkit.generators.gan import GAN
-from colliderkit.generators.generator import Generator, own_loss, rows_at_once
+from colliderkit.generators import GENERATORS
+from colliderkit.generators.generator import Generator, rows_at_once
 from colliderkit.methods.method import Method
 from colliderkit.names import Registry
 from colliderkit.seeds import derive
-from colliderkit.training.adversarial import Rivalry, distance_of_marginals, fit_adversarial
+from colliderkit.training.adversarial import GanSchedule, fit_generator
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import fit
 from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["BACKBONES", "ShowerSurrogate"]
@@ -171,10 +168,11 @@ class ShowerSurrogate(Method):
                 model.scaling.mean.zero_()
                 model.scaling.std.fill_(1.0)
             data = Dataset(values, torch.zeros(len(values)), unit, context)
-            self.history_[title] = _train(
+            self.history_[title] = fit_generator(
                 model,
                 *data.split(validation),
                 settings,
+                schedule=GanSchedule(discriminator_steps=CRITIC_STEPS),
                 folder=None if folder is None else Path(folder) / title,
                 seed=seed,
                 resume=resume,
@@ -237,38 +235,17 @@ class ShowerSurrogate(Method):
             options["network"] = BACKBONES.build(
                 self.network, **supplied, **(self.network_options or {})
             )
-        known = signature(generators.generator_class(self.generator)).parameters
+        known = signature(GENERATORS.load(self.generator)).parameters
         if self.rotations and "symmetry" in known:
             options["symmetry"] = rotations(self.geometry_)
         variables = ShowerVariables if layered else IncidentVariables
         self.variables_ = variables(self.geometry_, self.threshold)
         self.layers_ = None
         if self.layer_generator is not None:
-            self.layers_ = generators.build(
+            self.layers_ = GENERATORS.build(
                 self.layer_generator, features=layers, context=1, **(self.layer_options or {})
             )
-        self.voxels_ = generators.build(self.generator, features=voxels, context=context, **options)
-
-
-def _train(
-    model: Generator, train: Dataset, validation: Dataset, settings: Training, *,
-    folder: Path | None, **options: Any,
-) -> list[Epoch]:  # fmt: skip
-    """Train one of the two generators."""
-    if not isinstance(model, GAN):
-        return fit(model, own_loss, train, validation, settings, folder=folder, **options)
-    with TemporaryDirectory(prefix="colliderkit-") as temporary:
-        # No loss of two rivals says which epoch is best.
-        return fit_adversarial(
-            model,
-            distance_of_marginals,
-            train,
-            validation,
-            settings,
-            rivalry=Rivalry(discriminator_steps=CRITIC_STEPS),
-            folder=folder or Path(temporary),
-            **options,
-        )
+        self.voxels_ = GENERATORS.build(self.generator, features=voxels, context=context, **options)
 
 
 def rotations(geometry: Geometry) -> Tensor | None:
