@@ -129,7 +129,7 @@ def test_an_xml_file_is_a_geometry(folder: Path, tmp_path: Path) -> None:
         ({"geometry": "electrons-6480"}, "geometry 'electron' has 6480 voxels"),
         ({"sample": "reference.hdf5"}, "cannot be called 'reference'"),
         ({"sample": "{copy: reference.hdf5}"}, "1200 showers stand in both samples"),
-        ({"bands": "[1]"}, "--bands is [1.0]; give at least two energies"),
+        ({"bands": "[1]"}, "--bands is [1.0]; give at least two rising energies"),
         ({"bands": "[1, 2]"}, "the band of 1 to 2 MeV has 0 showers"),
         ({"threshold": "-1"}, "the threshold is -1"),
         ({"sample": "cut.hdf5"}, "cut.hdf5: no readable HDF5 file"),

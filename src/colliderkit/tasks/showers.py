@@ -99,8 +99,8 @@ class ShowersTask(Task):
         training: Path | None = None,
         count: int | None = None,
         threshold: float = 0.0,
-        bands: list[float] | None = None,
-        levels: list[str] | None = None,
+        bands: tuple[float, ...] = (),
+        levels: tuple[str, ...] = ("low-level", "high-level"),
         width: int = 512,
         repetitions: int = 1,
         standardised: bool = False,
@@ -121,8 +121,7 @@ class ShowersTask(Task):
             count: showers of each file that are used, the first ones; all if not given.
             threshold: in MeV; voxels below it count as empty.
             bands: edges in MeV of bands of incident energy that are compared too.
-            levels: what classifiers see, of low-level, high-level and 3-D ResNet, which is slow;
-                the first two if not given.
+            levels: what classifiers see, of low-level, high-level and 3-D ResNet, which is slow.
             width: of the classifiers' layers; 2048 is published.
             repetitions: trainings of each classifier, whose scatter enters the errors.
             standardised: scale the classifiers' inputs, which makes them see more than the
@@ -132,10 +131,7 @@ class ShowersTask(Task):
         """
         voxels = geometry_of(geometry, particle)
         files = _named(sample, floor)
-        options = {} if levels is None else {"levels": levels}
-        edges = sorted(bands or [])
-        if bands is not None and (len(edges) < 2 or edges[0] < 0):
-            raise InputError(f"bands is {bands}; give at least two energies in MeV, 0 or more.")
+        edges = tuple(sorted(bands))
         comparisons: dict[str, ShowerComparison] = {}
         with tempfile.TemporaryDirectory(prefix="colliderkit-showers-") as folder:
 
@@ -149,8 +145,8 @@ class ShowersTask(Task):
                 check_band([s.incident for s in (reference, *samples.values())], low, high)
             for name, generated in samples.items():
                 comparison = ShowerComparison(
-                    threshold=threshold, classifier=classifier, width=width, bands=edges,
-                    repetitions=repetitions, standardised=standardised, **options,
+                    threshold=threshold, classifier=classifier, width=width, bands=edges, levels=levels,
+                    repetitions=repetitions, standardised=standardised,
                 )  # fmt: skip
                 comparisons[name] = comparison.fit(
                     reference, generated, voxels, training=None if name == FLOOR else seen,
@@ -163,8 +159,11 @@ class ShowersTask(Task):
         about = {"samples": list(comparisons), "seeds": [seed]}
         return Evaluation(title, results, about=about, write=lambda out: _save(comparisons, out))
 
-    def page(self, evaluation: Path) -> Report:
-        """Draw what distinguishes the samples from the reference, and what showers look like."""
+    def page(self, model: Path | None, evaluation: Path | None = None) -> Report:
+        """Draw how a surrogate was trained; of an evaluation, its samples beside the reference."""
+        if evaluation is None:
+            assert model is not None
+            return _surrogate_page(model)
         note = runs.about(evaluation)
         comparisons = {
             name: load(evaluation / COMPARISONS / str(number))
@@ -249,11 +248,7 @@ class ShowerComparisonTask(Task):
     def page(self, model: Path) -> Report:
         """Draw what distinguishes the sample from the reference, and what showers look like."""
         method: ShowerComparison = load(model)
-        note = {
-            "command": "colliderkit fit --config, with the configuration below",
-            "configuration": (model / runs.CONFIGURATION).read_text(),
-            "seeds": [method.seed_],
-        }
+        note = _note(model, method.seed_)
         results = results_of("sample", [method])
         page = _page("A sample against its reference", {"sample": method}, results, model, note)
         if method.history_:
@@ -300,6 +295,32 @@ def _named(sample: dict[str, str] | list[str] | str, floor: Path | None) -> dict
 def _save(comparisons: Mapping[str, ShowerComparison], out: Path) -> None:
     for number, comparison in enumerate(comparisons.values()):
         comparison.save(out / COMPARISONS / str(number), force=True)
+
+
+def _note(model: Path, seed: int) -> dict[str, Any]:
+    """Return what the page of a fitted method says of its making."""
+    return {
+        "command": "colliderkit fit --config, with the configuration below",
+        "configuration": (model / runs.CONFIGURATION).read_text(),
+        "seeds": [seed],
+    }
+
+
+def _surrogate_page(model: Path) -> Report:
+    method: ShowerSurrogate = load(model)
+    low, high = (energy / 1e3 for energy in method.range_)
+    geometry = method.geometry_
+    page = runs.page(
+        "A surrogate of a shower simulation",
+        f"Showers of {low:.3g} to {high:.3g} GeV in {geometry.voxels} voxels of"
+        f" {len(geometry.layers)} layers (geometry “{geometry.name}”), by “{method.generator}”.",
+        model,
+        _note(model, method.seed_),
+    )
+    page.add_heading("Training")
+    for title, history in method.history_.items():
+        page.add_figure(loss_curves({title: history}), f"Loss of each epoch, {title}.")
+    return page
 
 
 def _page(

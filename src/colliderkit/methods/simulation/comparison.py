@@ -125,12 +125,12 @@ class ShowerComparison(Method):
         self,
         *,
         threshold: float = 0.0,
-        levels: Sequence[str] = ("low-level", "high-level"),
+        levels: tuple[str, ...] = ("low-level", "high-level"),
         classifier: Training = PUBLISHED,
         width: int = 512,
         repetitions: int = 1,
         standardised: bool = False,
-        bands: Sequence[float] = (),
+        bands: tuple[float, ...] = (),
     ) -> None:
         self.threshold = threshold
         self.levels = levels

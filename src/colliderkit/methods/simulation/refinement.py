@@ -123,8 +123,8 @@ class Refinement(Method):
         minimise: Literal["ensemble", "pairs"] = "ensemble",
         at_most: float | None = None,
         strength: float | None = None,
-        hidden: Sequence[int] = (64, 64),
-        widths: Sequence[float] = WIDTHS,
+        hidden: tuple[int, ...] = (64, 64),
+        widths: tuple[float, ...] = WIDTHS,
         validation: float = 0.2,
         training: Training = Training(epochs=20, batch_size=512, learning_rate=3e-3),
     ) -> None:
@@ -244,7 +244,7 @@ class Refinement(Method):
             )
 
     def _ensemble(self) -> EnsembleDistance:
-        return EnsembleDistance(widths=tuple(self.widths), condition=self.conditions_)
+        return EnsembleDistance(widths=self.widths, condition=self.conditions_)
 
     def _objective(self) -> Any:
         losses: dict[str, Objective] = {"pairs": PairLoss(), "ensemble": self._ensemble()}
