@@ -37,6 +37,7 @@ PUBLIC = {
         "Refinement",
         "Regression",
         "SequentialCalibration",
+        "ShowerComparison",
         "ShowerSurrogate",
         "Table",
         "Tagger",
@@ -84,8 +85,7 @@ PUBLIC = {
     ],
     "colliderkit.methods.simulation.comparison": [
         "Classification",
-        "Comparison",
-        "ShowerTest",
+        "ShowerComparison",
         "check_band",
     ],
     "colliderkit.methods.unfolding.omnifold": ["OmniFold", "Sample"],

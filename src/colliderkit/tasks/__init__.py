@@ -8,6 +8,9 @@ TASKS = Registry(
     "task",
     {
         "ratio": "colliderkit.tasks.ratio:RatioTask",
+        "showers": "colliderkit.tasks.showers:ShowersTask",
+        "shower-comparison": "colliderkit.tasks.showers:ShowerComparisonTask",
+        "refinement": "colliderkit.tasks.refinement:RefinementTask",
     },
 )
 
