@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from colliderkit.cli import run
+from colliderkit.cli.parsing import run
 from colliderkit.studies import STUDIES, reproduce
 
 
