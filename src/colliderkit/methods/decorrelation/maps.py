@@ -254,8 +254,8 @@ class TransportDecorrelation(ScoreMap):
         if self.bins < 1 or self.levels < 2:
             raise InputError("give at least 1 bin and 2 levels.")
         # In order of m, equal events as one.
-        pairs, number = np.unique(np.column_stack([m[:, 0], s]), axis=0, return_inverse=True)
-        w = np.bincount(number.reshape(-1), w)
+        pairs, copy = np.unique(np.column_stack([m[:, 0], s]), axis=0, return_inverse=True)
+        w = np.bincount(copy.reshape(-1), w)
         m, s = pairs.T
         number = np.minimum((w.cumsum() - w / 2) / w.sum() * self.bins, self.bins - 1).astype(int)
         fewest = int(np.bincount(number, minlength=self.bins).min())
@@ -277,7 +277,6 @@ class TransportDecorrelation(ScoreMap):
             self.slopes_[b] = across / spread if spread > 0 else 0.0
             self.knots_[b] = _quantiles(y - self.slopes_[b] * (x - centre), p, self.levels_)
         self.reference_ = _quantiles(s, w, self.levels_)
-        return self
 
     def _transform(self, s: Floats, m: Floats) -> Floats:
         mapped: Floats = np.concatenate(

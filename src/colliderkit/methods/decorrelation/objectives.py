@@ -24,27 +24,16 @@ from colliderkit.losses.classification import cross_entropy
 from colliderkit.losses.constraints import Constrained, Constraint
 from colliderkit.losses.decorrelation import DistanceCorrelation, MomentDecomposition, Penalty
 from colliderkit.methods.decorrelation.adversary import MutualInformation
-from colliderkit.names import Registry
 from colliderkit.seeds import derive
 from colliderkit.training.alternating import fit_alternating
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit
 from colliderkit.training.settings import Epoch, Training
 
-__all__ = ["BACKGROUND", "OBJECTIVES", "Adversary", "DisCo", "MoDe", "Penalised", "Planing"]
+__all__ = ["BACKGROUND", "Adversary", "DisCo", "MoDe", "Penalised", "Planing"]
 
 BACKGROUND = 0  # its class
 RATE = 3.0  # of the multiplier: it arrives in some hundred steps
-
-OBJECTIVES = Registry(
-    "objective",
-    {
-        "disco": f"{__name__}:DisCo",
-        "mode": f"{__name__}:MoDe",
-        "adversary": f"{__name__}:Adversary",
-        "planing": f"{__name__}:Planing",
-    },
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +49,9 @@ class Decorrelation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protect", tuple(self.protect))
+
+    def check(self) -> None:
+        """Raise `InputError` for options that do not go together; a tagger's `fit` does it."""
         if not self.protect:
             raise InputError(
                 "protect is empty; name the columns not to depend on, or leave the objective out."
@@ -148,8 +140,8 @@ class Penalised(Decorrelation):
     # and none.
     unit: ClassVar[float] = 1.0
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         numbers = [value for value in (self.strength, self.at_most) if value is not None]
         if len(numbers) != 1:
             raise InputError(f"{type(self).__name__} needs one of strength and at_most.")
@@ -274,8 +266,8 @@ class MoDe(Penalised):
     name: ClassVar[str] = "mode"
     unit: ClassVar[float] = 0.1
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        super().check()
         if len(self.protect) > 1:
             raise InputError(
                 f"MoDe protects one column, not {len(self.protect)}; take DisCo or Adversary."
@@ -312,6 +304,9 @@ class Adversary(Penalised):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "hidden", tuple(self.hidden))
+
+    def check(self) -> None:
+        super().check()
         if self.steps < 0:
             raise InputError(f"steps is {self.steps}; it must be at least 0.")
         if self.components < 1:

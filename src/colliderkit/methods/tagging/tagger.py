@@ -214,6 +214,7 @@ class Tagger(Classifier):
             raise InputError(f"regress: {self.network} has no trunk to share; use a network.")
         if self.objective is None:
             return
+        self.objective.check()
         if self.regress:
             raise InputError("regress and objective both add to the loss; give one of them.")
         if isinstance(self.objective, Planing) and self.spectrum is not None:
