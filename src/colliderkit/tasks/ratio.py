@@ -18,7 +18,7 @@ from colliderkit.methods.ratio import Diagnostics, Ratio, classifier_test
 from colliderkit.methods.ratio.diagnostics import diagnose
 from colliderkit.methods.ratio.ratio import weight_of
 from colliderkit.metrics.closure import agreement, gaps
-from colliderkit.report import plots
+from colliderkit.report import training
 from colliderkit.report.html import Report
 from colliderkit.report.ratio import closure
 from colliderkit.report.results import Result, read_results
@@ -270,7 +270,7 @@ class RatioTask(Task):
             page.add_figure(closure(now, before, name), f"{name} before and after reweighting.")
         page.add_heading("Training")
         members = {f"member {m + 1}": history for m, history in enumerate(method.history_)}
-        page.add_figure(plots.training(members), "Loss of each epoch.", wide=True)
+        page.add_figure(training.training(members), "Loss of each epoch.", wide=True)
         return page
 
     def export(

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from colliderkit import networks
 from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
 from colliderkit.events.schema import labels_of, weights_of
@@ -30,6 +29,7 @@ from colliderkit.methods.decorrelation.objectives import (
     Planing,
 )
 from colliderkit.methods.tagging.classifier import Classifier, Jets
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.boosted_trees import BoostedTrees
 from colliderkit.networks.model import Model
 from colliderkit.seeds import derive
@@ -198,7 +198,7 @@ class Tagger(Classifier):
     @property
     def _takes_trees(self) -> bool:
         """Whether the network is grown, and not trained by a gradient."""
-        return hasattr(networks.network(self.network), "fit")
+        return hasattr(NETWORKS.load(self.network), "fit")
 
     @property
     def _extra_targets(self) -> Sequence[str]:
