@@ -51,7 +51,8 @@ def parse(
     """Parse `argv` into the parameters of the `takers`, functions and classes.
 
     Parameters called as in `supplied` are no options; a name that several takers have is that of
-    the first. `positional` names the options whose values may come first, without their names.
+    the first. A class that lacks one of these is not built: what is returned takes it. `positional`
+    names the options whose values may come first, without their names.
     Options can come from a YAML file (``--config``) and be written to one (``--print_config``).
     Raises `InputError` for what cannot be parsed.
     """
@@ -92,8 +93,9 @@ def parse(
     taken = []
     with naming_options(every):
         for taker, own in zip(takers, names, strict=True):
-            options = {name: keywords[name] for name in own}
-            taken.append(taker(**options) if inspect.isclass(taker) else partial(taker, **options))
+            call = partial(taker, **{name: keywords[name] for name in own})
+            lacks = set(supplied) & set(inspect.signature(taker).parameters)
+            taken.append(call() if inspect.isclass(taker) and not lacks else call)
     return Parsed(taken, every, f"# {prog} --config THIS\n" + parser.dump(parsed))
 
 

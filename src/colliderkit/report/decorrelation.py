@@ -73,7 +73,11 @@ def frontier(
 
 
 @style()
-def efficiencies(curves: Mapping[str, tuple[Floats, Floats]], edges: ArrayLike) -> Figure:
+def efficiencies(
+    curves: Mapping[str, tuple[Floats, Floats]],
+    edges: ArrayLike,
+    quantity: str = "Jet mass [GeV]",
+) -> Figure:
     """Draw the background's efficiency by mass over that of all masses, {method: (K,), (K,)}.
 
     The second array of a method holds the errors. At 1 throughout nothing is sculpted; a bump here
@@ -102,7 +106,7 @@ def efficiencies(curves: Mapping[str, tuple[Floats, Floats]], edges: ArrayLike) 
         )
     axes.set_xlim(borders[0], borders[-1])
     axes.set_ylim(0, None)
-    axes.set_xlabel("Jet mass [GeV]")
+    axes.set_xlabel(quantity)
     axes.set_ylabel(r"$\varepsilon_B(m)$ / $\varepsilon_B$")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=15)
     return figure
