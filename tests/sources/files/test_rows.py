@@ -9,7 +9,8 @@ import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.sources import write
-from colliderkit.sources.files.rows import read_rows, separated
+from colliderkit.sources.files.expressions import split_expressions
+from colliderkit.sources.files.rows import read_rows
 
 COUNT = 50
 
@@ -100,13 +101,13 @@ def test_mistakes_are_named(file: Path, tmp_path: Path) -> None:
 
 
 def test_names_are_parted_outside_brackets() -> None:
-    assert separated("m, where(a > 0, b, c) ,hypot(x, y)") == [
+    assert split_expressions("m, where(a > 0, b, c) ,hypot(x, y)") == [
         "m",
         "where(a > 0, b, c)",
         "hypot(x, y)",
     ]
-    assert separated(["m,w", "pt"]) == ["m", "w", "pt"]
-    assert separated(None) == []
+    assert split_expressions(["m,w", "pt"]) == ["m", "w", "pt"]
+    assert split_expressions(None) == []
     for text, sentence in (
         ("m,,w", "names an empty column"),
         ("m,m", "'m' is named twice"),
@@ -114,4 +115,4 @@ def test_names_are_parted_outside_brackets() -> None:
         ("open(m)", "open"),
     ):
         with pytest.raises(InputError, match=sentence):
-            separated(text)
+            split_expressions(text)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 
-__all__ = ["Column", "Kind", "Table", "family", "missing", "readable"]
+__all__ = ["Column", "Kind", "TableFile", "family", "missing", "readable"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Kind(NamedTuple):
     level: int | None
 
 
-class Table(Protocol):
+class TableFile(Protocol):
     """What each file format offers to the layouts."""
 
     path: Path

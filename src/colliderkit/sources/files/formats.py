@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from colliderkit.errors import InputError
-from colliderkit.sources.files.columns import Table
+from colliderkit.sources.files.columns import TableFile
 
 __all__ = ["Paths", "open_table", "paths_of"]
 
@@ -29,7 +29,7 @@ def paths_of(path: Paths) -> list[Path]:
     return found
 
 
-def open_table(path: Path, tree: str | None = None) -> Table:
+def open_table(path: Path, tree: str | None = None) -> TableFile:
     """Open a file by its extension; `tree` is the TTree or the HDF5 key."""
     # Each format's library loads with the first file of it.
     match path.suffix.lower():

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.sources.files.columns import Column, Table, missing, shorten
+from colliderkit.sources.files.columns import Column, TableFile, missing, shorten
 from colliderkit.sources.files.expressions import Expression
 from colliderkit.sources.files.formats import Paths, open_table, paths_of
 
-__all__ = ["Rows", "read_rows", "separated"]
+__all__ = ["Rows", "read_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -126,33 +126,8 @@ def read_rows(
     )
 
 
-def separated(texts: Sequence[str] | str | None) -> list[str]:
-    """Split ``mass, where(a > 0, b, c)`` at the commas that stand outside brackets.
-
-    A sequence of such texts gives the parts of all of them. Raises `InputError` if a part is
-    empty or no expression, or stands there twice.
-    """
-    found: list[str] = []
-    for text in [texts] if isinstance(texts, str) else texts or ():
-        depth, begin = 0, 0
-        for i, letter in enumerate(f"{text},"):
-            depth += (letter in "([") - (letter in ")]")
-            if letter == "," and depth <= 0:
-                found.append(text[begin:i].strip())
-                begin = i + 1
-        if depth:
-            raise InputError(f"expression '{text}' cannot be parsed: its brackets do not close.")
-    for text in found:
-        if not text:
-            raise InputError(f"'{texts}' names an empty column; part names by single commas.")
-        Expression(text)
-        if found.count(text) > 1:
-            raise InputError(f"column '{text}' is named twice; give each once.")
-    return found
-
-
 def _chunks(
-    table: Table, wanted: Sequence[str], selection: str | None, own: bool, stop: int | None
+    table: TableFile, wanted: Sequence[str], selection: str | None, own: bool, stop: int | None
 ) -> Iterator[Rows]:
     chosen = None if selection is None else Expression(selection)
     parsed = {text: Expression(text) for text in wanted}
@@ -177,7 +152,7 @@ def _chunks(
             yield part
 
 
-def _kept(table: Table) -> list[str]:
+def _kept(table: TableFile) -> list[str]:
     """List the columns of numbers and of lists of numbers, each once."""
     level = {name: kind.level for name, kind in table.columns.items()}
     return [
@@ -190,7 +165,7 @@ def _kept(table: Table) -> list[str]:
     ]
 
 
-def _check(table: Table, expression: Expression) -> None:
+def _check(table: TableFile, expression: Expression) -> None:
     for name in expression.names:
         if name not in table.columns:
             why = "" if name == expression.text else f" for '{expression.text}'"
