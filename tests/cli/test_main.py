@@ -230,7 +230,7 @@ def test_one_class_only(capsys, files: Path, tmp_path: Path) -> None:
     )
     assert (code, error) == (
         2,
-        "colliderkit: give --signal and --background, or --files for several classes.",
+        "colliderkit: --signal and background name files together, or files those of each class.",
     )
 
 

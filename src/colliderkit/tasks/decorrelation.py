@@ -19,7 +19,8 @@ from colliderkit.report import decorrelation as plots
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result, read_results
 from colliderkit.sources import write
-from colliderkit.sources.files.rows import Rows, separated
+from colliderkit.sources.files.expressions import split_expressions
+from colliderkit.sources.files.rows import Rows
 from colliderkit.tasks import runs
 from colliderkit.tasks.reading import Reading
 from colliderkit.tasks.task import Evaluation, Inputs, Task
@@ -180,7 +181,7 @@ def _rows(
     """Read score, protected columns and weight of files; return them and the protected names."""
     if reading.columns is not None:
         raise InputError("columns is for jets; name a score's columns by score and protect.")
-    columns = separated(protect) or [PROTECTED]
+    columns = split_expressions(protect) or [PROTECTED]
     extra = [] if weight is None else [weight]
     return reading.rows(files, [score, *columns, *extra], own=own), columns
 

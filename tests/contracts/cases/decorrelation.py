@@ -50,7 +50,7 @@ def write_scores(folder):
 TASK_CASES = {
     "decorrelation": TaskCase(
         write=write_scores,
-        fit=lambda folder: [folder / "background.parquet"],
+        fit=lambda folder: ["--files", folder / "background.parquet"],
         methods={
             "flow-decorrelation": [
                 *("--transforms", "1", "--hidden", "[8]"),
