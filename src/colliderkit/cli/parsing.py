@@ -6,10 +6,10 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from colliderkit.errors import InputError
 
@@ -56,8 +56,9 @@ def parse(
     Options can come from a YAML file (``--config``) and be written to one (``--print_config``).
     Raises `InputError` for what cannot be parsed.
     """
-    from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser
+    from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, set_parsing_settings
 
+    set_parsing_settings(subclasses_enabled=_chosen_by_name(takers))
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of these options")
     if choice is not None:
@@ -153,6 +154,25 @@ def option(argv: Sequence[str], name: str) -> str | None:
         value = written.get(name) if isinstance(written, dict) else None
         return None if value is None else str(value)
     return None if known.value is None else str(known.value)
+
+
+def _chosen_by_name(takers: Sequence[Callable[..., Any]]) -> list[type]:
+    """Return the dataclasses that an option names one of, as ``--objective MoDe`` does.
+
+    They are those of a union that derive from another dataclass. By their options alone the parser
+    would take the first that has them.
+    """
+    hints = [
+        hint
+        for taker in takers
+        for hint in get_type_hints(taker.__init__ if inspect.isclass(taker) else taker).values()  # type: ignore[misc]
+    ]
+    return [
+        kind
+        for hint in hints
+        for kind in get_args(hint)
+        if is_dataclass(kind) and any(is_dataclass(base) for base in kind.__bases__)  # type: ignore[union-attr]
+    ]
 
 
 def _with_values(argv: Sequence[str], flags: Sequence[str]) -> list[str]:
