@@ -1,30 +1,45 @@
-"""What is shown of taggers: figures, curves, ensembles, calibration and confusion."""
+"""Page of taggers: results, ROC curves, ensembles, calibration, confusion, jets and times."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
+import awkward as ak
 import numpy as np
+import torch
+import yaml
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.methods.state import encode
+from colliderkit.methods.tagging.comparison import TEST_SEED, TRAIN_SEED, Compared
 from colliderkit.metrics.calibration import calibration_curve
 from colliderkit.metrics.classes import accuracy, confusion
 from colliderkit.metrics.ensembles import ensemble_rejection
 from colliderkit.metrics.roc import auc, rejection, roc
 from colliderkit.metrics.value import Value
-from colliderkit.report import classifiers, training
+from colliderkit.report import classifiers, distributions, training
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.training.settings import Epoch
 
-__all__ = ["Scored", "Separation", "Truth", "add_taggers", "last_class", "results_of"]
+__all__ = [
+    "Scored",
+    "Separation",
+    "Truth",
+    "add_comparison",
+    "add_taggers",
+    "last_class",
+    "results_of",
+]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Separation:
-    """Ask for the rejection 1 / eps of class `background` at an efficiency for `signal`."""
+    """Name the rejection 1 / eps of class `background` at an efficiency for `signal`."""
 
     figure: str
     signal: int
@@ -34,7 +49,7 @@ class Separation:
 
 @dataclass(frozen=True)
 class Truth:
-    """Hold what the test jets are: `label` (N,), `weight` (N,) and the names of the classes.
+    """Truth of the test jets: `label` (N,), `weight` (N,) and the names of the classes.
 
     `discriminant` turns class probabilities (N, K) into the number (N,) that is cut on for all
     `separations`; the first of them is also that of the AUC and of the curves.
@@ -53,9 +68,9 @@ class Truth:
 
 @dataclass(frozen=True)
 class Scored:
-    """Hold the trainings of one tagger: probabilities (seeds, N, K) of the test jets, histories.
+    """Trainings of one tagger: probabilities (seeds, N, K) of the test jets, epochs of each.
 
-    `published` gives (value, error) by figure, all from `source`.
+    `published` gives (value, error) by quantity, all from `source`.
     """
 
     name: str
@@ -63,6 +78,13 @@ class Scored:
     histories: Sequence[Sequence[Epoch]]
     published: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     source: str = ""
+
+    @classmethod
+    def of(cls, compared: Compared) -> Self:
+        """Return what is shown of a tagger among others."""
+        entry = compared.entry
+        epochs = [tagger.history_["network"] for tagger in compared.taggers]
+        return cls(entry.name, compared.probabilities, epochs, entry.published, entry.source)
 
 
 def results_of(scored: Scored, truth: Truth) -> list[Result]:
@@ -90,12 +112,12 @@ def results_of(scored: Scored, truth: Truth) -> list[Result]:
         Result.over_seeds(
             scored.name,
             figure,
-            found,
+            over_seeds,
             published=scored.published.get(figure, (None, None))[0],
             published_error=scored.published.get(figure, (None, None))[1],
             source=scored.source if figure in scored.published else "",
         )
-        for figure, found in values.items()
+        for figure, over_seeds in values.items()
     ]
 
 
@@ -163,10 +185,10 @@ def _add_ensembles(report: Report, taggers: Sequence[Scored], truth: Truth) -> N
     rows = []
     for scored in taggers:
         members = np.stack([truth.discriminant(p)[pair] for p in scored.probabilities])
-        found = ensemble_rejection(
+        rejections = ensemble_rejection(
             members, truth.label[pair] == main.signal, main.efficiency, truth.weight[pair]
         )
-        rows.append([scored.name, found.single, found.mean, found.median])
+        rows.append([scored.name, rejections.single, rejections.mean, rejections.median])
     report.add_heading("Ensembles")
     report.add_table(
         ["", "single", "mean ensemble", "median ensemble"],
@@ -177,18 +199,87 @@ def _add_ensembles(report: Report, taggers: Sequence[Scored], truth: Truth) -> N
     )
 
 
+def add_comparison(
+    report: Report,
+    taggers: Sequence[Compared],
+    truth: Truth,
+    train: ak.Array,
+    test: ak.Array,
+    remarks: str = "",
+) -> None:
+    """Add taggers that were trained on the same jets: `add_taggers`, the jets, and the times."""
+    arguments = {c.entry.name: encode(c.taggers[0].get_params(deep=False), {}, "") for c in taggers}
+    report.configuration = yaml.safe_dump(arguments, sort_keys=False)
+    add_taggers(report, [Scored.of(compared) for compared in taggers], truth, remarks)
+    _add_jets(report, truth.classes, train, test)
+    _add_times(report, taggers, len(test))
+
+
+def _add_jets(report: Report, classes: Sequence[str], train: ak.Array, test: ak.Array) -> None:
+    report.add_heading("Jets")
+    counts = [
+        np.bincount(np.asarray(jets["label"]), minlength=len(classes)) for jets in (train, test)
+    ]
+    report.add_table(
+        ["class", "training and validation", "test"],
+        [[name, *(int(count[k]) for count in counts)] for k, name in enumerate(classes)],
+        f"Jets generated by this study: training seed {TRAIN_SEED}, test seed {TEST_SEED}."
+        " A share of 15% of the training events, by a hash of their number, is for validation.",
+    )
+    report.add_figure(
+        distributions.spectra(test, classes),
+        "Test jets: transverse momentum, mass and number of constituents of each class,"
+        " normalised, and the ratio to the first.",
+        wide=True,
+    )
+
+
+def _add_times(report: Report, taggers: Sequence[Compared], tested: int) -> None:
+    report.add_heading("Time")
+    rows = []
+    for compared in taggers:
+        name = compared.entry.name
+        seconds = [s for step, s in report.timing.items() if step.startswith(f"fit {name}, seed ")]
+        rows.append(
+            [
+                name,
+                compared.parameters,
+                len(compared.taggers[0].history_["network"]),
+                round(float(np.mean(seconds)), 1) if seconds else "",
+                round(compared.throughput),
+                round(tested / compared.seconds),
+            ]
+        )
+    report.add_table(
+        [
+            "",
+            "parameters",
+            "epochs",
+            "training [s]",
+            "jets trained a second",
+            "jets scored a second",
+        ],
+        rows,
+        f"On {os.cpu_count()} cores, {torch.get_num_threads()} threads. Training time is that of"
+        " one seed with all preparation (observables, reading); jets a second are those of the"
+        " epochs alone.",
+    )
+
+
 def last_class(
     label: NDArray[np.int64],
     weight: Floats,
     classes: Sequence[str],
     efficiencies: Sequence[float] = (0.3, 0.5),
 ) -> Truth:
-    """Ask for the separation of the last class from each other by its own probability."""
+    """Separate the last class from each other by its own probability."""
     signal = len(classes) - 1
     separations = []
     for efficiency in efficiencies:
         if not 0 < efficiency < 1:
-            raise InputError(f"--efficiencies {efficiency}: give numbers between 0 and 1.")
+            raise InputError(
+                f"efficiencies are {list(efficiencies)}; give numbers between 0 and 1."
+            )
         for background, name in enumerate(classes[:signal]):
             figure = f"R{100 * efficiency:g}" + (f" {name}" if signal > 1 else "")
             separations.append(Separation(figure, signal, background, efficiency))

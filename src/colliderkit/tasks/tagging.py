@@ -12,6 +12,7 @@ from colliderkit.events.schema import CONSTITUENTS, weights_of
 from colliderkit.files import existing_file
 from colliderkit.methods.method import load
 from colliderkit.methods.tagging.classifier import Classifier
+from colliderkit.methods.tagging.comparison import Compared
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.report.html import Report
 from colliderkit.report.tagging import Scored, add_taggers, last_class, results_of
@@ -21,7 +22,7 @@ from colliderkit.tasks import runs
 from colliderkit.tasks.reading import Reading
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 
-__all__ = ["TaggingTask", "score_columns", "with_scores"]
+__all__ = ["TaggingTask", "add_export", "score_columns", "with_scores"]
 
 Files = list[str] | str
 ByClass = dict[str, list[str] | str]
@@ -181,3 +182,23 @@ def scored_classifier(method: Classifier, jets: ak.Array) -> Scored:
         columns = [1 - columns[0], columns[0]]
     probability = np.stack(columns, axis=1)[None]
     return Scored(method.tagger.network, probability, list(method.history_.values()))
+
+
+def add_export(report: Report, taggers: Sequence[Compared], jets: ak.Array, folder: Path) -> None:
+    """Export the first network on constituents, and show how it is used without this package."""
+    compared = next((c for c in taggers if c.taggers[0].columns_[:2] == ("px", "py")), taggers[0])
+    path = folder / f"{compared.entry.name.replace(' ', '-')}.onnx"
+    difference = export_method(compared.taggers[0], path, jets[:256], force=True)
+    report.add_heading("Use elsewhere")
+    report.add_text(
+        f"{compared.entry.name}, seed 0, is exported to {path.name} with its preprocessing inside;"
+        f" on {min(256, len(jets))} test jets it differs from torch by at most {difference:.1e}."
+        " It needs onnxruntime alone:"
+    )
+    report.add_text(
+        "import numpy as np, onnxruntime\n"
+        f'session = onnxruntime.InferenceSession("{path.name}")\n'
+        "# (jets, particles, columns), zero-padded: px, py, pz, E [GeV]\n"
+        'probability = session.run(None, {"constituents": jets.astype(np.float32)})[0]',
+        code=True,
+    )
