@@ -156,22 +156,19 @@ def option(argv: Sequence[str], name: str) -> str | None:
     return None if known.value is None else str(known.value)
 
 
-def _chosen_by_name(takers: Sequence[Callable[..., Any]]) -> list[type]:
+def _chosen_by_name(takers: Sequence[Callable[..., Any]]) -> list[Any]:
     """Return the dataclasses that an option names one of, as ``--objective MoDe`` does.
 
     They are those of a union that derive from another dataclass. By their options alone the parser
     would take the first that has them.
     """
-    hints = [
-        hint
-        for taker in takers
-        for hint in get_type_hints(taker.__init__ if inspect.isclass(taker) else taker).values()  # type: ignore[misc]
-    ]
+    kinds: list[type] = []
+    for taker in takers:
+        function: Any = taker.__init__ if inspect.isclass(taker) else taker  # type: ignore[misc]
+        for hint in get_type_hints(function).values():
+            kinds += [kind for kind in get_args(hint) if isinstance(kind, type)]
     return [
-        kind
-        for hint in hints
-        for kind in get_args(hint)
-        if is_dataclass(kind) and any(is_dataclass(base) for base in kind.__bases__)  # type: ignore[union-attr]
+        kind for kind in kinds if is_dataclass(kind) and any(map(is_dataclass, kind.__bases__))
     ]
 
 

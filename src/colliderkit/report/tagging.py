@@ -41,7 +41,7 @@ Floats = NDArray[np.float64]
 class Separation:
     """Name the rejection 1 / eps of class `background` at an efficiency for `signal`."""
 
-    figure: str
+    quantity: str
     signal: int
     background: int
     efficiency: float
@@ -100,7 +100,7 @@ def results_of(scored: Scored, truth: Truth) -> list[Result]:
         values.setdefault("accuracy", []).append(accuracy(guess, truth.label, truth.weight))
         for ask in truth.separations:
             both = truth.pair(ask)
-            values.setdefault(ask.figure, []).append(
+            values.setdefault(ask.quantity, []).append(
                 rejection(
                     score[both],
                     truth.label[both] == ask.signal,
@@ -111,13 +111,13 @@ def results_of(scored: Scored, truth: Truth) -> list[Result]:
     return [
         Result.over_seeds(
             scored.name,
-            figure,
-            over_seeds,
-            published=scored.published.get(figure, (None, None))[0],
-            published_error=scored.published.get(figure, (None, None))[1],
-            source=scored.source if figure in scored.published else "",
+            quantity,
+            over_trainings,
+            published=scored.published.get(quantity, (None, None))[0],
+            published_error=scored.published.get(quantity, (None, None))[1],
+            source=scored.source if quantity in scored.published else "",
         )
-        for figure, over_seeds in values.items()
+        for quantity, over_trainings in values.items()
     ]
 
 
@@ -193,7 +193,7 @@ def _add_ensembles(report: Report, taggers: Sequence[Scored], truth: Truth) -> N
     report.add_table(
         ["", "single", "mean ensemble", "median ensemble"],
         rows,
-        f"{main.figure} of single trainings (mean ± standard deviation over"
+        f"{main.quantity} of single trainings (mean ± standard deviation over"
         f" {len(taggers[0].probabilities)} seeds) and of the mean and the median of their scores"
         " (± counting error).",
     )
@@ -281,6 +281,6 @@ def last_class(
                 f"efficiencies are {list(efficiencies)}; give numbers between 0 and 1."
             )
         for background, name in enumerate(classes[:signal]):
-            figure = f"R{100 * efficiency:g}" + (f" {name}" if signal > 1 else "")
-            separations.append(Separation(figure, signal, background, efficiency))
+            quantity = f"R{100 * efficiency:g}" + (f" {name}" if signal > 1 else "")
+            separations.append(Separation(quantity, signal, background, efficiency))
     return Truth(label, weight, classes, separations, lambda p: p[:, signal])

@@ -33,7 +33,7 @@ def claim(folder: Path, request: Claim, force: bool) -> None:
         if not force:
             raise InputError(
                 f"{folder}: holds shards of another request; repeat that one, choose another"
-                " output, or give --force to drop them."
+                " output, or give force to drop them."
             )
         shutil.rmtree(folder)
     if not folder.exists():

@@ -152,7 +152,8 @@ class DecorrelationTask(Task):
         label, weight = np.asarray(events[LABEL]), np.asarray(events[WEIGHT])
         m = np.asarray(events[protected])
         background = label == 0
-        edges = np.linspace(*np.quantile(m[background], [0.005, 0.995]), 13)
+        low, high = np.quantile(m[background], [0.005, 0.995])
+        edges = np.linspace(low, high, 13)
         curves = {}
         for name in (BEFORE, AFTER):
             s = np.asarray(events[name])

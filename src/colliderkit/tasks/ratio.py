@@ -217,7 +217,7 @@ class RatioTask(Task):
         """Draw how the reweighted denominator closes on the numerator, column by column."""
         method: Ratio = load(model)
         note = runs.about(evaluation)
-        figures = {(r.subject, r.figure): r for r in read_results(evaluation / runs.RESULTS)}
+        figures = {(r.subject, r.quantity): r for r in read_results(evaluation / runs.RESULTS)}
         events = ak.from_parquet(existing_file(evaluation / runs.EVENTS))
         first = np.asarray(events[LABEL]) == 1
         weight, ratio = (np.asarray(events[name]) for name in (WEIGHT, RATIO))
@@ -251,7 +251,7 @@ class RatioTask(Task):
         page.add_table(
             ["all columns", "value"],
             [
-                [r.figure, r.ours() if r.error else r.value]
+                [r.quantity, r.ours() if r.error else r.value]
                 for r in figures.values()
                 if r.subject == WHOLE
             ],

@@ -1,4 +1,4 @@
-"""Adversarial penalty: the mutual information of a tagger's score and protected quantities."""
+"""Adversary that learns protected quantities from the score: a mutual-information penalty."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ UNIT, MOST = 3.0, 15.0  # of the log-odds that the adversary sees: their scale a
 
 
 class MutualInformation(nn.Module):
-    """Penalise what an adversary learns of the protected quantities m from s (1703.03507).
+    """Mutual information of the background's score and protected m, by an adversary (1703.03507).
 
         I = < ln q(m | s) - ln q(m) >
 
@@ -26,7 +26,7 @@ class MutualInformation(nn.Module):
 
     The value moves the tagger alone: its gradient stops at the adversary's parameters, which
     `own_loss` trains. The tagger descends what the adversary climbs, the minimax game of
-    1611.01046, whichever way they take turns.
+    1611.01046, whichever way they take turns (`training.alternating`).
     """
 
     def __init__(

@@ -255,7 +255,7 @@ class TransportDecorrelation(ScoreMap):
             raise InputError("give at least 1 bin and 2 levels.")
         # In order of m, equal events as one.
         pairs, copy = np.unique(np.column_stack([m[:, 0], s]), axis=0, return_inverse=True)
-        w = np.bincount(copy.reshape(-1), w)
+        w = np.asarray(np.bincount(copy.reshape(-1), w), dtype=np.float64)
         m, s = pairs.T
         number = np.minimum((w.cumsum() - w / 2) / w.sum() * self.bins, self.bins - 1).astype(int)
         fewest = int(np.bincount(number, minlength=self.bins).min())

@@ -153,14 +153,13 @@ class Penalised(Decorrelation):
     def penalty(self) -> Penalty:
         """Return a fresh penalty."""
 
-    def loss(self, penalty: Penalty, adversary: MutualInformation | None = None) -> nn.Module:
-        """Return cross-entropy and penalty; an `adversary` is trained along."""
-        primary = Classification(adversary)
+    def loss(self, penalty: Penalty) -> nn.Module:
+        """Return cross-entropy and penalty."""
         if self.at_most is not None:
             limit = Constraint.at_most(penalty, self.at_most, scale=self.unit, rate=RATE)
-            return Constrained(primary, {self.name: limit})
+            return Constrained(classification, {self.name: limit})
         assert self.strength is not None
-        return Weighted(primary, penalty, self.strength)
+        return Weighted(penalty, self.strength)
 
     def train(
         self,
@@ -290,7 +289,7 @@ class Adversary(Penalised):
         strength: the factor of the penalty, or
         at_most: keep the penalty at or below this (MDMM).
         steps: of the adversary, on a batch each, for one of the tagger; 0 trains both at once, by
-            gradient reversal.
+            gradient reversal. All to the last epoch, without `patience`.
         components: normal densities in the adversary's mixture (`networks.mixture_density`).
         hidden: widths of the adversary's layers.
     """
@@ -329,49 +328,32 @@ class Adversary(Penalised):
         **options: object,
     ) -> tuple[nn.Module, list[Epoch]]:
         adversary = self.penalty()
-        data = train, validation, training
-        if self.steps:
-            loss = self.loss(adversary)
-            return loss, fit_alternating(
-                model,
-                loss,
-                adversary,
-                *data,
-                steps=self.steps,
-                **options,  # type: ignore[arg-type]
-            )
-        loss = self.loss(adversary, adversary)
-        return loss, fit(model, loss, *data, **options)  # type: ignore[arg-type]
+        loss = self.loss(adversary)
+        return loss, fit_alternating(
+            model,
+            loss,
+            adversary,
+            train,
+            validation,
+            training,
+            steps=self.steps,
+            **options,  # type: ignore[arg-type]
+        )
 
 
-class Classification(nn.Module):
-    """Cross-entropy of a target (B, 1 + M) whose first column is the class.
-
-    With an `adversary` the loss of that is trained along: it adds a gradient, and 0 to the value.
-    """
-
-    def __init__(self, adversary: MutualInformation | None = None) -> None:
-        super().__init__()
-        self.adversary = adversary
-
-    def forward(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        loss = cross_entropy(outputs, target[:, 0].long(), weight)
-        if self.adversary is not None and torch.is_grad_enabled():
-            adversary_loss = self.adversary.own_loss(outputs, target, weight)
-            loss = loss + (adversary_loss - adversary_loss.detach())
-        return loss
+def classification(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return the cross-entropy of a target (B, 1 + M) whose first column is the class, ()."""
+    return cross_entropy(outputs, target[:, 0].long(), weight)
 
 
 class Weighted(nn.Module):
-    """Add a penalty with a fixed strength."""
+    """Cross-entropy and a penalty with a fixed strength."""
 
-    def __init__(self, primary: nn.Module, penalty: Penalty, strength: float) -> None:
+    def __init__(self, penalty: Penalty, strength: float) -> None:
         super().__init__()
-        self.primary = primary
         self.penalty = penalty
         self.strength = strength
 
     def forward(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         penalty = self.penalty(outputs, target, weight)
-        loss: Tensor = self.primary(outputs, target, weight) + self.strength * penalty
-        return loss
+        return classification(outputs, target, weight) + self.strength * penalty

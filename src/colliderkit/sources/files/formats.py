@@ -1,4 +1,4 @@
-"""Files on the disk: which a path means, and the reader of each format."""
+"""File formats by extension: open ROOT, HDF5 and Parquet, and list the files of a glob."""
 
 import glob
 from collections.abc import Sequence

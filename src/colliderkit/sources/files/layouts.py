@@ -1,4 +1,4 @@
-"""The layouts that the field publishes: which of a file's columns is which of a jet's.
+"""Published file layouts (JetClass, NanoAOD, Delphes, ...) mapped to the columns of a jet.
 
 A layout maps the canonical names of `colliderkit.events.schema` to expressions over the file's
 columns. Files with an event a row (NanoAOD, Delphes) are first unpacked to a jet a row.

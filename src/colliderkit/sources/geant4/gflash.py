@@ -1,4 +1,4 @@
-"""Electromagnetic showers by the parametrisation of Grindhammer and Peters (hep-ex/0001020).
+"""GFlash: electromagnetic showers parametrised by Grindhammer and Peters (hep-ex/0001020).
 
 The classical fast simulation: the longitudinal profile of each shower is a gamma distribution
 whose two parameters fluctuate together, and its energy falls in spots around the axis. Here for a
@@ -28,7 +28,7 @@ SHOWERS = 2000  # at a time
 
 
 class Material(NamedTuple):
-    """Hold Z, X0 [mm], the critical energy [MeV] and the energy loss at its minimum [MeV/mm]."""
+    """Material: Z, X0 [mm], critical energy [MeV] and minimum energy loss [MeV/mm]."""
 
     z: float
     x0: float

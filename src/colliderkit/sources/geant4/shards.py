@@ -1,4 +1,4 @@
-"""Samples of showers of any size: shot shard by shard, resumable, on processes or on Dask."""
+"""Generate showers with Geant4: in shards, resumable, on processes or on Dask."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ SHARD = 200  # showers: seconds to a minute of work, where setting Geant4 up tak
 
 @dataclass(frozen=True)
 class Request:
-    """Hold all that decides the bits of a sample of showers."""
+    """All that decides the bits of a sample of showers."""
 
     calorimeter: Calorimeter
     count: int

@@ -1,4 +1,4 @@
-"""The event loop: one Geant4 run a process, a shower an event, scored in C++."""
+"""Shoot showers with Geant4: one run a process, a shower an event, scored in C++."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,7 @@ PARTICLES = ("gamma", "e-", "e+")
 
 @dataclass(frozen=True)
 class Beam:
-    """Say what enters the calorimeter: a particle at (x, y) [mm], under an angle [rad] to z.
+    """Beam on the calorimeter: a particle at (x, y) [mm], under an angle [rad] to z.
 
     The angle is in the x-z plane; the particle starts 1 mm before the first layer.
     """
@@ -65,7 +65,7 @@ def simulate(
 
 
 class _Run:
-    """Hold Geant4's run manager and what must not be collected while it lives."""
+    """Geant4's run manager, with what must not be collected while it lives."""
 
     current: "_Run | None" = None
 

@@ -1,4 +1,4 @@
-"""Samples of any size: generated shard by shard, resumable, on processes or on Dask."""
+"""Generate samples of any size with Pythia: in shards, resumable, on processes or on Dask."""
 
 import io
 import json
@@ -33,7 +33,7 @@ SHARD = 2000  # jets: a few seconds of work, and starting Pythia is a twentieth 
 
 @dataclass(frozen=True)
 class Request:
-    """Hold all that decides the bits of a sample."""
+    """All that decides the bits of a sample."""
 
     classes: tuple[tuple[str, int | None], ...]
     count: int
@@ -155,7 +155,7 @@ def check(request: Request, workers: int) -> None:
 
 
 def kept(request: Request, folder: Path) -> str:
-    """Say what is on disk and how to go on."""
+    """Return the sentence of an interruption: what is on disk and how to go on."""
     tasks = request.tasks()
     done = sum(path_of(folder, *task).exists() for task in tasks)
     return (

@@ -1,4 +1,4 @@
-"""Pythia 8 itself: started, seeded, and tuned by settings or by parameters drawn along a sample."""
+"""Pythia 8 set up: seeds, settings, and tune parameters drawn along a sample."""
 
 import os
 import re
@@ -37,7 +37,7 @@ TRUTHS = ("on", "off", "true", "false", "yes", "no", "ok", "1", "0")
 
 @dataclass(frozen=True)
 class Tune:
-    """State how a sample's Pythia differs from that of its process.
+    """Settings of Pythia that a sample has beyond those of its process.
 
     - `settings`: Pythia's lines, applied after the process's own;
     - `parameters`: (name, lowest, highest), drawn uniformly anew for every `BLOCK` jets.

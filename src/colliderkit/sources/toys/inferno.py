@@ -52,7 +52,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 @dataclass(frozen=True)
 class Inferno:
-    """Hold the true parameters: yields s and b, shift r, rate lambda, mean of the signal."""
+    """True parameters: yields s and b, shift r, rate lambda, mean of the signal."""
 
     s: float = 50.0
     b: float = 1000.0
