@@ -67,7 +67,7 @@ BLIND = 0.5 * (1 + math.erf(0.5))
     [
         DisCo(protect=M, strength=5.0),
         MoDe(protect=M, strength=50.0),
-        MoDe(protect=M, strength=50.0, order=0, bins=16),
+        MoDe(protect=M, strength=10.0, bins=16),  # eight background events of a batch in a bin
         Adversary(protect=M, strength=5.0),
         Adversary(protect=M, strength=2.0, steps=1),
         Planing(protect=M, bins=20),
