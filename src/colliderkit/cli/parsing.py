@@ -164,7 +164,7 @@ def _chosen_by_name(takers: Sequence[Callable[..., Any]]) -> list[Any]:
     """
     kinds: list[type] = []
     for taker in takers:
-        function: Any = taker.__init__ if inspect.isclass(taker) else taker  # type: ignore[misc]
+        function: Any = taker.__init__ if inspect.isclass(taker) else taker
         for hint in get_type_hints(function).values():
             kinds += [kind for kind in get_args(hint) if isinstance(kind, type)]
     return [kind for kind in kinds if is_dataclass(kind) and any(map(is_dataclass, kind.__bases__))]
