@@ -79,11 +79,9 @@ def test_unknown_verb_method_and_study(capsys) -> None:
         2,
         f"colliderkit: 'tag' is no verb; choose from {', '.join(VERBS)}.",
     )
-    assert said(capsys, "fit", "higgs") == (
-        2,
-        "colliderkit: 'higgs' is no method; choose from tagging, decorrelated-tagging,"
-        " ratio, inference-aware, unfolding, showers.",
-    )
+    code, error = said(capsys, "fit", "higgs")
+    assert code == 2
+    assert error.startswith("colliderkit: no task is called 'higgs'; choose one of tagging, ")
     code, error = said(capsys, "study", "higgs", "--scale", "smoke")
     assert code == 2
     assert "'higgs' is no study; choose from top-tagging, quark-gluon, flavour-tagging" in error

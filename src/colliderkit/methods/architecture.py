@@ -136,7 +136,7 @@ class Inputs:
             self.spool = Spool(architecture.columns, folder)
 
     def append(self, jets: ak.Array) -> None:
-        """Take the next jets; raise `InputError` as `Architecture.inputs` does."""
+        """Append the inputs of the next jets; raise `InputError` as `Architecture.inputs` does."""
         if self.spool is None:
             self.parts.append(self.architecture.inputs(jets))
         else:

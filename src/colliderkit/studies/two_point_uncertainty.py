@@ -151,8 +151,8 @@ def changes(tagger: Tagger, count: int, seed: int) -> dict[str, float]:
         return tagger.predict_proba(events)[:, 1]
 
     cut = float(np.quantile(score(SIGNAL), 1 - EFFICIENCY))
-    kept = {name: float((score(mean) > cut).mean()) for name, mean in SIMULATIONS.items()}
-    return _changes(kept)
+    efficiency = {n: float((score(mean) > cut).mean()) for n, mean in SIMULATIONS.items()}
+    return _changes(efficiency)
 
 
 def exact_changes(direction: Floats | Sequence[float]) -> dict[str, float]:
@@ -162,11 +162,11 @@ def exact_changes(direction: Floats | Sequence[float]) -> dict[str, float]:
     return _changes({k: float(ndtr(-(w @ (SIGNAL - m)) / norm)) for k, m in SIMULATIONS.items()})
 
 
-def _changes(kept: Mapping[str, float]) -> dict[str, float]:
+def _changes(efficiency: Mapping[str, float]) -> dict[str, float]:
     return {
-        "background kept, A": kept["A"],
-        ESTIMATE: kept["B"] / kept["A"] - 1,
-        MADE: kept["nature"] / kept["A"] - 1,
+        "background kept, A": efficiency["A"],
+        ESTIMATE: efficiency["B"] / efficiency["A"] - 1,
+        MADE: efficiency["nature"] / efficiency["A"] - 1,
     }
 
 

@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Judged:
-    """Hold what one score is worth on test jets.
+    """Rejection, sculpting and fake bumps of one score on test jets.
 
     - `area`: of the ROC curve, with weights;
     - `cuts`: rejection and sculpting at a signal efficiency of 50%, by the name of the convention;

@@ -46,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Compared:
-    """Hold the trainings of one entry and their probabilities (seeds, N, K) on the test jets.
+    """Trainings of one entry and their probabilities (seeds, N, K) on the test jets.
 
     `seconds` is what it takes to score the N jets.
     """
