@@ -7,7 +7,7 @@ fixed m separates, it separates as before.
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -79,8 +79,9 @@ class ScoreMap(Method):
             raise InputError("the score is constant; there is nothing to map.")
         self.probability_ = bool(s.min() >= 0 and s.max() <= 1)
         self.quantities_ = m.shape[1]
-        where = None if folder is None else Path(folder)
-        self._fit(self._log_odds(s), m, w, where, resume=resume, progress=progress)
+        checkpoints = None if folder is None else Path(folder)
+        where = {"folder": checkpoints, "resume": resume, "progress": progress}
+        self._fit(self._log_odds(s), m, w, **where)
         return self
 
     def transform(self, score: ArrayLike, protected: ArrayLike) -> Floats:
@@ -96,17 +97,11 @@ class ScoreMap(Method):
         return self._transform(self._log_odds(s), m)
 
     @abstractmethod
-    def _fit(
-        self,
-        s: Floats,
-        m: Floats,
-        w: Floats,
-        folder: Path | None,
-        *,
-        resume: bool,
-        progress: bool,
-    ) -> None:
-        """Learn from log-odds or scores (N,), columns (N, M) and positive weights (N,)."""
+    def _fit(self, s: Floats, m: Floats, w: Floats, **where: Any) -> None:
+        """Learn from log-odds or scores (N,), columns (N, M) and positive weights (N,).
+
+        `where` are folder, resume and progress.
+        """
 
     @abstractmethod
     def _transform(self, s: Floats, m: Floats) -> Floats:
@@ -164,14 +159,7 @@ class FlowDecorrelation(ScoreMap):
         self.validation = validation
         self.training = training
 
-    def _fit(
-        self,
-        s: Floats,
-        m: Floats,
-        w: Floats,
-        folder: Path | None,
-        **options: bool,
-    ) -> None:
+    def _fit(self, s: Floats, m: Floats, w: Floats, **where: Any) -> None:
         x, c = (torch.from_numpy(t.astype(np.float32)) for t in (s[:, None], m))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(self.seed_, "flow"))
@@ -188,8 +176,7 @@ class FlowDecorrelation(ScoreMap):
             self.training,
             seed=self.seed_,
             title="flow of the score",
-            folder=folder,
-            **options,
+            **where,
         )
         self.history_ = {"flow": epochs}
 
@@ -241,14 +228,7 @@ class TransportDecorrelation(ScoreMap):
         self.bins = bins
         self.levels = levels
 
-    def _fit(
-        self,
-        s: Floats,
-        m: Floats,
-        w: Floats,
-        folder: Path | None,
-        **options: bool,
-    ) -> None:
+    def _fit(self, s: Floats, m: Floats, w: Floats, **where: Any) -> None:
         if m.shape[1] != 1:
             raise InputError("transport maps along one protected column; take the flow for more.")
         if self.bins < 1 or self.levels < 2:

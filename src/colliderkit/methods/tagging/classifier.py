@@ -56,7 +56,8 @@ class Classifier(Method):
         self._begin(seed=seed, folder=folder, resume=resume)
         self._check()
         with _folder(folder) as work:
-            self._fit(jets, validation, weight, work, resume=resume, progress=progress)
+            where = {"folder": work, "resume": resume, "progress": progress}
+            self._fit(jets, validation, weight, **where)
         return self
 
     @property
@@ -69,16 +70,12 @@ class Classifier(Method):
 
     @abstractmethod
     def _fit(
-        self,
-        jets: Jets,
-        validation: ak.Array | None,
-        weight: ArrayLike | None,
-        folder: Path,
-        *,
-        resume: bool,
-        progress: bool,
+        self, jets: Jets, validation: ak.Array | None, weight: ArrayLike | None, **where: Any
     ) -> None:
-        """Learn with the seed `seed_`; `folder` is there, if only for as long as the fit takes."""
+        """Learn with the seed `seed_`; `where` are folder, resume and progress.
+
+        The folder is there, if only for as long as the fit takes.
+        """
 
     @abstractmethod
     def predict_proba(self, jets: ak.Array) -> NDArray[np.float64]:

@@ -39,15 +39,11 @@ class _Several(Classifier):
             for key, epochs in member.history_.items()
         }
 
-    def _member(self, number: int, jets: ak.Array, *args: Any, folder: Path, **options: Any) -> Any:
+    def _member(self, number: int, *data: Any, folder: Path, **options: Any) -> Any:
         """Return member `number`, fitted with a seed and in a folder of its own."""
-        return clone(self.method).fit(
-            jets,
-            *args,
-            seed=derive(self.seed_, self.kind, number),
-            folder=folder / f"{self.kind}-{number}",
-            **options,
-        )
+        options |= {"folder": folder / f"{self.kind}-{number}"}
+        seed = derive(self.seed_, self.kind, number)
+        return clone(self.method).fit(*data, seed=seed, **options)
 
 
 class Ensemble(_Several):
@@ -77,17 +73,11 @@ class Ensemble(_Several):
             raise InputError(f"members is {self.members}; it must be at least 1.")
 
     def _fit(
-        self,
-        jets: Jets,
-        validation: ak.Array | None,
-        weight: ArrayLike | None,
-        folder: Path,
-        **options: Any,
+        self, jets: Jets, validation: ak.Array | None, weight: ArrayLike | None, **where: Any
     ) -> None:
         whole = _whole(jets)
         self.members_ = [
-            self._member(i, whole, validation, weight=weight, folder=folder, **options)
-            for i in range(self.members)
+            self._member(i, whole, validation, weight=weight, **where) for i in range(self.members)
         ]
 
     def member_probabilities(self, jets: ak.Array) -> NDArray[np.float64]:
@@ -137,25 +127,13 @@ class CrossFit(_Several):
             raise InputError(f"folds is {self.folds}; it must be at least 2.")
 
     def _fit(
-        self,
-        jets: Jets,
-        validation: ak.Array | None,
-        weight: ArrayLike | None,
-        folder: Path,
-        **options: Any,
+        self, jets: Jets, validation: ak.Array | None, weight: ArrayLike | None, **where: Any
     ) -> None:
         whole = _whole(jets)
         fold = self.fold(whole, self.seed_)
         factor = as_weight(weight, len(whole))
         self.members_ = [
-            self._member(
-                k,
-                whole[fold != k],
-                validation,
-                weight=factor[fold != k],
-                folder=folder,
-                **options,
-            )
+            self._member(k, whole[fold != k], validation, weight=factor[fold != k], **where)
             for k in range(self.folds)
         ]
 

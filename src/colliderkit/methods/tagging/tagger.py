@@ -118,16 +118,11 @@ class Tagger(Classifier):
         return self
 
     def _fit(
-        self,
-        jets: Jets,
-        validation: ak.Array | None,
-        weight: ArrayLike | None,
-        folder: Path,
-        **options: Any,
+        self, jets: Jets, validation: ak.Array | None, weight: ArrayLike | None, **where: Any
     ) -> None:
         self.columns_ = self._architecture.columns
         # Chunks go to a file, one for each process of a distributed training.
-        spool = folder / f"events-{os.environ.get('LOCAL_RANK', 0)}"
+        spool = where["folder"] / f"events-{os.environ.get('LOCAL_RANK', 0)}"
         inputs, per_jet = self._read(jets, None if isinstance(jets, ak.Array) else spool)
         if weight is not None:
             factor = as_weight(weight, len(per_jet))
@@ -146,16 +141,16 @@ class Tagger(Classifier):
         torch.manual_seed(derive(self.seed_, "network"))
         self._rebuild()
         trained, train, held_out = fit_representation(self.model_, train, held_out)
-        options |= {"folder": folder, "seed": self.seed_, "title": self.network}
+        where |= {"seed": self.seed_, "title": self.network}
         if isinstance(self.objective, Penalised):
             epochs, self.multiplier_ = self.objective.train(
-                trained, train, held_out, self.training, **options
+                trained, train, held_out, self.training, **where
             )
         else:
             loss: Objective = cross_entropy
             if self.regress:
                 loss = ClassAndRegression(len(self.classes))
-            epochs = fit(trained, loss, train, held_out, self.training, **options)
+            epochs = fit(trained, loss, train, held_out, self.training, **where)
         self.history_ = {"network": epochs}
 
     def predict_proba(self, jets: ak.Array) -> NDArray[np.float64]:
