@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from colliderkit.methods.unfolding.omnifold import Sample
+from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.methods.unfolding.response import Response
 from colliderkit.report.learned import by_bin, responses
 from colliderkit.sources.toys.dis import dis_events
@@ -29,7 +29,7 @@ def test_detector_bins_have_equal_shares_of_truth_bins():
 def test_perfect_detector_has_no_bias_and_counting_variance():
     truth = np.repeat([-0.5, 0.5, 1.5, 2.5], [10_000, 30_000, 50_000, 10_000])
     edges = [-1, 0, 1, 2, 3]  # the outer ones are for under- and overflow
-    response = Response.of(Sample.checked(truth, truth, truth), edges, edges)
+    response = Response.of(UnfoldingSample.checked(truth, truth, truth), edges, edges)
     known = np.array([0.1, 0.5, 0.3, 0.1]) * DATA
     relative, size, total = _against(response, known, known)
     np.testing.assert_allclose(relative, 0, atol=1e-9)

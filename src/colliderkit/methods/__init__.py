@@ -15,6 +15,7 @@ METHODS = Registry(
         "matrix-inversion": "colliderkit.methods.unfolding.binned:MatrixInversion",
         "learned-observable": "colliderkit.methods.unfolding.learned:LearnedObservable",
         "generative-unfolding": "colliderkit.methods.unfolding.generative:GenerativeUnfolding",
+        "bump-hunt": "colliderkit.methods.search.bump_hunt:BumpHunt",
         "inference-aware": "colliderkit.methods.inference.inferno:InferenceAware",
         "uncertainty-aware": "colliderkit.methods.inference.nuisance_ratio:UncertaintyAware",
         "shower-surrogate": "colliderkit.methods.simulation.surrogate:ShowerSurrogate",

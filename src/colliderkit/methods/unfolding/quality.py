@@ -1,36 +1,18 @@
-"""How well an observable can be unfolded, before there are data: from its response alone."""
+"""Quality of an observable for unfolding: inflation of variance, purity, stability, bias."""
 
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.methods.unfolding.response import Response, over
 
-__all__ = ["Quality", "expected_covariance", "purity", "quantile_edges", "stability"]
+__all__ = ["Quality", "expected_covariance", "purity", "stability"]
 
 Floats = NDArray[np.float64]
 REPLICAS = 100
-
-
-def quantile_edges(observable: ArrayLike, bins: int, weight: ArrayLike | None = None) -> Floats:
-    """Return edges (bins + 1,) with equal shares of the events (N,), the outer ones infinite.
-
-    Such bins do not change under a rising function of the observable: observables of different
-    scale are compared on equal terms. Values that many events share make fewer bins.
-    """
-    if bins < 2:
-        raise InputError(f"{bins} detector bins; give at least 2.")
-    x = np.asarray(observable, dtype=np.float64)
-    w = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
-    if not np.isfinite(x).all():
-        raise InputError(f"the observable of event {int(np.argmin(np.isfinite(x)))} is not finite.")
-    order = np.argsort(x, kind="stable")
-    share = np.cumsum(w[order]) / w.sum()
-    place = np.searchsorted(share, np.arange(1, bins) / bins)
-    return np.concatenate([[-np.inf], np.unique(x[order[place]]), [np.inf]])
 
 
 def expected_covariance(response: Response) -> Floats:
@@ -76,7 +58,7 @@ def _check_square(response: Response) -> None:
 
 @dataclass(frozen=True)
 class Quality:
-    """Say how well each truth bin can be unfolded.
+    """Variance inflation of each truth bin, from the response alone.
 
     - `inflation` (T,): the variance of the inverted bin over that of counting its true events,
       n_t; 1 for a perfect detector, 1 / efficiency for one that only loses events;
@@ -94,7 +76,7 @@ class Quality:
 
     @classmethod
     def of(cls, response: Response, *, bins: slice = slice(None), seed: int = 0) -> Self:
-        """Judge a response; raises `InputError` where it has no inverse.
+        """Compute the quality of a response; raise `InputError` where it has no inverse.
 
         `bins` are the truth bins asked for: others, such as those of under- and overflow, are
         unfolded with them and left out of the answer.
