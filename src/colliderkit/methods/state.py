@@ -99,8 +99,10 @@ def decode(value: JSON, hint: Any, tensors: Tensors) -> Any:
             return {key(n) if key is int else n: decode(v, item, tensors) for n, v in value.items()}
         if issubclass(kind, Sequence):
             if isinstance(value, dict):  # an array was given for a list of numbers
-                return tensors[value["tensor"]].tolist()
-            return [decode(item, arguments[0] if arguments else Any, tensors) for item in value]
+                value = tensors[value["tensor"]].tolist()
+            items = [decode(item, arguments[0] if arguments else Any, tensors) for item in value]
+            # What is typed as any sequence has a tuple for its default.
+            return items if issubclass(kind, list) else tuple(items)
     raise TypeError(f"a value cannot be read as {hint}")
 
 

@@ -7,7 +7,10 @@ __all__ = ["TASKS", "task_of"]
 TASKS = Registry(
     "task",
     {
+        "observable": "colliderkit.tasks.observable:ObservableTask",
         "ratio": "colliderkit.tasks.ratio:RatioTask",
+        "search": "colliderkit.tasks.search:SearchTask",
+        "unfolding": "colliderkit.tasks.unfolding:UnfoldingTask",
     },
 )
 

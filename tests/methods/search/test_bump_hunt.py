@@ -23,8 +23,8 @@ FALLING *= 4000 / FALLING.sum()
 )
 def test_sidebands_foretell_a_spectrum_of_the_family_exactly(family, spectrum):
     hunt = BumpHunt(edges=EDGES, family=family)
-    significance, expected, _ = hunt._scan(spectrum[None], np.array([2]), np.ones(40))
-    inside = [spectrum[first:end].sum() for first, end in hunt._windows()]
+    significance, expected, _ = hunt._scanner(EDGES).scan(spectrum[None], np.array([2]))
+    inside = [spectrum[first:end].sum() for first, end in hunt._scanner(EDGES).windows]
     np.testing.assert_allclose(expected[0], inside, rtol=1e-6)
     np.testing.assert_allclose(significance, 0, atol=1e-2)
 
@@ -41,7 +41,7 @@ def test_significance_without_uncertainty_is_that_of_a_poisson_count():
 def test_the_uncertainty_of_the_sidebands_is_that_of_repetitions():
     hunt = BumpHunt(edges=EDGES, orders=(2, 2))
     counts = np.random.default_rng(5).poisson(FALLING, (400, 40)).astype(float)
-    _, expected, uncertainty = hunt._scan(counts, np.full(400, 2), np.ones(40))
+    _, expected, uncertainty = hunt._scanner(EDGES).scan(counts, np.full(400, 2))
     spread = expected.std(0, ddof=1)
     # 400 repetitions know a standard deviation to 3.5%; 133 windows, nearly all within 4 of that.
     assert np.median(uncertainty.mean(0) / spread) == pytest.approx(1, abs=0.05)
@@ -93,8 +93,8 @@ def test_a_template_takes_any_shape_and_leaves_the_efficiency():
     template = np.where(MIDDLE < 120, 3000.0, 500.0)
     hunt = BumpHunt(edges=EDGES, template=template, orders=(0, 1))
     passed = 0.1 * template * np.exp(-MIDDLE / 90)
-    significance, expected, _ = hunt._scan(passed[None], np.array([1]), template)
-    inside = [passed[first:end].sum() for first, end in hunt._windows()]
+    significance, expected, _ = hunt._scanner(EDGES).scan(passed[None], np.array([1]))
+    inside = [passed[first:end].sum() for first, end in hunt._scanner(EDGES).windows]
     np.testing.assert_allclose(expected[0], inside, rtol=1e-6)
     np.testing.assert_allclose(significance, 0, atol=1e-2)
 
@@ -129,6 +129,15 @@ def test_masses_are_counted_with_their_weights():
     np.testing.assert_array_equal(
         hunt.fit(masses, weight=np.full(6250, 2.0), seed=1).local_p_, twice
     )
+
+
+def test_without_edges_the_bins_are_equal_from_end_to_end():
+    masses = np.random.default_rng(10).uniform(100, 200, 3000)
+    hunt = BumpHunt(bins=25, toys=20).fit(masses)
+    np.testing.assert_allclose(hunt.edges_, np.linspace(masses.min(), masses.max(), 26))
+    assert hunt.counts_.sum() == 3000
+    with pytest.raises(InputError, match="edges is None"):
+        hunt.global_p(hunt.counts_)
 
 
 def test_every_window_is_told_and_saved(tmp_path):

@@ -92,7 +92,8 @@ class BumpHunt(Method):
     search, choice of the order included.
 
     Args:
-        edges: of the bins, (B + 1,).
+        edges: of the bins, (B + 1,); `bins` equal ones from the least to the largest mass if None.
+        bins: how many, where `edges` are not given.
         family: "polynomial", ln f a polynomial in m, or "dijet", the falling function
             f = p_0 (1 - x)^p_1 x^(-p_2 - p_3 ln x - ...) of searches for dijet resonances.
         orders: the least and the most parameters beside the normalisation.
@@ -109,16 +110,18 @@ class BumpHunt(Method):
             never 0.
 
     After `fit`: `bump_`, the largest excess; of every window W `windows_` (W, 2), its ends, with
-    `significance_`, `local_p_`, `expected_` and `uncertainty_` (W,); `global_p_` of the largest;
-    and `counts_` (B,).
+    `significance_`, `local_p_`, `observed_`, `expected_` and `uncertainty_` (W,); `global_p_` of
+    the largest; `edges_` (B + 1,) and `counts_` (B,).
     """
 
     name: ClassVar[str] = "bump-hunt"
 
+    edges_: Floats
     counts_: Floats
     windows_: Floats
     significance_: Floats
     local_p_: Floats
+    observed_: Floats
     expected_: Floats
     uncertainty_: Floats
     global_p_: float
@@ -127,7 +130,8 @@ class BumpHunt(Method):
     def __init__(
         self,
         *,
-        edges: Sequence[float],
+        edges: Sequence[float] | None = None,
+        bins: int = 40,
         family: str = "polynomial",
         orders: tuple[int, int] = (2, 5),
         widths: Sequence[int] = (2, 3, 4, 6),
@@ -136,6 +140,7 @@ class BumpHunt(Method):
         toys: int = 999,
     ) -> None:
         self.edges = edges
+        self.bins = bins
         self.family = family
         self.orders = orders
         self.widths = widths
@@ -163,58 +168,66 @@ class BumpHunt(Method):
         self._begin(seed=seed, folder=folder, resume=resume)
         column = as_column(mass, np.size(mass), "mass")
         w = as_weight(weight, len(column), "mass", negative="a bin is a Poisson count of events")
-        edges, _ = self._checked()
-        return self.fit_histogram(np.histogram(column, edges, weights=w)[0], seed=seed)
+        edges: ArrayLike | None = self.edges
+        if edges is None:
+            if self.bins < 1:
+                raise InputError(f"bins is {self.bins}; it must be at least 1.")
+            edges = np.linspace(column.min(), column.max(), self.bins + 1)
+        scanner = self._scanner(edges)
+        return self._search(scanner, np.histogram(column, scanner.edges, weights=w)[0])
 
     def fit_histogram(self, counts: ArrayLike, *, seed: int = 0) -> Self:
-        """Search a spectrum that is binned already, `counts` (B,); return self."""
+        """Search a spectrum that is binned already, `counts` (B,) in `edges`; return self."""
         self._begin(seed=seed)
-        edges, template = self._checked()
-        spectra = self._spectra(counts)
-        if len(spectra) != 1:
-            raise InputError(f"counts holds {len(spectra)} spectra; give one, or take global_p.")
-        self.counts_ = spectra[0]
-        order = self._order(spectra, template)
-        windows = self._windows()
-        significance, self.expected_, self.uncertainty_ = (
-            part[0] for part in self._scan(spectra, order, template)
-        )
-        self.significance_ = significance
-        self.local_p_ = np.asarray(ndtr(-significance))
-        self.windows_ = edges[windows]
-        null = self._null(spectra[0], template, seed)
-        self.global_p_ = float(_p_value(significance.max(keepdims=True), null)[0])
-        best = int(significance.argmax())
-        first, end = windows[best]
-        fit = self._fitted(int(order[0]), spectra, _outside(windows[best], spectra), template)
-        self.bump_ = Bump(
-            (float(edges[first]), float(edges[end])),
-            float(spectra[0, first:end].sum()),
-            float(self.expected_[best]),
-            float(self.uncertainty_[best]),
-            float(significance[best]),
-            float(self.local_p_[best]),
-            self.global_p_,
-            int(order[0]),
-            fit.expected[0],
-        )
-        return self
+        return self._search(self._scanner(self.edges), counts)
 
     def global_p(self, counts: ArrayLike, *, seed: int = 0) -> Floats:
         """Return the global p-value of each of E spectra of one density, counts (E, B), as (E,).
 
         All are judged by the same pseudo-experiments, drawn from the smooth function that is
-        fitted to their mean. It needs no `fit`.
+        fitted to their mean. It needs `edges`, and no `fit`.
         """
-        _, template = self._checked()
-        spectra = self._spectra(counts)
-        strongest = self._scan(spectra, self._order(spectra, template), template)[0].max(1)
-        return _p_value(strongest, self._null(spectra.mean(0), template, seed))
+        scanner = self._scanner(self.edges)
+        spectra = scanner.checked(counts)
+        strongest = scanner.scan(spectra, scanner.order(spectra))[0].max(1)
+        return _p_value(strongest, scanner.null(spectra.mean(0), self.toys, seed))
 
-    def _checked(self) -> tuple[Floats, Floats]:
-        """Return edges (B + 1,) and template (B,); raise `InputError` for bad arguments."""
-        edges = rising(self.edges, "edges")
-        bins = len(edges) - 1
+    def _search(self, scanner: "_Scanner", counts: ArrayLike) -> Self:
+        spectra = scanner.checked(counts)
+        if len(spectra) != 1:
+            raise InputError(f"counts holds {len(spectra)} spectra; give one, or take global_p.")
+        order = scanner.order(spectra)
+        self.significance_, self.expected_, self.uncertainty_ = (
+            part[0] for part in scanner.scan(spectra, order)
+        )
+        self.edges_, self.counts_ = scanner.edges, spectra[0]
+        self.windows_ = scanner.edges[scanner.windows]
+        self.observed_ = np.array([spectra[0, first:end].sum() for first, end in scanner.windows])
+        self.local_p_ = np.asarray(ndtr(-self.significance_))
+        null = scanner.null(spectra[0], self.toys, self.seed_)
+        self.global_p_ = float(_p_value(self.significance_.max(keepdims=True), null)[0])
+        best = int(self.significance_.argmax())
+        used = _outside(scanner.windows[best], spectra)
+        low, high = self.windows_[best]
+        self.bump_ = Bump(
+            (float(low), float(high)),
+            float(self.observed_[best]),
+            float(self.expected_[best]),
+            float(self.uncertainty_[best]),
+            float(self.significance_[best]),
+            float(self.local_p_[best]),
+            self.global_p_,
+            int(order[0]),
+            scanner.fitted(int(order[0]), spectra, used).expected[0],
+        )
+        return self
+
+    def _scanner(self, edges: ArrayLike | None) -> "_Scanner":
+        """Return the search in bins; raise `InputError` for arguments that allow none."""
+        if edges is None:
+            raise InputError("edges is None; give those of the spectra.")
+        limits = rising(edges, "edges")
+        bins = len(limits) - 1
         if self.family not in FAMILIES:
             raise InputError(f"family '{self.family}' is none of {', '.join(FAMILIES)}.")
         least, most = self.orders
@@ -232,22 +245,33 @@ class BumpHunt(Method):
         template = np.ones(bins) if self.template is None else np.asarray(self.template, np.float64)
         if template.shape != (bins,) or not (np.isfinite(template) & (template > 0)).all():
             raise InputError(f"the template must be positive and finite in all {bins} bins.")
-        return edges, template
+        windows = [
+            (first, first + width)
+            for width in self.widths
+            for first in range(SIDEBAND, bins - width - SIDEBAND + 1)
+        ]
+        return _Scanner(limits, template, np.array(windows), self.family, (least, most), self.level)
 
-    def _windows(self) -> NDArray[np.int64]:
-        """Return the first bin, and the one after the last, of each window, (W, 2)."""
-        bins = len(self.edges) - 1
-        return np.array(
-            [
-                (first, first + width)
-                for width in self.widths
-                for first in range(SIDEBAND, bins - width - SIDEBAND + 1)
-            ]
-        )
 
-    def _spectra(self, counts: ArrayLike) -> Floats:
+@dataclass(frozen=True)
+class _Scanner:
+    """Sideband fits of many spectra at once, in all windows.
+
+    `edges` (B + 1,), `template` (B,), and the first bin and the one after the last of each of the
+    `windows` (W, 2); the rest as `BumpHunt` has it.
+    """
+
+    edges: Floats
+    template: Floats
+    windows: NDArray[np.int64]
+    family: str
+    orders: tuple[int, int]
+    level: float
+
+    def checked(self, counts: ArrayLike) -> Floats:
+        """Return spectra (E, B), or raise `InputError` for what cannot be fitted."""
         spectra = np.atleast_2d(np.asarray(counts, dtype=np.float64))
-        bins = len(self.edges) - 1
+        bins = len(self.template)
         if spectra.shape[1] != bins:
             raise InputError(f"a spectrum has {spectra.shape[1]} bins where the edges make {bins}.")
         if not (np.isfinite(spectra) & (spectra >= 0)).all():
@@ -260,42 +284,38 @@ class BumpHunt(Method):
             )
         return spectra
 
-    def _fitted(
-        self, order: int, counts: Floats, used: NDArray[np.bool_], template: Floats
-    ) -> "_Fit":
-        return _fitted(self._columns(order), np.log(template), counts, used)
+    def fitted(self, order: int, counts: Floats, used: NDArray[np.bool_]) -> "_Fit":
+        """Fit the function of `order` to spectra (E, B) in the bins `used` (B,)."""
+        return _fitted(self.columns(order), np.log(self.template), counts, used)
 
-    def _columns(self, order: int) -> Floats:
-        edges = np.asarray(self.edges, dtype=np.float64)
-        columns = FAMILIES[self.family]((edges[1:] + edges[:-1]) / 2, order)
+    def columns(self, order: int) -> Floats:
+        """Return the columns of ln f, (B, order + 1)."""
+        columns = FAMILIES[self.family]((self.edges[1:] + self.edges[:-1]) / 2, order)
         # The same functions, made orthogonal: Newton's steps are then well conditioned.
         return np.linalg.qr(columns)[0]
 
-    def _order(self, counts: Floats, template: Floats) -> NDArray[np.int64]:
+    def order(self, counts: Floats) -> NDArray[np.int64]:
         """Return the order that the likelihood-ratio test chooses for each spectrum, (E,)."""
         least, most = self.orders
         order = np.full(len(counts), least)
         everywhere = np.ones(counts.shape[1], dtype=bool)
-        before = _deviance(counts, self._fitted(least, counts, everywhere, template).expected)
+        before = _deviance(counts, self.fitted(least, counts, everywhere).expected)
         growing = np.ones(len(counts), dtype=bool)
         for larger in range(least + 1, most + 1):
-            fit = self._fitted(larger, counts, everywhere, template)
-            deviance = _deviance(counts, fit.expected)
+            deviance = _deviance(counts, self.fitted(larger, counts, everywhere).expected)
             growing &= chdtrc(1, np.maximum(before - deviance, 0.0)) < self.level
             order[growing] = larger
             before = deviance
         return order
 
-    def _scan(self, counts: Floats, order: NDArray[np.int64], template: Floats) -> Floats:
+    def scan(self, counts: Floats, order: NDArray[np.int64]) -> Floats:
         """Return significance, expected events and their uncertainty in each window, (3, E, W)."""
-        windows = self._windows()
-        scan = np.empty((3, len(counts), len(windows)))
+        scan = np.empty((3, len(counts), len(self.windows)))
         for one in np.unique(order):
-            rows, columns = order == one, self._columns(int(one))
+            rows, columns = order == one, self.columns(int(one))
             spectra = counts[rows]
-            for w, (first, end) in enumerate(windows):
-                used = _outside((first, end), spectra)
-                fit = self._fitted(int(one), spectra, used, template)
+            for w, (first, end) in enumerate(self.windows):
+                fit = self.fitted(int(one), spectra, _outside((first, end), spectra))
                 inside = slice(first, end)
                 expected = fit.expected[:, inside].sum(1)
                 slope = fit.expected[:, inside] @ columns[inside]
@@ -304,15 +324,14 @@ class BumpHunt(Method):
                 scan[:, rows, w] = z, expected, spread
         return scan
 
-    def _null(self, counts: Floats, template: Floats, seed: int) -> Floats:
+    def null(self, counts: Floats, toys: int, seed: int) -> Floats:
         """Return the largest significance of each pseudo-experiment without a bump, (toys,)."""
         spectrum = counts[None]
-        order = int(self._order(spectrum, template)[0])
         everywhere = np.ones(len(counts), dtype=bool)
-        expected = self._fitted(order, spectrum, everywhere, template).expected[0]
+        expected = self.fitted(int(self.order(spectrum)[0]), spectrum, everywhere).expected[0]
         random = np.random.default_rng(derive(seed, "pseudo-experiments"))
-        pseudo = random.poisson(expected, (self.toys, len(counts))).astype(np.float64)
-        return np.asarray(self._scan(pseudo, self._order(pseudo, template), template)[0].max(1))
+        pseudo = random.poisson(expected, (toys, len(counts))).astype(np.float64)
+        return np.asarray(self.scan(pseudo, self.order(pseudo))[0].max(1))
 
 
 def false_positives(p_values: ArrayLike, level: float = 0.05) -> Value:

@@ -24,6 +24,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.binning import bins_of
 from colliderkit.events.tables import as_column
 from colliderkit.methods.unfolding.response import Response, over, real_share
+from colliderkit.methods.unfolding.result import BinnedSpectrum
 from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.methods.unfolding.unfolding import Unfolding
 
@@ -221,6 +222,14 @@ class BinnedUnfolding(Unfolding):
     def covariance_(self) -> Floats:
         """The statistical covariance (T, T): of the data and of the simulation."""
         return self.covariance_data_ + self.covariance_simulation_
+
+    def spectrum(self, observable: str, unit: str = "") -> BinnedSpectrum:
+        """Return the unfolded spectrum, named, with its covariances by source."""
+        parts = {"data": self.covariance_data_, "simulation": self.covariance_simulation_}
+        if not self.replicas:
+            del parts["simulation"]
+        edges = self.response_.truth_edges
+        return BinnedSpectrum(observable, unit, edges, self.spectrum_, parts, "events")
 
     def weights(self, truth: ArrayLike) -> Floats:
         """Return the weight of simulated events (N,) that makes them the unfolded spectrum.
