@@ -48,10 +48,17 @@ PUBLIC = {
         "iterate",
         "load",
         "read",
+        "read_table",
         "write",
     ],
-    "colliderkit.sources": ["iterate", "read", "write"],
-    "colliderkit.sources.files.rows": ["Rows", "read_rows", "separated"],
+    "colliderkit.sources": ["iterate", "read", "read_table", "write"],
+    "colliderkit.sources.files.expressions": [
+        "FUNCTIONS",
+        "REDUCTIONS",
+        "Expression",
+        "split_expressions",
+    ],
+    "colliderkit.sources.files.rows": ["Rows", "read_rows", "read_table"],
     "colliderkit.sources.pythia.shards": ["generate"],
     "colliderkit.methods.tagging.tagger": ["Tagger"],
     "colliderkit.methods.ratio": [
@@ -126,7 +133,7 @@ PUBLIC = {
     "colliderkit.report.html": ["Drawing", "Heading", "Report", "Table", "Text"],
     "colliderkit.serve.onnx": ["TOLERANCE", "export", "export_method"],
     "colliderkit.studies": ["STUDIES", "reproduce"],
-    "colliderkit.cli": ["VERBS", "given", "main", "of_model", "run"],
+    "colliderkit.cli": ["VERBS", "main"],
     "colliderkit.errors": ["InputError", "Interrupted"],
 }
 
