@@ -12,6 +12,7 @@ PUBLIC = {
     "colliderkit": [
         "BayesianLastLayer",
         "BoostedRegression",
+        "BumpHunt",
         "Conformal",
         "CrossFit",
         "DecorrelatedTagger",
@@ -84,7 +85,9 @@ PUBLIC = {
         "ShowerTest",
         "check_band",
     ],
-    "colliderkit.methods.unfolding.omnifold": ["OmniFold", "Sample"],
+    "colliderkit.methods.unfolding.omnifold": ["OmniFold"],
+    "colliderkit.methods.unfolding.sample": ["UnfoldingSample"],
+    "colliderkit.methods.search.bump_hunt": ["FAMILIES", "Bump", "BumpHunt", "false_positives"],
     "colliderkit.methods.unfolding.learned": ["LearnedObservable"],
     "colliderkit.methods.unfolding.iterations": ["Choice", "Histograms", "choose_iteration"],
     "colliderkit.methods.unfolding.uncertainty": ["Replicas", "replicate"],

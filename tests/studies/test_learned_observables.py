@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-
-from colliderkit.methods.unfolding.sample import UnfoldingSample
-from colliderkit.methods.unfolding.response import Response
 from colliderkit.report.learned import by_bin, responses
+
+from colliderkit.methods.unfolding.response import Response
+from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.sources.toys.dis import dis_events
 from colliderkit.studies.learned_observables import (
     DATA,

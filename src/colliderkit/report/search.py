@@ -64,7 +64,7 @@ def bump(
 def local_p_values(
     windows: Floats, p_values: Floats, global_p: float, label: str = "Mass [GeV]"
 ) -> Figure:
-    """Draw the local p-value (W,) of each of `windows` (W, 2), and the global one of the smallest."""
+    """Draw the local p-value (W,) of each window (W, 2), and the global one of the smallest."""
     figure = Figure()
     axes = figure.subplots()
     axes.hlines(p_values, windows[:, 0], windows[:, 1], color=COLOURS[0], linewidth=1.6, alpha=0.6)

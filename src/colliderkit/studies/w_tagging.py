@@ -33,6 +33,7 @@ from colliderkit.report import decorrelation as draw
 from colliderkit.report.distributions import distribution
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
+from colliderkit.report.search import bump
 from colliderkit.sources import iterate, write
 from colliderkit.sources.pythia.shards import generate
 from colliderkit.studies.taggers import claim
@@ -369,7 +370,7 @@ def judge(score: Floats, test: ak.Array, chosen: Scale, seed: int) -> Judged:
     return Judged(
         auc(score, label, weight),
         cuts,
-        hunt(mass[background], chosen).global_p(spectra, toys=chosen.toys, seed=seed),
+        hunt(mass[background], chosen).global_p(spectra, seed=seed),
         passed,
     )
 
@@ -382,7 +383,10 @@ def hunt(mass: Floats, chosen: Scale) -> BumpHunt:
     """
     low, high, bins = chosen.searched
     edges = np.linspace(low, high, bins + 1)
-    return BumpHunt(edges, orders=(0, 2), template=np.histogram(mass, edges)[0])
+    template = np.histogram(mass, edges)[0]
+    return BumpHunt(
+        edges=edges.tolist(), orders=(0, 2), template=template.tolist(), toys=chosen.toys
+    )
 
 
 def experiments(
@@ -610,7 +614,7 @@ def _add_searches(
     share = float(np.mean(judged[PLAIN.name][0].passed))
     spectra["by chance"] = experiments(mass, random.random(len(mass)) < share, chosen, 0)
     search = hunt(mass, chosen)
-    chance = search.global_p(spectra["by chance"], toys=chosen.toys)
+    chance = search.global_p(spectra["by chance"])
     rows: list[list[Any]] = []
     for name in [*judged, "by chance"]:
         p = np.concatenate([one.bumps for one in judged[name]]) if name in judged else chance
@@ -627,8 +631,8 @@ def _add_searches(
     for family in ("unconstrained", "DisCo", "MoDe[0]"):
         if family in shown:
             counts = spectra[shown[family]][0]
-            found = search.search(counts, toys=chosen.toys)
+            found = search.fit_histogram(counts).bump_
             report.add_figure(
-                draw.bump(counts, search.edges, found, shown[family]),
+                bump(counts, search.edges_, found, shown[family]),
                 f"One search of the background that {shown[family]} keeps: the largest excess.",
             )

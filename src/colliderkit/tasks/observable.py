@@ -18,7 +18,8 @@ from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.report.unfolding import by_bin, responses
 from colliderkit.sources import write
-from colliderkit.sources.files.rows import Rows, separated
+from colliderkit.sources.files.expressions import split_expressions
+from colliderkit.sources.files.rows import Rows
 from colliderkit.tasks import runs
 from colliderkit.tasks.reading import Reading
 from colliderkit.tasks.task import Evaluation, Inputs, Task
@@ -55,7 +56,7 @@ class ObservableTask(Task):
             weight: an expression; else events count one.
             event: an expression of the number by which events are split; rows if not given.
         """
-        names = separated(columns)
+        names = split_expressions(columns)
         if not names:
             raise InputError("columns is empty; name what the detector sees.")
         method.set_params(columns=tuple(names))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from colliderkit.methods.method import load
+from colliderkit.methods.method import Method, load
 from colliderkit.methods.search.bump_hunt import BumpHunt
 from colliderkit.report.html import Report
 from colliderkit.report.search import bump, local_p_values
@@ -100,8 +100,9 @@ class SearchTask(Task):
         )
         return page
 
-    def summary(self, method: BumpHunt) -> str:  # type: ignore[override]
+    def summary(self, method: Method) -> str:
         """Say where the largest excess is."""
+        assert isinstance(method, BumpHunt)
         low, high = method.bump_.window
         return (
             f"largest excess {low:g} to {high:g}, local p = {method.bump_.local_p:.2g}, global p ="

@@ -26,9 +26,10 @@ from colliderkit.report.plots import round_edges
 from colliderkit.report.unfolding import correlation, spectrum
 from colliderkit.serve.hepdata import write_hepdata
 from colliderkit.serve.unfolded_events import read_unfolded, write_unfolded
+from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.sources.files.formats import open_table, paths_of
-from colliderkit.sources.files.rows import Rows, separated
-from colliderkit.sources.pythia.pairs import read_pairs
+from colliderkit.sources.files.pairs import read_pairs
+from colliderkit.sources.files.rows import Rows
 from colliderkit.tasks import runs
 from colliderkit.tasks.reading import OfSamples, Reading, of_sample
 from colliderkit.tasks.task import Inputs, Task
@@ -122,7 +123,7 @@ class UnfoldingTask(Task):
                         f"{name} is {number}, and {method.name} has no replicas; leave it out or"
                         " take omnifold."
                     )
-        levels = separated(reco), separated(truth)
+        levels = split_expressions(reco), split_expressions(truth)
         if bool(levels[0]) != bool(levels[1]):
             raise InputError(
                 "reco and truth are one without the other; give both, or neither for all particles"

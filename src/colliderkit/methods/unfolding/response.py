@@ -124,8 +124,8 @@ class Response:
         """Return the measured contents of the detector bins (R,) and their variances (R,)."""
         bin_of, inside = bins_of(sample.data[:, 0], self.reco_edges)
         size, w = len(self.reco_edges) - 1, sample.data_weight[inside]
-        contents = np.bincount(bin_of[inside], w, size)
-        return contents, np.bincount(bin_of[inside], w**2, size)
+        contents, variance = (np.bincount(bin_of[inside], v, size) for v in (w, w**2))
+        return contents.astype(np.float64), variance.astype(np.float64)
 
     def replicas(self, count: int, seed: int) -> tuple[Floats, Floats, Floats]:
         """Draw counts (B, T, R), missed (B, T) and fakes (B, R) of simulations like this one.

@@ -207,7 +207,7 @@ def draws(sample: UnfoldingSample, seed: int, number: int) -> tuple[Floats, Floa
 def _bar(folder: Path, total: int, progress: bool) -> Iterator[None]:
     """Show how many iterations are finished, of all replicas: other processes write them."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    options = {"refresh_per_second": 2, "disable": not progress}
+    options: dict[str, Any] = {"refresh_per_second": 2, "disable": not progress}
     ended = threading.Event()
     with Progress(*columns, TimeElapsedColumn(), **options) as bar:
         task = bar.add_task("iterations", total=total)
