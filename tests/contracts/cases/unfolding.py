@@ -1,5 +1,6 @@
 """Small unfoldings: a Gaussian smeared by a Gaussian detector."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,11 @@ from colliderkit.methods.unfolding.binned import IterativeBayes, MatrixInversion
 from colliderkit.methods.unfolding.generative import GenerativeUnfolding
 from colliderkit.methods.unfolding.learned import LearnedObservable
 from colliderkit.methods.unfolding.omnifold import OmniFold
+from colliderkit.sources import write
 from colliderkit.sources.toys.linear import pair_toy
 from colliderkit.sources.toys.unfolding import unfolding_toy
 from colliderkit.training.settings import Training
-from contracts.cases.case import Arguments, Case, Data, Keywords
+from contracts.cases.case import Arguments, Case, Data, Keywords, TaskCase
 
 EVENTS = 400
 SHORT = Training(epochs=1, batch_size=200, learning_rate=3e-3)
@@ -88,5 +90,50 @@ CASES = {
         make=lambda: LearnedObservable(hidden=(8,), members=2, training=SHORT),
         data=lambda seed: (pair_toy().sample(EVENTS, seed), {}),
         answer=lambda method, args: method.predict(args[0]),
+    ),
+}
+
+
+def write_unfolding(folder: Path) -> None:
+    (data, reco, truth), _ = unfolding_data(1)
+    write(folder / "data.root", {"m": data[:, 0]})
+    write(folder / "simulation.root", {"m": reco[:, 0], "m_true": truth[:, 0]})
+
+
+def write_observable(folder: Path) -> None:
+    for name, seed in (("simulation", 1), ("other", 2)):
+        x, z = pair_toy().sample(EVENTS, seed)
+        write(folder / f"{name}.root", {"a": x[:, 0], "b": x[:, 1], "z": z})
+
+
+QUICK = ("--training.epochs", "1", "--hidden", "[8]")
+EDGES_WORDS = ("--truth_edges", "[-4, 0, 4]", "--reco_edges", "[-5, 0, 5]")
+TASK_CASES = {
+    "unfolding": TaskCase(
+        write=write_unfolding,
+        fit=lambda folder: (
+            *("--data", str(folder / "data.root"), "--reco", "m", "--truth", "m_true"),
+            *("--simulation", str(folder / "simulation.root")),
+        ),
+        methods={
+            "omnifold": ("--iterations", "1", "--bootstraps", "2", *QUICK),
+            "generative-unfolding": ("--iterations", "1", "--transforms", "1", *QUICK),
+            "iterative-bayes": EDGES_WORDS,
+            "matrix-inversion": EDGES_WORDS,
+        },
+        page=lambda folder: ("--edges", "{m_true: [-1, 0, 1]}"),
+        export=lambda folder: ("--edges", "{m_true: [-1, 0, 1]}"),
+    ),
+    "observable": TaskCase(
+        write=write_observable,
+        fit=lambda folder: (
+            *("--simulation", str(folder / "simulation.root")),
+            *("--columns", "a,b", "--truth", "z", *QUICK),
+        ),
+        apply=lambda folder: (str(folder / "other.root"),),
+        evaluate=lambda folder: (
+            *("--simulation", str(folder / "other.root"), "--truth", "z"),
+            *("--bins", "4", "--detector_bins", "6"),
+        ),
     ),
 }
