@@ -11,12 +11,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from colliderkit.methods.unfolding.binned import IterationCurve
+from colliderkit.methods.unfolding.closure import ClosureTest, Spectra
 from colliderkit.methods.unfolding.result import BinnedSpectrum
 from colliderkit.report.plots import COLOURS, MARKERS, style
 
 __all__ = [
     "Spectrum",
     "by_bin",
+    "closure_spectra",
     "correlation",
     "correlation_matrix",
     "correlations",
@@ -190,6 +192,22 @@ def unfolded(
     below.set_xlabel(label)
     below.set_xlim(edges[0], edges[-1])
     return figure
+
+
+def closure_spectra(
+    test: ClosureTest, i: int, answers: Mapping[str, Spectra], label: str = ""
+) -> Figure:
+    """Draw the spectra of observable i by several methods over its known truth; see `unfolded`."""
+    edges, truth = test.truth_edges[i], test.expected(i)
+    counts = {name: answer.spectra[i] for name, answer in answers.items()}
+    return unfolded(
+        edges,
+        {name: Spectrum.of(*each) for name, each in counts.items() if each is not None},
+        truth=Spectrum.of(truth, truth),
+        prior=test.spectrum(i)[0],
+        data=np.histogram(test.sample.data[:, i], edges, weights=test.sample.data_weight)[0],
+        label=label,
+    )
 
 
 @style()

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events import observables
-from colliderkit.events.schema import CONSTITUENTS
 from colliderkit.methods.method import DESCRIPTION, Method, load
 from colliderkit.methods.unfolding.binned import BinnedUnfolding
 from colliderkit.methods.unfolding.omnifold import OmniFold
@@ -398,18 +397,13 @@ def _particles(
     other = None if background is None else _seen(reading, background)
     true = np.asarray(pairs["pass_truth"])
     values, names = observables.table(pairs["truth"][true], OBSERVABLES)
-    sample = UnfoldingSample.checked(
-        measured[[CONSTITUENTS]],
-        pairs["reco"][[CONSTITUENTS]],
-        pairs["truth"][[CONSTITUENTS]],
-        pass_reco=np.asarray(pairs["pass_reco"]),
-        pass_truth=true,
-        weight=np.asarray(pairs["weight"]),
+    sample = UnfoldingSample.of_pairs(
+        measured,
+        pairs,
         data_weight=_field(measured, "weight"),
-        background=None if other is None else other[[CONSTITUENTS]],
-        background_weight=None if other is None else _field(other, "weight"),
-        event=np.asarray(pairs["event"]),
         data_event=_field(measured, "event"),
+        background=other,
+        background_weight=None if other is None else _field(other, "weight"),
     )
     return Unfolded(sample, values, list(names))
 

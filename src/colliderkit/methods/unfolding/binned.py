@@ -13,7 +13,7 @@ of their own). Where their number is known, they are a background.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -85,6 +85,21 @@ class IterationCurve:
     bias: Floats
     variance: Floats
     spectrum: Floats
+
+    @classmethod
+    def joined(cls, curves: Sequence[Self]) -> Self:
+        """Join the curves of several observables, whose bins then stand one after the other."""
+        return cls(
+            np.sum([curve.chi2 for curve in curves], 0),
+            *(
+                np.concatenate([getattr(curve, name) for curve in curves], 1)
+                for name in ("bias", "variance", "spectrum")
+            ),
+        )
+
+    def first(self, iterations: int) -> Self:
+        """Return the curve of the first iterations alone."""
+        return replace(self, **{name: part[:iterations] for name, part in vars(self).items()})
 
     @property
     def squared_error(self) -> Floats:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.binning import bins_of, rising
+from colliderkit.events.tables import as_weight
 from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.seeds import derive
 
@@ -35,24 +36,53 @@ class Response:
 
     @classmethod
     def of(cls, sample: UnfoldingSample, truth_edges: ArrayLike, reco_edges: ArrayLike) -> Self:
-        """Count a simulation of one observable; raise `InputError` where it cannot be unfolded."""
+        """Count the simulation of a sample; raise `InputError` where it cannot be unfolded."""
+        return cls.counted(
+            sample.reco,
+            sample.truth,
+            truth_edges,
+            reco_edges,
+            pass_reco=sample.pass_reco,
+            pass_truth=sample.pass_truth,
+            weight=sample.weight,
+        )
+
+    @classmethod
+    def counted(
+        cls,
+        reco: ArrayLike,
+        truth: ArrayLike,
+        truth_edges: ArrayLike,
+        reco_edges: ArrayLike,
+        *,
+        pass_reco: NDArray[np.bool_] | bool = True,
+        pass_truth: NDArray[np.bool_] | bool = True,
+        weight: ArrayLike | None = None,
+    ) -> Self:
+        """Count a simulation of one observable, `reco` and `truth` (N,) or (N, 1).
+
+        Raises `InputError` where it cannot be unfolded. What does not pass may be anything.
+        """
         true_edges, seen_edges = (
             rising(truth_edges, "truth_edges"),
             rising(reco_edges, "reco_edges"),
         )
-        if sample.truth.shape[1] != 1 or sample.reco.shape[1] != 1:
+        true, seen = (np.asarray(values, dtype=np.float64) for values in (truth, reco))
+        columns = [1 if values.ndim == 1 else values.shape[1] for values in (true, seen)]
+        if columns != [1, 1]:
             raise InputError(
-                f"{sample.truth.shape[1]} true and {sample.reco.shape[1]} measured observables are"
-                " given; unfold one at a time in bins, or all at once by OmniFold."
+                f"{columns[0]} true and {columns[1]} measured observables are given; unfold one at"
+                " a time in bins, or all at once by OmniFold."
             )
-        t, is_true = bins_of(sample.truth[:, 0], true_edges)
-        r, is_seen = bins_of(sample.reco[:, 0], seen_edges)
-        is_true &= sample.pass_truth
-        is_seen &= sample.pass_reco
+        weights = as_weight(weight, len(true), "simulation")
+        t, is_true = bins_of(true.ravel(), true_edges)
+        r, is_seen = bins_of(seen.ravel(), seen_edges)
+        is_true &= pass_truth
+        is_seen &= pass_reco
         both, missed, fakes = is_true & is_seen, is_true & ~is_seen, is_seen & ~is_true
         size_t, size_r = len(true_edges) - 1, len(seen_edges) - 1
         sums = []
-        for w in (sample.weight, sample.weight**2):
+        for w in (weights, weights**2):
             cells = np.bincount(t[both] * size_r + r[both], w[both], size_t * size_r)
             sums.append(cells.reshape(size_t, size_r))
             sums.append(np.bincount(t[missed], w[missed], size_t))

@@ -5,7 +5,7 @@ HEPData by `colliderkit.serve.hepdata`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -146,6 +146,29 @@ class UnfoldedEvents:
         what = ("share" if normalise else "events") + ("/width" if density else "")
         unit = self.units[i] if self.units else ""
         return BinnedSpectrum(observable, unit, limits, nominal, covariances, what)
+
+    def joint_covariance(self, edges: Mapping[str, ArrayLike]) -> Floats:
+        """Return the covariance of all bins of several observables over the bootstraps, (K, K).
+
+        `edges` are those of each, whose bins stand one after the other: unfolded together, their
+        covariance is known between observables as well.
+        """
+        spectra = [
+            np.concatenate(
+                [
+                    replace(self, weights=each, replicas=None, kinds=()).binned(*one).values
+                    for one in edges.items()
+                ]
+            )
+            for each in (
+                self.replicas[:, r]
+                for r, kind in enumerate(self.kinds)
+                if self.replicas is not None and kind == BOOTSTRAP
+            )
+        ]
+        if len(spectra) < 2:
+            raise InputError("fewer than two bootstraps have no covariance; give two or more.")
+        return np.asarray(np.cov(np.array(spectra).T))
 
 
 def _covariance(kind: str, spectra: Floats, nominal: Floats) -> Floats:

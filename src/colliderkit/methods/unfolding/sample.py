@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.events.schema import check_jets
+from colliderkit.events.schema import CONSTITUENTS, check_jets
 from colliderkit.events.tables import as_table, as_weight, event_numbers
 
 __all__ = ["UnfoldingSample"]
@@ -101,10 +101,46 @@ class UnfoldingSample:
         events = event_numbers(event, n, "simulation")
         return cls(measured, dw, seen, true, w, passed[0], passed[1], events, numbers)
 
+    @classmethod
+    def of_pairs(
+        cls,
+        data: ak.Array,
+        simulation: ak.Array,
+        *,
+        data_weight: ArrayLike | None = None,
+        data_event: ArrayLike | None = None,
+        background: ak.Array | None = None,
+        background_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Take all particles of jets: `data`, a jet array, and `simulation`, a paired array.
+
+        The simulation holds its passes, weights and numbers; see `colliderkit.events.pairs`.
+        """
+        return cls.checked(
+            data[[CONSTITUENTS]],
+            simulation["reco"][[CONSTITUENTS]],
+            simulation["truth"][[CONSTITUENTS]],
+            pass_reco=np.asarray(simulation["pass_reco"]),
+            pass_truth=np.asarray(simulation["pass_truth"]),
+            weight=np.asarray(simulation["weight"]),
+            event=np.asarray(simulation["event"]),
+            data_weight=data_weight,
+            data_event=data_event,
+            background=None if background is None else background[[CONSTITUENTS]],
+            background_weight=background_weight,
+        )
+
     @property
     def both(self) -> Bools:
         """Events seen at both levels."""
         return self.pass_reco & self.pass_truth
+
+    @property
+    def passes(self) -> dict[str, int]:
+        """How many simulated events are "seen and true", "missed" and "fakes"."""
+        missed, fakes = self.pass_truth & ~self.pass_reco, self.pass_reco & ~self.pass_truth
+        masks = {"seen and true": self.both, "missed": missed, "fakes": fakes}
+        return {name: int(mask.sum()) for name, mask in masks.items()}
 
     def observable(self, column: int) -> Self:
         """Return the sample of one observable, the same column of data, reco and truth."""
