@@ -6,7 +6,15 @@ from numpy.typing import ArrayLike, NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.tables import as_column, as_weight
 
-__all__ = ["balanced_edges", "bins_of", "coarse_edges", "merged_edges", "quantile_edges", "rising"]
+__all__ = [
+    "balanced_edges",
+    "bins_of",
+    "coarse_edges",
+    "merged_edges",
+    "quantile_edges",
+    "rising",
+    "with_overflow",
+]
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +59,11 @@ def coarse_edges(edges: Floats, bins: int = 10) -> Floats:
     """Return some of the edges, for `bins` bins or fewer, the outer ones among them."""
     rows = np.unique(np.round(np.linspace(0, len(edges) - 1, bins + 1)).astype(int))
     return np.asarray(edges[rows])
+
+
+def with_overflow(edges: ArrayLike) -> Floats:
+    """Add bins of under- and overflow to edges (B + 1,), (B + 3,)."""
+    return np.concatenate([[-np.inf], np.asarray(edges, dtype=np.float64), [np.inf]])
 
 
 def quantile_edges(values: ArrayLike, bins: int, weight: ArrayLike | None = None) -> Floats:

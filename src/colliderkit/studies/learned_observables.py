@@ -1,9 +1,9 @@
 """Learned observables: what should be measured in place of what is unfolded (2203.16722).
 
-Two toys whose answer is known, deep inelastic scattering, and jets, one after the other.
+Two toys whose answer is known, and deep inelastic scattering against the classical reconstructions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,16 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colliderkit.events.binning import balanced_edges, quantile_edges
-from colliderkit.methods.unfolding.binned import IterativeBayes
+from colliderkit.events.binning import with_overflow
 from colliderkit.methods.unfolding.learned import LearnedObservable
-from colliderkit.methods.unfolding.quality import Assessment, Quality, information_and_bias
+from colliderkit.methods.unfolding.quality import Assessment, information_and_bias
 from colliderkit.metrics.response import profile
-from colliderkit.metrics.separation import TriangularDiscriminator, binned_separation
 from colliderkit.metrics.value import Value
 from colliderkit.report.results import Result
 from colliderkit.report.unfolding import by_bin, responses
-from colliderkit.sources.datasets.zjets import PairedTable, zjets
 from colliderkit.sources.toys.dis import COLUMNS, METHODS, DisEvents, DisModel, dis_events
 from colliderkit.sources.toys.linear import LinearToy, angle_toy, pair_toy
 from colliderkit.studies.run import Run, Study
@@ -34,8 +31,8 @@ SUMMARY = """
 The particle-level quantity of an unfolding is given by physics; what the detector measures in its
 place need not be its namesake. A function of all that the detector sees, learned for the purpose,
 makes the response more diagonal (arXiv:2203.16722). Here it is tried on two toys whose answer is
-known in closed form, on the kinematics of deep inelastic scattering at HERA against the classical
-reconstructions, and on jets of Z + jet events.
+known in closed form, and on the kinematics of deep inelastic scattering at HERA against the
+classical reconstructions; the study jet-observables takes jets of Z + jet events.
 """
 
 STAND_IN = """
@@ -72,15 +69,6 @@ regression answers with the simulation's mean, and sets such events among good o
 learned bins can keep them apart, and begin with the best single number there is.
 """
 
-JETS = """
-Z + jet at 14 TeV from Pythia 8 with the package's fast detector, pT(Z) > 200 GeV, hardest anti-kT
-jet of R = 0.4. The simulation is Pythia's default, nature a far tune (alphaS 0.16, aLund 0.9). The
-observables learn from eight of the jet: mass, multiplicity, width, ln rho, tau21, zg, pT and pTD at
-detector level. Half of the simulation trains, half gives the response in ten bins of equal shares;
-half of nature is unfolded and compared with the truth of the other half. D is 10^3 times the
-triangular discriminator.
-"""
-
 LEARNED = ("learned, mean", "learned, flat", "learned, information")
 EDGES = {
     "Q2": np.linspace(np.log10(200), np.log10(10_000), 11),
@@ -95,10 +83,6 @@ NATURES = {
     "other structure": DisModel(rise=0.3, small=0.4, large=4.5),
     "more radiation": DisModel(radiation=1.5),
 }
-JET_COLUMNS = ("mass", "multiplicity", "width", "ln_rho", "tau21", "zg", "pt", "ptd")
-JET_BINS = 10
-JET_LABELS = {"mass": "Jet mass [GeV]", "width": "Jet width", "tau21": r"$\tau_{21}$"}
-COST = "Unfolded / counting variance"
 
 
 @dataclass(frozen=True)
@@ -109,40 +93,31 @@ class Scale:
     train: int
     response: int
     quantities: tuple[str, ...]
-    jets: int
     number: Training
     bins: Training
-    jet_bins: Training
     seeds: int = 1
 
 
-cosine = partial(Training, schedule="cosine")
 ALL = ("y", "Q2", "x")
-SMOKE = cosine(2, 512, 2e-3), cosine(4, 1_000, 5e-3), cosine(4, 1_000, 5e-3)
-LAPTOP = cosine(12, 1_024, 2e-3), cosine(15, 4_000, 5e-3), cosine(60, 4_000, 5e-3)
-NIGHT = cosine(30, 1_024, 2e-3), cosine(30, 5_000, 5e-3), cosine(80, 8_000, 5e-3)
-PAPER = cosine(60, 2_048, 2e-3), cosine(60, 10_000, 5e-3), cosine(100, 20_000, 5e-3)
+cosine = partial(Training, schedule="cosine")
+SMOKE = cosine(2, 512, 2e-3), cosine(4, 1_000, 5e-3)
+LAPTOP = cosine(12, 1_024, 2e-3), cosine(15, 4_000, 5e-3)
+NIGHT = cosine(30, 1_024, 2e-3), cosine(30, 5_000, 5e-3)
+PAPER = cosine(60, 2_048, 2e-3), cosine(60, 10_000, 5e-3)
 SCALES = {
-    "smoke": Scale(4_000, 5_000, 20_000, ("y",), 0, *SMOKE),
-    "laptop": Scale(50_000, 100_000, 1_000_000, ALL, 15_000, *LAPTOP),
-    "night": Scale(100_000, 400_000, 2_000_000, ALL, 60_000, *NIGHT, seeds=2),
-    "paper": Scale(200_000, 2_000_000, 5_000_000, ALL, 200_000, *PAPER, seeds=3),
+    "smoke": Scale(4_000, 5_000, 20_000, ("y",), *SMOKE),
+    "laptop": Scale(50_000, 100_000, 1_000_000, ALL, *LAPTOP),
+    "night": Scale(100_000, 400_000, 2_000_000, ALL, *NIGHT, seeds=2),
+    "paper": Scale(200_000, 2_000_000, 5_000_000, ALL, *PAPER, seeds=3),
 }
 
 
 def learned_observables(run: Run[Scale]) -> None:
-    """Learn observables of toys, of deep inelastic scattering and of jets."""
-    run.report.add_heading("Toys")
-    with run.step("toys"):
-        toys(run)
-    run.report.add_heading("Deep inelastic scattering")
-    run.report.add_text(STAND_IN)
-    with run.step("deep inelastic scattering"):
-        scattering(run)
-    if run.scale.jets:
-        run.report.add_heading("Jets of Z + jet events")
-        run.report.add_text(JETS)
-        jets(run)
+    """Learn observables of toys and of deep inelastic scattering."""
+    for title, part in (("Toys", toys), ("Deep inelastic scattering", scattering)):
+        run.report.add_heading(title)
+        with run.step(title.lower()):
+            part(run)
 
 
 def toys(run: Run[Scale]) -> None:
@@ -185,29 +160,23 @@ def log(values: Floats) -> Floats:
     return np.log10(np.where(values > 1e-5, values, 1e-5))
 
 
-def opened(edges: Floats) -> Floats:
-    """Add bins of under- and overflow."""
-    return np.concatenate([[-np.inf], edges, [np.inf]])
-
-
-def learner(
-    name: str, scale: Scale, edges: Floats, columns: Sequence[str], bins: Training
-) -> LearnedObservable:
-    """Choose what is learned; `edges` (T + 1,) are finite, under- and overflow come with them."""
+def learner(name: str, scale: Scale, edges: Floats) -> LearnedObservable:
+    """Choose what is learned; of bins that are learned, under- and overflow are truth bins too."""
     criterion: Any = name.removeprefix("learned, ")
     information = criterion == "information"
     return LearnedObservable(
         criterion=criterion,
-        truth_edges=(opened(edges) if information else edges).tolist(),
+        truth_edges=(with_overflow(edges) if information else edges).tolist(),
         bins=DETECTOR_BINS,
-        columns=columns,
-        training=bins if information else scale.number,
+        columns=COLUMNS,
+        training=scale.bins if information else scale.number,
     )
 
 
 def scattering(run: Run[Scale]) -> None:
     """Judge four classical and three learned reconstructions of each quantity."""
     scale, report = run.scale, run.report
+    report.add_text(STAND_IN)
     train = dis_events(scale.train, seed=1)
     train = train.at(train.pass_reco)
     simulation = dis_events(scale.response, seed=2)
@@ -220,36 +189,22 @@ def scattering(run: Run[Scale]) -> None:
     tables = {name: each.table() for name, each in seen.items()}
     found: dict[str, dict[str, list[Assessment]]] = {}
     for quantity in scale.quantities:
-        truth = {name: np.log10(getattr(each, quantity)) for name, each in events.items()}
-        edges = opened(EDGES[quantity])
-
-        def assess(values: Mapping[str, Floats], reco_edges: Floats | int) -> Assessment:
-            of_natures = {name: (values[name], truth[name]) for name in NATURES}
-            return Assessment.of(
-                values["simulation"],
-                truth["simulation"],
-                simulation.pass_reco,
-                of_natures,
-                edges,
-                reco_edges,
-                events=DATA,
-                iterations=ITERATIONS,
-            )
-
-        found[quantity] = {
-            method: [
-                assess(
-                    {name: log(e.reconstructed(method)[quantity]) for name, e in seen.items()},
-                    DETECTOR_BINS,
-                )
-            ]
-            for method in METHODS
-        }
+        assess = partial(
+            Assessment.of,
+            truth={name: np.log10(getattr(each, quantity)) for name, each in events.items()},
+            pass_reco=simulation.pass_reco,
+            truth_edges=with_overflow(EDGES[quantity]),
+            events=DATA,
+            iterations=ITERATIONS,
+        )
+        for method in METHODS:
+            values = {name: log(e.reconstructed(method)[quantity]) for name, e in seen.items()}
+            found.setdefault(quantity, {})[method] = [assess(values, DETECTOR_BINS)]
         for name in LEARNED:
             for seed in run.seeds:
                 observable = run.fitted(
                     f"{quantity}, {name}, seed {seed}",
-                    learner(name, scale, EDGES[quantity], COLUMNS, scale.bins),
+                    learner(name, scale, EDGES[quantity]),
                     train.table(),
                     np.log10(getattr(train, quantity)),
                     seed=seed,
@@ -273,20 +228,11 @@ def scattering(run: Run[Scale]) -> None:
         f" log10 of {', '.join(scale.quantities)}; errors from the counting of the simulation and,"
         " of several, from the seeds.",
     )
-    report.add_text(MEASURES + "\n\n" + LESSONS)
+    report.add_text(f"{MEASURES}\n\n{LESSONS}")
     report.add_table(
         ["", "observable", "condition", "purity", "stability", *(f"bias, {n}" for n in NATURES)],
         [
-            [
-                quantity,
-                name,
-                each[0].quality.condition,
-                *(
-                    "-" if np.isnan(part).all() else float(part.mean())
-                    for part in (each[0].purity, each[0].stability)
-                ),
-                *(each[0].bias[nature].size for nature in NATURES),
-            ]
+            [quantity, name, *each[0].row()]
             for quantity, of_one in found.items()
             for name, each in of_one.items()
         ],
@@ -303,10 +249,9 @@ def draw(run: Run[Scale], quantity: str, found: Mapping[str, Assessment], seen: 
     """Draw resolution and bias by range of y, inflation, bias by bin, and responses."""
     first, symbol = next(iter(NATURES)), LABELS[quantity].partition(" ")[0]
     truth = np.log10(getattr(seen, quantity))
+    of_range = partial(profile, along=np.log10(seen.y), edges=EDGES["y"], statistic="median")
     profiles = {
-        name: profile(
-            (each.seen - truth) * np.log(10), np.log10(seen.y), EDGES["y"], statistic="median"
-        )
+        name: of_range((each.seen - truth) * np.log(10))
         for name, each in found.items()
         if name != LEARNED[-1]
     }
@@ -316,117 +261,36 @@ def draw(run: Run[Scale], quantity: str, found: Mapping[str, Assessment], seen: 
     centre = {name: each.value for name, each in profiles.items()}
     inflation = {name: each.quality.inflation for name, each in found.items()}
     bias = {name: each.bias[first].relative for name, each in found.items()}
-    limits = (-0.3, 0.3)
-    for figure, caption in (
-        (
-            of_y(width, quantity=f"Resolution of {symbol}", log=True),
-            f"Resolution of {quantity}: half the width of the central 68.3% of ln(measured / true),"
-            " by true y. Of the learned bins there is none.",
-        ),
-        (
-            of_y(centre, quantity=f"Bias of {symbol}", line=0.0, limits=limits),
-            f"Median of ln(measured / true) of {quantity}, by true y. The classical methods are not"
-            " calibrated, and need not be for unfolding.",
-        ),
-        (
-            of_bins(inflation, quantity=COST, line=1.0, log=True),
-            f"What each bin of {quantity} costs: variance of the inversion over that of counting"
-            " the true events.",
-        ),
-        (
-            of_bins(bias, quantity="Bias / statistical error", line=0.0),
-            f"Nature of {first}, unfolded with {ITERATIONS} iterations from the simulation's"
-            f" prior: bias over the statistical error of {DATA} events.",
-        ),
-    ):
-        run.report.add_figure(figure, caption)
+    add = run.report.add_figure
+    add(
+        of_y(width, quantity=f"Resolution of {symbol}", log=True),
+        f"Resolution of {quantity}: half the width of the central 68.3% of ln(measured / true),"
+        " by true y. Of the learned bins there is none.",
+    )
+    add(
+        of_y(centre, quantity=f"Bias of {symbol}", line=0.0, limits=(-0.3, 0.3)),
+        f"Median of ln(measured / true) of {quantity}, by true y. The classical methods are not"
+        " calibrated, and need not be for unfolding.",
+    )
+    add(
+        of_bins(inflation, quantity="Unfolded / counting variance", line=1.0, log=True),
+        f"What each bin of {quantity} costs: variance of the inversion over that of counting the"
+        " true events.",
+    )
+    add(
+        of_bins(bias, quantity="Bias / statistical error", line=0.0),
+        f"Nature of {first}, unfolded with {ITERATIONS} iterations from the simulation's prior:"
+        f" bias over the statistical error of {DATA} events.",
+    )
     shown = ("electron", "double angle", LEARNED[0], LEARNED[2])
-    run.report.add_figure(
+    add(
         responses({name: found[name].response.matrix for name in shown}, symbol),
         f"Response of {quantity}; detector bins hold equal shares of the truth bins.",
         wide=True,
     )
 
 
-def jets(run: Run[Scale]) -> None:
-    """Unfold jet observables of a far tune by their namesake and by what is learned."""
-    made = partial(zjets, count=run.scale.jets, workers=run.workers, dask=run.dask)
-    simulation = PairedTable.read(run.file("simulation.parquet", made), JET_COLUMNS)
-    far = run.file("far.parquet", partial(made, nature=True))
-    nature = PairedTable.read(far, JET_COLUMNS)
-    results = []
-    for target in JET_LABELS:
-        column = JET_COLUMNS.index(target)
-        true = simulation.truth[simulation.pass_truth, column]
-        edges = quantile_edges(true, JET_BINS)
-        edges[0], edges[-1] = true.min(), np.quantile(true, 0.995)  # for the eye
-        costs = {}
-        for name in ("plain", *LEARNED):
-            pairs = [
-                unfolded_jets(run, name, target, edges, simulation, nature, seed)
-                for seed in (run.seeds if name in LEARNED else range(1))
-            ]
-            costs[name] = pairs[0][0].inflation
-            for what, values in (
-                ("inflation", [Value(q.mean, q.mean_error) for q, _ in pairs]),
-                ("D", [Value(1e3 * d.value.value, 1e3 * d.value.error) for _, d in pairs]),
-                ("floor", [Value(1e3 * pairs[0][1].floor, 1e3 * pairs[0][1].floor_spread)]),
-            ):
-                results.append(Result.over_seeds(name, f"{target}: {what}", values))
-        figure = by_bin(costs, edges, JET_LABELS[target], COST, line=1.0, log=True)
-        run.report.add_figure(figure, f"What each bin of {target} costs to unfold.")
-    run.report.add_results(
-        results,
-        f"Inflation by the response, and 10^3 D between nature unfolded ({ITERATIONS} iterations)"
-        " and its truth, with its counting floor: what D would be, and its spread, if both were"
-        " one spectrum.",
-    )
-
-
-def unfolded_jets(
-    run: Run[Scale],
-    name: str,
-    target: str,
-    edges: Floats,
-    simulation: PairedTable,
-    nature: PairedTable,
-    seed: int,
-) -> tuple[Quality, TriangularDiscriminator]:
-    """Unfold half of nature with half of the simulation, by an observable of the other half."""
-    column, every = JET_COLUMNS.index(target), opened(edges[1:-1])
-    (train, response), (data, other) = (
-        (table.at(slice(0, None, 2)), table.at(slice(1, None, 2))) for table in (simulation, nature)
-    )
-    measured, reco = data.reco[data.pass_reco], response.reco
-    truth = response.truth[:, column]
-    if name == "plain":
-        values, seen = measured[:, column], reco[:, column]
-    else:
-        observable = run.fitted(
-            f"{target}, {name}, seed {seed}",
-            learner(name, run.scale, edges[1:-1], JET_COLUMNS, run.scale.jet_bins),
-            train.reco[train.both],
-            train.truth[train.both, column],
-            seed=seed,
-        )
-        values, seen = observable.predict(measured), observable.predict(reco)
-    both = response.both
-    reco_edges = (
-        observable.edges()
-        if name == LEARNED[-1]
-        else balanced_edges(seen[both], DETECTOR_BINS, truth[both], every)
-    )
-    method = IterativeBayes(
-        truth_edges=every.tolist(), reco_edges=reco_edges.tolist(), iterations=ITERATIONS
-    )
-    flags = {"pass_reco": response.pass_reco, "pass_truth": response.pass_truth}
-    method.fit(values, seen, truth, seed=seed, **flags)
-    counts = np.histogram(other.truth[other.pass_truth, column], every)[0]
-    distance = binned_separation(method.spectrum_, method.covariance_, counts, counts)
-    return Quality.of(method.response_), distance
-
-
-TAKES = ("seeds", "workers", "dask")
+TAKES = ("seeds",)
 STUDY = Study(
     "learned-observables",
     "Learned observables for unfolding",

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -187,44 +188,50 @@ class Assessment:
     @classmethod
     def of(
         cls,
-        seen: Floats,
-        truth: Floats,
-        pass_reco: NDArray[np.bool_],
-        natures: Mapping[str, tuple[Floats, Floats]],
-        truth_edges: Floats,
+        seen: Mapping[str, Floats],
         reco_edges: Floats | int,
         *,
+        truth: Mapping[str, Floats],
+        pass_reco: NDArray[np.bool_],
+        truth_edges: Floats,
         events: float,
         iterations: int = 4,
     ) -> Self:
-        """Assess an observable `seen` (M,) of the simulated events (N,) where `pass_reco`.
+        """Assess an observable on the events of a simulation and of natures.
 
-        `natures` are observable and truth of the events of each; their expectation is scaled to
-        `events` seen. `truth_edges` end in bins of under- and overflow, which are unfolded with the
-        others and left out of the answer. `reco_edges` are those of the observable, or the number
-        of its bins, of equal shares of all truth bins together.
+        Of each by name, the simulation first: the observable `seen` (M,) of the events that are
+        seen, and the `truth` (N,) of all; `pass_reco` (N,) are the simulated ones that are seen.
+        `reco_edges` are those of the observable, or the number of its bins, of equal shares of all
+        truth bins together. `truth_edges` end in bins of under- and overflow, which are unfolded
+        with the others and left out of the answer. Natures are scaled to `events` seen.
         """
         inner = slice(1, -1)
-        reco = np.zeros(len(truth))
-        reco[pass_reco] = seen
-        none = np.full(len(truth_edges) - 3, np.nan)
-        pure, stable = none, none
+        (first, values), *natures = seen.items()
+        reco = np.zeros(len(truth[first]))
+        reco[pass_reco] = values
+        pure = stable = np.full(len(truth_edges) - 3, np.nan)
+        counted = partial(Response.counted, reco, truth[first], truth_edges, pass_reco=pass_reco)
         if isinstance(reco_edges, int):
-            edges = balanced_edges(seen, reco_edges, truth[pass_reco], truth_edges)
-            same = Response.counted(reco, truth, truth_edges, truth_edges, pass_reco=pass_reco)
+            same = counted(truth_edges)
             pure, stable = purity(same)[inner], stability(same)[inner]
-        else:
-            edges = reco_edges
-        response = Response.counted(reco, truth, truth_edges, edges, pass_reco=pass_reco)
+            shares = truth[first][pass_reco], truth_edges
+            reco_edges = balanced_edges(values, reco_edges, *shares)
+        response = counted(reco_edges)
         bias = {}
-        for name, (values, known) in natures.items():
-            measured = np.histogram(values, edges)[0].astype(np.float64)
+        for name, of_nature in natures:
+            measured = np.histogram(of_nature, reco_edges)[0].astype(np.float64)
             scale = events / measured.sum()
-            expected = np.histogram(known, truth_edges)[0] * scale
+            expected = np.histogram(truth[name], truth_edges)[0] * scale
             bias[name] = NatureBias.of(
                 response, measured * scale, expected, iterations=iterations, bins=inner
             )
-        return cls(seen, response, Quality.of(response, bins=inner), pure, stable, bias)
+        return cls(values, response, Quality.of(response, bins=inner), pure, stable, bias)
+
+    def row(self) -> list[Any]:
+        """Return condition, mean purity and stability ("-" if none), and each nature's bias."""
+        means = [float(part.mean()) for part in (self.purity, self.stability)]
+        shares = ["-" if math.isnan(mean) else mean for mean in means]
+        return [self.quality.condition, *shares, *(bias.size for bias in self.bias.values())]
 
 
 def information_and_bias(
