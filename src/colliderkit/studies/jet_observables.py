@@ -60,7 +60,7 @@ class Scale:
 
 cosine = partial(Training, schedule="cosine")
 SCALES = {
-    "smoke": Scale(1_500, 1, cosine(2, 512, 2e-3), cosine(2, 500, 5e-3)),
+    "smoke": Scale(1_000, 1, cosine(2, 512, 2e-3), cosine(2, 500, 5e-3)),
     "laptop": Scale(15_000, 1, cosine(12, 1_024, 2e-3), cosine(60, 4_000, 5e-3)),
     "night": Scale(60_000, 2, cosine(30, 1_024, 2e-3), cosine(80, 8_000, 5e-3)),
     "paper": Scale(200_000, 3, cosine(60, 2_048, 2e-3), cosine(100, 20_000, 5e-3)),

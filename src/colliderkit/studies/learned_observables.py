@@ -290,12 +290,5 @@ def draw(run: Run[Scale], quantity: str, found: Mapping[str, Assessment], seen: 
     )
 
 
-TAKES = ("seeds",)
-STUDY = Study(
-    "learned-observables",
-    "Learned observables for unfolding",
-    SUMMARY,
-    SCALES,
-    learned_observables,
-    TAKES,
-)
+TITLE = "Learned observables for unfolding"
+STUDY = Study("learned-observables", TITLE, SUMMARY, SCALES, learned_observables, ("seeds",))
