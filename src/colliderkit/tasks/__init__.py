@@ -9,7 +9,10 @@ TASKS = Registry(
     {
         "observable": "colliderkit.tasks.observable:ObservableTask",
         "ratio": "colliderkit.tasks.ratio:RatioTask",
+        "refinement": "colliderkit.tasks.refinement:RefinementTask",
         "search": "colliderkit.tasks.search:SearchTask",
+        "shower-comparison": "colliderkit.tasks.showers:ShowerComparisonTask",
+        "showers": "colliderkit.tasks.showers:ShowersTask",
         "unfolding": "colliderkit.tasks.unfolding:UnfoldingTask",
     },
 )
