@@ -201,7 +201,7 @@ def unfolding(run: Run[Scale]) -> None:
 
 
 def closure_test(simulation: PairedTable, nature: PairedTable) -> ClosureTest:
-    """Take the measured events of nature, and bins that hold enough of the simulation."""
+    """Unfold the measured events of nature, in bins that hold enough of the simulation."""
     sample = UnfoldingSample.checked(
         nature.reco[nature.pass_reco],
         simulation.reco,
@@ -237,7 +237,7 @@ def omnifold(run: Run[Scale], simulation: Any, nature: Any) -> Floats:
 
 
 def add_separations(run: Run[Scale], test: ClosureTest, answers: Mapping[str, Spectra]) -> None:
-    """Set D of every method beside the published one."""
+    """Compare D of every method with the published one."""
     results = []
     for i, observable in enumerate(OBSERVABLES):
         quantity = f"D({observable.symbol})"

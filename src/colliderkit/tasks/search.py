@@ -101,7 +101,7 @@ class SearchTask(Task):
         return page
 
     def summary(self, method: Method) -> str:
-        """Say where the largest excess is."""
+        """Describe the largest excess."""
         assert isinstance(method, BumpHunt)
         low, high = method.bump_.window
         return (

@@ -265,7 +265,7 @@ class UnfoldingTask(Task):
         return f"{binned.observable} in {len(binned.values)} bins, against HEPData's schema"
 
     def summary(self, method: Method) -> str:
-        """Say how it was unfolded."""
+        """Name the method and how far it went."""
         assert isinstance(method, Unfolding)
         return f"unfolded by {_title(method)}"
 

@@ -94,10 +94,10 @@ class ClosureTest:
                     iterations=count,
                 ).fit_histogram(*data, response)
                 spectra.append((method.spectrum_, method.covariance_))
-        chosen = ", ".join(str(curve.best) for curve in curves)
+        numbers = ", ".join(str(curve.best) for curve in curves)
         return (
             Spectra(equal, f"iteration {iteration}"),
-            Spectra(best, f"iterations {chosen}"),
+            Spectra(best, f"iterations {numbers}"),
             IterationCurve.joined(curves),
         )
 

@@ -95,7 +95,7 @@ class Binning(nn.Module):
         nn.init.zeros_(last.bias)
 
     def begin(self, column: int, edges: Floats) -> None:
-        """Take the bins of a number, `edges` (bins + 1,) of which the outer are infinite."""
+        """Begin with the bins of a number, `edges` (bins + 1,) of which the outer are infinite."""
         self.column.fill_(column)
         inner = edges[1:-1]
         first, last = 2 * inner[0] - inner[1], 2 * inner[-1] - inner[-2]

@@ -122,27 +122,27 @@ class OmniFold(Unfolding):
         _check_support(sample)
         self.pushes_ = np.ones((self.iterations + 1, len(sample.truth)))
         self.history_ = {}
-        kept = _Iterations(folder, self._request(sample), resume, self.history_)
+        finished = _Iterations(folder, self._request(sample), resume, self.history_)
         levels: tuple[Inputs, Inputs] | None = None
         against_data: Floats | None = None
         for i in range(self.iterations):
-            push = kept.read(f"push-{i}")
+            push = finished.read(f"push-{i}")
             if push is None:
                 levels = levels or (
                     self._inputs(sample.reco, sample.reco[sample.pass_reco]),
                     self._inputs(sample.truth, sample.truth[sample.pass_truth]),
                 )
                 if against_data is None:
-                    against_data = kept.read("data")
+                    against_data = finished.read("data")
                 if against_data is None:
                     against_data = self._against_data(sample, levels[0], progress)
-                    kept.write("data", against_data)
+                    finished.write("data", against_data)
                 push = self._iterate(sample, levels, against_data, i, progress)
-                kept.write(f"push-{i}", push)
+                finished.write(f"push-{i}", push)
             self.pushes_[i + 1] = push
 
     def fit_mean(self, members: Sequence["OmniFold"], *, seed: int = 0) -> Self:
-        """Take the mean of the weights of `members` after each iteration; return self.
+        """Average the weights of an ensemble, `members`, after each iteration; return self.
 
         They are fitted to one sample, with seeds of their own: the mean has less of the noise of
         initial weights and shuffles (2503.20753). `history_` holds that of each. Raises
@@ -258,7 +258,7 @@ class OmniFold(Unfolding):
         return lambda inputs: model(inputs).double().mean(0).exp().numpy()
 
     def _request(self, sample: UnfoldingSample) -> dict[str, Any]:
-        """Say what a kept iteration belongs to."""
+        """Return what identifies an unfolding, as JSON: a kept iteration belongs to one."""
         return {
             "parameters": {**self._parameters(), "iterations": None},
             "seed": self.seed_,

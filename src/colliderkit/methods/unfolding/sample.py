@@ -112,7 +112,7 @@ class UnfoldingSample:
         background: ak.Array | None = None,
         background_weight: ArrayLike | None = None,
     ) -> Self:
-        """Take all particles of jets: `data`, a jet array, and `simulation`, a paired array.
+        """Check a sample of all particles of jets: `data`, a jet array, `simulation`, a paired one.
 
         The simulation holds its passes, weights and numbers; see `colliderkit.events.pairs`.
         """
