@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from colliderkit.events.ragged import Ragged
+from colliderkit.seeds import derive
 
 __all__ = ["Batch", "Batches", "Dataset"]
 
@@ -135,7 +136,7 @@ class Batches:
         n, size = len(self.data), self.batch_size
         if not self.shuffle:
             return list(torch.arange(n).split(size))
-        random = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        random = torch.Generator().manual_seed(derive(self.seed, "epoch", self.epoch))
         events = torch.randperm(n, generator=random)
         inputs = self.data.inputs
         if self.pool == 1 or not isinstance(inputs, Ragged):

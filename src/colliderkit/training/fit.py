@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from colliderkit.errors import InputError, Interrupted
 from colliderkit.losses.constraints import Constrained
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Batch, Batches, Dataset
 from colliderkit.training.progress import Progress
 from colliderkit.training.settings import Epoch, Objective, Training
@@ -47,8 +48,7 @@ class Module(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         # Dropout depends on (seed, epoch) alone, so that a resumed training equals one that
         # was never interrupted.
-        key = (self.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank
-        torch.manual_seed(key)
+        torch.manual_seed(derive(self.seed, "epoch", self.current_epoch, self.global_rank))
         self.trainer.datamodule.train.set_epoch(self.current_epoch)  # type: ignore[attr-defined]
         self._sum = torch.zeros((), device=self.device)
         self._count = 0

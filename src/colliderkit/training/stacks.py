@@ -13,6 +13,7 @@ from torch import Tensor
 
 from colliderkit.errors import InputError
 from colliderkit.networks.stack import Stack
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import schedule_factor
 from colliderkit.training.settings import Epoch, Training
@@ -116,7 +117,7 @@ def fit_stack(
 
 
 def _shuffle(count: int, seed: int, epoch: int) -> Tensor:
-    random = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    random = torch.Generator().manual_seed(derive(seed, "epoch", epoch))
     return torch.randperm(count, generator=random)
 
 

@@ -130,10 +130,8 @@ class GenerativeUnfolding(Method):
             ratio = self._ratio().fit(
                 drawn.reshape(-1, drawn.shape[-1]),
                 sample.truth[both],
-                numerator_weight=np.tile(real, self.draws),
-                denominator_weight=own[both],
-                numerator_event=np.tile(sample.data_event, self.draws),
-                denominator_event=sample.event[both],
+                weight=(np.tile(real, self.draws), own[both]),
+                event=(np.tile(sample.data_event, self.draws), sample.event[both]),
                 seed=seed * 1_000 + i,
             )
             push = np.zeros(len(own))
@@ -225,10 +223,8 @@ class GenerativeUnfolding(Method):
             ratio = self._ratio().fit(
                 sample.reco[fakes],
                 sample.reco[both],
-                numerator_weight=sample.weight[fakes],
-                denominator_weight=seen,
-                numerator_event=sample.event[fakes],
-                denominator_event=sample.event[both],
+                weight=(sample.weight[fakes], seen),
+                event=(sample.event[fakes], sample.event[both]),
                 seed=self.seed_ * 1_000 + 500 + iteration,
             )
         return 1 / (1 + share * ratio.weights(sample.data))

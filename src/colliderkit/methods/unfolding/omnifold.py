@@ -20,7 +20,7 @@ from colliderkit.files import atomic_file
 from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.architecture import Architecture
 from colliderkit.methods.method import Method
-from colliderkit.methods.ratio import NetworkRatio, TableRatio, one_sample, two_samples
+from colliderkit.methods.ratio import NetworkRatio, TableRatio, same_events, two_samples
 from colliderkit.methods.ratio.ratio import jet_summary
 from colliderkit.methods.unfolding.marginals import Marginals
 from colliderkit.metrics.closure import gaps
@@ -323,7 +323,7 @@ class OmniFold(Method):
         It is the ratio of two samples of the same `chosen` events, each of total weight 1.
         """
         weights = numerator[chosen], denominator[chosen]
-        train, held = one_sample(
+        train, held = same_events(
             _at(level, chosen), weights, event[chosen], self.validation, self.seed_
         )
         return self._learn(train, held, seed, self.members)(level)

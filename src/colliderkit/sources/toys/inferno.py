@@ -14,6 +14,7 @@ that of (0, 0): the exact row there, 14.71 15.52 15.65 15.62 16.89, would be 16.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +30,12 @@ __all__ = ["BENCHMARKS", "PARAMETERS", "Benchmark", "Inferno"]
 Floats = NDArray[np.float64]
 PARAMETERS = ("s", "r", "lambda", "b")
 SIGNAL_RATE = 2.0
+# What the nuisance parameters do to background events, and the steps of the published program.
+NUISANCES: dict[str, dict[str, Any]] = {
+    "r": {"transform": "shift", "column": 0, "step": 0.2},
+    "lambda": {"transform": "rate", "column": 2, "nominal": 3.0, "step": 0.5},
+    "b": {"transform": "yield", "nominal": 1000.0, "step": 100.0},
+}
 BACKGROUND_MEAN, BACKGROUND_VARIANCE = (2.0, 0.0), (5.0, 9.0)
 
 
@@ -38,6 +45,14 @@ class Benchmark:
 
     floating: Sequence[str] = ()
     constraints: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def nuisances(self) -> list[dict[str, Any]]:
+        """The keywords of `methods.inference.nuisances.Nuisance`, with the published steps."""
+        return [
+            {"name": name, "width": self.constraints.get(name), **NUISANCES[name]}
+            for name in self.floating
+        ]
 
 
 BENCHMARKS: dict[str, Benchmark] = {
