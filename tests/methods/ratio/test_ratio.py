@@ -206,9 +206,7 @@ def test_errors_name_what_is_wrong() -> None:
         ratio.fit(x, x + np.array([50, 0]))
     with pytest.raises(InputError, match="the numerator: the weights sum to -400"):
         ratio.fit(x, x, weight=(-np.ones(400), None))
-    with pytest.raises(
-        InputError, match=r"denominator: weight has shape \(3,\) for 400"
-    ):
+    with pytest.raises(InputError, match=r"denominator: weight has shape \(3,\) for 400"):
         ratio.fit(x, x, weight=(None, np.ones(3)))
     with pytest.raises(InputError, match=r"give a pair \(numerator, denominator\)"):
         ratio.fit(x, x, weight=np.ones(400))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from colliderkit.errors import InputError
 from colliderkit.events.scaling import Standardise
-from colliderkit.losses.calibration import BOUNDS, contrasts
+from colliderkit.losses.calibration import MUTUAL_INFORMATION_LOSSES, contrasts
 from colliderkit.methods.calibration.calibration import (
     Calibrated,
     Calibration,
@@ -35,7 +35,7 @@ TRUTHS = 512  # drawn for each event, where the mutual information is measured
 class WithOthers(nn.Module):
     """Give an ansatz the truths of K other events of the batch beside each event's own."""
 
-    def __init__(self, ansatz: gaussian_ansatz.GaussianAnsatz, others: int) -> None:
+    def __init__(self, ansatz: gaussian_ansatz.GaussianAnsatzNetwork, others: int) -> None:
         super().__init__()
         self.ansatz = ansatz
         self.others = others
@@ -99,8 +99,10 @@ class GaussianAnsatz(Calibration):
     def _fit(
         self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
     ) -> None:
-        if self.bound not in BOUNDS:
-            raise InputError(f"--bound is '{self.bound}'; choose {' or '.join(BOUNDS)}.")
+        if self.bound not in MUTUAL_INFORMATION_LOSSES:
+            raise InputError(
+                f"--bound is '{self.bound}'; choose {' or '.join(MUTUAL_INFORMATION_LOSSES)}."
+            )
         if self.others < 1:
             raise InputError(f"--others is {self.others}; it must be at least 1.")
         self.response_: Response | None = None
@@ -130,7 +132,7 @@ class GaussianAnsatz(Calibration):
         before = self._contrasts(model, held)
         history = fit(
             model,
-            BOUNDS[self.bound],
+            MUTUAL_INFORMATION_LOSSES[self.bound],
             train,
             held,
             self.training,
@@ -238,7 +240,7 @@ class GaussianAnsatz(Calibration):
         return _scaled(self.scaling_, table)
 
     def _build(self, columns: int, truths: int) -> None:
-        self.network_ = gaussian_ansatz.GaussianAnsatz(columns, truths, tuple(self.hidden))
+        self.network_ = gaussian_ansatz.GaussianAnsatzNetwork(columns, truths, tuple(self.hidden))
         self.scaling_, self.truth_scaling_ = Standardise(columns), Standardise(truths)
 
     # What follows saves and restores.

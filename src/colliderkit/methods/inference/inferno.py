@@ -13,7 +13,7 @@ from colliderkit.events.scaling import Standardise
 from colliderkit.losses.inference import InferenceLoss, soft_bins
 from colliderkit.methods.inference.nuisances import Nuisance, NuisanceMethod
 from colliderkit.methods.inference.templates import Templates, fill
-from colliderkit.networks import build
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import predict
@@ -97,7 +97,9 @@ class InferenceAware(NuisanceMethod):
         self.moving_ = [i for i, slope in enumerate(slopes) if bool((slope != 0).any())]
 
     def _build(self) -> Model:
-        net = build(self.network, inputs=self.columns_, outputs=self.bins, **self._options())
+        net = NETWORKS.build(
+            self.network, inputs=self.columns_, outputs=self.bins, **self._options()
+        )
         return Model(Standardise(self.columns_), net)
 
     def _dataset(self, x: Tensor, label: Tensor, weight: Tensor) -> Dataset:

@@ -17,7 +17,7 @@ from colliderkit.losses.classification import cross_entropy
 from colliderkit.losses.inference import ratios_to_reference
 from colliderkit.methods.inference.nuisances import Nuisance, NuisanceMethod
 from colliderkit.metrics.intervals import profile_path
-from colliderkit.networks import build
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
@@ -282,7 +282,9 @@ class UncertaintyAware(NuisanceMethod):
     def _build(self) -> Model:
         options, c = self._options(), self.columns_
         if not self.nuisances:
-            return Model(Standardise(c), build(self.network, inputs=c, outputs=2, **options))
+            return Model(
+                Standardise(c), NETWORKS.build(self.network, inputs=c, outputs=2, **options)
+            )
         shaping = [self.nuisances[i] for i in self.shaping_]
         shapes = [
             [i for i, nuisance in enumerate(shaping) if nuisance.process in (process, "all")]
@@ -290,7 +292,7 @@ class UncertaintyAware(NuisanceMethod):
         ]
         networks = []
         for parameters in shapes:
-            network = build(self.network, inputs=c + len(parameters), outputs=1, **options)
+            network = NETWORKS.build(self.network, inputs=c + len(parameters), outputs=1, **options)
             # Ratios are smooth: torch's narrow weights begin so, He's leave a roughness that
             # triples the error of the background where the signal is.
             for module in network.modules():
