@@ -118,6 +118,7 @@ class Ratio(Method):
     """
 
     name: ClassVar[str] = "ratio"
+    resumable = True
 
     names_: list[str]
     range_: Floats
@@ -160,11 +161,6 @@ class Ratio(Method):
         self.columns = columns
         self.validation = validation
         self.training = training
-
-    @property
-    def resumable(self) -> bool:  # type: ignore[override]
-        """Whether `fit` keeps checkpoints: the perceptron of a table is trained without."""
-        return self.network is not None
 
     def fit(
         self,
