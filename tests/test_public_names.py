@@ -126,7 +126,7 @@ PUBLIC = {
     "colliderkit.report.html": ["Drawing", "Heading", "Report", "Table", "Text"],
     "colliderkit.serve.onnx": ["TOLERANCE", "export", "export_method"],
     "colliderkit.studies": ["STUDIES", "reproduce"],
-    "colliderkit.cli": ["VERBS", "given", "main", "of_model", "run"],
+    "colliderkit.cli": ["VERBS", "main"],
     "colliderkit.errors": ["InputError", "Interrupted"],
 }
 
