@@ -249,12 +249,12 @@ class UncertaintyAware(NuisanceMethod):
             ratios = self.model_(torch.cat([reference, u.expand(len(x), -1)], 1)).double().exp()
             means.append(share @ ratios / share.sum())
         fitted = torch.linalg.lstsq(self._powers(points.double()), torch.stack(means)).solution
-        # In the layout that a file gives back: sums in another order differ in the last digit.
-        return fitted.contiguous()
+        # The last digits of a matrix product depend on where in memory its factors stand.
+        return fitted.contiguous().round(decimals=12)
 
     def _log_norms(self, u: Tensor) -> Tensor:
         """Return ln Z of both processes, (2,) float64."""
-        return (self._powers(u) @ self.norms_).clamp(min=LEAST).log()
+        return (self._powers(u)[..., None] * self.norms_).sum(-2).clamp(min=LEAST).log()
 
     def _powers(self, u: Tensor) -> Tensor:
         """Return the products of parameters (..., D), in reaches, of a polynomial, (..., K)."""
