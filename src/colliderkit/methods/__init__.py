@@ -18,7 +18,6 @@ METHODS = Registry(
         "inference-aware": "colliderkit.methods.inference.inferno:InferenceAware",
         "uncertainty-aware": "colliderkit.methods.inference.nuisance_ratio:UncertaintyAware",
         "parameter-fit": "colliderkit.methods.inference.parameter_fit:ParameterFit",
-        # Of no task: what it learns from are estimates of pseudo-experiments, and no files.
         "estimate-calibration": "colliderkit.methods.inference.estimates:EstimateCalibration",
         "neyman-construction": "colliderkit.methods.inference.neyman:NeymanConstruction",
         "shower-surrogate": "colliderkit.methods.simulation.surrogate:ShowerSurrogate",

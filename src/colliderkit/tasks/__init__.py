@@ -8,6 +8,10 @@ TASKS = Registry(
     "task",
     {
         "ratio": "colliderkit.tasks.ratio:RatioTask",
+        "inference": "colliderkit.tasks.inference:InferenceTask",
+        "parameters": "colliderkit.tasks.parameters:ParametersTask",
+        "neyman-construction": "colliderkit.tasks.neyman:NeymanTask",
+        "estimate-calibration": "colliderkit.tasks.estimate_calibration:EstimateCalibrationTask",
     },
 )
 

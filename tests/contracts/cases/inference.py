@@ -158,6 +158,14 @@ def write_fit(folder: Path) -> None:
     ParameterFit().fit(reference, Ratio.load(folder / "ratio")).save(folder / "fit")
 
 
+def write_experiments(folder: Path) -> None:
+    (experiments, truth), _ = estimates(1)
+    theta = np.stack([estimate.theta for estimate in experiments]).T
+    error = np.full(len(truth), 0.1)
+    columns = {"a": theta[0], "b": theta[1], "da": error, "db": error}
+    write(folder / "estimates.parquet", columns | {"a0": truth[:, 0], "b0": truth[:, 1]})
+
+
 TASK_CASES = {
     "inference": TaskCase(
         write=write_labelled,
@@ -165,29 +173,34 @@ TASK_CASES = {
             *both(folder, "train"),
             *("--columns", "a,b", "--training.epochs", "2", "--training.batch_size", "200"),
             *("--nuisances", "[{name: n, transform: shift, column: a, width: 0.3}]"),
-            *("--bins", "3"),
         ],
-        apply=lambda folder: [str(folder / "signal-test.parquet")],
+        methods={"inference-aware": ["--bins", "3"]},
+        apply=lambda folder: [folder / "signal-test.parquet"],
         evaluate=lambda folder: both(folder, "test"),
-        report=lambda folder: [],
         export=lambda folder: both(folder, "test"),
+        exported="workspace.json",
     ),
     "parameters": TaskCase(
         write=write_ratio,
         fit=lambda folder: [
-            *("--ratio", str(folder / "ratio"), "--reference", str(folder / "reference.parquet"))
+            *("--ratio", folder / "ratio", "--reference", folder / "reference.parquet")
         ],
-        evaluate=lambda folder: ["--data", str(folder / "data.parquet"), "--replicas", "50"],
-        report=lambda folder: [],
+        evaluate=lambda folder: ["--data", folder / "data.parquet", "--replicas", "50"],
     ),
     "neyman-construction": TaskCase(
         write=write_fit,
         fit=lambda folder: [
-            *("--fit", str(folder / "fit"), "--events", "100", "--experiments", "100"),
+            *("--fit", folder / "fit", "--events", "100", "--experiments", "100"),
             *("--points", "9"),
         ],
-        evaluate=lambda folder: [
-            *("--fit", str(folder / "fit"), "--data", str(folder / "data.parquet"))
+        evaluate=lambda folder: ["--fit", folder / "fit", "--data", folder / "data.parquet"],
+    ),
+    "estimate-calibration": TaskCase(
+        write=write_experiments,
+        fit=lambda folder: [
+            *("--experiments", folder / "estimates.parquet", "--estimates", "a,b"),
+            *("--errors", "da,db", "--truth", "a0,b0"),
         ],
+        apply=lambda folder: [folder / "estimates.parquet", "--errors", "da,db"],
     ),
 }

@@ -63,7 +63,6 @@ TASK_CASES = {
         ],
         apply=lambda folder: [str(folder / "four.parquet")],
         evaluate=lambda folder: two(folder, "three", "four"),
-        report=lambda folder: [],
         export=lambda folder: [str(folder / "four.parquet")],
     ),
 }

@@ -16,6 +16,7 @@ from colliderkit.events.tables import as_weight
 from colliderkit.losses.classification import cross_entropy
 from colliderkit.losses.inference import ratios_to_reference
 from colliderkit.methods.inference.nuisances import Nuisance, NuisanceMethod
+from colliderkit.methods.inference.templates import Templates, fill
 from colliderkit.metrics.intervals import profile_path
 from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
@@ -24,12 +25,13 @@ from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import predict
 from colliderkit.training.settings import Objective, Training
 
-__all__ = ["UncertaintyAware"]
+__all__ = ["EDGES", "UncertaintyAware"]
 
 Floats = NDArray[np.float64]
 BACKGROUND, SIGNAL = 0, 1
 TERMS, DEGREE = 100, 5  # of the polynomial of Z in the nuisance parameters, at most
 NORMALISING = 40_000  # events, at most
+EDGES = np.linspace(0, 1, 11)  # of the bins of p_s
 LEAST = 0.01  # of a nominal yield: what no nuisance parameter goes below
 
 
@@ -55,6 +57,8 @@ class UncertaintyAware(NuisanceMethod):
     several yields that change multiply. A mean error eta of ln r_b where the signal is moves the
     best s by sigma(s)^2 eta: with N background events there, eta is about 1 / sqrt(N) at best.
 
+    `columns` are the names of the table's columns, by which the command line reads them.
+
     The events that choose the epoch normalise the ratios. After `fit`, beside what
     `NuisanceMethod` has: `shaping_`, the places of the parameters that change shapes;
     `yield_slopes_` (R, 2), d ln yield / d theta of background and signal; and `norms_` (K, 2), the
@@ -74,6 +78,7 @@ class UncertaintyAware(NuisanceMethod):
         network: str = "mlp",
         options: Mapping[str, Any] | None = None,
         reach: float = 2.0,
+        columns: Sequence[str] = (),
         validation: float = 0.2,
         training: Training = Training(epochs=20, batch_size=500, learning_rate=1e-3),
     ) -> None:
@@ -81,6 +86,7 @@ class UncertaintyAware(NuisanceMethod):
         self.network = network
         self.options = options
         self.reach = reach
+        self.columns = columns
         self.validation = validation
         self.training = training
 
@@ -101,6 +107,17 @@ class UncertaintyAware(NuisanceMethod):
         """Return p_b and p_s of equal prior shares at the nominal theta, (N, 2)."""
         p = 1 / (1 + np.exp(-self.log_ratio(X)))
         return np.column_stack([1 - p, p])
+
+    def templates(
+        self,
+        X: NDArray[np.floating[Any]],
+        y: NDArray[np.integer[Any]],
+        weight: Floats,
+        nuisances: Sequence[Nuisance] | None = None,
+    ) -> Templates:
+        """Fill histograms of p_s at nominal theta, of events that the training has not seen."""
+        varied = self.nuisances if nuisances is None else nuisances
+        return fill(lambda x: self.predict_proba(x)[:, SIGNAL], X, y, weight, EDGES, varied)
 
     def profile(
         self,

@@ -260,6 +260,18 @@ class ParameterFit(Method):
         mean = (w @ objective.of_data(thetas)) / np.asarray(w.sum(-1))[..., None]
         return np.asarray(size * (mean + self._scanned[1]))
 
+    def log_ratios(self, events: Any, values: ArrayLike) -> Floats:
+        """Return ln r of N events at theta `values` (K,) or (K, T) of the free ones, (N, K)."""
+        objective = self._objective(events, None)
+        thetas = np.asarray(values, dtype=np.float64).reshape(-1, len(objective.names))
+        objective.check(thetas)
+        return objective.log_ratios(thetas)
+
+    @property
+    def free(self) -> list[str]:
+        """The parameters that are fitted."""
+        return [name for name in self.ratio_.parameters if name not in (self.fixed or {})]
+
     _scanned: tuple[Floats, Floats] | None = None
 
     @cached_property
@@ -289,12 +301,12 @@ class ParameterFit(Method):
         known = list(self.ratio_.parameters)
         inputs = self.ratio_.inputs(data)
         whole = torch.zeros(len(known), dtype=torch.float64)
-        free = [i for i, name in enumerate(known) if name not in (self.fixed or {})]
+        free = [known.index(name) for name in self.free]
         for name, value in (self.fixed or {}).items():
             whole[known.index(name)] = value
         return Objective(
             OBJECTIVES[self.objective],
-            [known[i] for i in free],
+            self.free,
             np.asarray(self.ratio_.range_, dtype=np.float64)[:, free],
             whole,
             free,

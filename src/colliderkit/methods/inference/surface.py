@@ -115,6 +115,10 @@ class Objective:
                     f" {low:.6g} to {high:.6g}."
                 )
 
+    def log_ratios(self, thetas: Floats) -> Floats:
+        """Return ln r of the data at thetas (K, T), (N, K)."""
+        return self._columns(self.data, lambda log_ratio: log_ratio, thetas)
+
     def of_data(self, thetas: Floats) -> Floats:
         """Return a(ln r) of the data at thetas (K, T), (N, K)."""
         return self._columns(self.data, self.rule.a, thetas)

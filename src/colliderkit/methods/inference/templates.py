@@ -12,8 +12,9 @@ from colliderkit.errors import InputError
 from colliderkit.losses.inference import fisher_information, profiled_error
 from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.metrics.intervals import profile_path
+from colliderkit.metrics.value import Value
 
-__all__ = ["Templates", "fill"]
+__all__ = ["Templates", "expected_error", "fill"]
 
 Floats = NDArray[np.float64]
 Summary = Callable[[Floats], ArrayLike]
@@ -131,6 +132,27 @@ class Templates:
         inverse = np.array([0.0 if n.width is None else n.width**-2 for n in self.nuisances])
         away = theta - self.nominal
         return float(0.5 * (inverse * away**2).sum()), inverse * away
+
+
+def expected_error(
+    templates: Callable[..., Templates],
+    x: NDArray[np.floating[Any]],
+    label: NDArray[np.integer[Any]],
+    weight: Floats,
+    *,
+    floating: Sequence[str] | None = None,
+    parts: int = 5,
+) -> Value:
+    """Return the expected sigma(s) of ``templates(x, label, weight)`` with its counting error.
+
+    The error is the scatter over `parts` of the simulated events, over the root of their number.
+    """
+    pieces = [
+        templates(x[i::parts], label[i::parts], parts * weight[i::parts]).expected_error(floating)
+        for i in range(parts)
+    ]
+    counting = float(np.std(pieces, ddof=1) / np.sqrt(parts))
+    return Value(templates(x, label, weight).expected_error(floating), counting)
 
 
 def fill(
