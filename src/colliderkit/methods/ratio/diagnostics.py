@@ -42,6 +42,16 @@ class Diagnostics:
     largest: float
     gaps: list[Gap]
 
+    @property
+    def degrees(self) -> int:
+        """The degrees of freedom of all columns together."""
+        return sum(agreement.ndf for agreement in self.agreement.values())
+
+    @property
+    def chi2_per_bin(self) -> float:
+        """chi^2 over the degrees of freedom, summed over the columns."""
+        return sum(agreement.chi2 for agreement in self.agreement.values()) / self.degrees
+
 
 def diagnose(
     numerator: Floats,

@@ -26,7 +26,7 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.seeds import derive
 
-__all__ = ["BENCHMARKS", "PARAMETERS", "Benchmark", "Inferno"]
+__all__ = ["BENCHMARKS", "PARAMETERS", "PUBLISHED", "SOURCE", "Benchmark", "Inferno"]
 
 Floats = NDArray[np.float64]
 PARAMETERS = ("s", "r", "lambda", "b")
@@ -62,6 +62,16 @@ BENCHMARKS: dict[str, Benchmark] = {
     "B2": Benchmark(("r", "lambda")),
     "B3": Benchmark(("r", "lambda"), {"r": 0.4, "lambda": 1.0}),
     "B4": Benchmark(("r", "lambda", "b"), {"r": 0.4, "lambda": 1.0, "b": 100.0}),
+}
+
+
+# sigma(s) in B0 to B4. Medians of 100 trainings; the exact rows from one large sample.
+SOURCE = "arXiv:1806.04743"
+PUBLISHED: dict[str, tuple[float, ...]] = {
+    "INFERNO": (15.51, 16.79, 16.95, 16.89, 18.68),
+    "cross-entropy": (14.99, 18.94, 23.94, 21.54, 26.71),
+    "best classifier": (14.97, 19.12, 24.93, 22.13, 27.98),
+    "exact likelihood": (14.71, 15.52, 15.65, 15.62, 16.89),
 }
 
 
