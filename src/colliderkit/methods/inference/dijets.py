@@ -25,6 +25,7 @@ __all__ = [
     "SEEDS",
     "Size",
     "data_of",
+    "fit_arguments",
     "fit_of",
     "measured",
     "names_of",
