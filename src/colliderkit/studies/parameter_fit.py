@@ -2,28 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from colliderkit.methods.inference.dijets import (
+    Fits,
     Size,
     fit_arguments,
     fit_of,
     measured,
-    names_of,
     particle_ratio,
     table_coverage,
     training_data,
 )
-from colliderkit.methods.inference.estimates import Estimate, EstimateCalibration
 from colliderkit.methods.inference.experiments import (
     TOY_EVENTS,
     Experiments,
     coverages,
     normal_coverage,
 )
-from colliderkit.methods.inference.parameter_fit import Fitted
 from colliderkit.metrics.intervals import profile_intervals
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
@@ -76,37 +75,11 @@ class Scale:
 
 ALL_FITS = (*RANGES, "all")
 SCALES = {
-    "smoke": Scale(Size(3_000, 8, 100, (32,), (32,)), 1_000, 500, ("alphaS",), 4, 8, 2, 10, 1),
+    "smoke": Scale(Size(6_000, 6, 125, (32,), (32,)), 1_000, 1_000, ("alphaS",), 4, 8, 2, 10, 1),
     "laptop": Scale(Size(100_000, 12), 20_000, 5_000, ALL_FITS, 8, 16, 8, 200),
     "night": Scale(Size(400_000, 30), 100_000, 10_000, ALL_FITS, 20, 40, 20, 500),
     "paper": Scale(Size(1_200_000, 50), 200_000, 20_000, ALL_FITS, 40, 80, 40, 1_000),
 }
-
-
-@dataclass(frozen=True)
-class Fits:
-    """The fits of one parameter or of "all": of blinded data sets, and of the published values."""
-
-    which: str
-    validation: Experiments
-    blinded: Experiments
-    published: Fitted
-
-    @property
-    def names(self) -> list[str]:
-        """The parameters that are fitted."""
-        return names_of(self.which)
-
-    @property
-    def calibration(self) -> EstimateCalibration:
-        """The straight line of the validation experiments."""
-        return EstimateCalibration().fit(self.validation.estimates, self.validation.truth)
-
-    @property
-    def corrected(self) -> list[Estimate]:
-        """The calibrated estimates of the blinded data sets."""
-        calibration = self.calibration
-        return [calibration.correct(estimate) for estimate in self.blinded.estimates]
 
 
 def parameter_fit(run: Run[Scale]) -> None:
@@ -119,20 +92,20 @@ def parameter_fit(run: Run[Scale]) -> None:
     fits = []
     for which in scale.fits:
         fit = fit_of(ratio, which, reference)
-        experiments = []
         count = scale.together if which == "all" else scale.validation
-        for kind, number in (("validation", count), ("blinded", scale.blinded)):
-            plain = run.value(
-                f"{kind} fits of {which}",
-                lambda f=fit, k=kind, w=which, n=number: measured(
-                    f, folder, k, w, n, scale.data
-                ).plain(),
+        validation, blinded = (
+            Experiments.of(
+                run.value(
+                    f"{kind} fits of {which}",
+                    partial(_measured, fit, folder, kind, which, number, scale.data),
+                )
             )
-            experiments.append(Experiments.of(plain))
+            for kind, number in (("validation", count), ("blinded", scale.blinded))
+        )
         with run.step(f"the published {which}"):
             truth = dijets.point(dijets.TARGETS[which])
             data = dijets.events_at(folder, f"published-{which}", scale.data, 3, truth)
-            fits.append(Fits(which, experiments[0], experiments[1], fit.estimate(data)))
+            fits.append(Fits(which, validation, blinded, fit.estimate(data)))
     _published_fits(report, fits)
     _blinded_fits(report, fits, scale)
     report.add_heading("Likelihood and bootstrap")
@@ -229,17 +202,10 @@ def _blinded_fits(report: Report, fits: Sequence[Fits], scale: Scale) -> None:
         for i, name in enumerate(each.names):
             for text, estimates in (("statistics", None), ("calibrated", each.corrected)):
                 pulls = each.blinded.pulls(estimates)[:, i]
-                shares = coverages(pulls)
-                rows.append(
-                    [
-                        each.which,
-                        name,
-                        text,
-                        *(shares[key].value for key in ("1 sigma", "2 sigma")),
-                        Value(float(pulls.mean()), len(pulls) ** -0.5),
-                        float(f"{pulls.std():.2f}"),
-                    ]
-                )
+                shares = [coverages(pulls)[key].value for key in ("1 sigma", "2 sigma")]
+                mean = Value(float(pulls.mean()), len(pulls) ** -0.5)
+                spread = float(f"{pulls.std():.2f}")
+                rows.append([each.which, name, text, *shares, mean, spread])
         if each.which in BLINDED:
             first = each.corrected[0]
             true, theirs, their_error = BLINDED[each.which]

@@ -72,7 +72,7 @@ class Scale:
 
 # The published widths; 1.8 million jets of both samples together.
 SIZES = {
-    "smoke": Size(2_000, 3, 250, (32,), (32,)),
+    "smoke": Size(4_000, 2, 250, (32,), (32,)),
     "laptop": Size(100_000, 12),
     "night": Size(400_000, 30),
     "paper": Size(1_200_000, 50),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from colliderkit.methods.inference.estimates import Estimate, EstimateCalibration
 from colliderkit.methods.inference.experiments import Experiments
-from colliderkit.methods.inference.parameter_fit import ParameterFit
+from colliderkit.methods.inference.parameter_fit import Fitted, ParameterFit
 from colliderkit.methods.ratio import Ratio
 from colliderkit.sources.datasets import dijets
 from colliderkit.sources.datasets.dijets import FEATURES, NOMINAL, OBSERVED, RANGES
@@ -23,6 +23,7 @@ from colliderkit.training.settings import Training
 __all__ = [
     "COPIES",
     "SEEDS",
+    "Fits",
     "Size",
     "data_of",
     "fit_arguments",
@@ -126,6 +127,32 @@ def measured(
     theta = dijets.drawn(names_of(which), count, kind)
     columns = [list(RANGES).index(name) for name in names_of(which)]
     return Experiments(estimates, theta[:, columns])
+
+
+@dataclass(frozen=True)
+class Fits:
+    """The fits of one parameter or of "all": of blinded data sets, and of the published values."""
+
+    which: str
+    validation: Experiments
+    blinded: Experiments
+    published: Fitted
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters that are fitted."""
+        return names_of(self.which)
+
+    @property
+    def calibration(self) -> EstimateCalibration:
+        """The straight line of the validation experiments."""
+        return EstimateCalibration().fit(self.validation.estimates, self.validation.truth)
+
+    @property
+    def corrected(self) -> list[Estimate]:
+        """The calibrated estimates of the blinded data sets."""
+        calibration = self.calibration
+        return [calibration.correct(estimate) for estimate in self.blinded.estimates]
 
 
 def table_coverage(
