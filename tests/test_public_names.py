@@ -67,7 +67,7 @@ PUBLIC = {
         "Ratio",
         "TableRatio",
         "classifier_test",
-        "one_sample",
+        "same_events",
         "two_samples",
     ],
     "colliderkit.methods.regression": [
@@ -100,12 +100,13 @@ PUBLIC = {
         "SequentialCalibration",
     ],
     "colliderkit.methods.tagging.ensembles": ["CrossFit", "Ensemble"],
-    "colliderkit.methods.inference.estimates": ["Calibration", "Estimate"],
+    "colliderkit.methods.inference.estimates": ["Estimate", "EstimateCalibration"],
+    "colliderkit.methods.inference.neyman": ["NeymanConstruction"],
     "colliderkit.methods.inference.parameter_fit": [
         "Fitted",
+        "LikelihoodProfile",
         "ParameterFit",
         "Parametrised",
-        "Profile",
     ],
     "colliderkit.methods.method": [
         "FORMAT",
