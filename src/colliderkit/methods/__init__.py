@@ -21,6 +21,7 @@ METHODS = Registry(
         "estimate-calibration": "colliderkit.methods.inference.estimates:EstimateCalibration",
         "neyman-construction": "colliderkit.methods.inference.neyman:NeymanConstruction",
         "shower-surrogate": "colliderkit.methods.simulation.surrogate:ShowerSurrogate",
+        "shower-comparison": "colliderkit.methods.simulation.comparison:ShowerComparison",
         "refinement": "colliderkit.methods.simulation.refinement:Refinement",
         "deep-ensemble": "colliderkit.methods.regression.ensemble:DeepEnsemble",
         "quantile-regression": "colliderkit.methods.regression.quantile:QuantileRegression",

@@ -229,7 +229,8 @@ def run(
 
 def read(path: Path, geometry: Geometry) -> Sample:
     """Read showers and return what is seen of them."""
-    incident, showers = read_showers(path, geometry)
+    sample = read_showers(path, geometry)
+    incident, showers = sample.incident, sample.voxels
     found = features(showers, incident, geometry)
     places, ring = np.unique(np.stack([geometry.layer, geometry.r]), axis=1, return_inverse=True)
     sums = showers @ np.eye(places.shape[1], dtype=np.float32)[ring.reshape(-1)]

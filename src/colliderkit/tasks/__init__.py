@@ -12,6 +12,9 @@ TASKS = Registry(
         "parameters": "colliderkit.tasks.parameters:ParametersTask",
         "neyman-construction": "colliderkit.tasks.neyman:NeymanTask",
         "estimate-calibration": "colliderkit.tasks.estimate_calibration:EstimateCalibrationTask",
+        "showers": "colliderkit.tasks.showers:ShowersTask",
+        "shower-comparison": "colliderkit.tasks.showers:ShowerComparisonTask",
+        "refinement": "colliderkit.tasks.refinement:RefinementTask",
     },
 )
 

@@ -331,7 +331,7 @@ def read_sample(
 
 
 def _jets(jets: ak.Array, theta: Sequence[str]) -> RatioSample:
-    """Take weights, numbers and theta from the fields of a jet array."""
+    """Return a sample of jets: weights, event numbers and theta are fields of the array."""
     weight = np.asarray(jets["weight"]) if "weight" in jets.fields else None
     point = [np.asarray(jets[name], dtype=np.float64) for name in _names(theta)]
     return RatioSample(

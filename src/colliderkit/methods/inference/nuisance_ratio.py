@@ -332,7 +332,7 @@ class StandardiseWithNuisances(nn.Module):
         self.scaling = Standardise(columns)
 
     def fit(self, values: Tensor) -> "StandardiseWithNuisances":
-        """Take mean and standard deviation of events (N, C)."""
+        """Fit mean and standard deviation to events (N, C)."""
         self.scaling.fit(values)
         return self
 

@@ -188,7 +188,9 @@ class ParameterFit(Method):
         resume: bool = False,
         progress: bool = True,
     ) -> Self:
-        """Take events of p0 that the fitted `ratio` was not trained on, and return self.
+        """Prepare a fit by a learned `ratio`, with events of p0 that normalise it; return self.
+
+        The ratio was not trained on the reference.
 
         Without a `reference` (None), Z is 1: for a ratio whose normalisation is exact. `weight`
         (M,) is that of the reference; negative weights stay negative in the mean. Raises
