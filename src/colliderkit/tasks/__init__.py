@@ -7,7 +7,11 @@ __all__ = ["TASKS", "task_of"]
 TASKS = Registry(
     "task",
     {
+        "estimate-calibration": "colliderkit.tasks.estimate_calibration:EstimateCalibrationTask",
+        "inference": "colliderkit.tasks.inference:InferenceTask",
+        "neyman-construction": "colliderkit.tasks.neyman:NeymanTask",
         "observable": "colliderkit.tasks.observable:ObservableTask",
+        "parameters": "colliderkit.tasks.parameters:ParametersTask",
         "ratio": "colliderkit.tasks.ratio:RatioTask",
         "refinement": "colliderkit.tasks.refinement:RefinementTask",
         "search": "colliderkit.tasks.search:SearchTask",

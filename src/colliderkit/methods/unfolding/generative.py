@@ -123,11 +123,10 @@ class GenerativeUnfolding(Unfolding):
             ratio = self._ratio().fit(
                 drawn.reshape(-1, drawn.shape[-1]),
                 sample.truth[both],
-                numerator_weight=np.tile(real, self.draws),
-                denominator_weight=weight[both],
-                numerator_event=np.tile(sample.data_event, self.draws),
-                denominator_event=sample.event[both],
+                weight=(np.tile(real, self.draws), weight[both]),
+                event=(np.tile(sample.data_event, self.draws), sample.event[both]),
                 seed=seeds[1],
+                progress=progress,
             )
             push = np.zeros(len(weight))
             push[sample.pass_truth] = ratio.weights(sample.truth[sample.pass_truth])
@@ -209,11 +208,10 @@ class GenerativeUnfolding(Unfolding):
             ratio = self._ratio().fit(
                 sample.reco[fakes],
                 sample.reco[both],
-                numerator_weight=sample.weight[fakes],
-                denominator_weight=seen,
-                numerator_event=sample.event[fakes],
-                denominator_event=sample.event[both],
+                weight=(sample.weight[fakes], seen),
+                event=(sample.event[fakes], sample.event[both]),
                 seed=derive(self.seed_, "fakes", iteration),
+                progress=False,
             )
         return 1 / (1 + share * ratio.weights(sample.data))
 

@@ -18,7 +18,7 @@ from colliderkit.events.schema import CONSTITUENTS
 from colliderkit.files import atomic_file
 from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.architecture import Architecture
-from colliderkit.methods.ratio import NetworkRatio, TableRatio, one_sample, two_samples
+from colliderkit.methods.ratio import NetworkRatio, TableRatio, same_events, two_samples
 from colliderkit.methods.ratio.ratio import jet_summary
 from colliderkit.methods.state import decode, encode
 from colliderkit.methods.unfolding.marginals import Marginals
@@ -233,7 +233,7 @@ class OmniFold(Unfolding):
         It is the ratio of two samples of the same `rows`, each of total weight 1.
         """
         numerator, denominator = (w[rows] for w in weights)
-        parts = one_sample(
+        parts = same_events(
             _at(level, rows), (numerator, denominator), event[rows], self.validation, self.seed_
         )
         return self._learn(title, parts, self.members, progress)(level)
