@@ -84,7 +84,10 @@ def test_unknown_verb_method_and_study(capsys) -> None:
     assert error.startswith("colliderkit: no task is called 'higgs'; choose one of tagging, ")
     code, error = said(capsys, "study", "higgs", "--scale", "smoke")
     assert code == 2
-    assert "no study is called 'higgs'; choose one of top-tagging, quark-gluon, flavour-tagging" in error
+    assert (
+        "no study is called 'higgs'; choose one of top-tagging, quark-gluon, flavour-tagging"
+        in error
+    )
 
 
 def test_fit_keeps_its_configuration(model: Path) -> None:

@@ -98,6 +98,8 @@ def decode(value: JSON, hint: Any, tensors: Tensors) -> Any:
             key, item = arguments or (str, Any)
             return {key(n) if key is int else n: decode(v, item, tensors) for n, v in value.items()}
         if issubclass(kind, Sequence):
+            if isinstance(value, dict):  # an array was given for a list of numbers
+                value = tensors[value["tensor"]].tolist()
             items = [decode(item, arguments[0] if arguments else Any, tensors) for item in value]
             # What is typed as any sequence has a tuple for its default.
             return items if issubclass(kind, list) else tuple(items)
@@ -150,7 +152,7 @@ def _unlike(value: JSON, hint: Any) -> bool:
         return kind is type(None)
     if isinstance(value, dict):
         if "tensor" in value:
-            return not issubclass(kind, np.ndarray | Tensor)
+            return not issubclass(kind, np.ndarray | Tensor | Sequence) or issubclass(kind, str)
         if "method" in value:
             return not _is_method(kind)
         return not issubclass(kind, Mapping)

@@ -1,4 +1,4 @@
-"""Plots of decorrelation: the frontier, the background's efficiency by mass, and a bump search."""
+"""Plots of decorrelation: the frontier, the background's efficiency by mass."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,11 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from colliderkit.methods.search.bump_hunt import Bump
 from colliderkit.metrics.value import Value
 from colliderkit.report.plots import COLOURS, style
 
-__all__ = ["bump", "efficiencies", "frontier"]
+__all__ = ["efficiencies", "frontier"]
 
 Floats = NDArray[np.float64]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
@@ -109,39 +108,4 @@ def efficiencies(
     axes.set_xlabel(quantity)
     axes.set_ylabel(r"$\varepsilon_B(m)$ / $\varepsilon_B$")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=15)
-    return figure
-
-
-@style()
-def bump(counts: ArrayLike, edges: ArrayLike, largest: Bump, title: str) -> Figure:
-    """Draw a spectrum, what its sidebands foretell, the window of the largest excess, and pulls."""
-    figure = Figure()
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    borders, events = np.asarray(edges, dtype=np.float64), np.asarray(counts, dtype=np.float64)
-    middle = (borders[1:] + borders[:-1]) / 2
-    top.errorbar(middle, events, np.sqrt(events), fmt="ko", markersize=5, elinewidth=1.2)
-    top.stairs(largest.background, borders, baseline=None, color=COLOURS[0], linewidth=2.4)
-    pulls = (events - largest.background) / np.sqrt(np.maximum(largest.background, 1e-9))
-    bottom.stairs(pulls, borders, color=COLOURS[0], fill=True, alpha=0.6)
-    bottom.axhline(0, color="k", linewidth=1.0)
-    for axes in (top, bottom):
-        axes.axvspan(*largest.window, color=COLOURS[1], alpha=0.25, linewidth=0)
-    top.set_yscale("log")
-    least = events[events > 0].min()
-    top.set_ylim(0.5 * least, 12 * events.max())
-    top.set_xlim(borders[0], borders[-1])
-    top.text(
-        0.96,
-        0.95,
-        f"{title}\n{largest.window[0]:g}-{largest.window[1]:g} GeV: {largest.observed:g} events,"
-        f" {largest.expected:.0f} $\\pm$ {largest.uncertainty:.0f} foretold\n"
-        f"local {largest.significance:.1f}$\\sigma$, global p = {largest.global_p:.2g}",
-        transform=top.transAxes,
-        ha="right",
-        va="top",
-        fontsize=16,
-    )
-    top.set_ylabel(f"Background jets / {borders[1] - borders[0]:g} GeV")
-    bottom.set_ylabel("Pull", loc="center")
-    bottom.set_xlabel("Jet mass [GeV]")
     return figure

@@ -14,6 +14,7 @@ from colliderkit.report import decorrelation as plots
 from colliderkit.report.distributions import distribution
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
+from colliderkit.report.search import bump
 
 __all__ = [
     "LEVEL",
@@ -206,7 +207,7 @@ def add_searches(
     hunt = test.hunt(mass)
     p_values = {
         **{name: np.concatenate([one.p_values for one in each]) for name, each in judged.items()},
-        "by chance": hunt.global_p(spectra["by chance"], toys=test.toys),
+        "by chance": hunt.global_p(spectra["by chance"]),
     }
     report.add_table(
         ["jets kept", "jets in a search", f"share with p < {LEVEL:g}", "median p"],
@@ -222,8 +223,8 @@ def add_searches(
         f"{test.experiments} searches a seed; “by chance” keeps jets by a random number.",
     )
     for name in shown:
-        counts = spectra[name][0]
+        search = hunt.fit_histogram(spectra[name][0])
         report.add_figure(
-            plots.bump(counts, hunt.edges, hunt.search(counts, toys=test.toys), name),
+            bump(search.counts_, search.edges_, search.bump_, name),
             f"One search of the background that {name} keeps: the largest excess.",
         )

@@ -9,10 +9,17 @@ TASKS = Registry(
     {
         "tagging": "colliderkit.tasks.tagging:TaggingTask",
         "decorrelation": "colliderkit.tasks.decorrelation:DecorrelationTask",
+        "estimate-calibration": "colliderkit.tasks.estimate_calibration:EstimateCalibrationTask",
+        "inference": "colliderkit.tasks.inference:InferenceTask",
+        "neyman-construction": "colliderkit.tasks.neyman:NeymanTask",
+        "observable": "colliderkit.tasks.observable:ObservableTask",
+        "parameters": "colliderkit.tasks.parameters:ParametersTask",
         "ratio": "colliderkit.tasks.ratio:RatioTask",
-        "showers": "colliderkit.tasks.showers:ShowersTask",
-        "shower-comparison": "colliderkit.tasks.showers:ShowerComparisonTask",
         "refinement": "colliderkit.tasks.refinement:RefinementTask",
+        "search": "colliderkit.tasks.search:SearchTask",
+        "shower-comparison": "colliderkit.tasks.showers:ShowerComparisonTask",
+        "showers": "colliderkit.tasks.showers:ShowersTask",
+        "unfolding": "colliderkit.tasks.unfolding:UnfoldingTask",
     },
 )
 

@@ -63,7 +63,10 @@ class FakeBumps:
         """Return the search behind a cut, from the background's masses (B,) before it."""
         low, high, bins = self.searched
         edges = np.linspace(low, high, bins + 1)
-        return BumpHunt(edges, orders=(0, 2), template=np.histogram(mass, edges)[0])
+        template = np.histogram(mass, edges)[0]
+        return BumpHunt(
+            edges=edges.tolist(), orders=(0, 2), template=template.tolist(), toys=self.toys
+        )
 
     def spectra(self, mass: Floats, passed: Mask, seed: int) -> Ints:
         """Return the spectra, (E, bins), of what passes (B,) among shares of the background."""
@@ -89,5 +92,5 @@ class FakeBumps:
         background = label == 0
         passed = score[background] >= cuts["mode"].threshold
         spectra = self.spectra(mass[background], passed, seed)
-        p_values = self.hunt(mass[background]).global_p(spectra, toys=self.toys, seed=seed)
+        p_values = self.hunt(mass[background]).global_p(spectra, seed=seed)
         return Judged(auc(score, label, weight), cuts, p_values, passed)
