@@ -65,7 +65,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Scale:
-    """Say the sizes of the training samples, repetitions and epochs."""
+    """Sizes of the training samples, repetitions (`seeds`), epochs and generators."""
 
     counts: tuple[int, ...]
     seeds: int

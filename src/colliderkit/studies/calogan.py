@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -268,7 +269,7 @@ def _add_conditioning(report: Report, model: GAN, reference: Showers) -> None:
 
 
 @style()
-def _response(energies: Floats, lines: NDArray, incident: Floats, showers: Floats) -> Figure:
+def _response(energies: NDArray[Any], lines: NDArray, incident: Floats, showers: Floats) -> Figure:
     figure = Figure(layout="constrained")
     axes = figure.subplots()
     axes.plot(energies / GEV, lines[:, :30] / GEV, color="#3f90da", alpha=0.35, linewidth=1)

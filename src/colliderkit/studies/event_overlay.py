@@ -204,22 +204,22 @@ def _add_comparison(report: Report, quantities: Mapping[str, Mapping[str, Floats
     for name, own in quantities.items():
         if name == REFERENCE:
             continue
-        for figure, values in own.items():
-            mean = float(reference[figure].mean())
-            shift = values - reference[figure]
+        for quantity, values in own.items():
+            mean = float(reference[quantity].mean())
+            shift = values - reference[quantity]
             error = float(shift.std(ddof=1)) / len(shift) ** 0.5
             ratio = Value(1 + float(shift.mean()) / mean, error / abs(mean))
-            results.append(Result.over_seeds(figure, f"{name} / {REFERENCE}", [ratio]))
+            results.append(Result.over_seeds(quantity, f"{name} / {REFERENCE}", [ratio]))
     report.add_results(
         results,
         "Mean over that of Geant4, of the same jets, ± the error of the mean difference.",
     )
     rows = []
-    for figure, exact in reference.items():
+    for quantity, exact in reference.items():
         inner = np.unique(np.quantile(exact, np.linspace(0, 1, min(11, len(exact) // 3 + 2))))
         edges = np.array([-np.inf, *inner[1:-1], np.inf])
         others = [own for name, own in quantities.items() if name != REFERENCE]
-        rows.append([figure, *(str(separation(exact, own[figure], edges)) for own in others)])
+        rows.append([quantity, *(str(separation(exact, own[quantity], edges)) for own in others)])
     report.add_table(
         ["", *(name for name in quantities if name != REFERENCE)],
         rows,

@@ -36,7 +36,8 @@ def jet_particles(
 
     Jets with less than 10 GeV of them are left out, and particles above `most` [MeV].
 
-    x = R (eta - eta_jet) and y = R (phi - phi_jet), at the distance R, `radius` [mm], from the beams.
+    x = R (eta - eta_jet) and y = R (phi - phi_jet), at the distance R (`radius` [mm]) from the
+    beams.
     """
     sample = jets(process, 4 * count + 20, seed=seed)
     particles = sample[CONSTITUENTS]
