@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from colliderkit.errors import InputError
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.networks.calogan import LAYERS
 from colliderkit.studies import reproduce
 from colliderkit.studies.calogan import SCALES, generated, response_chi2, trained
@@ -27,9 +28,10 @@ def test_an_epoch_is_judged_by_the_response() -> None:
 def test_the_constants_are_those_of_a_hundred_gev(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     cells = sum(a * b for a, b in LAYERS)
-    incident = random.uniform(500, 1000, 80).astype(np.float32)
-    showers = (incident[:, None] * random.dirichlet(np.ones(cells), 80)).astype(np.float32)
-    model, history = trained(SCALES["smoke"], incident, showers, tmp_path)
+    incident = random.uniform(500, 1000, 80)
+    voxels = (incident[:, None] * random.dirichlet(np.ones(cells), 80)).astype(np.float32)
+    showers = Showers.checked(incident, voxels)
+    model, history = trained(SCALES["smoke"], showers, tmp_path)
     # The largest energy, 1 GeV, is 100 of the networks' units.
     assert float(model.conditions(torch.tensor([[1000.0]]))) == pytest.approx(100)
     assert sum(epoch.best for epoch in history) == 1
@@ -40,5 +42,5 @@ def test_the_constants_are_those_of_a_hundred_gev(tmp_path: Path) -> None:
 
 
 def test_one_training_alone(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--seeds is 3; this study trains one CaloGAN"):
+    with pytest.raises(InputError, match="seeds is no option of the study calogan"):
         reproduce("calogan", scale="smoke", out=tmp_path, seeds=3)

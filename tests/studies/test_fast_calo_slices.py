@@ -36,5 +36,5 @@ def test_showers_have_no_negative_energies(tmp_path: Path) -> None:
 
 
 def test_one_training_a_slice(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--seeds is 2; this study trains one network a slice"):
+    with pytest.raises(InputError, match="seeds is no option of the study fast-calo-slices"):
         reproduce("fast-calo-slices", scale="smoke", out=tmp_path, seeds=2)

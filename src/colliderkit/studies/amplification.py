@@ -1,10 +1,8 @@
 """Does a generator know more than its training sample? Quantiles of two peaks (2008.06545)."""
 
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from colliderkit.files import refuse_existing
 from colliderkit.generators import GENERATORS
 from colliderkit.metrics.quantiles import (
     equivalent_events,
@@ -21,15 +18,15 @@ from colliderkit.metrics.quantiles import (
     quantile_error,
     share_error,
 )
-from colliderkit.report.html import Report
 from colliderkit.report.plots import COLOURS, style
 from colliderkit.report.results import Result
 from colliderkit.sources.toys.camel import Camel, fit_camel
+from colliderkit.studies.run import Run, Study
 from colliderkit.training.adversarial import fit_generator
 from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Training
 
-__all__ = ["run"]
+__all__ = ["STUDY"]
 
 Floats = NDArray[np.float64]
 
@@ -68,10 +65,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Scale:
-    """Say the sizes of the training samples, repetitions and epochs."""
+    """Sizes of the training samples, repetitions (`seeds`), epochs and generators."""
 
     counts: tuple[int, ...]
-    repetitions: int
+    seeds: int
     epochs: int
     generators: tuple[str, ...] = tuple(OPTIONS)
 
@@ -84,57 +81,40 @@ SCALES = {
 COLOUR = dict(zip(("sample", "fit", *OPTIONS), (COLOURS[i] for i in (3, 1, 0, 4, 2)), strict=True))
 
 
-def run(*, scale: str, out: Path, seeds: int | None = None, force: bool = False, **_: Any) -> Path:
-    """Run the study into `out` and return the path of its report; `seeds` are repetitions."""
-    refuse_existing(out / "report.html", force)
-    chosen = SCALES[scale]
-    repetitions = chosen.repetitions if seeds is None else seeds
+def amplification(run: Run[Scale]) -> None:
+    """Train generators on small samples of two peaks, and count what each is worth."""
+    scale, report, repetitions = run.scale, run.report, len(run.seeds)
     camel = Camel()
     edges = camel.quantiles(QUANTILES)
-    timing: dict[str, float] = dict.fromkeys(("fit", *chosen.generators), 0.0)
     errors: dict[int, dict[str, list[float]]] = {}
     curves: dict[int, dict[str, list[Floats]]] = {}
     last: dict[str, Floats] = {}
     sizes = np.unique(np.geomspace(10, GENERATED, 25).astype(np.int64))
-    for count in chosen.counts:
-        own: dict[str, list[float]] = {name: [] for name in ("sample", "fit", *chosen.generators)}
-        drawn: dict[str, list[Floats]] = {name: [] for name in ("fit", *chosen.generators)}
-        for repetition in range(repetitions):
-            print(f"{count} events, repetition {repetition}", flush=True)
+    for count in scale.counts:
+        worth: dict[str, list[float]] = {name: [] for name in ("sample", "fit", *scale.generators)}
+        drawn: dict[str, list[Floats]] = {name: [] for name in ("fit", *scale.generators)}
+        for repetition in run.seeds:
             x = camel.sample(count, [count, repetition])
-            own["sample"].append(quantile_error(x, edges))
-            begin = time.perf_counter()
+            worth["sample"].append(quantile_error(x, edges))
             fitted = fit_camel(x)
-            timing["fit"] += time.perf_counter() - begin
-            own["fit"].append(share_error(fitted.shares(edges)))
+            worth["fit"].append(share_error(fitted.shares(edges)))
             events = {"fit": fitted.sample(GENERATED, [count, repetition, 1])}
-            for name in chosen.generators:
-                begin = time.perf_counter()
-                events[name] = generated(name, x, epochs=chosen.epochs, seed=repetition)
-                timing[name] += time.perf_counter() - begin
-                own[name].append(quantile_error(events[name], edges))
+            for name in scale.generators:
+                train = partial(_generated, name, x, epochs=scale.epochs, seed=repetition)
+                step = f"{count} events, repetition {repetition}, {name}"
+                events[name] = run.arrays(step, train)["events"]
+                worth[name].append(quantile_error(events[name], edges))
             for name, values in events.items():
                 drawn[name].append(np.array([quantile_error(values[:n], edges) for n in sizes]))
-            if count == chosen.counts[0] and repetition == 0:
+            if count == scale.counts[0] and repetition == 0:
                 last = {"sample": x, **events}
-        errors[count], curves[count] = own, drawn
-    report = Report(
-        "GANplification: what a generator is worth",
-        SUMMARY,
-        command=f"colliderkit study amplification --scale {scale} --seeds {repetitions}",
-        configuration=(
-            f"training events: {list(chosen.counts)}\nquantiles: {QUANTILES}\n"
-            f"epochs: {chosen.epochs}\n"
-        ),
-        seeds=list(range(repetitions)),
-        timing=timing,
-    )
+        errors[count], curves[count] = worth, drawn
     report.add_text(STAND_IN)
     report.add_heading("Equivalent events")
     results = [
         _result(name, count, values, repetitions)
-        for count, own in errors.items()
-        for name, values in own.items()
+        for count, worth in errors.items()
+        for name, values in worth.items()
     ]
     ideal = expected_error(1, QUANTILES) / camel.fit_error(1, edges)
     report.add_results(
@@ -152,13 +132,12 @@ def run(*, scale: str, out: Path, seeds: int | None = None, force: bool = False,
         )
     report.add_heading("One of the samples")
     report.add_figure(
-        _densities(camel, last), f"{chosen.counts[0]} events, repetition 0, and what is made of it."
+        _densities(camel, last), f"{scale.counts[0]} events, repetition 0, and what is made of it."
     )
-    return report.write(out, force=force)
 
 
-def generated(name: str, x: Floats, *, epochs: int, seed: int) -> Floats:
-    """Train the generator `name` on a sample (N,) and return `GENERATED` events of it."""
+def _generated(name: str, x: Floats, *, epochs: int, seed: int) -> dict[str, Floats]:
+    """Train the generator `name` on a sample (N,) and draw `GENERATED` events of it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = GENERATORS.build(name, features=1, context=1, **OPTIONS[name])
@@ -170,21 +149,19 @@ def generated(name: str, x: Floats, *, epochs: int, seed: int) -> Floats:
     # The events are independent: the first fifth is as good as any.
     train, validation = (data.at(torch.arange(*ends)) for ends in ((held, len(rows)), (0, held)))
     training = Training(epochs=epochs, batch_size=max(100, len(rows) // 4), learning_rate=5e-3)
-    with tempfile.TemporaryDirectory(prefix="colliderkit-amplification-") as folder:
-        common: dict[str, Any] = {"folder": Path(folder), "seed": seed, "progress": False}
-        fit_generator(model, train, validation, training, **common)
+    fit_generator(model, train, validation, training, seed=seed, progress=False)
     events = model.sample(torch.zeros(GENERATED, 1), seed=seed + 1)
-    return np.asarray(events[:, 0].double().numpy())
+    return {"events": np.asarray(events[:, 0].double().numpy())}
 
 
-def _figure(count: int) -> str:
+def _quantity(count: int) -> str:
     return f"amplification of {count} events"
 
 
 def _result(name: str, count: int, values: Sequence[float], repetitions: int) -> Result:
     worth = equivalent_events(values, QUANTILES)
     error = worth.error / count if repetitions > 1 else None
-    return Result(name, _figure(count), worth.value / count, error)
+    return Result(name, _quantity(count), worth.value / count, error)
 
 
 @style()
@@ -251,3 +228,13 @@ def _densities(camel: Camel, samples: Mapping[str, Floats]) -> Figure:
     axes.set_ylabel("Density")
     axes.legend(fontsize=15, ncols=2)
     return figure
+
+
+STUDY = Study(
+    "amplification",
+    "GANplification: what a generator is worth",
+    SUMMARY,
+    SCALES,
+    amplification,
+    takes=("seeds",),
+)

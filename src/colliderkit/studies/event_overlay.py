@@ -4,42 +4,38 @@ The factorisation of the calorimeter lectures: a surrogate makes the shower of o
 event is the sum of its showers, read out once.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import awkward as ak
 import numpy as np
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from colliderkit.events.calorimeter import Geometry, Grid
 from colliderkit.events.calorimeter.overlay import Digitiser, deposits
-from colliderkit.events.schema import CONSTITUENTS
-from colliderkit.files import refuse_existing
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.metrics.separation import separation
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
-from colliderkit.report.plots import COLOURS, style
+from colliderkit.report.overlay import cell_images, cell_spectrum, jet_ratios
 from colliderkit.report.results import Result
-from colliderkit.sources.files.showers import drawn_energies
+from colliderkit.sources.datasets.jet_particles import CENTRAL, LEAST, JetParticles, jet_particles
+from colliderkit.sources.files.showers import drawn_energies, read_showers, write_showers
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
 from colliderkit.sources.geant4.gflash import effective_medium
 from colliderkit.sources.geant4.gflash import showers as parametrised
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
-from colliderkit.sources.pythia.jets import jets
+from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
 
-__all__ = ["Particles", "Sampler", "make_particles", "run"]
+__all__ = ["STUDY"]
 
 Floats = NDArray[np.float64]
 # (particles, seed) -> showers (P, V) [MeV], the visible energy
-Sampler = Callable[["Particles", int], NDArray[Any]]
+Sampler = Callable[[JetParticles, int], NDArray[Any]]
 
 SUMMARY = """
 The electrons and photons of jets beside a Z enter a calorimeter one by one. Each shower is made by
@@ -65,9 +61,7 @@ deposits of Geant4.
 """
 
 PROCESS = "z-jets"
-CENTRAL = 1.0  # |eta| of the jets
-LEAST = 500.0  # MeV, below which a particle is left out
-SEEN = 10e3  # MeV, of the electrons and photons of a jet that is kept
+PHOTONS = Beam("gamma")
 MOST = 200e3  # MeV, up to which the surrogate is trained
 RADIUS = 1500.0  # mm from the beams to the calorimeter's face
 REACH = 600.0  # mm from the jet's axis to the edge of what is read out
@@ -77,22 +71,10 @@ LAYERS = ("presampler", "strips", "middle", "back", "tile")
 
 
 @dataclass(frozen=True)
-class Particles:
-    """Hold P particles: energy [MeV], whether an electron, place (x, y) [mm], number of the jet."""
-
-    energy: Floats
-    electron: NDArray[np.bool_]
-    x: Floats
-    y: Floats
-    jet: NDArray[np.int64]
-    jets: int
-
-
-@dataclass(frozen=True)
 class Scale:
-    """Say how many jets, Geant4 showers to train the surrogate on (0: none), and epochs.
+    """Number of jets, Geant4 showers to train the surrogate on (0: none), and epochs.
 
-    Particles above `most` [MeV] are left out: they are most of Geant4's time.
+    JetParticles above `most` [MeV] are left out: they are most of Geant4's time.
     """
 
     jets: int
@@ -108,36 +90,6 @@ SCALES = {
 }
 
 
-def make_particles(count: int, *, seed: int, most: float = np.inf) -> Particles:
-    """Take electrons and photons of `count` central jets, placed around the jet's axis.
-
-    Jets with less than 10 GeV of them are left out, and particles above `most` [MeV].
-
-    x = R (eta - eta_jet) and y = R (phi - phi_jet), at the distance R from the beams.
-    """
-    found = jets(PROCESS, 4 * count + 20, seed=seed)
-    own = found[CONSTITUENTS]
-    own = own[((abs(own.pid) == 11) | (own.pid == 22)) & (own.E * 1e3 > LEAST)]
-    bright = np.asarray(ak.sum(own.E, axis=1)) * 1e3 > SEEN
-    kept = np.flatnonzero(bright & (np.abs(np.asarray(found["jet_eta"])) < CENTRAL))[:count]
-    found, own = found[kept], own[kept]
-    own = own[most > own.E * 1e3]
-    jet = np.repeat(np.arange(len(found)), np.asarray(ak.num(own)))
-    px, py, pz, energy = (
-        np.asarray(ak.flatten(own[c]), np.float64) for c in ("px", "py", "pz", "E")
-    )
-    eta, phi = np.arcsinh(pz / np.hypot(px, py)), np.arctan2(py, px)
-    around = phi - np.asarray(found["jet_phi"], dtype=np.float64)[jet]
-    return Particles(
-        1e3 * energy,
-        np.abs(np.asarray(ak.flatten(own.pid))) == 11,
-        RADIUS * (eta - np.asarray(found["jet_eta"], dtype=np.float64)[jet]),
-        RADIUS * ((around + np.pi) % (2 * np.pi) - np.pi),
-        jet,
-        len(found),
-    )
-
-
 def readout_cells() -> Geometry:
     """Return cells of about the ATLAS barrel's widths: strips fine in eta, then squares."""
     side = 2 * REACH
@@ -145,113 +97,80 @@ def readout_cells() -> Geometry:
     return Geometry("cells", tuple(Grid(i, *shape, side, side) for i, shape in enumerate(shapes)))
 
 
-def geant4(given: Calorimeter) -> Sampler:
+def geant4(detector: Calorimeter) -> Sampler:
     """Return Geant4 as a sampler, photons and electrons as they are."""
 
-    def sampler(particles: Particles, seed: int) -> NDArray[Any]:
-        found = np.zeros((len(particles.energy), given.geometry.voxels), np.float32)
+    def sampler(particles: JetParticles, seed: int) -> NDArray[Any]:
+        found = np.zeros((len(particles.energy), detector.geometry.voxels), np.float32)
         for i, name in enumerate(("gamma", "e-")):
             rows = np.flatnonzero(particles.electron == (name == "e-"))
             if len(rows):
                 energy = particles.energy[rows]
-                found[rows] = simulate(given, energy, beam=Beam(name), seed=2 * seed + i)
+                found[rows] = simulate(detector, energy, beam=Beam(name), seed=2 * seed + i)
         return found
 
     return sampler
 
 
-def parametrisation(given: Calorimeter) -> Sampler:
+def parametrisation(detector: Calorimeter) -> Sampler:
     """Return the parametrisation as a sampler."""
-    medium, depths, seen = effective_medium(given)
-    visible = seen[given.geometry.layer]
+    medium, depths, seen = effective_medium(detector)
+    visible = seen[detector.geometry.layer]
 
-    def sampler(particles: Particles, seed: int) -> NDArray[Any]:
+    def sampler(particles: JetParticles, seed: int) -> NDArray[Any]:
         energy = particles.energy
-        drawn = parametrised(energy, given.geometry, medium, seed=seed, depths=depths)
+        drawn = parametrised(energy, detector.geometry, medium, seed=seed, depths=depths)
         return np.asarray(drawn * visible)
 
     return sampler
 
 
-def trained_surrogate(given: Calorimeter, scale: Scale, *, seed: int) -> ShowerSurrogate:
-    """Train a surrogate on Geant4's photons, dN/dE ~ E^-1.5."""
-    random = np.random.default_rng(seed)
-    energy = drawn_energies(scale.trained, LEAST, MOST, 1.5, random)
-    showers = simulate(given, energy, beam=Beam("gamma"), seed=seed + 1)
-    options: dict[str, Any] = {"epochs": scale.epochs, "learning_rate": 1e-3}
-    surrogate = ShowerSurrogate(
-        layers=Training(batch_size=256, **options), voxels=Training(batch_size=128, **options)
-    )
-    return surrogate.fit(energy, showers, given.geometry, seed=seed, progress=False)
+def shoot_photons(detector: Calorimeter, count: int, path: Path) -> None:
+    """Shoot the photons that a surrogate is trained on, dN/dE ~ E^-1.5."""
+    energy = drawn_energies(count, LEAST, MOST, 1.5, np.random.default_rng(5))
+    write_showers(path, energy, simulate(detector, energy, beam=PHOTONS, seed=6))
 
 
-def run(
-    *,
-    scale: str,
-    out: Path,
-    seeds: int | None = None,
-    force: bool = False,
-    surrogate: ShowerSurrogate | None = None,
-    **_: Any,
-) -> Path:
-    """Run the study into `out` and return the path of its report.
-
-    A fitted `surrogate` of the calorimeter "photons-368" takes the place of the one that the scale
-    trains; ``seeds`` changes nothing here.
-    """
-    refuse_existing(out / "report.html", force)
-    chosen = SCALES[scale]
-    given, cells = calorimeter("photons-368"), readout_cells()
-    particles = make_particles(chosen.jets, seed=1, most=chosen.most)
-    timing: dict[str, float] = {}
+def event_overlay(run: Run[Scale]) -> None:
+    """Send the particles of jets through each source of showers, and compare the jets."""
+    scale, report = run.scale, run.report
+    detector, cells = calorimeter("photons-368"), readout_cells()
+    with run.step("jets"):
+        particles = jet_particles(PROCESS, scale.jets, radius=RADIUS, seed=1, most=scale.most)
     samplers: dict[str, Sampler] = {
-        REFERENCE: geant4(given),
-        AGAIN: geant4(given),
-        "parametrisation": parametrisation(given),
+        REFERENCE: geant4(detector),
+        AGAIN: geant4(detector),
+        "parametrisation": parametrisation(detector),
     }
-    if surrogate is None and chosen.trained:
-        print(f"a surrogate of {chosen.trained} showers", flush=True)
-        begin = time.perf_counter()
-        surrogate = trained_surrogate(given, chosen, seed=5)
-        timing["training the surrogate"] = time.perf_counter() - begin
-    if surrogate is not None:
-        fitted = surrogate
-        samplers["surrogate"] = lambda p, seed: fitted.sample(p.energy, seed=seed, outside=True)
-    energies: dict[str, Floats] = {}
-    apart: Floats | None = None
-    for i, (name, sampler) in enumerate(samplers.items()):
-        print(f"{len(particles.energy)} particles through {name}", flush=True)
-        begin = time.perf_counter()
-        showers = sampler(particles, 11 + i)
-        timing[name] = time.perf_counter() - begin
-        # Each has its own sampling fraction, as any calorimeter is calibrated.
-        showers = showers * (particles.energy.sum() / showers.sum())
-        place = particles.x, particles.y
-        energies[name] = deposits(
-            showers, given.geometry, *place, particles.jet, cells, events=particles.jets, seed=i
+    if scale.trained:
+        path = run.file("photons.hdf5", partial(shoot_photons, detector, scale.trained))
+        options: dict[str, Any] = {"epochs": scale.epochs, "learning_rate": 1e-3}
+        surrogate = ShowerSurrogate(
+            layers=Training(batch_size=256, **options), voxels=Training(batch_size=128, **options)
         )
-        if name == REFERENCE:
-            apart = showers
-    assert apart is not None
+        surrogate = run.fitted(
+            "surrogate", surrogate, read_showers(path), detector.geometry, seed=5
+        )
+        samplers["surrogate"] = lambda p, seed: surrogate.sample(p.energy, seed=seed, outside=True)
+    showers: dict[str, NDArray[Any]] = {}
+    energies: dict[str, Floats] = {}
+    for i, (name, sampler) in enumerate(samplers.items()):
+        draw = partial(_drawn, sampler, particles, 11 + i)
+        drawn = run.arrays(f"{len(particles.energy)} particles through {name}", draw)["showers"]
+        # Each has its own sampling fraction, as any calorimeter is calibrated.
+        showers[name] = drawn * (particles.energy.sum() / drawn.sum())
+        place = particles.x, particles.y, particles.jet
+        energies[name] = deposits(
+            showers[name], detector.geometry, *place, cells, events=particles.jets, seed=i
+        )
     readings = {name: READOUT(e, 100 + i) for i, (name, e) in enumerate(energies.items())}
-    report = Report(
-        "Jets of showers in one calorimeter",
-        SUMMARY,
-        command=f"colliderkit study event-overlay --scale {scale}",
-        configuration=(
-            f"jets: {particles.jets}\nparticles: {len(particles.energy)}\n"
-            f"physics: {physics_name()}\nsurrogate trained on: {chosen.trained}\n"
-            f"noise: {READOUT.noise}\nthreshold: {READOUT.threshold}\n"
-        ),
-        seeds=[1],
-        timing=timing,
-    )
     report.add_text(STAND_IN)
     report.add_text(
         f"{particles.jets} jets of |eta| < {CENTRAL:g} with {len(particles.energy)} electrons and"
         f" photons above {LEAST / 1e3:g} GeV, {particles.electron.mean():.1%} of them electrons;"
         f" {cells.voxels} cells a jet, noise {READOUT.noise:g} MeV, threshold"
         f" {READOUT.threshold:g} MeV. Each source is calibrated by its own sampling fraction."
+        f" Geant4's physics: {physics_name()}; the surrogate is trained on {scale.trained} photons."
     )
     report.add_heading("Jets and cells")
     quantities = {name: jet_quantities(reading, cells) for name, reading in readings.items()}
@@ -259,8 +178,11 @@ def run(
     _add_figures(report, quantities, readings, cells)
     report.add_heading("Sum first, then digitise")
     report.add_text(ORDER)
-    _add_order(report, apart, particles, given.geometry, cells)
-    return report.write(out, force=force)
+    _add_order(report, showers[REFERENCE], particles, detector.geometry, cells)
+
+
+def _drawn(sampler: Sampler, particles: JetParticles, seed: int) -> dict[str, NDArray[Any]]:
+    return {"showers": sampler(particles, seed)}
 
 
 def jet_quantities(readings: Floats, cells: Geometry) -> dict[str, Floats]:
@@ -282,22 +204,22 @@ def _add_comparison(report: Report, quantities: Mapping[str, Mapping[str, Floats
     for name, own in quantities.items():
         if name == REFERENCE:
             continue
-        for figure, values in own.items():
-            mean = float(reference[figure].mean())
-            shift = values - reference[figure]
+        for quantity, values in own.items():
+            mean = float(reference[quantity].mean())
+            shift = values - reference[quantity]
             error = float(shift.std(ddof=1)) / len(shift) ** 0.5
             ratio = Value(1 + float(shift.mean()) / mean, error / abs(mean))
-            results.append(Result.over_seeds(figure, f"{name} / {REFERENCE}", [ratio]))
+            results.append(Result.over_seeds(quantity, f"{name} / {REFERENCE}", [ratio]))
     report.add_results(
         results,
         "Mean over that of Geant4, of the same jets, ± the error of the mean difference.",
     )
     rows = []
-    for figure, exact in reference.items():
+    for quantity, exact in reference.items():
         inner = np.unique(np.quantile(exact, np.linspace(0, 1, min(11, len(exact) // 3 + 2))))
         edges = np.array([-np.inf, *inner[1:-1], np.inf])
         others = [own for name, own in quantities.items() if name != REFERENCE]
-        rows.append([figure, *(str(separation(exact, own[figure], edges)) for own in others)])
+        rows.append([quantity, *(str(separation(exact, own[quantity], edges)) for own in others)])
     report.add_table(
         ["", *(name for name in quantities if name != REFERENCE)],
         rows,
@@ -313,22 +235,35 @@ def _add_figures(
 ) -> None:
     busiest = int(np.argmax(quantities[REFERENCE]["cells hit"]))
     report.add_figure(
-        _images({n: r[busiest] for n, r in readings.items()}, cells),
+        cell_images(
+            {name: each[busiest] for name, each in readings.items()},
+            cells,
+            2,
+            REACH / RADIUS,
+            READOUT.threshold,
+        ),
         "The jet of most cells, as read out in the middle layer: the same particles in each.",
         wide=True,
     )
-    report.add_figure(_spectrum(readings), "Energies of all cells, after noise and threshold.")
     report.add_figure(
-        _scatter(quantities, "energy [GeV]"), "Jet energy over that of Geant4, jet by jet."
+        cell_spectrum(readings, READOUT.threshold),
+        "Energies of all cells, after noise and threshold.",
     )
-    report.add_figure(_scatter(quantities, "width"), "Jet width over that of Geant4, jet by jet.")
     report.add_figure(
-        _scatter(quantities, "cells hit"), "Cells that are read out, over those of Geant4."
+        jet_ratios(quantities, "energy [GeV]"), "Jet energy over that of Geant4, jet by jet."
+    )
+    report.add_figure(jet_ratios(quantities, "width"), "Jet width over that of Geant4, jet by jet.")
+    report.add_figure(
+        jet_ratios(quantities, "cells hit"), "Cells that are read out, over those of Geant4."
     )
 
 
 def _add_order(
-    report: Report, showers: NDArray[Any], particles: Particles, geometry: Geometry, cells: Geometry
+    report: Report,
+    showers: NDArray[Any],
+    particles: JetParticles,
+    geometry: Geometry,
+    cells: Geometry,
 ) -> None:
     """Compare both orders of summing and digitising with their exact expectations."""
     sums: dict[str, list[tuple[float, float, float, float]]] = {"right": [], "wrong": []}
@@ -362,90 +297,4 @@ def _add_order(
     )
 
 
-def _colours(names: Any) -> dict[str, str]:
-    order = (COLOURS[3], COLOURS[8], COLOURS[1], COLOURS[0])
-    return dict(zip(names, order, strict=False))
-
-
-@style()
-def _images(readings: Mapping[str, Floats], cells: Geometry) -> Figure:
-    """Draw the middle layer of one jet, for each source."""
-    figure = Figure(figsize=(6.2 * len(readings) + 1.5, 6.4), layout="compressed")
-    axes = figure.subplots(1, len(readings), sharey=True, squeeze=False)[0]
-    shape = cells.layers[2].shape
-    top = max(float(r[cells.layer == 2].max()) for r in readings.values()) / 1e3
-    reach = REACH / RADIUS
-    for panel, (name, reading) in zip(axes, readings.items(), strict=True):
-        image = reading[cells.layer == 2].reshape(shape) / 1e3
-        drawn = panel.imshow(
-            np.where(image > 0, image, np.nan),
-            origin="lower",
-            extent=(-reach, reach, -reach, reach),
-            norm=LogNorm(READOUT.threshold / 1e3, max(top, 1.0)),
-            cmap="viridis",
-            interpolation="nearest",
-        )
-        panel.set_title(name, loc="left", fontsize=20)
-        panel.set_xlabel(r"$\Delta\eta$")
-    axes[0].set_ylabel(r"$\Delta\varphi$ [rad]")
-    figure.colorbar(drawn, ax=list(axes), label="Energy [GeV]")
-    return figure
-
-
-@style()
-def _spectrum(readings: Mapping[str, Floats]) -> Figure:
-    """Draw cells a jet against energy, and the ratio to Geant4."""
-    figure = Figure()
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    edges = np.geomspace(READOUT.threshold, 1e5, 31)
-    base = None
-    for name, colour in _colours(readings).items():
-        cells = readings[name]
-        count = np.histogram(cells[cells > 0], edges)[0]
-        top.stairs(count / len(cells), edges, color=colour, label=name, linewidth=2.2)
-        base = count if base is None else base
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(base > 0, count / base, np.nan)
-            error = ratio * np.sqrt(1 / np.maximum(count, 1) + 1 / np.maximum(base, 1))
-        middle = np.sqrt(edges[1:] * edges[:-1])
-        if name != REFERENCE:
-            bottom.errorbar(middle, ratio, error, fmt="o", markersize=4, color=colour)
-    bottom.axhline(1, color="k", linewidth=1)
-    top.set_xscale("log")
-    top.set_yscale("log")
-    top.set_ylabel("Cells a jet")
-    top.legend(fontsize=15)
-    bottom.set_ylim(0, 2)
-    bottom.set_xlabel("Energy of a cell [MeV]")
-    bottom.set_ylabel("Ratio", loc="center")
-    return figure
-
-
-@style()
-def _scatter(quantities: Mapping[str, Mapping[str, Floats]], figure_name: str) -> Figure:
-    """Draw the distribution of a quantity over that of Geant4, of the same jets."""
-    figure = Figure()
-    axes = figure.subplots()
-    colours = _colours(quantities)
-    reference = quantities[REFERENCE][figure_name]
-    ratios = {
-        name: own[figure_name] / np.maximum(reference, 1e-9)
-        for name, own in quantities.items()
-        if name != REFERENCE
-    }
-    pool = np.concatenate(list(ratios.values()))
-    low, high = np.quantile(pool, [0.01, 0.99])
-    room = 0.15 * (high - low) + 1e-3
-    edges = np.linspace(low - room, high + room, 31)
-    for name, values in ratios.items():
-        label = f"{name}: {values.mean():.3f} ± {values.std():.3f}"
-        count = np.histogram(values, edges)[0]
-        axes.stairs(count, edges, color=colours[name], linewidth=2.4, label=label)
-    axes.axvline(1, color="k", linestyle=":", linewidth=1.4)
-    axes.set_ylim(0, 1.5 * axes.get_ylim()[1])
-    axes.set_xlim(edges[0], edges[-1])
-    label = figure_name.replace(" [GeV]", "")
-    axes.set_xlabel(f"Jet {label} / that of Geant4")
-    axes.set_ylabel("Jets")
-    axes.legend(fontsize=15, title="mean ± spread", title_fontsize=14)
-    return figure
+STUDY = Study("event-overlay", "Jets of showers in one calorimeter", SUMMARY, SCALES, event_overlay)

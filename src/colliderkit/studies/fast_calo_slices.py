@@ -1,32 +1,31 @@
 """FastCaloGAN: a generative network for each slice in eta, put together (2109.02551)."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
-from colliderkit.files import refuse_existing
+from colliderkit.events.tables import validation_mask
 from colliderkit.generators.gan import WGANGP
 from colliderkit.metrics.two_sample import histogram_chi2
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
-from colliderkit.report.plots import style
 from colliderkit.report.results import Result
+from colliderkit.report.slices import response_against_eta, share_by_slice
 from colliderkit.report.training import training
 from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
+from colliderkit.studies.run import Run, Study
 from colliderkit.training.adversarial import GanSchedule, fit_adversarial
 from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Epoch, Training
 
-__all__ = ["run"]
+__all__ = ["STUDY"]
 
 SUMMARY = """
 ATLAS's fast simulation has a Wasserstein GAN with gradient penalty (arXiv:1704.00028) for each
@@ -55,13 +54,12 @@ GEV = 1e3  # MeV
 GEOMETRY = Geometry.regular("slices", 5, 4, (0, 4, 9, 18, 40))
 DEPTHS = np.array([0.0, 8.0, 24.0, 56.0, 90.0, 140.0])  # mm, at eta = 0
 BINS = 30
-COLOURS = {NAME: "#bd1f01", FLOOR: "#94a4a2"}
 CELLS = 5  # in eta, drawn in a slice
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Say how many slices up to which eta, showers in each, of which energies [GeV]."""
+    """Number of slices up to the highest eta, showers in each, and their energies [GeV]."""
 
     slices: int
     highest: float
@@ -97,7 +95,7 @@ SCALES = {
 
 @dataclass(frozen=True)
 class Sample:
-    """Hold showers (N, V) [MeV] of incident energies (N,) [MeV] at eta (N,)."""
+    """Showers (N, V) [MeV] of incident energies (N,) [MeV] at eta (N,)."""
 
     eta: NDArray[np.float64]
     incident: Floats
@@ -114,53 +112,48 @@ class Sample:
         sums = np.add.reduceat(self.energy.astype(np.float64), GEOMETRY.starts[:-1], axis=1)
         return sums / self.incident[:, None]
 
+    @property
+    def late(self) -> NDArray[np.float64]:
+        """The share of the energy that is in the last two layers, (N,)."""
+        last = GEOMETRY.layer >= len(GEOMETRY.layers) - 2
+        share = self.energy[:, last].sum(1) / np.maximum(self.energy.sum(1), 1e-9)
+        return share.astype(np.float64)
 
-def run(
-    *, scale: str, out: Path, seeds: int | None = None, force: bool = False, **_: object
-) -> Path:
-    """Run the study into `out` and return the path of its report; there is one training a slice."""
-    refuse_existing(out / "report.html", force)
-    if seeds not in (None, 1):
-        raise InputError(f"--seeds is {seeds}; this study trains one network a slice.")
-    chosen = SCALES[scale]
-    timing: dict[str, float] = {}
+
+def fast_calo_slices(run: Run[Scale]) -> None:
+    """Train a network in each slice, and put the showers of all slices together."""
+    scale, report = run.scale, run.report
     models, histories, tests, floors = [], {}, [], []
-    for i, (low, high) in enumerate(zip(chosen.edges[:-1], chosen.edges[1:], strict=True)):
+    for i, (low, high) in enumerate(pairwise(scale.edges)):
         name = f"eta {low:.3g} to {high:.3g}"
-        begin = time.perf_counter()
-        data = shot(chosen, chosen.train, low, high, seed=10 * i)
-        tests.append(shot(chosen, chosen.test, low, high, seed=10 * i + 1))
-        floors.append(shot(chosen, chosen.test, low, high, seed=10 * i + 2))
-        timing["showers"] = timing.get("showers", 0) + time.perf_counter() - begin
-        begin = time.perf_counter()
-        model, histories[name] = trained(
-            chosen, data, out / "training" / str(i), name, resume=not force
-        )
-        models.append(model)
-        timing["training"] = timing.get("training", 0) + time.perf_counter() - begin
-    made = [
+        with run.step(name):
+            data = shot(scale, scale.train, low, high, seed=10 * i)
+            tests.append(shot(scale, scale.test, low, high, seed=10 * i + 1))
+            floors.append(shot(scale, scale.test, low, high, seed=10 * i + 2))
+            model, histories[name] = trained(scale, data, run.out / "models" / str(i), name)
+            models.append(model)
+    drawn = [
         Sample(test.eta, test.incident, generated(model, test.incident, seed=1))
         for model, test in zip(models, tests, strict=True)
     ]
-    report = Report(
-        "FastCaloGAN",
-        SUMMARY,
-        command=f"colliderkit study fast-calo-slices --scale {scale}",
-        configuration=f"slices: {chosen.slices}\nshowers: {chosen.train}\n",
-        seeds=[1],
-        timing=timing,
-    )
-    _add_slices(report, list(histories), tests, made, floors)
+    _add_slices(report, list(histories), tests, drawn, floors)
     report.add_heading("Put together")
-    stitched = {"GFlash": _joined(tests), NAME: _joined(made)}
+    stitched = {FLOOR: _joined(tests), NAME: _joined(drawn)}
     report.add_figure(
-        _against_eta(stitched, chosen.edges),
+        response_against_eta(
+            {name: (each.eta, each.response) for name, each in stitched.items()}, scale.edges, NAME
+        ),
         "Mean and standard deviation of the visible energy over the incident one against eta. The"
         " showers change with eta, the networks at the ends of their slices (dotted).",
         wide=True,
     )
     report.add_figure(
-        _depth(stitched, chosen.edges),
+        share_by_slice(
+            {name: (each.eta, each.late) for name, each in stitched.items()},
+            scale.edges,
+            NAME,
+            "Energy in the last two layers / total",
+        ),
         "Mean share of the energy that is in the last two layers, by slice.",
     )
     report.add_heading("Training")
@@ -174,21 +167,20 @@ def run(
         REMARKS.format(
             layers=len(GEOMETRY.layers),
             voxels=GEOMETRY.voxels,
-            slices=chosen.slices,
-            width=chosen.highest / chosen.slices,
-            showers=chosen.train,
-            low=chosen.low,
-            high=chosen.high,
+            slices=scale.slices,
+            width=scale.highest / scale.slices,
+            showers=scale.train,
+            low=scale.low,
+            high=scale.high,
             error=(2 / (BINS - 1)) ** 0.5,
         )
     )
-    return report.write(out, force=force)
 
 
-def shot(chosen: Scale, count: int, low: float, high: float, *, seed: int) -> Sample:
+def shot(scale: Scale, count: int, low: float, high: float, *, seed: int) -> Sample:
     """Draw showers with eta between `low` and `high`, by the parametrisation."""
     random = np.random.default_rng([seed, 7])
-    incident = GEV * chosen.low * (chosen.high / chosen.low) ** random.random(count)
+    incident = GEV * scale.low * (scale.high / scale.low) ** random.random(count)
     # All showers of a call have one depth: a few values of eta, the middles of equal parts.
     parts = np.array_split(np.arange(count), CELLS)
     eta, energy = np.empty(count), np.empty((count, GEOMETRY.voxels), np.float32)
@@ -205,27 +197,27 @@ def shot(chosen: Scale, count: int, low: float, high: float, *, seed: int) -> Sa
     return Sample(eta[order], incident[order].astype(np.float32), energy[order])
 
 
-def trained(
-    chosen: Scale, data: Sample, folder: Path, title: str, *, resume: bool = True
-) -> tuple[WGANGP, list[Epoch]]:
-    """Train the network of a slice on voxels over E_inc, given ln E_inc [GeV]."""
-    torch.manual_seed(1)
-    model = WGANGP(GEOMETRY.voxels, 1, noise=50, width=chosen.width)
+def trained(scale: Scale, data: Sample, folder: Path, title: str) -> tuple[WGANGP, list[Epoch]]:
+    """Train the network of a slice on voxels over E_inc, given ln E_inc [GeV].
+
+    Checkpoints are kept in `folder`, where it goes on.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = WGANGP(GEOMETRY.voxels, 1, noise=50, width=scale.width)
     x = torch.from_numpy(data.energy / data.incident[:, None])
     c = torch.from_numpy(data.incident / GEV).log()[:, None]
     model.fit_scaling(x, c)
     rows = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), c)
-    held = torch.arange(len(x)) % 5 == 0
     history = fit_adversarial(
         model,
         response_chi2,
-        rows.at(torch.nonzero(~held)[:, 0]),
-        rows.at(torch.nonzero(held)[:, 0]),
-        chosen.training,
+        *rows.split(validation_mask(np.arange(len(x)), 0.2, 1)),
+        scale.training,
         schedule=SCHEDULE,
         folder=folder,
         seed=1,
-        resume=resume,
+        resume=True,
         title=title,
     )
     return model, history
@@ -239,8 +231,8 @@ def response_chi2(data: Tensor, samples: Tensor, context: Tensor) -> float:
 def generated(model: WGANGP, incident: Floats, *, seed: int) -> Floats:
     """Return a shower (V,) [MeV] for each incident energy (N,) [MeV]."""
     c = torch.from_numpy(incident / GEV).log()[:, None]
-    made: Floats = model.sample(c, seed=seed).clamp(min=0).numpy() * incident[:, None]
-    return made
+    drawn: Floats = model.sample(c, seed=seed).clamp(min=0).numpy() * incident[:, None]
+    return drawn
 
 
 def _joined(samples: Sequence[Sample]) -> Sample:
@@ -259,26 +251,20 @@ def _add_slices(
     report: Report,
     names: Sequence[str],
     tests: Sequence[Sample],
-    made: Sequence[Sample],
+    drawn: Sequence[Sample],
     floors: Sequence[Sample],
 ) -> None:
     report.add_heading("Slices")
     rows, results = [], []
-    for name, test, *others in zip(names, tests, made, floors, strict=True):
+    for name, test, *others in zip(names, tests, drawn, floors, strict=True):
         cells: list[object] = [name]
         for who, sample in zip((NAME, FLOOR), others, strict=True):
             chi2 = histogram_chi2(test.response, sample.response, bins=BINS)
             ratio = sample.response.mean() / test.response.mean()
             spread = test.response.std() / test.response.mean() * (2 / len(test.eta)) ** 0.5
             width = sample.response.std() / test.response.std()
-            layers = float(
-                np.mean(
-                    [
-                        histogram_chi2(one, two, bins=BINS)
-                        for one, two in zip(test.layers.T, sample.layers.T, strict=True)
-                    ]
-                )
-            )
+            pairs = zip(test.layers.T, sample.layers.T, strict=True)
+            layers = float(np.mean([histogram_chi2(*pair, bins=BINS) for pair in pairs]))
             cells += [
                 f"{chi2:.3g}",
                 f"{layers:.3g}",
@@ -307,53 +293,4 @@ def _add_slices(
     report.results += results
 
 
-@style()
-def _against_eta(samples: dict[str, Sample], edges: NDArray[np.float64]) -> Figure:
-    figure = Figure(figsize=(17, 6.5), layout="constrained")
-    axes = figure.subplots(1, 2)
-    for name, sample in samples.items():
-        values = np.unique(sample.eta)
-        groups = [sample.response[sample.eta == eta] for eta in values]
-        count = np.array([len(group) for group in groups])
-        width = np.array([group.std() for group in groups])
-        mean = np.array([group.mean() for group in groups])
-        look = {
-            "fmt": "o-" if name == NAME else "s",
-            "color": COLOURS[NAME] if name == NAME else "black",
-            "label": name,
-        }
-        axes[0].errorbar(values, mean, width / count**0.5, **look)
-        axes[1].errorbar(values, width, width / (2 * count) ** 0.5, **look)
-    for panel, what in zip(axes, ("Mean", "Standard deviation"), strict=True):
-        for edge in edges[1:-1]:
-            panel.axvline(edge, color="0.6", linestyle=":")
-        panel.set_xlabel(r"$\eta$")
-        panel.set_ylabel(rf"{what} of $E_\mathrm{{tot}} / E_\mathrm{{inc}}$")
-    axes[0].legend()
-    return figure
-
-
-@style()
-def _depth(samples: dict[str, Sample], edges: NDArray[np.float64]) -> Figure:
-    figure = Figure(layout="constrained")
-    axes = figure.subplots()
-    late = GEOMETRY.layer >= len(GEOMETRY.layers) - 2
-    for name, sample in samples.items():
-        share = sample.energy[:, late].sum(1) / np.maximum(sample.energy.sum(1), 1e-9)
-        place = np.digitize(sample.eta, edges) - 1
-        means = np.array([share[place == k].mean() for k in range(len(edges) - 1)])
-        errors = np.array(
-            [share[place == k].std() / (place == k).sum() ** 0.5 for k in range(len(edges) - 1)]
-        )
-        axes.errorbar(
-            (edges[1:] + edges[:-1]) / 2,
-            means,
-            errors,
-            fmt="o" if name == NAME else "s",
-            color=COLOURS[NAME] if name == NAME else "black",
-            label=name,
-        )
-    axes.set_xlabel(r"$\eta$")
-    axes.set_ylabel("Energy in the last two layers / total")
-    axes.legend()
-    return figure
+STUDY = Study("fast-calo-slices", "FastCaloGAN", SUMMARY, SCALES, fast_calo_slices)

@@ -1,31 +1,26 @@
 """A fast simulation refined towards the full one: pairs, ensembles and MDMM (2309.12919)."""
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from sklearn.base import clone
 
-from colliderkit.events.observables import table
-from colliderkit.files import refuse_existing
 from colliderkit.methods.ratio import classifier_test
 from colliderkit.methods.simulation.refinement import Refinement
 from colliderkit.metrics.separation import separation
 from colliderkit.metrics.value import Value
 from colliderkit.report.distributions import distribution
-from colliderkit.report.html import Report
 from colliderkit.report.plots import COLOURS, style
 from colliderkit.report.results import Result
-from colliderkit.sources.detector.response import HCAL, Detector
-from colliderkit.sources.pythia.matching import delta_r
-from colliderkit.sources.pythia.pairs import pairs
+from colliderkit.sources.datasets.detector_pairs import NAMES, DetectorPairs, detector_pairs
+from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
 
-__all__ = ["FastDetector", "Pairs", "make_pairs", "run"]
+__all__ = ["STUDY"]
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +47,6 @@ and what it leads to is seen afterwards. Points are losses on jets that no train
 bars are the errors of the mean over batches.
 """
 
-NAMES = ("response", "mass", "multiplicity", "width", "ptd", "tau21")
 LABELS = {
     "response": "Jet $p_T$ / true jet $p_T$",
     "mass": "ln(1 + jet mass / GeV)",
@@ -61,43 +55,16 @@ LABELS = {
     "ptd": "$p_T^D$",
     "tau21": r"$\tau_{21}$",
 }
-SAME = 0.2  # in the (eta, phi) plane: a jet farther from the true one is another
-
-
-class FastDetector(Detector):
-    """The detector without a field and with coarse towers, drawing its own random numbers."""
-
-    def reconstruct(self, particles: Any, random: np.random.Generator | int = 0) -> Any:
-        """Return what the detector sees; see `Detector.reconstruct`."""
-        # Not those of the full detector, whose stream begins with the same seed.
-        return super().reconstruct(particles, np.random.default_rng(random).spawn(1)[0])
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Hold quantities of N jets, fast and full (N, D), what is true (N, C), and event numbers."""
-
-    fast: Floats
-    full: Floats
-    truth: Floats
-    event: NDArray[np.int64]
-
-    def at(self, rows: Any) -> "Pairs":
-        """Return some of the jets."""
-        return Pairs(self.fast[rows], self.full[rows], self.truth[rows], self.event[rows])
-
-    def __len__(self) -> int:
-        return len(self.event)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Say how many events, passes over them, bounds on the MMD, fixed weights and seeds."""
+    """Number of events, epochs, limits of the MMD, fixed weights of it, and seeds."""
 
     events: int
     epochs: int
-    bounds: tuple[float, ...]
-    shares: tuple[float, ...]
+    limits: tuple[float, ...]
+    strengths: tuple[float, ...]
     seeds: int
     hidden: tuple[int, ...] = (64, 64)
 
@@ -110,83 +77,39 @@ SCALES = {
 BEST = "minimise the MMD"
 
 
-def make_pairs(events: int, *, seed: int) -> Pairs:
-    """Simulate `events` jets in both detectors; those are kept that both see, and see alike."""
-    fast = FastDetector(field=0.0, ecal=replace(HCAL, name="ECAL"))
-    made = [
-        pairs("z-jets", events, seed=seed, detector=detector) for detector in (fast, Detector())
-    ]
-    numbers = [np.asarray(each["event"]) for each in made]
-    common = np.intersect1d(numbers[0], numbers[1])
-    levels = [each[np.isin(np.asarray(each["event"]), common)] for each in made]
-    kept = np.ones(len(common), dtype=bool)
-    for each in levels:
-        kept &= np.asarray(each["pass_truth"] & each["pass_reco"])
-        place = [
-            np.asarray(each[level, f"jet_{name}"], dtype=np.float64)
-            for level in ("truth", "reco")
-            for name in ("eta", "phi")
-        ]
-        kept &= delta_r(*place) < SAME
-    levels = [each[kept] for each in levels]
-    truth = levels[1]["truth"]
-    pt, eta = (np.asarray(truth[f"jet_{name}"], dtype=np.float64) for name in ("pt", "eta"))
-    quantities = []
-    for each in levels:
-        found = table(each["reco"], NAMES[1:])[0].astype(np.float64)
-        found[:, 0] = np.log1p(found[:, 0])
-        response = np.asarray(each["reco", "jet_pt"], dtype=np.float64) / pt
-        quantities.append(np.column_stack([response, found]))
-    known = np.column_stack([np.log(pt), np.abs(eta)])
-    return Pairs(quantities[0], quantities[1], known, common[kept])
-
-
-def run(*, scale: str, out: Path, seeds: int | None = None, force: bool = False, **_: Any) -> Path:
-    """Run the study into `out` and return the path of its report."""
-    refuse_existing(out / "report.html", force)
-    chosen = SCALES[scale]
-    count = chosen.seeds if seeds is None else seeds
-    timing: dict[str, float] = {}
-    begin = time.perf_counter()
-    print(f"{chosen.events} events in two detectors", flush=True)
-    sample = make_pairs(chosen.events, seed=1)
-    timing["events"] = time.perf_counter() - begin
+def refinement(run: Run[Scale]) -> None:
+    """Refine along the front of both losses, and compare what comes out with the full detector."""
+    scale, report = run.scale, run.report
+    with run.step("events"):
+        sample = detector_pairs(scale.events, seed=1)
     # The test jets are a third, by their place: events are in no order.
     cut = 2 * len(sample) // 3
     train, test = sample.at(slice(cut)), sample.at(slice(cut, None))
     size = min(512, len(test) // 4)
-    training = Training(epochs=chosen.epochs, batch_size=size, learning_rate=3e-3)
+    training = Training(epochs=scale.epochs, batch_size=size, learning_rate=3e-3)
+    pairs = partial(Refinement, minimise="pairs", training=training, hidden=scale.hidden)
     methods = {
-        "minimise the pairs": Refinement(minimise="pairs"),
-        **{f"MDMM, MMD < {b:g}": Refinement(minimise="pairs", bound=b) for b in chosen.bounds},
-        **{f"weight {w:g}": Refinement(minimise="pairs", share=w) for w in chosen.shares},
-        BEST: Refinement(minimise="ensemble"),
+        "minimise the pairs": pairs(),
+        **{f"MDMM, MMD < {limit:g}": pairs(at_most=limit) for limit in scale.limits},
+        **{f"weight {factor:g}": pairs(strength=factor) for factor in scale.strengths},
+        BEST: pairs(minimise="ensemble"),
     }
     refined: dict[str, list[Floats]] = {}
     losses: dict[str, list[tuple[Value, Value]]] = {}
-    begin = time.perf_counter()
-    for name, method in methods.items():
-        method.set_params(training=training, hidden=chosen.hidden)
-        for seed in range(count):
-            print(f"{name}, seed {seed}", flush=True)
-            method.fit(train.fast, train.full, train.truth, event=train.event, seed=seed)
+    for name, each in methods.items():
+        for seed in run.seeds:
+            data = train.fast, train.full, train.truth
+            method = run.fitted(
+                f"{name}, seed {seed}", clone(each), *data, event=train.event, seed=seed
+            )
             moved = method.transform(test.fast, test.truth)
             # A network gives no whole numbers, and any tree would tell them from those that are.
             counted = NAMES.index("multiplicity")
             moved[:, counted] = np.maximum(np.rint(moved[:, counted]), 1)
             refined.setdefault(name, []).append(moved)
             losses.setdefault(name, []).append(_losses(method, moved, test))
-    timing["training"] = time.perf_counter() - begin
     losses["not refined"] = [_losses(method, test.fast, test)]
     refined["not refined"] = [test.fast]
-    report = Report(
-        "Refining a fast simulation",
-        SUMMARY,
-        command=f"colliderkit study refinement --scale {scale} --seeds {count}",
-        configuration=f"events: {chosen.events}\nepochs: {chosen.epochs}\nbatch: {size}\n",
-        seeds=list(range(count)),
-        timing=timing,
-    )
     report.add_text(STAND_IN)
     report.add_text(
         f"{len(train)} jets train and choose the epoch, {len(test)} others are tested on. An"
@@ -235,17 +158,16 @@ def run(*, scale: str, out: Path, seeds: int | None = None, force: bool = False,
         low, high = np.quantile(test.full[:, i], [0.005, 0.995])
         width = 1.0 if name == "multiplicity" and high - low < 60 else (high - low) / 30
         edges = np.arange(low - width / 2, high + width, width)
-        found = {
+        samples = {
             "full": test.full[:, i],
             "fast": test.fast[:, i],
             "refined": refined[BEST][0][:, i],
             "pairs only": refined["minimise the pairs"][0][:, i],
         }
-        report.add_figure(distribution(found, edges, LABELS[name]), f"{name}, of the test jets.")
-    return report.write(out, force=force)
+        report.add_figure(distribution(samples, edges, LABELS[name]), f"{name}, of the test jets.")
 
 
-def _losses(method: Refinement, moved: Floats, test: Pairs) -> tuple[Value, Value]:
+def _losses(method: Refinement, moved: Floats, test: DetectorPairs) -> tuple[Value, Value]:
     pair, ensemble = (
         Value(float(x.mean()), float(x.std(ddof=1)) / len(x) ** 0.5)
         for x in method.losses(moved, test.full, test.truth)
@@ -253,7 +175,7 @@ def _losses(method: Refinement, moved: Floats, test: Pairs) -> tuple[Value, Valu
     return pair, ensemble
 
 
-def _auc(moved: Floats, test: Pairs) -> Value:
+def _auc(moved: Floats, test: DetectorPairs) -> Value:
     one = np.ones(len(test))
     # Halves of different events, so that no tree sees both partners of a pair.
     half = np.arange(len(test)) % 2 == 0
@@ -265,7 +187,7 @@ def _auc(moved: Floats, test: Pairs) -> Value:
     )
 
 
-def _floor(test: Pairs) -> tuple[float, float]:
+def _floor(test: DetectorPairs) -> tuple[float, float]:
     found = _auc(test.full, test)
     return found.value, found.error
 
@@ -305,3 +227,13 @@ def _front(losses: Mapping[str, Sequence[tuple[Value, Value]]]) -> Figure:
     axes.set_ylim(min(low, -0.5), 3 * high)
     axes.legend(fontsize=13, ncols=2)
     return figure
+
+
+STUDY = Study(
+    "refinement",
+    "Refining a fast simulation",
+    SUMMARY,
+    SCALES,
+    refinement,
+    takes=("seeds",),
+)
