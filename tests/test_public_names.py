@@ -12,6 +12,7 @@ PUBLIC = {
     "colliderkit": [
         "BayesianLastLayer",
         "BoostedRegression",
+        "ConditionalGenerator",
         "Conformal",
         "CrossFit",
         "DecorrelatedTagger",

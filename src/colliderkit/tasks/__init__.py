@@ -11,6 +11,7 @@ TASKS = Registry(
         "showers": "colliderkit.tasks.showers:ShowersTask",
         "shower-comparison": "colliderkit.tasks.showers:ShowerComparisonTask",
         "refinement": "colliderkit.tasks.refinement:RefinementTask",
+        "generator": "colliderkit.tasks.generator:GeneratorTask",
     },
 )
 
