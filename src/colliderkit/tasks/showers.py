@@ -145,9 +145,14 @@ class ShowersTask(Task):
                 check_band([s.incident for s in (reference, *samples.values())], low, high)
             for name, generated in samples.items():
                 comparison = ShowerComparison(
-                    threshold=threshold, classifier=classifier, width=width, bands=edges, levels=levels,
-                    repetitions=repetitions, standardised=standardised,
-                )  # fmt: skip
+                    threshold=threshold,
+                    levels=levels,
+                    classifier=classifier,
+                    width=width,
+                    repetitions=repetitions,
+                    standardised=standardised,
+                    bands=edges,
+                )
                 comparisons[name] = comparison.fit(
                     reference, generated, voxels, training=None if name == FLOOR else seen,
                     seed=seed,

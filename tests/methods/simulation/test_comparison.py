@@ -219,3 +219,19 @@ def test_rectangular_cells_have_figures_too() -> None:
     assert abs(found.quantities_["MMD"].value) < 5 * found.quantities_["MMD"].error
     assert found.histograms_[0].radial[0].sum() == pytest.approx(one.voxels.sum(1).mean(), rel=1e-5)
     assert "centre eta layer 1" in found.separations_
+
+
+def test_showers_are_most_likely_of_the_model_that_is_right() -> None:
+    classifier = Training(epochs=10, batch_size=100, learning_rate=1e-3, schedule="constant")
+    options = {"classifier": classifier, "width": 32, "standardised": True, "level": "high-level"}
+    models = {
+        "right": sample(1000, 1),
+        "low": sample(1000, 2, response=0.8),
+        "high": sample(1000, 3, response=1.2),
+    }
+    found = log_posterior(models, sample(1000, 4), GEOMETRY, **options, progress=False)
+    assert list(found) == ["right", "low", "high"]
+    right, low, high = found.values()
+    # Two sigma apart on either side: better than chance, and than both others.
+    assert right.value > -math.log(3) > max(low.value, high.value)
+    assert 0 < right.error < 0.1
