@@ -72,7 +72,7 @@ def make_jet_pairs(events: int, *, seed: int) -> JetPairs:
     simulations = [
         pairs("z-jets", events, seed=seed, detector=detector) for detector in (fast, Detector())
     ]
-    common = np.intersect1d(*(np.asarray(sample["event"]) for sample in simulations))
+    common = np.intersect1d(*[np.asarray(s["event"]) for s in simulations])
     simulations = [sample[np.isin(np.asarray(sample["event"]), common)] for sample in simulations]
     alike = np.ones(len(common), dtype=bool)
     for sample in simulations:
@@ -92,4 +92,5 @@ def make_jet_pairs(events: int, *, seed: int) -> JetPairs:
         observed[:, 0] = np.log1p(observed[:, 0])
         response = np.asarray(sample["reco", "jet_pt"], dtype=np.float64) / pt
         quantities.append(np.column_stack([response, observed]))
-    return JetPairs(*quantities, np.column_stack([np.log(pt), np.abs(eta)]), common[alike])
+    known = np.column_stack([np.log(pt), np.abs(eta)])
+    return JetPairs(quantities[0], quantities[1], known, common[alike])
