@@ -81,7 +81,7 @@ def amplification(run: Run[Scale]) -> None:
     scale, report = run.scale, run.report
     results = []
     plots = []
-    first: dict[str, Floats] = {}  # events of each density, of the smallest sample's first repetition
+    first: dict[str, Floats] = {}  # events of each density: smallest sample, first repetition
     for count in scale.counts:
         samples = [sample(count, repetition) for repetition in run.seeds]
         errors = {"sample": np.array([quantile_error(x, EDGES) for x in samples])}

@@ -43,8 +43,8 @@ REMARKS = """
 A stand-in for the published set-up: the published showers hold the energy in lead and argon, ours
 that in the argon alone, divided by the sampling fraction {fraction:.4g} (the mean of E_tot/E_inc of
 the training showers); {showers} showers of {low:g} to {high:g} GeV where the paper has 100,000 of
-1 to 100; a generator of {parameters} parameters, where the published widths make 29.7 million; and the physics
-named {physics}. Energies below {threshold:g} MeV count as zero in all figures.
+1 to 100; a generator of {parameters} parameters, where the published widths make 29.7 million; and
+the physics named {physics}. Energies below {threshold:g} MeV count as zero in all figures.
 
 The epoch is the one whose chi^2 of E_tot/E_inc against the validation showers is lowest (as in
 FastCaloGAN, arXiv:2109.02551); the test showers had no part in that. The floor is Geant4 against

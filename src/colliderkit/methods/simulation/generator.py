@@ -40,6 +40,9 @@ DISTANCES = Registry(
 )
 
 
+SCHEDULE = GanSchedule()
+
+
 class ConditionalGenerator(Method):
     """Learn a density p(x | c) of rows x (F,) given conditions c (C,), and draw from it.
 
@@ -82,7 +85,7 @@ class ConditionalGenerator(Method):
         discriminator: str | None = None,
         discriminator_options: Mapping[str, Any] | None = None,
         distance: str = "marginals",
-        schedule: GanSchedule = GanSchedule(),
+        schedule: GanSchedule = SCHEDULE,
         validation: float = 0.2,
         training: Training = Training(epochs=50, batch_size=256, learning_rate=2e-3),
     ) -> None:
@@ -172,10 +175,10 @@ class ConditionalGenerator(Method):
         else:
             table = as_table(condition, "condition")
             if table.shape[1] != conditions:
+                give = "as many" if conditions else "the number of rows to draw"
                 raise InputError(
                     f"condition has {table.shape[1]} columns, and {conditions} conditions were"
-                    " fitted; give "
-                    + ("as many." if conditions else "the number of rows to draw.")
+                    f" fitted; give {give}."
                 )
             context = _context(table)
         rows: Floats = self.generator_.sample(context, seed=seed).double().numpy()

@@ -72,7 +72,8 @@ def make_jet_pairs(events: int, *, seed: int) -> JetPairs:
     simulations = [
         pairs("z-jets", events, seed=seed, detector=detector) for detector in (fast, Detector())
     ]
-    common = np.intersect1d(*[np.asarray(s["event"]) for s in simulations])
+    first, second = (np.asarray(sample["event"]) for sample in simulations)
+    common = np.intersect1d(first, second)
     simulations = [sample[np.isin(np.asarray(sample["event"]), common)] for sample in simulations]
     alike = np.ones(len(common), dtype=bool)
     for sample in simulations:
