@@ -38,6 +38,7 @@ PUBLIC = {
         "Refinement",
         "Regression",
         "SequentialCalibration",
+        "ShowerComparison",
         "ShowerSurrogate",
         "Table",
         "Tagger",
@@ -81,8 +82,7 @@ PUBLIC = {
     ],
     "colliderkit.methods.simulation.comparison": [
         "Classification",
-        "Comparison",
-        "ShowerTest",
+        "ShowerComparison",
         "check_band",
     ],
     "colliderkit.methods.unfolding.omnifold": ["OmniFold", "Sample"],
