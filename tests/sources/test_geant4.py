@@ -145,7 +145,7 @@ def test_errors_say_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         Calorimeter(SMALL.geometry, SMALL.samplings[:2], 150.0)
     with pytest.raises(InputError, match="the voxels reach 40 mm, the slabs 35 mm only"):
         Calorimeter(SMALL.geometry, SMALL.samplings, 35.0)
-    with pytest.raises(InputError, match="energies 5 to 1 MeV must be positive and rise"):
+    with pytest.raises(InputError, match="energies are 5 to 1 MeV; they must be positive and rise"):
         generate_showers(SMALL, 10, tmp_path / "s.hdf5", energies=(5, 1))
     monkeypatch.setenv("GEANT4_DATA_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=r"GEANT4_DATA_DIR is .*nowhere, which is no folder"):

@@ -42,8 +42,8 @@ def drawn_energies(
     if index == 1:
         return low * (high / low) ** u
     power = 1 - index
-    found: NDArray[np.float64] = (low**power + u * (high**power - low**power)) ** (1 / power)
-    return found
+    energies: NDArray[np.float64] = (low**power + u * (high**power - low**power)) ** (1 / power)
+    return energies
 
 
 def read_showers(
