@@ -7,6 +7,8 @@ __all__ = ["TASKS", "task_of"]
 TASKS = Registry(
     "task",
     {
+        "tagging": "colliderkit.tasks.tagging:TaggingTask",
+        "decorrelation": "colliderkit.tasks.decorrelation:DecorrelationTask",
         "ratio": "colliderkit.tasks.ratio:RatioTask",
         "showers": "colliderkit.tasks.showers:ShowersTask",
         "shower-comparison": "colliderkit.tasks.showers:ShowerComparisonTask",
