@@ -14,6 +14,7 @@ PUBLIC = {
         "BayesianLastLayer",
         "BoostedRegression",
         "BumpHunt",
+        "ConditionalGenerator",
         "Conformal",
         "CrossFit",
         "DeepEnsemble",

@@ -24,6 +24,7 @@ METHODS = Registry(
         "shower-surrogate": "colliderkit.methods.simulation.surrogate:ShowerSurrogate",
         "shower-comparison": "colliderkit.methods.simulation.comparison:ShowerComparison",
         "refinement": "colliderkit.methods.simulation.refinement:Refinement",
+        "conditional-generator": "colliderkit.methods.simulation.generator:ConditionalGenerator",
         "deep-ensemble": "colliderkit.methods.regression.ensemble:DeepEnsemble",
         "quantile-regression": "colliderkit.methods.regression.quantile:QuantileRegression",
         "bayesian-last-layer": "colliderkit.methods.regression.last_layer:BayesianLastLayer",

@@ -20,6 +20,7 @@ TASKS = Registry(
         "shower-comparison": "colliderkit.tasks.showers:ShowerComparisonTask",
         "showers": "colliderkit.tasks.showers:ShowersTask",
         "unfolding": "colliderkit.tasks.unfolding:UnfoldingTask",
+        "generator": "colliderkit.tasks.generator:GeneratorTask",
     },
 )
 
