@@ -23,8 +23,6 @@ PUBLIC = {
         "Conformal",
         "Prediction",
         "Regression",
-        "build",
-        "regression_class",
     ],
     "colliderkit.methods.simulation.comparison": [
         "Classification",
@@ -44,8 +42,8 @@ PUBLIC = {
         "GeneralisedInversion",
         "NumericalInversion",
         "Posterior",
-        "Regression",
         "SequentialCalibration",
+        "TruthRegression",
     ],
     "colliderkit.methods.tagging.ensembles": ["CrossFit", "Ensemble"],
     "colliderkit.methods.inference.estimates": ["Calibration", "Estimate"],
