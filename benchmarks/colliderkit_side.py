@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from colliderkit import networks
 from colliderkit.events.ragged import Ragged
 from colliderkit.events.schema import FOURVECTOR, labels_of
 from colliderkit.events.sets import LOG_FEATURES, RELATIVE_FEATURES, ParticleSet
 from colliderkit.losses.classification import cross_entropy
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
 from colliderkit.sources import read
 from colliderkit.training.batches import Batches, Dataset
@@ -38,7 +38,7 @@ def dataset(file: str) -> Dataset:
 def model_named(name: str) -> Model:
     features = RELATIVE_FEATURES if name == "pfn" else LOG_FEATURES
     representation = ParticleSet(FOURVECTOR, features)
-    return Model(representation, networks.build(name, inputs=representation.size, outputs=2))
+    return Model(representation, NETWORKS.build(name, inputs=representation.size, outputs=2))
 
 
 def train(options: argparse.Namespace) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from torch import nn
 from colliderkit.events.ragged import Ragged
 from colliderkit.events.schema import CONSTITUENTS, FOURVECTOR
 from colliderkit.events.sets import LOG_FEATURES, ParticleSet
-from colliderkit.networks import build
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Batches, Dataset
 
@@ -55,7 +55,9 @@ def main() -> None:
     inputs = Ragged.from_awkward(constituents, FOURVECTOR)
     count = len(inputs)
     data = Dataset(inputs, torch.arange(count) % 2, torch.ones(count))
-    model = Model(ParticleSet(FOURVECTOR), build(options.network, inputs=len(LOG_FEATURES)))
+    model = Model(
+        ParticleSet(FOURVECTOR), NETWORKS.build(options.network, inputs=len(LOG_FEATURES))
+    )
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     loss = nn.CrossEntropyLoss()
     warm = 3

@@ -1,5 +1,6 @@
 """What every network promises, checked on every member of the dictionary of names."""
 
+import copy
 import importlib.util
 import subprocess
 import sys
@@ -17,8 +18,10 @@ from colliderkit.events.ragged import Ragged
 from colliderkit.events.scaling import Standardise
 from colliderkit.events.sequences import ParticleSequence
 from colliderkit.events.sets import ParticleSet
-from colliderkit.networks import NETWORKS, build, network
+from colliderkit.losses.classification import cross_entropy
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
+from colliderkit.networks.pointwise import Dropout
 from colliderkit.serve.onnx import export
 
 COLUMNS = ("px", "py", "pz", "E")
@@ -26,7 +29,7 @@ COLUMNS = ("px", "py", "pz", "E")
 GROWN = {"boosted-trees"}
 TRAINED = sorted(set(NETWORKS) - GROWN)
 # A permutation of the particles changes nothing but the rounding; a table has no particles.
-ON_PARTICLES = [n for n in TRAINED if network(n).representation != "table"]
+ON_PARTICLES = [n for n in TRAINED if NETWORKS.load(n).representation != "table"]
 # Small members where the full one would make the tests slow.
 OPTIONS = {
     "particle-net": {"blocks": ((16, 16), (32, 32)), "neighbours": 5, "hidden": 16},
@@ -42,7 +45,7 @@ LENGTHS = (9, 4, 1, 0, 13, 7)
 def model(name, outputs=2):
     """Compose the network with its representation; statistics as after some training."""
     torch.manual_seed(1)
-    kind = network(name).representation
+    kind = NETWORKS.load(name).representation
     if kind == "table":
         part = Standardise(5).fit(torch.randn(50, 5))
         inputs = 5
@@ -52,7 +55,9 @@ def model(name, outputs=2):
     else:
         part = {"set": ParticleSet, "sequence": ParticleSequence}[kind](COLUMNS)
         inputs = part.size
-    made = Model(part, build(name, inputs=inputs, outputs=outputs, **OPTIONS.get(name, {})))
+    made = Model(
+        part, NETWORKS.build(name, inputs=inputs, outputs=outputs, **OPTIONS.get(name, {}))
+    )
     with torch.no_grad():
         if name == "linear":
             torch.nn.init.normal_(made.network.layer.weight)
@@ -66,7 +71,7 @@ def model(name, outputs=2):
 def data(name, lengths=LENGTHS, seed=0):
     """Random inputs of the model: (values, mask) or a table alone."""
     random = torch.Generator().manual_seed(seed)
-    if network(name).representation == "table":
+    if NETWORKS.load(name).representation == "table":
         return (torch.randn(len(lengths), 5, generator=random),)
     size = max(lengths)
     mask = torch.arange(size) < torch.tensor(lengths)[:, None]
@@ -99,14 +104,14 @@ def test_an_unknown_name_lists_the_known():
     with pytest.raises(
         InputError, match=r"no network is called 'lorentz-net'; choose one of .*pfn"
     ):
-        build("lorentz-net", inputs=3)
+        NETWORKS.build("lorentz-net", inputs=3)
 
 
 def test_an_option_of_another_network_is_named():
     with pytest.raises(InputError, match="'pfn' has no option 'neighbours'; it has phi, f, batch"):
-        build("pfn", inputs=3, neighbours=4)
+        NETWORKS.build("pfn", inputs=3, neighbours=4)
     with pytest.raises(InputError, match="'linear' has no option 'dropout'; it has none"):
-        build("linear", inputs=3, dropout=0.5)
+        NETWORKS.build("linear", inputs=3, dropout=0.5)
 
 
 @pytest.mark.parametrize("outputs", [2, 5])
@@ -117,21 +122,21 @@ def test_outputs_have_their_shape_and_are_finite_for_short_and_empty_jets(name, 
     assert logits.isfinite().all()
     alone = answer(name, *data(name, lengths=(1,)), outputs=outputs)
     assert alone.isfinite().all()
-    if network(name).representation != "table":
+    if NETWORKS.load(name).representation != "table":
         empty = torch.zeros(2, 1, 4), torch.zeros(2, 1, dtype=torch.bool)
         assert answer(name, *empty, outputs=outputs).isfinite().all()
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_every_parameter_gets_a_gradient(name):
-    copy = Model(model(name).representation, build_again(name)).train()
+    fresh = Model(model(name).representation, build_again(name)).train()
     if name == "linear":
-        torch.nn.init.normal_(copy.network.layer.weight)
-    copy(*data(name, lengths=(9, 13, 12, 14, 10, 11))).square().sum().backward()
-    for where, p in copy.named_parameters():
+        torch.nn.init.normal_(fresh.network.layer.weight)
+    fresh(*data(name, lengths=(9, 13, 12, 14, 10, 11))).square().sum().backward()
+    for where, p in fresh.named_parameters():
         assert p.grad is not None, where
         assert p.grad.isfinite().all(), where
-    zero = [where for where, p in copy.named_parameters() if not p.grad.any()]
+    zero = [where for where, p in fresh.named_parameters() if not p.grad.any()]
     assert [
         where for where in zero if not all(part in where for part in IDLE.get(name, ("?",)))
     ] == []
@@ -139,9 +144,53 @@ def test_every_parameter_gets_a_gradient(name):
 
 def build_again(name, outputs=2):
     torch.manual_seed(2)
-    kind = network(name).representation
+    kind = NETWORKS.load(name).representation
     inputs = {"table": 5, "image": 1}.get(kind) or model(name).representation.size
-    return build(name, inputs=inputs, outputs=outputs, **OPTIONS.get(name, {}))
+    return NETWORKS.build(name, inputs=inputs, outputs=outputs, **OPTIONS.get(name, {}))
+
+
+def loss_and_gradients(made, inputs, target, weight):
+    """The weighted cross-entropy of one full batch, and its gradient by every parameter."""
+    made.zero_grad()
+    loss = cross_entropy(made(*inputs), target, weight / weight.mean())  # as methods give them
+    loss.backward()
+    return loss.detach(), {n: p.grad for n, p in made.named_parameters() if p.grad is not None}
+
+
+def in_double(name):
+    """A copy of the model in double precision, without dropout, ready for gradients."""
+    made = copy.deepcopy(model(name)).double()
+    for module in made.modules():
+        if isinstance(module, torch.nn.Dropout | Dropout):
+            module.p = 0.0
+    return made
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_weight_of_two_is_the_event_twice(name):
+    """In loss and gradient of a full batch, with the statistics of a batch normalisation at rest.
+
+    While it trains, a batch normalisation counts events, not weights: there it holds where every
+    event stands twice, which leaves the statistics as they are.
+    """
+    inputs = [x.double() if x.is_floating_point() else x for x in data(name)]
+    target = torch.arange(len(LENGTHS)) % 2
+    twice = torch.tensor([0, 2, 3])
+    weight = torch.ones(len(LENGTHS), dtype=torch.float64)
+    heavy = weight.clone()
+    heavy[twice] = 2
+    everything = torch.arange(len(LENGTHS))
+    for training, weights, again in (
+        (False, heavy, twice),
+        (True, 2 * weight, everything),
+    ):
+        rows = torch.cat([everything, again])
+        made = in_double(name).train(training)
+        one = loss_and_gradients(made, inputs, target, weights)
+        other = loss_and_gradients(
+            made, [x[rows] for x in inputs], target[rows], torch.ones(len(rows)).double()
+        )
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ON_PARTICLES)
@@ -176,7 +225,7 @@ def test_the_order_of_the_particles_is_not_seen(name):
 @pytest.mark.parametrize("name", TRAINED)
 def test_saved_and_loaded_is_identical(name, tmp_path):
     save_file(model(name).state_dict(), tmp_path / "weights.safetensors")
-    kind = network(name).representation
+    kind = NETWORKS.load(name).representation
     fresh = Standardise(5) if kind == "table" else type(model(name).representation)(COLUMNS)
     other = Model(fresh, build_again(name)).eval()
     inputs = data(name)

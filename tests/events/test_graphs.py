@@ -9,7 +9,7 @@ import torch
 from colliderkit.events.graphs import (
     ParticleGraph,
     angular_distance,
-    nearest,
+    nearest_neighbours,
     squared_distance,
 )
 
@@ -30,7 +30,7 @@ def test_nearest_are_those_of_a_sort() -> None:
     random = np.random.default_rng(0)
     points = torch.from_numpy(random.normal(size=(3, 12, 2)))
     mask = torch.arange(12) < torch.tensor([12, 7, 4])[:, None]
-    slot, exists = nearest(squared_distance(points), mask, 5)
+    slot, exists = nearest_neighbours(squared_distance(points), mask, 5)
     for jet, count in enumerate((12, 7, 4)):
         for i in range(count):
             gap = (points[jet, :count] - points[jet, i]).norm(dim=1)
@@ -42,13 +42,13 @@ def test_nearest_are_those_of_a_sort() -> None:
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_small_jets_have_fewer_neighbours_than_asked(count: int) -> None:
     mask = torch.arange(3)[None] < count
-    slot, exists = nearest(torch.rand(1, 3, 3), mask, 16)
+    slot, exists = nearest_neighbours(torch.rand(1, 3, 3), mask, 16)
     assert slot.shape == exists.shape == (1, 3, 16)
     assert exists.sum(2).tolist() == [[max(0, count - 1) if i < count else 0 for i in range(3)]]
 
 
 def test_coincident_particles_are_neighbours() -> None:
-    slot, exists = nearest(torch.zeros(1, 3, 3), torch.ones(1, 3, dtype=torch.bool), 2)
+    slot, exists = nearest_neighbours(torch.zeros(1, 3, 3), torch.ones(1, 3, dtype=torch.bool), 2)
     assert exists.all()
     assert [sorted(s) for s in slot[0].tolist()] == [[1, 2], [0, 2], [0, 1]]
 

@@ -30,5 +30,5 @@ def test_class_and_regression_adds_a_huber_loss() -> None:
     target, weight = torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([1.5])
     huber = (0.5 * 0.5**2 + (2.0 - 0.5)) / 2
     expected = 1.5 * (math.log(1 + math.exp(-1.0)) + 0.25 * huber)
-    found = ClassAndRegression(classes=2, share=0.25)(outputs, target, weight)
+    found = ClassAndRegression(classes=2, strength=0.25)(outputs, target, weight)
     assert float(found) == pytest.approx(expected, rel=1e-6)

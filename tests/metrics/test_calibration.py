@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.metrics import calibration
+from colliderkit.metrics import calibration_curve
 
 
 def drawn(count, seed, truth=lambda p: p):
@@ -15,7 +15,7 @@ def drawn(count, seed, truth=lambda p: p):
 
 
 def test_curve_by_hand():
-    curve = calibration([0.1, 0.2, 0.3, 0.9], [0, 0, 1, 1], bins=2)
+    curve = calibration_curve([0.1, 0.2, 0.3, 0.9], [0, 0, 1, 1], bins=2)
     np.testing.assert_allclose(curve.predicted, [0.2, 0.9])
     np.testing.assert_allclose(curve.observed, [1 / 3, 1])
     np.testing.assert_allclose(curve.share, [0.75, 0.25])
@@ -26,7 +26,7 @@ def test_curve_by_hand():
 def test_a_perfect_score_shows_the_floor_alone():
     excess = []
     for seed in range(300):
-        curve = calibration(*drawn(2000, seed))
+        curve = calibration_curve(*drawn(2000, seed))
         excess.append((curve.expected_error.value - curve.floor.value) / curve.floor.error)
     # Mean 0 and width 1, to four standard errors.
     assert abs(np.mean(excess)) < 4 / np.sqrt(300)
@@ -36,7 +36,7 @@ def test_a_perfect_score_shows_the_floor_alone():
 def test_pulls_of_the_bins_are_standard():
     pulls = []
     for seed in range(300):
-        curve = calibration(*drawn(2000, seed))
+        curve = calibration_curve(*drawn(2000, seed))
         pulls.append((curve.observed - curve.predicted) / curve.error)
     assert abs(np.mean(pulls)) < 4 / np.sqrt(6000)
     assert abs(np.std(pulls) - 1) < 4 / np.sqrt(12000)
@@ -44,7 +44,7 @@ def test_pulls_of_the_bins_are_standard():
 
 def test_a_known_miscalibration_is_found():
     # P(signal) = p^2: the mean of |p - p^2| over [0, 1] is 1/6.
-    curve = calibration(*drawn(400_000, 1, np.square), bins=50)
+    curve = calibration_curve(*drawn(400_000, 1, np.square), bins=50)
     assert abs(curve.expected_error.value - 1 / 6) < 4 * curve.expected_error.error
     assert curve.floor.value < 0.01
 
@@ -52,8 +52,8 @@ def test_a_known_miscalibration_is_found():
 def test_weights_are_repeated_events_in_the_curve():
     score, label = drawn(500, 2)
     times = np.random.default_rng(3).integers(0, 3, size=500)
-    ours = calibration(score, label, times)
-    theirs = calibration(np.repeat(score, times), np.repeat(label, times))
+    ours = calibration_curve(score, label, times)
+    theirs = calibration_curve(np.repeat(score, times), np.repeat(label, times))
     np.testing.assert_allclose(ours.observed, theirs.observed)
     np.testing.assert_allclose(ours.predicted, theirs.predicted)
     assert (ours.error >= theirs.error - 1e-15).all()
@@ -61,8 +61,8 @@ def test_weights_are_repeated_events_in_the_curve():
 
 def test_what_is_no_probability_is_refused():
     with pytest.raises(InputError, match=r"score of event 1 is 1\.5"):
-        calibration([0.5, 1.5], [0, 1])
+        calibration_curve([0.5, 1.5], [0, 1])
     with pytest.raises(InputError, match="score of event 0 is nan"):
-        calibration([np.nan, 0.5], [0, 1])
+        calibration_curve([np.nan, 0.5], [0, 1])
     with pytest.raises(InputError, match="positive weights"):
-        calibration([0.2, 0.5], [0, 1], [1.0, -1.0])
+        calibration_curve([0.2, 0.5], [0, 1], [1.0, -1.0])

@@ -9,7 +9,7 @@ from colliderkit.metrics.generative import (
     frechet_physics_distance,
     kernel_physics_distance,
     maximum_mean_discrepancy,
-    nearest,
+    nearest_distances,
     neighbours,
     wasserstein,
 )
@@ -133,7 +133,7 @@ def test_mmd_of_gaussians() -> None:
 
 
 def test_nearest_of_others() -> None:
-    found = nearest([[0.0, 0], [10, 0]], [[3.0, 4], [10, 1], [50, 50]])
+    found = nearest_distances([[0.0, 0], [10, 0]], [[3.0, 4], [10, 1], [50, 50]])
     assert found == pytest.approx([5, 1])
 
 

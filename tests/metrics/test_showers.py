@@ -9,11 +9,11 @@ from colliderkit.events.calorimeter.features import Features, features
 from colliderkit.metrics.showers import (
     RESPONSE,
     VOXELS,
-    Spectra,
-    edges_of,
+    ShowerHistograms,
+    histogram_edges,
     mean_separation,
     separations,
-    spectra,
+    shower_histograms,
 )
 
 GEOMETRY = Geometry(
@@ -22,17 +22,17 @@ GEOMETRY = Geometry(
 )
 
 
-def filled(showers: np.ndarray, threshold: float = 0.0) -> tuple[Features, Spectra]:
+def filled(showers: np.ndarray, threshold: float = 0.0) -> tuple[Features, ShowerHistograms]:
     incident = np.full(len(showers), 100.0)
     found = features(showers, incident, GEOMETRY, threshold)
-    edges = edges_of(GEOMETRY, threshold, found, float(showers.max()))
-    return found, spectra(showers, found, GEOMETRY, threshold, edges)
+    edges = histogram_edges(GEOMETRY, threshold, found, float(showers.max()))
+    return found, shower_histograms(showers, found, GEOMETRY, threshold, edges)
 
 
 def test_bins_are_the_published_ones() -> None:
     showers = np.full((4, GEOMETRY.voxels), 7.0, np.float32)
     found = features(showers, np.full(4, 98.0), GEOMETRY)
-    edges = edges_of(GEOMETRY, 0.5, found, 7.0)
+    edges = histogram_edges(GEOMETRY, 0.5, found, 7.0)
     np.testing.assert_allclose(edges[RESPONSE], np.linspace(0.5, 1.5, 101))
     np.testing.assert_allclose(edges["E layer 0"], np.geomspace(0.5, 14, 40))
     np.testing.assert_allclose(edges[VOXELS], np.geomspace(0.5, 7, 50))
@@ -46,7 +46,7 @@ def test_bins_are_the_published_ones() -> None:
 def test_a_small_visible_share_has_bins_around_it() -> None:
     showers = np.full((4, GEOMETRY.voxels), 1.0, np.float32)  # 14 of 100 MeV
     found = features(showers, np.full(4, 100.0), GEOMETRY)
-    edges = edges_of(GEOMETRY, 0.0, found, 1.0)
+    edges = histogram_edges(GEOMETRY, 0.0, found, 1.0)
     np.testing.assert_allclose(edges[RESPONSE], 0.14 * np.linspace(0.5, 1.5, 101))
 
 
@@ -54,7 +54,7 @@ def test_counts_are_those_of_numpy() -> None:
     showers = np.random.default_rng(1).gamma(0.3, 20, (5000, GEOMETRY.voxels)).astype(np.float32)
     showers[showers < 1] = 0
     found, drawn = filled(showers, threshold=2.0)
-    edges = edges_of(GEOMETRY, 2.0, found, float(showers.max()))
+    edges = histogram_edges(GEOMETRY, 2.0, found, float(showers.max()))
     np.testing.assert_allclose(
         drawn.counts["E layer 2"], np.histogram(found.energy[:, 1], edges["E layer 2"])[0]
     )
@@ -87,9 +87,9 @@ def test_equal_densities_are_at_the_floor() -> None:
         showers = random.gamma(0.5, 20, (2 * 1500, GEOMETRY.voxels)).astype(np.float32)
         showers *= random.gamma(5, 0.2, (len(showers), 1)).astype(np.float32)
         found = features(showers, np.full(len(showers), 100.0), GEOMETRY, 0.1)
-        edges = edges_of(GEOMETRY, 0.1, found, float(showers.max()))
+        edges = histogram_edges(GEOMETRY, 0.1, found, float(showers.max()))
         first, second = (
-            spectra(showers[p], found.at(np.arange(3000)[p]), GEOMETRY, 0.1, edges)
+            shower_histograms(showers[p], found.at(np.arange(3000)[p]), GEOMETRY, 0.1, edges)
             for p in (slice(1500), slice(1500, 3000))
         )
         pulls.append([separations(first, second)[name].excess for name in (VOXELS, RESPONSE)])
@@ -102,9 +102,9 @@ def test_separation_of_disjoint_and_of_empty_histograms() -> None:
     dark, bright = (np.full((50, GEOMETRY.voxels), e, np.float32) for e in (1.0, 6.0))
     dark[:, :2] = bright[:, :2] = 0  # nothing in the first layer
     found = features(bright, np.full(50, 100.0), GEOMETRY)
-    edges = edges_of(GEOMETRY, 0.5, found, 6.0)
+    edges = histogram_edges(GEOMETRY, 0.5, found, 6.0)
     one, two = (
-        spectra(x, features(x, np.full(50, 100.0), GEOMETRY), GEOMETRY, 0.5, edges)
+        shower_histograms(x, features(x, np.full(50, 100.0), GEOMETRY), GEOMETRY, 0.5, edges)
         for x in (bright, dark)
     )
     apart = separations(one, two)

@@ -6,25 +6,32 @@ from matplotlib.collections import PolyCollection
 
 from colliderkit.events.calorimeter import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.features import features
-from colliderkit.metrics.showers import RESPONSE, VOXELS, Spectra, edges_of, separations, spectra
+from colliderkit.metrics.showers import (
+    RESPONSE,
+    VOXELS,
+    ShowerHistograms,
+    histogram_edges,
+    separations,
+    shower_histograms,
+)
 from colliderkit.report import calorimeter
 
 GEOMETRY = Geometry("toy", (Layer(0, (0, 5, 40)), Layer(1, (0, 4, 10, 20), 6), Layer(5, (0, 30))))
 EDGES: dict[str, np.ndarray] = {}
 
 
-def made(count: int, seed: int) -> tuple[np.ndarray, Spectra]:
+def made(count: int, seed: int) -> tuple[np.ndarray, ShowerHistograms]:
     random = np.random.default_rng(seed)
     showers = random.gamma(0.5, 100, (count, GEOMETRY.voxels)).astype(np.float32)
     incident = np.full(count, 50.0 * GEOMETRY.voxels)
     found = features(showers, incident, GEOMETRY, 1.0)
     if not EDGES:
-        EDGES.update(edges_of(GEOMETRY, 1.0, found, float(showers.max())))
-    return showers, spectra(showers, found, GEOMETRY, 1.0, EDGES)
+        EDGES.update(histogram_edges(GEOMETRY, 1.0, found, float(showers.max())))
+    return showers, shower_histograms(showers, found, GEOMETRY, 1.0, EDGES)
 
 
 @pytest.fixture(scope="module")
-def samples() -> dict[str, Spectra]:
+def samples() -> dict[str, ShowerHistograms]:
     return {"Geant4": made(2000, 1)[1], "floor": made(2000, 2)[1], "flow": made(1000, 3)[1]}
 
 

@@ -7,7 +7,7 @@ from matplotlib.container import ErrorbarContainer
 
 from colliderkit import metrics
 from colliderkit.metrics import Value
-from colliderkit.report import plots
+from colliderkit.report import classifiers, distributions, images, plots, training
 from colliderkit.training.settings import Epoch
 
 
@@ -45,7 +45,7 @@ def test_roc_draws_rejection_and_ratio(scored):
     good = metrics.roc(score, label)
     noise = np.random.default_rng(1).normal(size=len(score))
     poor = metrics.roc(score + 0.3 * noise, label)
-    figure = plots.roc({"PFN": good, "EFN": poor}, published={"PFN": (0.5, Value(80, 5))})
+    figure = classifiers.roc({"PFN": good, "EFN": poor}, published={"PFN": (0.5, Value(80, 5))})
     top, bottom = figure.axes
     assert top.get_yscale() == "log"
     line = next(line for line in top.lines if line.get_label() == "PFN")
@@ -61,14 +61,14 @@ def test_roc_draws_rejection_and_ratio(scored):
 
 
 def test_roc_of_one_curve_has_no_ratio(scored):
-    figure = plots.roc({"PFN": metrics.roc(*scored)})
+    figure = classifiers.roc({"PFN": metrics.roc(*scored)})
     assert len(figure.axes) == 1
     assert "varepsilon_S" in figure.axes[0].get_xlabel()
 
 
 def test_distribution_is_normalised_and_has_counting_errors():
     samples = {"a": np.repeat([0.5, 1.5], [30, 10]), "b": np.repeat([0.5, 1.5, 9.0], [20, 60, 20])}
-    figure = plots.distribution(samples, [0.0, 1.0, 2.0], "Mass", "GeV")
+    figure = distributions.distribution(samples, [0.0, 1.0, 2.0], "Mass", "GeV")
     top, bottom = figure.axes
     (first, edges, _), (second, _, _) = stairs(top)
     np.testing.assert_allclose(first, [0.75, 0.25])
@@ -96,7 +96,7 @@ def test_spectra_show_three_columns_with_ratios():
         },
         depth_limit=1,
     )
-    figure = plots.spectra(jets, ["QCD", "top"])
+    figure = distributions.spectra(jets, ["QCD", "top"])
     labels = [axes.get_xlabel() for axes in figure.axes[3:]]
     assert labels == ["Jet $p_T$ [GeV]", "Jet mass [GeV]", "Constituents"]
     for axes in figure.axes[:3]:
@@ -111,7 +111,7 @@ def test_spectra_show_three_columns_with_ratios():
 
 def test_scores_follow_the_calibrated_line(scored):
     score, label = scored
-    figure = plots.scores(score, label, classes=["QCD", "top"], bins=10)
+    figure = classifiers.scores(score, label, classes=["QCD", "top"], bins=10)
     bottom = figure.axes[1]
     ratio = next(c for c in bottom.containers if isinstance(c, ErrorbarContainer))[0]
     x, y = ratio.get_data()
@@ -122,7 +122,7 @@ def test_scores_follow_the_calibrated_line(scored):
 
 def test_training_marks_the_chosen_epoch():
     history = [Epoch(i, 1 / (i + 1), 1 / (i + 1) + 0.1, 1.0, best=i == 2) for i in range(4)]
-    axes = plots.training({"PFN": history}).axes[0]
+    axes = training.training({"PFN": history}).axes[0]
     star = [line for line in axes.lines if line.get_marker() == "*" and len(line.get_xdata())]
     assert len(star) == 1
     assert star[0].get_xdata()[0] == 3
@@ -131,8 +131,8 @@ def test_training_marks_the_chosen_epoch():
 
 
 def test_calibration_draws_the_curve_and_its_difference(scored):
-    curve = metrics.calibration(*scored, bins=8)
-    top, bottom = plots.calibration({"PFN": curve}).axes
+    curve = metrics.calibration_curve(*scored, bins=8)
+    top, bottom = classifiers.calibration({"PFN": curve}).axes
     drawn = next(c for c in top.containers if isinstance(c, ErrorbarContainer))[0]
     np.testing.assert_allclose(drawn.get_data(), [curve.predicted, curve.observed])
     below = next(c for c in bottom.containers if isinstance(c, ErrorbarContainer))[0]
@@ -141,7 +141,7 @@ def test_calibration_draws_the_curve_and_its_difference(scored):
 
 def test_confusion_writes_shares_in_percent():
     matrix = metrics.confusion(np.eye(2)[[0, 0, 1, 1]], [0, 0, 0, 1])
-    axes = plots.confusion(matrix, ["QCD", "top"]).axes[0]
+    axes = classifiers.confusion(matrix, ["QCD", "top"]).axes[0]
     assert [t.get_text() for t in axes.texts][:2] == ["66.7\n± 27.2", "33.3\n± 27.2"]
 
 
@@ -150,7 +150,7 @@ def test_filters_enclose_half_the_peak_and_skip_dead_ones():
     y, phi = np.meshgrid(grid, grid, indexing="ij")
     # A cone of radius 0.4 around (0.5, 0): half of its height is a circle of radius 0.2.
     cone = np.maximum(0, 1 - np.hypot(y - 0.5, phi) / 0.4)
-    figure = plots.filters(np.stack([cone, 0 * cone]), 1.0)
+    figure = images.filters(np.stack([cone, 0 * cone]), 1.0)
     drawn = figure.axes[0].collections
     assert len(drawn) == 1
     (path,) = drawn[0].get_paths()
@@ -160,7 +160,7 @@ def test_filters_enclose_half_the_peak_and_skip_dead_ones():
 
 def test_importance_is_ranked_with_errors():
     values = {"low": Value(0.1, 0.01), "high": Value(0.3, 0.02), "none": Value(-0.01, 0.02)}
-    axes = plots.importance(values).axes[0]
+    axes = classifiers.importance(values).axes[0]
     assert [bar.get_width() for bar in axes.patches] == [-0.01, 0.1, 0.3]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["none", "low", "high"]
 
@@ -168,7 +168,7 @@ def test_importance_is_ranked_with_errors():
 def test_jet_images_share_one_scale_and_orientation():
     first, second = np.zeros((4, 4)), np.full((4, 4), 0.5)
     first[3, 0] = 1.0
-    figure = plots.jet_images({"QCD": first, "top": second}, 0.8)
+    figure = images.jet_images({"QCD": first, "top": second}, 0.8)
     left, right = (axes.images[0] for axes in figure.axes[:2])
     assert left.norm.vmax == right.norm.vmax == 1.0
     assert left.origin == "lower"

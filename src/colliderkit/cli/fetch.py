@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from colliderkit.cli import run
+from colliderkit.cli.parsing import run
 from colliderkit.sources.datasets import catalogue as benchmarks
 
 __all__ = ["fetch", "main"]

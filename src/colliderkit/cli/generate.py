@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from colliderkit.cli import given, run
+from colliderkit.cli.parsing import leading, option, run
 from colliderkit.sources.geant4.calorimeters import CALORIMETERS
 from colliderkit.sources.pythia.shards import generate as generate_sample
 
@@ -65,8 +65,10 @@ def generate(
 def main(argv: Sequence[str]) -> None:
     """Parse and run; a calorimeter in place of a process has the options of showers."""
     function: Callable[..., None] = generate
-    if given(argv, "process", ["process"]) in CALORIMETERS:
+    words = leading(argv)
+    process = words[0] if words else option(argv, "process")
+    if process in CALORIMETERS:
         from colliderkit.cli.showers import parametrise, shoot
 
-        function = parametrise if given(argv, "simulation", ["process"]) == "gflash" else shoot
+        function = parametrise if option(argv[len(words) :], "simulation") == "gflash" else shoot
     run(function, argv, "colliderkit generate", positional=["process", "count"])

@@ -1,79 +1,61 @@
-"""Draw an evaluation as one HTML file."""
+"""Draw a run or an evaluation as one HTML file."""
 
-import json
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import awkward as ak
-import numpy as np
-import yaml
+from colliderkit.cli.fitted import description, parameters, task_function
+from colliderkit.cli.parsing import leading, naming_options, parse
+from colliderkit.errors import InputError
+from colliderkit.methods.method import DESCRIPTION, saved_name
+from colliderkit.tasks import task_of
+from colliderkit.tasks.runs import about, write_page
+from colliderkit.tasks.task import SUPPLIED
 
-from colliderkit.cli import TAGGERS, given, of_model, run
-from colliderkit.cli.evaluate import scored_tagger
-from colliderkit.events.schema import weights_of
-from colliderkit.files import atomic_file, existing_file, refuse_existing
-from colliderkit.methods.method import load
-from colliderkit.report.html import Report
-from colliderkit.report.tagging import add_taggers, last_class
-from colliderkit.tasks.ratio import report_ratio
-from colliderkit.tasks.unfolding import report_unfolding
-
-__all__ = ["main", "report"]
+__all__ = ["main"]
 
 
-def report(model: Path, evaluation: Path, *, force: bool = False) -> None:
-    """Write report.html beside an evaluation's results.
+@dataclass(frozen=True)
+class Page:
+    """Say what becomes of a page that is there already.
 
     Args:
-        model: a folder written by fit.
-        evaluation: a folder written by evaluate.
         force: overwrite report.html.
     """
-    path = refuse_existing(evaluation / "report.html", force)
-    method = load(model)
-    tagger = getattr(method, "method", method)
-    results = existing_file(evaluation / "results.json")
-    about = json.loads(results.read_text())
-    jets = ak.from_parquet(existing_file(evaluation / "scores.parquet"))
-    truth = last_class(
-        np.asarray(jets["label"]), weights_of(jets), tagger.classes, about["efficiencies"]
-    )
-    page = Report(
-        f"A tagger of {', '.join(tagger.classes)} jets",
-        f"The network {tagger.network}, fitted in {model}, on {len(jets)} jets that it has not"
-        " seen.",
-        command=about["command"],
-        configuration=about["configuration"]
-        + "\n# model\n"
-        + yaml.safe_dump(json.loads((model / "method.json").read_text())["parameters"]),
-    )
-    counts = np.bincount(truth.label, minlength=len(tagger.classes))
-    add_taggers(page, [scored_tagger(method, jets)], truth)
-    page.add_heading("Jets")
-    page.add_table(
-        ["class", "jets", "sum of weights"],
-        [
-            [name, int(counts[k]), f"{truth.weight[truth.label == k].sum():.6g}"]
-            for k, name in enumerate(tagger.classes)
-        ],
-    )
-    with atomic_file(path, force) as part:
-        part.write_text(page.html(), encoding="utf-8")
-    print(f"report: {path}")
+
+    force: bool = False
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run, with the options of the method that the model holds, or of showers."""
-    folder = given(argv, "evaluation", ["evaluation"])
-    if folder is not None and (Path(folder) / "showers.hdf5").is_file():
-        from colliderkit.cli.showers import report_showers
-
-        run(report_showers, argv, "colliderkit report", positional=["evaluation"])
-        return
-    functions: dict[str, Callable[..., None]] = {
-        **dict.fromkeys(TAGGERS, report),
-        "ratio": report_ratio,
-        "omnifold": report_unfolding,
-    }
-    function = of_model(argv, "report", functions)
-    run(function, argv, "colliderkit report", positional=["model", "evaluation"])
+    """Parse and run: ``report MODEL``, ``report EVALUATION`` or ``report MODEL EVALUATION``."""
+    folders = [Path(word) for word in leading(argv)]
+    if not 1 <= len(folders) <= 2:
+        raise InputError("colliderkit report takes a folder written by fit, by evaluate, or both.")
+    model: Path | None = folders[0] if (folders[0] / DESCRIPTION).is_file() else None
+    evaluation = None if model is not None and len(folders) == 1 else folders[-1]
+    if evaluation is not None:
+        note = about(evaluation)
+        name = note["task"]
+        model = model or (None if note["model"] is None else Path(note["model"]))
+    else:
+        assert model is not None
+        name = task_of(saved_name(model))
+    function = task_function(name, "page")
+    wanted = inspect.signature(function).parameters.get("evaluation")
+    if evaluation is None and wanted is not None and wanted.default is wanted.empty:
+        raise InputError(f"{model}: evaluate it first; the page of {name} shows an evaluation.")
+    parsed = parse(
+        "colliderkit report",
+        description(function),
+        argv[len(folders) :],
+        [Page, function],
+        supplied=SUPPLIED,
+    )
+    page, draw = parsed.taken
+    given = {"model": model, "evaluation": evaluation}
+    with naming_options(parsed.names):
+        report = draw(**{key: value for key, value in given.items() if key in parameters(function)})
+    folder = evaluation or model
+    assert folder is not None
+    print(f"report: {write_page(report, folder, page.force)}")

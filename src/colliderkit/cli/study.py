@@ -2,38 +2,40 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
-from colliderkit.cli import run
+from colliderkit.cli.parsing import run
 from colliderkit.studies import STUDIES, reproduce
+from colliderkit.studies.run import ScaleName
 
 
 def study(
     name: str,
     *,
-    scale: Literal["smoke", "laptop", "paper"] = "laptop",
+    scale: ScaleName = "laptop",
     seeds: int | None = None,
     out: Path | None = None,
-    workers: int = 2,
+    workers: int | None = None,
     dask: str | None = None,
+    devices: int | None = None,
     force: bool = False,
 ) -> None:
     """Run a study from data to report.
 
     Args:
         name: the study.
-        scale: smoke (seconds), laptop (minutes on two cores) or paper (a GPU).
-        seeds: trainings of each model; None takes the scale's own number.
-        out: folder for data, results.json and report.html; None is runs/NAME-SCALE.
-        workers: processes that generate events.
+        scale: smoke (seconds), laptop (minutes on two cores), night (hours on two cores) or
+            paper (a GPU).
+        seeds: trainings of each model, or repetitions; the scale's own number if not given.
+        out: folder for data, results.json and report.html; runs/NAME-SCALE if not given.
+        workers: processes that generate events, 2 if not given.
         dask: address of a Dask scheduler that generates events instead.
-        force: start anew where the folder exists; data made by the same request are kept.
+        devices: processors that a training uses.
+        force: start anew where the folder exists; what the same request has made is kept.
     """
     out = out or Path("runs") / f"{name}-{scale}"
-    results = reproduce(
-        name, scale=scale, seeds=seeds, out=out, workers=workers, dask=dask, force=force
-    )
-    print(f"results: {results.parent / 'results.json'}\nreport:  {results}")
+    given = {"seeds": seeds, "workers": workers, "dask": dask, "devices": devices}
+    report = reproduce(name, scale=scale, out=out, force=force, **given)
+    print(f"results: {report.parent / 'results.json'}\nreport:  {report}")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -1,1 +1,1 @@
-"""What an event is: schema, four-vectors and the representations of a jet."""
+"""Events: schema of jets, four-vectors, observables, weights and representations of a jet."""

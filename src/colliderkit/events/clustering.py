@@ -1,4 +1,4 @@
-"""Sequential recombination: the constituents of each jet joined, pair by pair, into a tree."""
+"""Jet clustering by sequential recombination (kT, Cambridge/Aachen, anti-kT) into binary trees."""
 
 import math
 from typing import Literal, TypeAlias

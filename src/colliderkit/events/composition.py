@@ -1,4 +1,7 @@
-"""What a reconstructed jet is made of: its tracks, and what the calorimeters add to them."""
+"""Composition of a jet: multiplicities, charged and photon pt fractions, widths.
+
+That is, what a reconstructed jet is made of: its tracks, and what the calorimeters add to them.
+"""
 
 import awkward as ak
 import numpy as np
@@ -34,16 +37,16 @@ def composition(jets: ak.Array) -> Floats:
     check_jets(jets, "jets", ("px", "py", "pz", "charge", "pid"))
     counts = np.asarray(ak.num(jets[CONSTITUENTS], axis=1))
     jet = np.repeat(np.arange(len(jets)), counts)
-    own = {
+    particles = {
         name: np.asarray(ak.flatten(jets[CONSTITUENTS, name])).astype(np.float64)
         for name in ("px", "py", "pz", "charge", "pid")
     }
-    pt = np.hypot(own["px"], own["py"])
-    eta = np.arcsinh(own["pz"] / np.maximum(pt, 1e-9))
+    pt = np.hypot(particles["px"], particles["py"])
+    eta = np.arcsinh(particles["pz"] / np.maximum(pt, 1e-9))
     axis = {name: np.asarray(jets[f"jet_{name}"], dtype=np.float64)[jet] for name in ("eta", "phi")}
-    turn = np.abs(np.arctan2(own["py"], own["px"]) - axis["phi"])
+    turn = np.abs(np.arctan2(particles["py"], particles["px"]) - axis["phi"])
     distance = np.hypot(eta - axis["eta"], np.minimum(turn, 2 * np.pi - turn))
-    charged = own["charge"] != 0
+    charged = particles["charge"] != 0
 
     def total(values: Floats) -> Floats:
         return np.bincount(jet, values, minlength=len(jets)).astype(np.float64)
@@ -57,7 +60,7 @@ def composition(jets: ak.Array) -> Floats:
             counts,
             total(charged.astype(np.float64)),
             ratio(pt * charged, pt),
-            ratio(pt * (own["pid"] == PHOTON), pt),
+            ratio(pt * (particles["pid"] == PHOTON), pt),
             ratio(pt * charged * distance, pt * charged),
             ratio(pt * ~charged * distance, pt * ~charged),
         ]

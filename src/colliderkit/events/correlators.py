@@ -1,4 +1,4 @@
-"""Energy-correlation functions of two and three particles, and their ratios."""
+"""Energy-correlation functions of two and three particles, and their ratios C2, D2, M2, N2."""
 
 import math
 from typing import NamedTuple, TypeAlias
@@ -22,7 +22,7 @@ TINY = 1e-30
 
 
 class Correlators(NamedTuple):
-    """Hold the correlation functions of N jets, each (N,) float64, and give their ratios.
+    """Energy-correlation functions of N jets, each (N,) float64, and their ratios.
 
     - `e2`, `e3`: all pairwise angles of two or three particles (1305.0007);
     - `e3_1`, `e3_2`: the smallest angle, or the two smallest, of three particles (1609.07483).

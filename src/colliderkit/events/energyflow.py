@@ -42,8 +42,8 @@ def hadronic_measure(
     if beta == 2:
         return z, squared
     # The root has no gradient at zero (a particle with itself): it is taken of 1 there.
-    apart = squared > 0
-    return z, torch.where(apart, torch.where(apart, squared, 1).sqrt().pow(beta), 0)
+    distinct = squared > 0
+    return z, torch.where(distinct, torch.where(distinct, squared, 1).sqrt().pow(beta), 0)
 
 
 # A step of a contraction read as a matrix, the other way round if True.
@@ -63,7 +63,7 @@ class Contraction:
 
     def __init__(self, graphs: Sequence[Multigraph]) -> None:
         self._steps: list[tuple[str, tuple[Operand, ...]]] = []
-        self._place: dict[tuple[str, tuple[Operand, ...]], int] = {}
+        self._index: dict[tuple[str, tuple[Operand, ...]], int] = {}
         self._symmetric: list[bool] = []
         self._z, self._theta = self._step("z"), self._step("theta")
         self._outputs = [self._eliminate(graph)[0] for graph in graphs]
@@ -74,43 +74,46 @@ class Contraction:
 
     def __call__(self, z: Tensor, theta: Tensor) -> Tensor:
         """Return the polynomials (B, graphs) of z (B, N) and symmetric theta (B, N, N)."""
-        held: dict[int, Tensor] = {}
+        intermediates: dict[int, Tensor] = {}
         polynomials: dict[int, Tensor] = {}
         for i, (operation, operands) in enumerate(self._steps):
-            x = [held[source].mT if turned else held[source] for source, turned in operands]
+            x = [
+                intermediates[source].mT if turned else intermediates[source]
+                for source, turned in operands
+            ]
             if operation == "z":
-                held[i] = z
+                intermediates[i] = z
             elif operation == "theta":
-                held[i] = theta
+                intermediates[i] = theta
             elif operation == "times":
-                held[i] = x[0] * x[1]
+                intermediates[i] = x[0] * x[1]
             elif operation == "apply":
-                held[i] = (x[0] @ x[1][..., None])[..., 0]
+                intermediates[i] = (x[0] @ x[1][..., None])[..., 0]
             elif operation == "chain":
-                held[i] = (x[0] * x[1][:, None, :]) @ x[2]
+                intermediates[i] = (x[0] * x[1][:, None, :]) @ x[2]
             elif operation == "sum":
                 polynomials[i] = x[0].sum(-1)
             else:
-                held[i] = _diamonds(*x)
+                intermediates[i] = _diamonds(*x)
             for source in self._drop.get(i, ()):
-                del held[source]
+                del intermediates[source]
         return torch.stack([polynomials[i] for i in self._outputs], dim=-1)
 
     def _step(self, operation: str, *operands: Operand, mirror: Sequence[Operand] = ()) -> Operand:
         """Return the step that does `operation`, or `mirror` of it, which is its transpose."""
         key, turned = (operation, operands), False
-        if mirror and (operation, tuple(mirror)) in self._place:
+        if mirror and (operation, tuple(mirror)) in self._index:
             key, turned = (operation, tuple(mirror)), True
-        if key not in self._place:
-            self._place[key] = len(self._steps)
+        if key not in self._index:
+            self._index[key] = len(self._steps)
             self._steps.append(key)
             self._symmetric.append(not mirror or tuple(mirror) == operands)
-        place = self._place[key]
-        return place, turned and not self._symmetric[place]
+        index = self._index[key]
+        return index, turned and not self._symmetric[index]
 
     def _turn(self, operand: Operand) -> Operand:
-        place, turned = operand
-        return place, not turned and not self._symmetric[place]
+        index, turned = operand
+        return index, not turned and not self._symmetric[index]
 
     def _times(self, factors: Sequence[Operand]) -> Operand:
         # Sorted, so that equal products are found again and powers of theta come first.
@@ -179,11 +182,11 @@ def _diamond(*operands: Tensor) -> Tensor:
 
 
 def _diamonds(*operands: Tensor) -> Tensor:
-    """Return `_diamond` of a few jets at a time."""
+    """Return `_diamond` of a jets jets at a time."""
     if torch.compiler.is_exporting():
         return _diamond(*operands)
-    few = _few(operands[0].shape[1] ** 3)
-    parts = zip(*(operand.split(few) for operand in operands), strict=True)
+    jets = _few(operands[0].shape[1] ** 3)
+    parts = zip(*(operand.split(jets) for operand in operands), strict=True)
     return torch.cat([_diamond(*part) for part in parts])
 
 
@@ -223,8 +226,8 @@ class EnergyFlow(nn.Module):
         self.contraction = Contraction(primes)
         # Row g holds the connected components of graph g, filled up with the constant 1.
         widest = max(len(graph) for graph in self.graphs)
-        place = {graph: i for i, graph in enumerate(primes)}
-        rows = [[place[part] for part in graph] for graph in self.graphs]
+        column = {graph: i for i, graph in enumerate(primes)}
+        rows = [[column[part] for part in graph] for graph in self.graphs]
         padded = [row + [len(primes)] * (widest - len(row)) for row in rows]
         self.register_buffer("components", torch.tensor(padded), persistent=False)
         self.scaling = Standardise(self.size)
@@ -244,8 +247,8 @@ class EnergyFlow(nn.Module):
         """Return the polynomials (B, size) as they are defined, not standardised."""
         if torch.compiler.is_exporting():
             return self._polynomials(values, mask)
-        few = _few(values.shape[1] ** 2)
-        parts = zip(values.split(few), mask.split(few), strict=True)
+        jets = _few(values.shape[1] ** 2)
+        parts = zip(values.split(jets), mask.split(jets), strict=True)
         if torch.is_grad_enabled() and values.requires_grad:
             results = [checkpoint(self._polynomials, *p, use_reentrant=False) for p in parts]
         else:

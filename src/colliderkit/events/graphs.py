@@ -1,4 +1,4 @@
-"""A jet as a graph: each particle is joined to its nearest neighbours."""
+"""Graph of a jet: each particle joined to its k nearest neighbours in (eta, phi)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from colliderkit.events import fourvectors
 from colliderkit.events.sets import LOG_FEATURES, ParticleSet
 
-__all__ = ["Graph", "ParticleGraph", "angular_distance", "nearest", "squared_distance"]
+__all__ = ["Graph", "ParticleGraph", "angular_distance", "nearest_neighbours", "squared_distance"]
 
 
 def squared_distance(points: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ def angular_distance(eta: Tensor, phi: Tensor) -> Tensor:
     return deta.square() + dphi.square()
 
 
-def nearest(distance: Tensor, mask: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def nearest_neighbours(distance: Tensor, mask: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Find the `k` nearest real neighbours of each particle, itself excluded.
 
     `distance` is (B, N, N) and `mask` (B, N), True where real. Returns the neighbours' slots
@@ -41,14 +41,14 @@ def nearest(distance: Tensor, mask: Tensor, k: int) -> tuple[Tensor, Tensor]:
         distance = F.pad(distance, (0, k), value=torch.inf)  # N is not known and may be below k
     else:
         distance = F.pad(distance, (0, max(0, k - size)), value=torch.inf)
-    found, slot = distance.topk(k, dim=2, largest=False)
-    exists = (found < torch.inf) & mask[..., None]
+    lowest, slot = distance.topk(k, dim=2, largest=False)
+    exists = (lowest < torch.inf) & mask[..., None]
     return torch.where(exists, slot, 0), exists
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Hold the graphs of B jets as one graph of P particles and E directed edges.
+    """Graphs of B jets, as one graph of P particles and E directed edges.
 
     - `features`: (P, F) of each particle;
     - `senders`, `receivers`: (E,) int64, the particles that each edge leads from and to, sorted
@@ -82,7 +82,7 @@ class ParticleGraph(nn.Module):
     def forward(self, values: Tensor, mask: Tensor) -> Graph:
         features, vectors, mask = self.particles(values, mask)
         _, deta, dphi = fourvectors.relative(vectors, mask)
-        slot, exists = nearest(angular_distance(deta, dphi), mask, self.neighbours)
+        slot, exists = nearest_neighbours(angular_distance(deta, dphi), mask, self.neighbours)
         row = (mask.flatten().cumsum(0) - 1).view(mask.shape)
         jets = torch.arange(mask.shape[0], device=mask.device)[:, None]
         return Graph(

@@ -1,4 +1,4 @@
-"""Soft drop: the wide and soft branches of a jet taken off."""
+"""Jet grooming by soft drop: wide-angle soft branches are taken off."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -14,7 +14,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class Groomed(NamedTuple):
-    """Hold N groomed jets.
+    """N groomed jets.
 
     - `vectors`: (N, 4) float64, px, py, pz, E [GeV], zero for a jet without constituents;
     - `z`: (N,) float64, the momentum share z_g of the softer branch at the splitting that stopped
@@ -41,13 +41,13 @@ def soft_drop(tree: Tree, z_cut: float = 0.1, beta: float = 0.0, radius: float =
     passed = z > z_cut * (delta / radius) ** beta
 
     # Assignment to a repeated index keeps the last value: here the end of the harder branch...
-    kept = tree.roots.copy()
-    kept[jets] = tree.children[nodes, 0]
+    groomed = tree.roots.copy()
+    groomed[jets] = tree.children[nodes, 0]
     # ...and, read backwards, the first splitting that passes.
     first = np.flatnonzero(passed)[::-1]
     z_g, r_g = np.zeros(len(tree)), np.zeros(len(tree))
-    kept[jets[first]], z_g[jets[first]], r_g[jets[first]] = nodes[first], z[first], delta[first]
+    groomed[jets[first]], z_g[jets[first]], r_g[jets[first]] = nodes[first], z[first], delta[first]
 
     vectors = np.zeros((len(tree), 4))
-    vectors[kept >= 0] = tree.vectors[kept[kept >= 0]]
+    vectors[groomed >= 0] = tree.vectors[groomed[groomed >= 0]]
     return Groomed(vectors, z_g, r_g)

@@ -1,4 +1,4 @@
-"""A jet as an image: transverse momentum in pixels of the (eta, phi) plane."""
+"""Jet image: transverse momentum in pixels of the (eta, phi) plane."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The Lund plane: the splittings of a jet, read from its Cambridge/Aachen tree."""
+"""Lund jet plane and multiplicity: the splittings of a jet, read from its Cambridge/Aachen tree."""
 
 from typing import TypeAlias
 
@@ -17,7 +17,7 @@ TINY = 1e-8
 
 
 def primary(tree: Tree) -> tuple[Ints, Ints]:
-    """Follow the harder child from each root down: return the sums met (D,) and their jets (D,).
+    """Follow the harder child from each root down: return the sums sums (D,) and their jets (D,).
 
     Jets come in order, and within a jet the widest splitting (the root) comes first.
     """
@@ -27,10 +27,10 @@ def primary(tree: Tree) -> tuple[Ints, Ints]:
         nodes = tree.children[nodes, 0]
         nodes = nodes[tree.children[nodes, 0] >= 0]
         levels.append(nodes)
-    met = np.concatenate(levels)
-    jets = tree.jets[met]
-    order = np.lexsort((-met, jets))
-    return met[order], jets[order]
+    sums = np.concatenate(levels)
+    jets = tree.jets[sums]
+    order = np.lexsort((-sums, jets))
+    return sums[order], jets[order]
 
 
 def splittings(tree: Tree, nodes: Ints) -> tuple[Floats, Floats, Floats, Floats]:

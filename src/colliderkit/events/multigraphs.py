@@ -67,12 +67,12 @@ def connected(edges: int) -> tuple[Multigraph, ...]:
     """
     if edges == 0:
         return ((),)
-    found = set()
+    graphs = set()
     for graph in connected(edges - 1):
         n = order(graph)
         for edge in [*combinations(range(n), 2), *((j, n) for j in range(n))]:
-            found.add(canonical((*graph, edge)))
-    return tuple(sorted(found, key=lambda graph: (order(graph), graph)))
+            graphs.add(canonical((*graph, edge)))
+    return tuple(sorted(graphs, key=lambda graph: (order(graph), graph)))
 
 
 @cache
@@ -88,13 +88,13 @@ def products(degree: int) -> tuple[tuple[Multigraph, ...], ...]:
     def partitions(left: int, largest: int, below: int) -> list[tuple[Multigraph, ...]]:
         if left == 0:
             return [()]
-        found = []
+        choices = []
         for size in range(min(left, largest), 0, -1):
             graphs = connected(size)
             limit = below if size == largest else len(graphs)
             for i in range(limit):
                 rest = partitions(left - size, size, i + 1)
-                found += [(graphs[i], *others) for others in rest]
-        return found
+                choices += [(graphs[i], *others) for others in rest]
+        return choices
 
     return tuple(sorted(partitions(degree, degree, len(connected(degree))), key=len))

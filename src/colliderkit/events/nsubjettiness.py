@@ -1,4 +1,4 @@
-"""N-subjettiness: how well a jet is described by N axes."""
+"""N-subjettiness tau_N: how well a jet is described by N axes."""
 
 import math
 from collections.abc import Sequence

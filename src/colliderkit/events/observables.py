@@ -1,4 +1,4 @@
-"""A jet as a table: substructure observables by name."""
+"""Jet substructure observables by name, as a table."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
@@ -81,10 +81,10 @@ class Substructure:
     @cached_property
     def last_kt(self) -> tuple[Floats, Floats]:
         """Angle and sqrt(d12) = min(pt) Delta [GeV] of the last kT recombination, each (N,)."""
-        found = np.zeros((2, len(self.kt)))
+        angle_and_root = np.zeros((2, len(self.kt)))
         split = self.kt.multiplicity > 1
-        found[:, split] = splittings(self.kt, self.kt.roots[split])[:2]
-        return found[0], found[1]
+        angle_and_root[:, split] = splittings(self.kt, self.kt.roots[split])[:2]
+        return angle_and_root[0], angle_and_root[1]
 
     @cached_property
     def groomed(self) -> Groomed:
@@ -170,7 +170,7 @@ OBSERVABLES: dict[str, Callable[[Substructure], NDArray[Any]]] = {
 
 
 def nsubjettiness_basis(bodies: int) -> tuple[str, ...]:
-    """Name the 3M - 4 observables that span the phase space of M bodies (1704.08249):
+    """Return the names of 3M - 4 observables that span the phase space of M bodies (1704.08249):
 
     tau_1^(0.5), tau_1^(1), tau_1^(2), ..., tau_{M-2}^(2), tau_{M-1}^(1), tau_{M-1}^(2).
     """

@@ -1,4 +1,4 @@
-"""Ragged columns as tensors: flat values and offsets."""
+"""Ragged (jagged) columns as tensors: flat values and offsets."""
 
 import mmap
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ __all__ = ["Ragged"]
 
 @dataclass(frozen=True)
 class Ragged:
-    """Hold the constituents of N jets without padding.
+    """Constituents of N jets, ragged: without padding.
 
     - `values`: (P, C) float32, the constituents of all jets one after another;
     - `starts`, `lengths`: (N,) int64, jet i is ``values[starts[i] : starts[i] + lengths[i]]``;
@@ -92,11 +92,11 @@ class Ragged:
         size = max(1, int(lengths.max())) if len(jets) else 1
         if longest is not None:
             size = min(size, longest)
-        place = torch.arange(size)
-        mask = place < lengths[:, None]
+        slot = torch.arange(size)
+        mask = slot < lengths[:, None]
         if len(self.values) == 0:
             return torch.zeros(len(jets), size, len(self.columns)), mask
-        rows = (self.starts[jets, None] + place).clamp_(max=len(self.values) - 1)
+        rows = (self.starts[jets, None] + slot).clamp_(max=len(self.values) - 1)
         values = self.values.index_select(0, rows.flatten())
         values.index_fill_(0, (~mask).flatten().nonzero().squeeze(1), 0)
         return values.view(len(jets), size, -1), mask

@@ -1,4 +1,4 @@
-"""Standardisation that is fitted once and travels with the model."""
+"""Standardisation by mean and standard deviation, fitted once and saved with the model."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ __all__ = ["Standardise"]
 
 
 class Standardise(nn.Module):
-    """Shift and scale the last axis: (x - mean) / std, clipped to +-`clip`.
+    """Standardise the last axis: (x - mean) / std, clipped to +-`clip`.
 
     `mean` and `std` are buffers (C,): they are saved with the weights and exported to ONNX.
     """
@@ -22,7 +22,7 @@ class Standardise(nn.Module):
         self.register_buffer("std", torch.ones(size))
 
     def fit(self, values: Tensor) -> "Standardise":
-        """Take mean and standard deviation of (P, C) rows; a constant column keeps std 1.
+        """Compute mean and standard deviation of (P, C) rows; a constant column keeps std 1.
 
         Constant is what varies by no more than float32 rounds, whatever the size of its values.
         """

@@ -1,4 +1,4 @@
-"""What a jet is: one record of an awkward array, with the columns named here.
+"""Schema of a jet array: column names, checks, labels, weights, and the split of events.
 
 A *jet array* is an `awkward.Array` of records with
 
@@ -81,7 +81,9 @@ def weights_of(jets: ak.Array) -> NDArray[np.float64]:
 def labels_of(jets: ak.Array, classes: int | None = None) -> NDArray[np.int64]:
     """Return the class indices (N,); raise `InputError` if absent, of one class or out of range."""
     if "label" not in jets.fields:
-        raise InputError("the jets have no column 'label'; give --signal and --background files.")
+        raise InputError(
+            "the jets have no column 'label'; add one of class indices (0 is background, 1 signal)."
+        )
     label = np.asarray(ak.to_numpy(jets["label"]), dtype=np.int64)
     present = np.unique(label)
     if len(present) < 2:

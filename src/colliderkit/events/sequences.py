@@ -1,4 +1,4 @@
-"""A jet as a sequence: particles or tracks sorted, the leading ones kept."""
+"""Sequence of a jet's particles or tracks: sorted, the leading ones kept."""
 
 from collections.abc import Sequence
 
@@ -62,12 +62,12 @@ class ParticleSequence(nn.Module):
         else:
             key = values[..., self.set.columns.index(self.order)].abs()
         # Padding gets a key below every real one, so that real particles stand first.
-        place = torch.where(mask, key, -1.0).argsort(dim=1, descending=True)
+        order = torch.where(mask, key, -1.0).argsort(dim=1, descending=True)
         if self.longest is not None:
-            place = place[:, : self.longest]
-        rows = place[..., None]
+            order = order[:, : self.longest]
+        rows = order[..., None]
         return (
             features.gather(1, rows.expand(-1, -1, features.shape[-1])),
             vectors.gather(1, rows.expand(-1, -1, 4)),
-            mask.gather(1, place),
+            mask.gather(1, order),
         )

@@ -1,4 +1,4 @@
-"""A jet as a set of particles: per-particle features computed from the raw columns."""
+"""Particle set (point cloud) of a jet: per-particle features computed from the raw columns."""
 
 from collections.abc import Callable, Sequence
 

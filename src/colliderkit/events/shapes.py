@@ -1,4 +1,7 @@
-"""Event shapes of a jet: how its particles lie in its rest frame, and around its axis."""
+"""Event shapes of a jet: Fox-Wolfram moment, aplanarity and planar flow.
+
+They say how the particles lie in the jet's rest frame, and around its axis.
+"""
 
 from typing import NamedTuple, TypeAlias
 
@@ -18,7 +21,7 @@ LIGHTEST = 1e-6
 
 
 class Shapes(NamedTuple):
-    """Hold the shapes of N jets, each (N,) float64.
+    """Event shapes of N jets, each (N,) float64.
 
     - `fox_wolfram`: R2 = H2 / H0 in the rest frame, in [0, 1]; 1 for two prongs;
     - `aplanarity`: 3/2 of the smallest eigenvalue of the sphericity tensor in the rest frame, in

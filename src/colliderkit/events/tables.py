@@ -18,7 +18,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Table:
-    """Hold N events as numbers.
+    """N events in a table: columns of numbers, weights and event numbers.
 
     - `values` (N, C) float64, finite, with `names` (C,);
     - `weight` (N,) float64, finite;
@@ -41,7 +41,7 @@ class Table:
         event: ArrayLike | None = None,
         negative: str | None = None,
     ) -> Self:
-        """Take a table of `what` ("the data"), or raise `InputError` for what is wrong with it.
+        """Return a checked table of `what` ("the data"); raise `InputError` for what is wrong.
 
         `negative` is the reason why weights may not be negative, if they may not.
         """

@@ -1,4 +1,4 @@
-"""Clustering trees of many jets as flat arrays."""
+"""Binary clustering trees of many jets as flat arrays."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ __all__ = ["Tree"]
 
 @dataclass(frozen=True)
 class Tree:
-    """Hold the binary clustering trees of N jets, all nodes one after another.
+    """Binary clustering trees of N jets, all nodes one after another.
 
     Jet i owns the nodes ``offsets[i] : offsets[i + 1]``: its n constituents in their own order,
     then its n - 1 sums in the order in which they were made; the last is the root, the jet. So
@@ -72,10 +72,10 @@ class Tree:
         standing[:, 0] = self.roots
         for k in range(1, subjets):
             # The last sum made has the largest number; leaves come before all sums.
-            place = standing[:, :k].argmax(1)
-            last = standing[np.arange(len(self)), place]
+            column = standing[:, :k].argmax(1)
+            last = standing[np.arange(len(self)), column]
             jets = np.flatnonzero((last >= 0) & (self.children[last, 0] >= 0))
-            standing[jets, place[jets]] = self.children[last[jets], 0]
+            standing[jets, column[jets]] = self.children[last[jets], 0]
             standing[jets, k] = self.children[last[jets], 1]
         return standing
 

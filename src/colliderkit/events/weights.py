@@ -1,4 +1,7 @@
-"""Weights that take the jets' (pt, eta) spectrum, or the size of a class, out of training."""
+"""Class, spectrum and planing weights.
+
+They take the size of a class, the jets' (pt, eta) spectrum or that of any column out of training.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -81,8 +84,8 @@ def planing_weights(
     """
     index, size = np.zeros(len(label), dtype=np.int64), 1
     for name, values in columns.items():
-        own, count = _binned(np.asarray(values), bins, f"bins of {name}")
-        index, size = index * count + own, size * count
+        column_bin, count = _binned(np.asarray(values), bins, f"bins of {name}")
+        index, size = index * count + column_bin, size * count
     return _matched(index, size, label, weight, reference, ", ".join(columns))
 
 
@@ -98,22 +101,22 @@ def _matched(
     if reference == "flat":
         target = np.ones(size)
     elif (label == reference).any():
-        chosen = label == reference
-        target = np.bincount(bins[chosen], weight[chosen], size).clip(min=0)
+        in_reference = label == reference
+        target = np.bincount(bins[in_reference], weight[in_reference], size).clip(min=0)
     else:
         raise InputError(f"reference class {reference} has no jets; choose of {np.unique(label)}.")
     result = np.zeros(len(label))
     for each in np.unique(label):
-        own = label == each
-        content = np.bincount(bins[own], weight[own], size)
+        in_class = label == each
+        content = np.bincount(bins[in_class], weight[in_class], size)
         factor = np.divide(target, content, out=np.zeros(size), where=content > 0)
-        scaled = weight[own] * factor[bins[own]]
+        scaled = weight[in_class] * factor[bins[in_class]]
         if scaled.sum() <= 0:
             raise InputError(
                 f"class {each} shares no {what} bin with the reference {reference}; take wider"
                 " bins or select the same range."
             )
-        result[own] = scaled * (own.sum() / scaled.sum())
+        result[in_class] = scaled * (in_class.sum() / scaled.sum())
     return result
 
 

@@ -1,7 +1,8 @@
-"""Losses of calibration: for a location of p(target | x), and for p(x | z) / p(x).
+"""Calibration losses: mean, median or mode of p(target | x), and mutual information (x, z).
 
-Those for a location are taken event by event, outputs and targets of one shape, as
-`training.tables.fit_stack` wants it; targets have a spread of about 1.
+Those of mutual information are minimal at ln p(x | z) / p(x). Those for a location are taken event
+by event, outputs and targets of one shape, as `training.stacks.fit_stack` wants it; targets have a
+spread of about 1.
 """
 
 import math
@@ -13,8 +14,8 @@ from torch import Tensor
 from colliderkit.losses.classification import weighted_mean
 
 __all__ = [
-    "BOUNDS",
     "LOCATION_LOSSES",
+    "MUTUAL_INFORMATION_LOSSES",
     "absolute",
     "contrast",
     "contrasts",
@@ -89,4 +90,4 @@ def donsker_varadhan(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return -bound.to(outputs.dtype)
 
 
-BOUNDS = {"contrast": contrast, "donsker-varadhan": donsker_varadhan}
+MUTUAL_INFORMATION_LOSSES = {"contrast": contrast, "donsker-varadhan": donsker_varadhan}

@@ -1,4 +1,4 @@
-"""Losses for classifiers: outputs and targets to one number."""
+"""Classification losses: weighted cross-entropy."""
 
 import torch
 from torch import Tensor

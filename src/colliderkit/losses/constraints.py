@@ -1,4 +1,4 @@
-"""Losses under constraints, by the modified differential method of multipliers (MDMM).
+"""Constrained optimisation of a loss, by the modified differential method of multipliers (MDMM).
 
 Platt and Barr (NeurIPS 1987): "minimise f while g keeps to a bound" instead of f + weight * g with
 a guessed weight. A fixed weight reaches the ends of a concave Pareto front alone, whatever its
@@ -20,7 +20,7 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Constraint(nn.Module):
-    """Keep the value v of a loss between `low` and `high`.
+    """Constraint of the value v of a loss between `low` and `high`, by a Lagrange multiplier.
 
     With the gap g = (v - bound) / scale and the multiplier lambda,
 
@@ -94,28 +94,28 @@ class Constraint(nn.Module):
 
     @classmethod
     def equal(cls, loss: Loss, target: float, **options: float) -> Self:
-        """Hold the loss at `target`."""
+        """Return the constraint loss = `target`."""
         return cls(loss, target, target, **options)
 
     @classmethod
     def at_most(cls, loss: Loss, target: float, **options: float) -> Self:
-        """Keep the loss at or below `target`."""
+        """Return the constraint loss <= `target`."""
         return cls(loss, -math.inf, target, **options)
 
     @classmethod
     def at_least(cls, loss: Loss, target: float, **options: float) -> Self:
-        """Keep the loss at or above `target`."""
+        """Return the constraint loss >= `target`."""
         return cls(loss, target, math.inf, **options)
 
     @classmethod
     def between(cls, loss: Loss, low: float, high: float, **options: float) -> Self:
-        """Keep the loss between `low` and `high`."""
+        """Return the constraint `low` <= loss <= `high`."""
         return cls(loss, low, high, **options)
 
     @property
     def multiplier(self) -> float:
         """The present lambda; positive where an upper bound binds, negative where a lower one."""
-        return self.rate * float((self.signs * self._held().detach()).sum())
+        return self.rate * float((self.signs * self._slow().detach()).sum())
 
     def violation(self, value: float) -> float:
         """Return how far `value` lies outside the bounds, in units of the larger; 0 inside."""
@@ -131,16 +131,16 @@ class Constraint(nn.Module):
             self.average = torch.where(
                 self.average.isnan(), now, self.memory * self.average + (1 - self.memory) * now
             )
-        held = self._held()
+        slow = self._slow()
         # Of value lambda, with a gradient that is turned round: descent becomes ascent.
-        multipliers = self.rate * (2 * held.detach() - held)
+        multipliers = self.rate * (2 * slow.detach() - slow)
         gaps = self._gaps(value)
         rise = gaps.detach()
-        force = held.detach() * self.rate + self.damping * self._gaps(self.average)
+        force = slow.detach() * self.rate + self.damping * self._gaps(self.average)
         if not self.equality:
             force = force.clamp(min=0)
             # Adam would remember that lambda was pulled at where it cannot go.
-            rise = torch.where((held > 0) | (rise > 0), rise, 0.0)
+            rise = torch.where((slow > 0) | (rise > 0), rise, 0.0)
         return (multipliers * rise + force * (gaps - gaps.detach())).sum()
 
     def _gaps(self, value: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ class Constraint(nn.Module):
         scale = torch.where(self.average.isnan(), value.detach(), self.average).abs()
         return self.signs * (value - self.bounds) / scale.clamp(min=self.scale)
 
-    def _held(self) -> Tensor:
+    def _slow(self) -> Tensor:
         """Return lambda / rate of each side, of an inequality cut at 0, where it stays."""
         if self.equality:
             return self.slow_multipliers
@@ -213,12 +213,12 @@ class Constrained(nn.Module):
 
         The tolerance is the larger of the share and of the `errors` of the values.
         """
-        found = [0.0]
+        violations = [0.0]
         for name, constraint in self._constraints().items():
             error = 0.0 if errors is None else errors[name]
             allowed = max(self.tolerance, error / constraint.unit)
-            found.append(constraint.violation(values[name]) - allowed)
-        return max(found)
+            violations.append(constraint.violation(values[name]) - allowed)
+        return max(violations)
 
     @property
     def multipliers(self) -> dict[str, float]:

@@ -1,7 +1,8 @@
-"""Penalties on a score that depends on protected quantities m of the background.
+"""Decorrelation losses: distance correlation (DisCo) and moment decomposition (MoDe).
 
-Distance correlation (DisCo, 2001.05310) and moment decomposition (MoDe, 2010.09745), both exact for
-the weighted events of a batch, in O(B log B) time and O(B) memory for one number m.
+Penalties on a score that depends on protected quantities m of the background (DisCo, 2001.05310;
+MoDe, 2010.09745). Both are exact for the weighted events of a batch, in O(B log B) time and O(B)
+memory for one number m.
 
 Both are sums over pairs of events of |s_i - s_j|, times what depends on m alone: between two
 orders of the scores s they are linear in s, so that value = s . gradient, and the gradient is made
@@ -78,10 +79,10 @@ def distance_correlation(
     as of `distance_covariance`; raises `InputError` for a constant x or m too.
     """
     x, m, p = _checked(x, m, weight, unbiased)
-    found = _correlation(x, m, p, unbiased)
-    if found is None:
+    correlation = _correlation(x, m, p, unbiased)
+    if correlation is None:
         raise InputError("x or m is constant; it has no correlation.")
-    return found if power == 1 else found.sign() * found.abs() ** power
+    return _signed_power(correlation, power)
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,9 @@ class DisCo:
         """Return the penalty of logits (B, K), target (B, 1 + M) and weights (B,), ()."""
         score, m, p = background_score(outputs, target, weight, self.background)
         if len(p) >= 2 and (not self.unbiased or float(1 / (p @ p)) > 3):
-            found = _correlation(score, m, p, self.unbiased)
-            if found is not None:
-                found = found if self.power == 1 else found.sign() * found.abs() ** self.power
-                return found.to(outputs.dtype)
+            correlation = _correlation(score, m, p, self.unbiased)
+            if correlation is not None:
+                return _signed_power(correlation, self.power).to(outputs.dtype)
         return outputs.sum() * 0.0
 
 
@@ -173,55 +173,55 @@ class MoDe:
         if len(m.unique()) < self.order + 2:
             return outputs.sum() * 0.0
         scaled = 2 * (m - m.min()) / (m.max() - m.min()) - 1
-        place = Order(m).below(p)
+        below = Order(m).below(p)
         form = self._whole if self.bins is None else self._binned
-        return form(score, scaled, place, p).to(outputs.dtype)
+        return form(score, scaled, below, p).to(outputs.dtype)
 
-    def _binned(self, s: Tensor, m: Tensor, place: Tensor, p: Tensor) -> Tensor:
+    def _binned(self, s: Tensor, m: Tensor, below: Tensor, p: Tensor) -> Tensor:
         assert self.bins is not None
-        number = (place * self.bins).long().clamp(0, self.bins - 1)
+        number = (below * self.bins).long().clamp(0, self.bins - 1)
         member = torch.nn.functional.one_hot(number, self.bins).double().t() * p
         member = member[member.sum(1) > 0]
         share = member.sum(1)
         ranked, order = torch.sort(s)
         F = member[:, order].cumsum(1) / share[:, None]
         basis = _legendre((member @ m) / share, self.order)
-        held = basis * share
-        inverse = torch.linalg.pinv(held @ basis.t())
-        fitted = basis.t() @ self._limited(inverse @ (held @ F), held.sum(1))
+        weighted = basis * share
+        inverse = torch.linalg.pinv(weighted @ basis.t())
+        fitted = basis.t() @ self._limited(inverse @ (weighted @ F), weighted.sum(1))
         square = share @ (F - fitted).square()
         if self.unbiased:
             # The variance of F_b as its own events tell it, less what the fit follows.
-            own = member.square().sum(1) / share.square()
-            spread = share * own / (1 - own).clamp(min=0.5)
+            noise = member.square().sum(1) / share.square()
+            spread = share * noise / (1 - noise).clamp(min=0.5)
             left = 1 - share * (basis * (inverse @ basis)).sum(0)
             square = square - (spread * left) @ (F * (1 - F))
         return (ranked.diff() * square[:-1]).sum()
 
-    def _whole(self, s: Tensor, m: Tensor, place: Tensor, p: Tensor) -> Tensor:
-        line = Line(place, p)
+    def _whole(self, s: Tensor, m: Tensor, below: Tensor, p: Tensor) -> Tensor:
+        line = Line(below, p)
         legendre = _legendre(m, self.order)
         # Orthonormal in the weights of the events.
         gram = (legendre * p) @ legendre.t()
         values, vectors = torch.linalg.eigh(gram)
-        kept = values > 1e-12 * values.max()
-        basis = (vectors[:, kept] / values[kept].sqrt()).t() @ legendre
+        independent = values > 1e-12 * values.max()
+        basis = (vectors[:, independent] / values[independent].sqrt()).t() @ legendre
         first, rows, both = _projected(s, p, line, basis)
-        found = (first - 2 * rows + both) / 4
+        penalty = (first - 2 * rows + both) / 4
         if self.unbiased:
-            found = (found - self._diagonal(s, line, basis, p)) / (1 - p @ p)
+            penalty = (penalty - self._diagonal(s, line, basis, p)) / (1 - p @ p)
         if (self.order == 2 and self.monotonic) or (self.order and self.max_slope is not None):
-            found = found + self._cut(s, line, legendre, basis, p)
-        return 2 * (2 * self.order + 1) * (2 * self.order + 5) * found
+            penalty = penalty + self._cut(s, line, legendre, basis, p)
+        return 2 * (2 * self.order + 1) * (2 * self.order + 5) * penalty
 
     def _diagonal(self, s: Tensor, line: Line, basis: Tensor, p: Tensor) -> Tensor:
         """Return the sum of p_i^2 A_ii B_ii, what each event adds with itself."""
-        found = p.square()
+        products = p.square()
         for each in (Line(s, p), line):
             means = each.means(basis)
             gram = (basis * p) @ means.t()
-            found = found * ((basis * means) - 0.5 * basis * (gram @ basis)).sum(0)
-        return found.sum()
+            products = products * ((basis * means) - 0.5 * basis * (gram @ basis)).sum(0)
+        return products.sum()
 
     def _cut(self, s: Tensor, line: Line, legendre: Tensor, basis: Tensor, p: Tensor) -> Tensor:
         """Return what is added where coefficients go beyond their limits.
@@ -229,10 +229,10 @@ class MoDe:
         The residual grows by sum_a delta_a(s) (P_a(m) - <P_a>): c_0 follows what was cut.
         """
         ranked, order = torch.sort(s)
-        held = legendre * p
-        fitted = torch.linalg.pinv(held @ legendre.t()) @ held[:, order].cumsum(1)
-        delta = (fitted - self._limited(fitted, held.sum(1)))[1:]
-        free = legendre[1:] - held.sum(1)[1:, None]
+        weighted = legendre * p
+        fitted = torch.linalg.pinv(weighted @ legendre.t()) @ weighted[:, order].cumsum(1)
+        delta = (fitted - self._limited(fitted, weighted.sum(1)))[1:]
+        free = legendre[1:] - weighted.sum(1)[1:, None]
         means = line.means(free)
         # Of the residuals that are there already: projecting r or the other side is the same.
         across = means - ((means * p) @ basis.t()) @ basis
@@ -243,16 +243,16 @@ class MoDe:
 
     def _limited(self, fitted: Tensor, mean: Tensor) -> Tensor:
         """Cut Legendre coefficients (A, B) to their limits; c_0 keeps the mean over m, (A, B)."""
-        kept = list(fitted)
+        limited = list(fitted)
         if self.order and self.max_slope is not None:
             most = self.max_slope * fitted[0].clamp(min=0)
-            kept[1] = fitted[1].clamp(-most, most)
+            limited[1] = fitted[1].clamp(-most, most)
         if self.order == 2 and self.monotonic:
-            most = kept[1].abs() / 3
-            kept[2] = fitted[2].clamp(-most, most)
-        for a in range(1, len(kept)):
-            kept[0] = kept[0] + (fitted[a] - kept[a]) * mean[a]
-        return torch.stack(kept)
+            most = limited[1].abs() / 3
+            limited[2] = fitted[2].clamp(-most, most)
+        for a in range(1, len(limited)):
+            limited[0] = limited[0] + (fitted[a] - limited[a]) * mean[a]
+        return torch.stack(limited)
 
 
 def _legendre(m: Tensor, order: int) -> Tensor:
@@ -268,14 +268,14 @@ def background_score(
     Of logits (B, K), target (B, 1 + M) and weights (B,): s is 1 less the probability of the class
     `background`. No events at all where their weights do not sum to more than zero.
     """
-    chosen = target[:, 0] == background
-    w = weight[chosen].double()
+    in_background = target[:, 0] == background
+    w = weight[in_background].double()
     if not float(w.sum()) > 0:
-        chosen, w = chosen & False, w[:0]
-    logits = outputs[chosen].double()
+        in_background, w = in_background & False, w[:0]
+    logits = outputs[in_background].double()
     others = [k for k in range(outputs.shape[1]) if k != background]
     score = torch.sigmoid(logits[:, others].logsumexp(1) - logits[:, background])
-    return score, target[chosen, 1:].double(), w / w.sum()
+    return score, target[in_background, 1:].double(), w / w.sum()
 
 
 def _checked(
@@ -309,10 +309,10 @@ def _projected(
         order = Order(x)
         means = line.means(basis)
         gram = (basis * p) @ means.t()
-        own, other = order.signed(p * basis), order.signed(p * means)
+        of_basis, of_means = order.signed(p * basis), order.signed(p * means)
         first = 2 * p * line.signed(order)
-        second = p * (basis * other + means * own).sum(0)
-        third = 2 * p * (basis * (gram @ own)).sum(0)
+        second = p * (basis * of_means + means * of_basis).sum(0)
+        third = 2 * p * (basis * (gram @ of_basis)).sum(0)
     # The gradients sum to zero: a far origin would only cost digits.
     centred = x - (p * x).sum().detach()
     return centred @ first, centred @ second, centred @ third
@@ -349,7 +349,12 @@ def _correlation(x: Tensor, m: Tensor, p: Tensor, unbiased: bool) -> Tensor | No
     return _covariance(x, p, line, unbiased) / product.sqrt()
 
 
+def _signed_power(correlation: Tensor, power: float) -> Tensor:
+    """Return the power of a correlation that, unbiased, may be negative; it keeps its sign."""
+    return correlation if power == 1 else correlation.sign() * correlation.abs() ** power
+
+
 def _constant(values: Tensor) -> bool:
-    """Tell whether all columns are constant to the digits they have."""
+    """Return whether all columns are constant to the digits they have."""
     spread = values.amax(0) - values.amin(0)
     return bool((spread <= 1e-12 * values.abs().amax(0)).all())

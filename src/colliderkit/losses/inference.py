@@ -1,4 +1,4 @@
-"""Losses that know nuisance parameters: the error of a measurement, and ratios to a reference.
+"""Inference-aware losses (INFERNO): Fisher information, profiled error, ratios to a reference.
 
 INFERNO (1806.04743): a summary sorts events into K bins; the counts n(theta) say how well the
 parameters theta can be measured. For Poisson counts at their expectation (the Asimov data set) the
@@ -61,14 +61,14 @@ def profiled_error(information: Tensor, index: int = 0) -> Tensor:
     By the Schur complement, I_ii - I_io I_oo^-1 I_oi = 1 / (I^-1)_ii.
     """
     others = [i for i in range(len(information)) if i != index]
-    own = information[index, index]
+    conditional = information[index, index]
     if others:
         cross = information[others, index]
         block = information[others][:, others]
         # Parameters that the counts barely tell apart would make the block singular.
         block = block + 1e-12 * torch.diag(block.diagonal() + TINY)
-        own = own - cross @ torch.linalg.solve(block, cross)
-    return own.clamp(min=TINY).rsqrt()
+        conditional = conditional - cross @ torch.linalg.solve(block, cross)
+    return conditional.clamp(min=TINY).rsqrt()
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class InferenceLoss:
         """Return sigma(s) from outputs (B, ...), target (B,) 0 or 1 and weight (B,)."""
         size = 1 + len(self.moving)
         parts = outputs[:, : size * self.bins].view(-1, size, self.bins)
-        bins, moved = parts[:, 0], parts[:, 1:]
+        bins, bin_slopes = parts[:, 0], parts[:, 1:]
         logs = outputs[:, size * self.bins :]
         is_signal = target > 0.5
         totals = weight[is_signal].sum(), weight[~is_signal].sum()
@@ -107,14 +107,16 @@ class InferenceLoss:
             )
         share = torch.where(is_signal, weight / totals[0], 0.0)
         signal = share @ bins
-        own = torch.where(is_signal, share * self.signal, weight * (self.background / totals[1]))
+        expected = torch.where(
+            is_signal, share * self.signal, weight * (self.background / totals[1])
+        )
         slopes = [signal]
         for i in range(len(self.widths)):
-            slope = (own * logs[:, i]) @ bins
+            slope = (expected * logs[:, i]) @ bins
             if i in self.moving:
-                slope = slope + own @ moved[:, self.moving.index(i)]
+                slope = slope + expected @ bin_slopes[:, self.moving.index(i)]
             slopes.append(slope)
-        information = fisher_information(own @ bins, torch.stack(slopes), [None, *self.widths])
+        information = fisher_information(expected @ bins, torch.stack(slopes), [None, *self.widths])
         return profiled_error(information).to(outputs.dtype)
 
 
@@ -126,10 +128,13 @@ def ratios_to_reference(outputs: Tensor, target: Tensor, weight: Tensor) -> Tens
     ln p_k / p_ref (K,) and a factor on the event's weight; `target` (B,) int64 is the process and
     `weight` (B,) the same in sum for each. Minimal at the true ratios.
     """
-    own, other = outputs.chunk(2, 1)
+    of_process, of_reference = outputs.chunk(2, 1)
     total = torch.zeros_like(weight)
-    reference = torch.full_like(target, own.shape[1] - 1)
-    for part, kind, share in ((own, target, 1.0), (other, reference, 1 / (own.shape[1] - 1))):
+    reference = torch.full_like(target, of_process.shape[1] - 1)
+    for part, kind, share in (
+        (of_process, target, 1.0),
+        (of_reference, reference, 1 / (of_process.shape[1] - 1)),
+    ):
         logits = torch.nn.functional.pad(part[:, :-1], (0, 1))
         each = torch.nn.functional.cross_entropy(logits, kind, reduction="none")
         total = total + share * part[:, -1] * each

@@ -1,4 +1,4 @@
-"""The maximum mean discrepancy of two samples: a distance of ensembles that can be descended."""
+"""Maximum mean discrepancy (MMD) of two samples as a loss: a distance of ensembles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def _mean(kernel: Tensor, v: Tensor, w: Tensor, *, others: bool) -> Tensor:
 
 @dataclass(frozen=True)
 class EnsembleDistance:
-    """Take the squared MMD between the outputs and the targets of a batch.
+    """Squared MMD between the outputs and the targets of a batch.
 
     Both are (B, D), of order 1; event by event they may differ as long as together they are
     distributed alike. `condition` further columns of the target are what they depend on: they are

@@ -1,4 +1,4 @@
-"""A class and further quantities of a jet from one trunk."""
+"""Multi-task loss: a class and further quantities of a jet from one trunk."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,18 @@ __all__ = ["ClassAndRegression"]
 
 @dataclass(frozen=True)
 class ClassAndRegression:
-    """Add a Huber loss for regressed quantities to the cross entropy of `classes` classes.
+    """Cross-entropy of `classes` classes plus a Huber loss of regressed quantities.
 
-    L = CE(outputs[:, :K], class) + `share` * mean_t Huber(outputs[:, K + t] - target_t), where the
-    targets (B, 1 + T) float32 hold the class index first and then T standardised quantities.
+    L = CE(outputs[:, :K], class) + `strength` * mean_t Huber(outputs[:, K + t] - target_t), where
+    the targets (B, 1 + T) float32 hold the class index first and then T standardised quantities.
     """
 
     classes: int
-    share: float = 1.0
+    strength: float = 1.0
 
     def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         classification = cross_entropy(outputs[:, : self.classes], target[:, 0].long(), weight)
         difference = torch.nn.functional.huber_loss(
             outputs[:, self.classes :], target[:, 1:], reduction="none"
         )
-        return classification + self.share * weighted_mean(difference.mean(1), weight)
+        return classification + self.strength * weighted_mean(difference.mean(1), weight)

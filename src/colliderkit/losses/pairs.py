@@ -67,8 +67,8 @@ class Line:
 
     def means(self, values: Tensor) -> Tensor:
         """Return sum_i p_i v_i |m_i - m_j|, (A, B); differentiable in m."""
-        held = self.p * values
-        return self.m * self.order.signed(held) - self.order.signed(held * self.m)
+        weighted = self.p * values
+        return self.m * self.order.signed(weighted) - self.order.signed(weighted * self.m)
 
     def square(self) -> Tensor:
         """Return sum_ij p_i p_j (m_i - m_j)^2, (); differentiable in m."""
@@ -94,8 +94,8 @@ class Space:
 
     def means(self, values: Tensor) -> Tensor:
         """Return sum_i p_i v_i |m_i - m_j|, (A, B)."""
-        held = (self.p * values).t()
-        return torch.cat([self._rows(block) @ held for block in self.blocks]).t()
+        weighted = (self.p * values).t()
+        return torch.cat([self._rows(block) @ weighted for block in self.blocks]).t()
 
     def square(self) -> Tensor:
         """Return sum_ij p_i p_j |m_i - m_j|^2, ()."""
@@ -124,9 +124,9 @@ def signed_crossings(x: Order, m: Order, values: Tensor) -> Tensor:
     return: at the size of a batch no chain of tensor operations comes near it.
     """
     rank = torch.empty_like(m.order).index_copy(0, m.order, m.first)[x.order]
-    given = values[:, x.order].t().double().contiguous()
-    found = _crossings(*(t.cpu().numpy() for t in (rank, x.end, given)))
-    ranked = torch.from_numpy(found).to(values.device).t() - m.signed(values)[:, x.order]
+    ordered = values[:, x.order].t().double().contiguous()
+    crossings = _crossings(*(t.cpu().numpy() for t in (rank, x.end, ordered)))
+    ranked = torch.from_numpy(crossings).to(values.device).t() - m.signed(values)[:, x.order]
     return torch.empty_like(ranked).index_copy(1, x.order, ranked)
 
 
@@ -138,14 +138,14 @@ def _crossings(rank: Ints, end: Ints, values: Floats) -> Floats:
     tie in x. A binary indexed tree holds the sums over ranks of what came so far.
     """
     count, channels = values.shape
-    found = np.zeros((count, channels))
+    sums = np.zeros((count, channels))
     tree = np.zeros((count + 1, channels))
-    whole = np.zeros(channels)
+    total = np.zeros(channels)
     begin = 0
     while begin < count:
         stop = end[begin]
         for k in range(begin, stop):
-            _add_signed(tree, whole, rank[k], found[k])
+            _add_signed(tree, total, rank[k], sums[k])
         for k in range(begin, stop):
             node = rank[k] + 1
             while node <= count:
@@ -153,24 +153,24 @@ def _crossings(rank: Ints, end: Ints, values: Floats) -> Floats:
                     tree[node, c] += values[k, c]
                 node += node & -node
             for c in range(channels):
-                whole[c] += values[k, c]
+                total[c] += values[k, c]
         for k in range(begin, stop):
             if stop - begin == 1:  # nothing new: no event lies above or below itself
                 for c in range(channels):
-                    found[k, c] *= 2
+                    sums[k, c] *= 2
             else:
-                _add_signed(tree, whole, rank[k], found[k])
+                _add_signed(tree, total, rank[k], sums[k])
         begin = stop
-    return found
+    return sums
 
 
 @njit(cache=True)
-def _add_signed(tree: Floats, whole: Floats, rank: int, found: Floats) -> None:
-    """Add to `found` (C,) the sum over lower ranks minus that over higher ones."""
+def _add_signed(tree: Floats, total: Floats, rank: int, sums: Floats) -> None:
+    """Add to `sums` (C,) the sum over lower ranks minus that over higher ones."""
     for node in (rank, rank + 1):
         while node > 0:
-            for c in range(len(found)):
-                found[c] += tree[node, c]
+            for c in range(len(sums)):
+                sums[c] += tree[node, c]
             node -= node & -node
-    for c in range(len(found)):
-        found[c] -= whole[c]
+    for c in range(len(sums)):
+        sums[c] -= total[c]

@@ -1,4 +1,4 @@
-"""Losses whose minimum is a likelihood ratio p1/p0.
+"""Likelihood-ratio losses (BCE, MSE, MLC, SQR): their minimum is p1/p0.
 
 Events of the numerator p1 have target 1, those of the denominator p0 target 0. With both classes
 of equal weight, each loss is minimal where `RatioLoss.log_ratio` of the outputs is
@@ -25,7 +25,7 @@ Term = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class RatioLoss:
-    """Hold the loss of an event of each class and the reading of the output z as ln p1/p0.
+    """Likelihood-ratio loss: that of an event of each class, and ln p1/p0 of the output z.
 
     `slope` is a where ln p1/p0 = a z, None where it is no multiple of z.
     """

@@ -1,4 +1,6 @@
-"""Losses for regressions: one number, a density or quantiles, from K outputs an event.
+"""Regression losses: squared, Huber, Gaussian, pinball (quantiles) and evidential.
+
+They take one number, a density or quantiles from K outputs an event.
 
 Each is a callable ``(outputs (B, K), target (B,), weight (B,)) -> scalar``; ``each`` gives the loss
 event by event, for any shapes in front of the K outputs, and ``outputs`` is K. Targets should be of
@@ -22,7 +24,7 @@ TINY = 1e-6  # of a width or a count of evidence, which must not be zero
 
 
 class RegressionLoss(ABC):
-    """Turn the loss of each event into that of a batch."""
+    """Base of regression losses: the loss of each event becomes that of a batch."""
 
     outputs: int
 
@@ -36,7 +38,7 @@ class RegressionLoss(ABC):
 
 
 class Squared(RegressionLoss):
-    """Take (y - z)^2: its minimum is the mean of y given x."""
+    """Squared error (y - z)^2: its minimum is the mean of y given x."""
 
     outputs = 1
 
@@ -46,26 +48,26 @@ class Squared(RegressionLoss):
 
 
 class Huber(RegressionLoss):
-    """Take r^2 / 2 of r = y - z up to |r| = `reach`, and reach (|r| - reach / 2) beyond.
+    """Huber loss of r = y - z: r^2 / 2 up to |r| = `delta`, and delta (|r| - delta / 2) beyond.
 
-    Its minimum lies between mean and median, and outliers pull on it by no more than `reach`.
-    Raises `InputError` unless `reach` is positive.
+    Its minimum lies between mean and median, and outliers pull on it by no more than `delta`.
+    Raises `InputError` unless `delta` is positive.
     """
 
     outputs = 1
 
-    def __init__(self, reach: float = 1.0) -> None:
-        if not reach > 0:
-            raise InputError(f"the reach of a Huber loss is {reach:g}; it must be positive.")
-        self.reach = reach
+    def __init__(self, delta: float = 1.0) -> None:
+        if not delta > 0:
+            raise InputError(f"delta of a Huber loss is {delta:g}; it must be positive.")
+        self.delta = delta
 
     def each(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each event."""
-        return F.huber_loss(outputs[..., 0], target, reduction="none", delta=self.reach)
+        return F.huber_loss(outputs[..., 0], target, reduction="none", delta=self.delta)
 
 
 class Gaussian(RegressionLoss):
-    """Take -ln N(y; m, s^2) with outputs (m, ln s^2): mean and variance of y given x.
+    """Gaussian likelihood -ln N(y; m, s^2), outputs (m, ln s^2): mean and variance of y given x.
 
     L = [ln s^2 + (y - m)^2 / s^2 + ln 2 pi] / 2.
     """
@@ -80,7 +82,7 @@ class Gaussian(RegressionLoss):
 
 
 class Pinball(RegressionLoss):
-    """Take the sum over levels p of max(p r, (p - 1) r) with r = y - q_p.
+    """Pinball (quantile) loss: the sum over levels p of max(p r, (p - 1) r), r = y - q_p.
 
     Its minimum are the quantiles q_p of y given x. They cannot cross: the middle output is the
     middle quantile, and each further one is a softplus away from its neighbour. Raises
@@ -110,7 +112,7 @@ class Pinball(RegressionLoss):
 
 
 class Evidential(RegressionLoss):
-    """Take -ln St(y) of a Normal-Inverse-Gamma prior, and a regulariser (1910.02600).
+    """Evidential loss: -ln St(y) of a Normal-Inverse-Gamma prior, and a regulariser (1910.02600).
 
     The outputs give gamma, nu > 0, alpha > 1 and beta > 0 of a prior of mean and variance of y;
     with both integrated out y is distributed as Student's t with 2 alpha degrees of freedom, the

@@ -1,4 +1,4 @@
-"""The loss that is the variance of an unfolded spectrum: bins learned for the inversion."""
+"""Unfolding loss: the variance of an unfolded spectrum, for detector bins that are learned."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ def inflation(joint: Tensor, other: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class UnfoldingLoss:
-    """Take the mean ln `inflation` of a batch.
+    """Mean ln `inflation` of the unfolded variance of a batch.
 
     Outputs (B, R) give soft detector bins by a softmax; target (B,) is the truth bin, 0 ... T - 1,
     or T for an event that is true in none; `bins` is T.

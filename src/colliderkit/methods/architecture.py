@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from colliderkit import networks
 from colliderkit.errors import InputError
 from colliderkit.events import observables as substructure
 from colliderkit.events.energyflow import EnergyFlow
 from colliderkit.events.ragged import Ragged
-from colliderkit.events.representations import representation as represent_as
+from colliderkit.events.representations import REPRESENTATIONS
 from colliderkit.events.schema import CONSTITUENTS, FOURVECTOR, check_jets
 from colliderkit.events.sets import FEATURES, LOG_FEATURES, RELATIVE_FEATURES
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Dataset
 
@@ -49,7 +49,7 @@ class Architecture:
     @property
     def kind(self) -> str:
         """The name of the representation."""
-        kind: str = self.representation or networks.network(self.network).representation
+        kind: str = self.representation or NETWORKS.load(self.network).representation
         return kind
 
     @property
@@ -109,7 +109,7 @@ class Architecture:
     def build(self, outputs: int) -> Model:
         """Return a fresh model with this many outputs; torch's seed decides its weights."""
         kind, columns = self.kind, self.columns
-        make = represent_as(kind)
+        make = REPRESENTATIONS.load(kind)
         options = self.represent or {}
         if kind == "table":
             represent = make(len(columns), **options)
@@ -119,7 +119,7 @@ class Architecture:
             represent = make(columns, **options)
         else:
             represent = make(columns, self._features(), **options)
-        network = networks.build(
+        network = NETWORKS.build(
             self.network,
             inputs=len(columns) if kind == "table" else represent.size,
             outputs=outputs,

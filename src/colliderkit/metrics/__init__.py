@@ -1,6 +1,6 @@
-"""Numbers that say how good a model is, each with its uncertainty."""
+"""Metrics of a model, each with its uncertainty: ROC, accuracy, calibration, ensembles, seeds."""
 
-from colliderkit.metrics.calibration import Calibration, calibration
+from colliderkit.metrics.calibration import CalibrationCurve, calibration_curve
 from colliderkit.metrics.classes import (
     Confusion,
     accuracy,
@@ -14,7 +14,7 @@ from colliderkit.metrics.roc import Roc, auc, rejection, roc
 from colliderkit.metrics.value import Seeds, Value, bootstrap, over_seeds
 
 __all__ = [
-    "Calibration",
+    "CalibrationCurve",
     "Confusion",
     "EnsembleRejection",
     "Roc",
@@ -25,7 +25,7 @@ __all__ = [
     "auc_of_classes",
     "best_accuracy",
     "bootstrap",
-    "calibration",
+    "calibration_curve",
     "combine",
     "confusion",
     "ensemble_rejection",

@@ -1,4 +1,4 @@
-"""Is a score of 0.8 right in 80% of the cases? The calibration curve and its error."""
+"""Calibration curve (reliability diagram) of a classifier: is a score of 0.8 right in 80%?"""
 
 import math
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 from colliderkit.errors import InputError
 from colliderkit.metrics.value import Value
 
-__all__ = ["Calibration", "calibration"]
+__all__ = ["CalibrationCurve", "calibration_curve"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Hold a calibration (reliability) curve over the K filled bins, float64 (K,).
+class CalibrationCurve:
+    """Calibration (reliability) curve over the K filled bins, float64 (K,).
 
     `predicted` is the mean score in a bin, `observed` the share of signal, `error` its counting
     error, `share` the part of all events in the bin.
@@ -34,9 +34,9 @@ class Calibration:
     floor: Value
 
 
-def calibration(
+def calibration_curve(
     score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None, bins: int = 20
-) -> Calibration:
+) -> CalibrationCurve:
     """Return the calibration curve of P(signal) scores (N,) in [0, 1], in equal bins.
 
     `label` (N,) is 0 or 1; the weights and the proportions of the classes must be those that
@@ -54,13 +54,13 @@ def calibration(
         )
     if (weights < 0).any():
         raise InputError("a calibration curve needs positive weights; drop the negative ones.")
-    place = np.minimum((scores * bins).astype(np.int64), bins - 1)
-    total = np.bincount(place, weights, bins)
+    index = np.minimum((scores * bins).astype(np.int64), bins - 1)
+    total = np.bincount(index, weights, bins)
     filled = total > 0
     total = total[filled]
 
     def summed(values: Floats) -> Floats:
-        return np.asarray(np.bincount(place, values, bins)[filled], dtype=np.float64)
+        return np.asarray(np.bincount(index, values, bins)[filled], dtype=np.float64)
 
     predicted = summed(weights * scores) / total
     observed = summed(weights * labels) / total
@@ -73,6 +73,6 @@ def calibration(
         math.sqrt(float(np.sum((share * error) ** 2)) * (1 - 2 / math.pi)),
     )
     spread = math.sqrt(float(np.sum((share * error) ** 2)))
-    return Calibration(
+    return CalibrationCurve(
         predicted, observed, error, share, Value(float(np.sum(share * gap)), spread), floor
     )

@@ -1,4 +1,4 @@
-"""Decisions: accuracy, pairs of classes, the confusion matrix."""
+"""Accuracy, ROC and AUC of pairs of classes, confusion matrix."""
 
 import math
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Confusion:
-    """Hold a confusion matrix: row is the true class, column the predicted one; (C, C) float64.
+    """Confusion matrix: row is the true class, column the predicted one; (C, C) float64.
 
     `sum` is the summed weight; `fraction` that over the row's total, `error` its binomial error.
     """
@@ -102,12 +102,12 @@ def one_against(
         raise InputError(
             f"class {signal} against {others} does not fit scores of {scores.shape[1]} classes."
         )
-    kept = np.isin(label, [signal, *others])
-    of_signal = scores[kept, signal]
-    of_both = of_signal + scores[kept][:, others].sum(axis=1)
+    of_pair = np.isin(label, [signal, *others])
+    of_signal = scores[of_pair, signal]
+    of_both = of_signal + scores[of_pair][:, others].sum(axis=1)
     ratio = np.divide(of_signal, of_both, out=np.full(len(of_both), 0.5), where=of_both > 0)
-    weights = None if weight is None else np.asarray(weight)[kept]
-    return roc(ratio, label[kept] == signal, weights)
+    weights = None if weight is None else np.asarray(weight)[of_pair]
+    return roc(ratio, label[of_pair] == signal, weights)
 
 
 def auc_of_classes(
@@ -132,9 +132,9 @@ def auc_of_classes(
             areas.append(auc(scores[:, a], label == a, weights).value)
             continue
         for b in classes:
-            kept = (label == a) | (label == b)
+            of_pair = (label == a) | (label == b)
             if a != b:
-                areas.append(auc(scores[kept, a], label[kept] == a, weights[kept]).value)
+                areas.append(auc(scores[of_pair, a], label[of_pair] == a, weights[of_pair]).value)
     return float(np.mean(areas))
 
 

@@ -1,4 +1,8 @@
-"""Does a reweighted sample agree with its target, and how much of it is left?"""
+"""Closure of a reweighting: chi2 per column and effective sample size.
+
+Does a reweighted sample agree with its target, how much of it is left, and where do the two not
+overlap?
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +24,7 @@ def effective_size(weight: ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Compare two weighted samples of one observable in bins.
+    """Agreement of two weighted samples of one observable, in bins.
 
     `pulls` (bins,) are (source - target) / error of the difference, both normalised to 1; `chi2`
     is their sum of squares, `ndf` the bins with events less one for the normalisation.
@@ -66,10 +70,10 @@ def agreement(
 
 
 def _shares(x: Floats, weight: Floats, edges: Floats) -> tuple[Floats, Floats]:
-    place = np.searchsorted(edges, x, side="right") - 1
-    inside = (place >= 0) & (place < len(edges) - 1)
-    count = np.bincount(place[inside], weight[inside], len(edges) - 1)
-    square = np.bincount(place[inside], weight[inside] ** 2, len(edges) - 1)
+    index = np.searchsorted(edges, x, side="right") - 1
+    inside = (index >= 0) & (index < len(edges) - 1)
+    count = np.bincount(index[inside], weight[inside], len(edges) - 1)
+    square = np.bincount(index[inside], weight[inside] ** 2, len(edges) - 1)
     total = count.sum()
     p = count / total
     return p, ((1 - 2 * p) * square + p**2 * square.sum()) / total**2
@@ -77,7 +81,7 @@ def _shares(x: Floats, weight: Floats, edges: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class Gap:
-    """Name a region of one column where the numerator has events and the denominator none."""
+    """A region of one column where the numerator has events and the denominator none."""
 
     column: str
     low: float
@@ -101,7 +105,7 @@ def gaps(
     `fewest` times its share of the denominator's events fall in. Neighbouring gaps are one. What
     is disjoint in no single column but only in their combination is not found.
     """
-    found = []
+    regions = []
     bins = int(np.clip(len(numerator) // 100, 2, 200))
     for name, x, y in zip(columns, numerator.T, denominator.T, strict=True):
         edges = np.unique(np.quantile(x, np.linspace(0, 1, bins + 1)))
@@ -114,8 +118,8 @@ def gaps(
         empty &= inside * len(y) >= 20
         for start, stop in _runs(empty):
             share = float(inside[start:stop].sum())
-            found.append(Gap(name, float(edges[start]), float(edges[stop]), share))
-    return found
+            regions.append(Gap(name, float(edges[start]), float(edges[stop]), share))
+    return regions
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""Coverage: the share of intervals that hold the truth, its binomial error, and pulls."""
+"""Coverage of intervals that should hold the truth, its binomial error, and pulls."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ __all__ = ["Coverage", "Pulls", "coverage", "coverage_curve", "coverage_in_bins"
 
 @dataclass(frozen=True)
 class Coverage:
-    """Hold how many of `experiments` intervals held the truth, and an interval of the share.
+    """Coverage: how many of `experiments` intervals hold the truth, and an interval of the share.
 
     `low` and `high` are the limits of Clopper and Pearson at `confidence`: they hold the true
     coverage at least that often, also for a share near 0 or 1.
@@ -39,7 +39,7 @@ class Coverage:
         return Value(self.share, (self.high - self.low) / 2)
 
     def holds(self, nominal: float) -> bool:
-        """Say whether the interval of the share holds the coverage that was asked for."""
+        """Return whether the interval of the share holds the coverage that was asked for."""
         return self.low <= nominal <= self.high
 
 
@@ -83,19 +83,19 @@ def coverage_in_bins(
     its upper edge; values beyond the edges are left out. Raises `InputError` for an empty bin.
     """
     values, ends = np.asarray(variable, float), np.asarray(edges, float)
-    place = np.where(values == ends[-1], len(ends) - 2, np.digitize(values, ends) - 1)
+    index = np.where(values == ends[-1], len(ends) - 2, np.digitize(values, ends) - 1)
     columns = [np.asarray(column, float) for column in (low, high, truth)]
-    found = []
+    in_bins = []
     for i in range(len(ends) - 1):
-        if not (place == i).any():
+        if not (index == i).any():
             raise InputError(f"no events between {ends[i]:g} and {ends[i + 1]:g}; widen the bins.")
-        found.append(coverage(*(column[place == i] for column in columns)))
-    return found
+        in_bins.append(coverage(*(column[index == i] for column in columns)))
+    return in_bins
 
 
 @dataclass(frozen=True)
 class Pulls:
-    """Hold mean and width of (estimate - truth) / std: 0 and 1 where the errors are right."""
+    """Mean and width of pulls (estimate - truth) / std: 0 and 1 where the errors are right."""
 
     mean: Value
     width: Value

@@ -1,4 +1,4 @@
-"""Several trainings of one model: combined scores, and what the combination gains."""
+"""Ensembles of trainings of one model: combined scores, and the rejection that they gain."""
 
 import math
 from typing import Literal, NamedTuple
@@ -28,9 +28,11 @@ def combine(scores: ArrayLike, how: Literal["mean", "median"] = "mean") -> NDArr
 
 
 class EnsembleRejection(NamedTuple):
-    """Hold one row of the landscape table: `single` is mean ± std over the members; the
-    `mean` and `median` ensembles have their counting errors. If any member has a lower limit
-    alone, so does `single`: the smallest value of all."""
+    """Rejection of an ensemble, one row of the landscape table.
+
+    `single` is mean ± std over the members; the `mean` and `median` ensembles have their counting
+    errors. If any member has a lower limit alone, so does `single`: the smallest value of all.
+    """
 
     single: Value
     mean: Value

@@ -1,4 +1,4 @@
-"""How far is a generator from what it imitates? Distances between two samples, with errors.
+"""Distances of a generated sample from its reference: FPD, KPD, MMD, Wasserstein, coverage.
 
 FPD and KPD are those of 2211.10295, with the settings of the CaloChallenge (2410.21611). The
 separation power of histograms is `metrics.separation`.
@@ -22,7 +22,7 @@ __all__ = [
     "frechet_physics_distance",
     "kernel_physics_distance",
     "maximum_mean_discrepancy",
-    "nearest",
+    "nearest_distances",
     "neighbours",
     "wasserstein",
 ]
@@ -80,22 +80,24 @@ def frechet_physics_distance(
     # Products in float32 keep their digits where the mean is small.
     middle = x.mean(0, dtype=np.float64)
     x, y = (table - middle.astype(np.float32) for table in (x, y))
-    found = np.empty((bootstraps, points))
+    distances = np.empty((bootstraps, points))
     for i in range(bootstraps):
         random = np.random.default_rng([seed, i])
         first, second = (_moments(table, sizes, random) for table in (x, y))
-        found[i] = [frechet_distance(*one, *two) for one, two in zip(first, second, strict=True)]
-    return _at_infinity(sizes, found)
+        distances[i] = [
+            frechet_distance(*one, *two) for one, two in zip(first, second, strict=True)
+        ]
+    return _at_infinity(sizes, distances)
 
 
-def _at_infinity(sizes: NDArray[np.int64], found: Floats) -> Value:
+def _at_infinity(sizes: NDArray[np.int64], distances: Floats) -> Value:
     """Fit a + b/n with a, b >= 0 to the mean of distances (B, sizes); return a.
 
     The error is that of the mean of the B unconstrained fits.
     """
     design = np.stack([np.ones(len(sizes)), sizes[0] / sizes], 1)
-    (a, _), _ = nnls(design, found.mean(0))
-    each = np.linalg.lstsq(design, found.T)[0][0]
+    (a, _), _ = nnls(design, distances.mean(0))
+    each = np.linalg.lstsq(design, distances.T)[0][0]
     return Value(float(a), float(each.std(ddof=1) / np.sqrt(len(each))))
 
 
@@ -131,15 +133,15 @@ def kernel_physics_distance(
     n = min(size, len(x), len(y))
     if n < 2:
         raise InputError("KPD: needs two events of each sample at least.")
-    found = []
+    distances = []
     for batch in range(batches):
         random = np.random.default_rng([seed, batch])
         a, b = (table[random.choice(len(table), n, replace=len(table) < n)] for table in (x, y))
         if max(float(np.square(t).sum(1).max()) for t in (a, b)) > LARGEST * a.shape[1]:
             a, b = a.astype(np.float64), b.astype(np.float64)
-        own = sum((_kernel_sum(t, t) - _diagonal(t)) / (n * (n - 1)) for t in (a, b))
-        found.append(own - 2 * _kernel_sum(a, b) / n**2)
-    low, middle, high = np.percentile(found, [16.275, 50, 83.725])
+        within = sum((_kernel_sum(t, t) - _diagonal(t)) / (n * (n - 1)) for t in (a, b))
+        distances.append(within - 2 * _kernel_sum(a, b) / n**2)
+    low, middle, high = np.percentile(distances, [16.275, 50, 83.725])
     return Value(float(middle), float((high - low) / 2))
 
 
@@ -208,19 +210,23 @@ def maximum_mean_discrepancy(
         width = float(np.sqrt(np.median(some)))
     if not width > 0:
         raise InputError("MMD: the reference's events are equal; give a width.")
-    found = []
+    discrepancies = []
     for a, b in zip(np.split(x, blocks), np.split(y, blocks), strict=True):
-        own, other, cross = (
+        of_reference, of_sample, cross = (
             np.exp(_squared(*pair) / (-2 * width**2)) for pair in ((a, a), (b, b), (a, b))
         )
         pairs = block * (block - 1)
-        within = (own.sum() - np.trace(own) + other.sum() - np.trace(other)) / pairs
-        found.append(float(within - 2 * cross.mean()))
-    return Value(float(np.mean(found)), float(np.std(found, ddof=1) / np.sqrt(blocks)))
+        within = (
+            of_reference.sum() - np.trace(of_reference) + of_sample.sum() - np.trace(of_sample)
+        ) / pairs
+        discrepancies.append(float(within - 2 * cross.mean()))
+    return Value(
+        float(np.mean(discrepancies)), float(np.std(discrepancies, ddof=1) / np.sqrt(blocks))
+    )
 
 
 class Neighbours(NamedTuple):
-    """Hold precision and density, recall and coverage (2002.09797)."""
+    """Precision and recall, density and coverage (2002.09797)."""
 
     precision: Value
     recall: Value
@@ -229,9 +235,10 @@ class Neighbours(NamedTuple):
 
 
 def neighbours(reference: ArrayLike, sample: ArrayLike, *, k: int = 5) -> Neighbours:
-    """Return what balls around events say of two tables (N, F), (M, F) (2002.09797).
+    """Return precision, recall, density and coverage of tables (N, F), (M, F) (2002.09797).
 
-    A ball reaches to its event's k-th neighbour among the events of its own sample.
+    They count balls around events. A ball reaches to its event's k-th neighbour among the events
+    of its own sample.
 
     - precision: the share of the sample in some ball of the reference; recall: the other way;
     - density: in how many balls of the reference an event of the sample is, over k;
@@ -259,7 +266,7 @@ def neighbours(reference: ArrayLike, sample: ArrayLike, *, k: int = 5) -> Neighb
     return Neighbours(_mean(within > 0), _mean(recalled), _mean(within / k), _mean(covered))
 
 
-def nearest(sample: ArrayLike, among: ArrayLike) -> Floats:
+def nearest_distances(sample: ArrayLike, among: ArrayLike) -> Floats:
     """Return the distance of each event (N, F) to the nearest of others (M, F), (N,)."""
     x, y = (_finite(t, name) for t, name in ((sample, "sample"), (among, "others")))
     lowest = [_squared(x[rows], y).min(1) for rows in _pieces(len(x))]
@@ -268,17 +275,17 @@ def nearest(sample: ArrayLike, among: ArrayLike) -> Floats:
 
 def _radius(x: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     """Return the squared distance to the k-th neighbour, the event itself not counted."""
-    found = [np.partition(_squared(x[rows], x), k, axis=1)[:, k] for rows in _pieces(len(x))]
-    return np.concatenate(found)
+    radii = [np.partition(_squared(x[rows], x), k, axis=1)[:, k] for rows in _pieces(len(x))]
+    return np.concatenate(radii)
 
 
 def _squared(x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return squared distances (N, M)."""
-    found = x @ y.T
-    found *= -2
-    found += (x**2).sum(1)[:, None]
-    found += (y**2).sum(1)
-    return np.maximum(found, 0, out=found)
+    distances = x @ y.T
+    distances *= -2
+    distances += (x**2).sum(1)[:, None]
+    distances += (y**2).sum(1)
+    return np.maximum(distances, 0, out=distances)
 
 
 def _pieces(count: int) -> Iterator[slice]:
@@ -291,11 +298,11 @@ def _mean(each: NDArray[np.bool_] | Floats) -> Value:
 
 def _finite(table: ArrayLike, name: str) -> NDArray[np.float32]:
     """Return a table (N, F) as float32; raise `InputError` if it is none or not finite."""
-    found = np.asarray(table)
-    if found.ndim != 2:
-        raise InputError(f"the {name} has shape {found.shape}; give a table (N, F).")
-    _check_finite(found, name)
-    return found.astype(np.float32)
+    values = np.asarray(table)
+    if values.ndim != 2:
+        raise InputError(f"the {name} has shape {values.shape}; give a table (N, F).")
+    _check_finite(values, name)
+    return values.astype(np.float32)
 
 
 def _check_finite(table: NDArray[np.generic], name: str) -> None:

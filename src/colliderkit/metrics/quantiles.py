@@ -1,7 +1,7 @@
-"""How many events is a sample worth? The squared error of its quantiles (2008.06545).
+"""Statistical amplification: how many events of the truth is a sample worth? (2008.06545)
 
-With the K quantiles of the true density, each of probability 1/K, and the share x_j of a sample in
-each of them,
+The squared error of its quantiles answers: with the K quantiles of the true density, each of
+probability 1/K, and the share x_j of a sample in each of them,
 
     error = sum_j (x_j - 1/K)^2,
 
@@ -31,9 +31,9 @@ def quantile_error(sample: ArrayLike, edges: ArrayLike, weight: ArrayLike | None
         raise InputError("the sample of a quantile error must be finite numbers (N,), one or more.")
     if inner.ndim != 1 or len(inner) == 0 or not (np.diff(inner) > 0).all():
         raise InputError("the edges between quantiles must rise; give at least one.")
-    place = np.searchsorted(inner, x, side="right")
-    given = None if weight is None else np.asarray(weight, dtype=np.float64)
-    counts = np.bincount(place, given, minlength=len(inner) + 1)
+    index = np.searchsorted(inner, x, side="right")
+    weights = None if weight is None else np.asarray(weight, dtype=np.float64)
+    counts = np.bincount(index, weights, minlength=len(inner) + 1)
     return share_error(counts / counts.sum())
 
 

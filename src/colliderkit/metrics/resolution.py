@@ -1,4 +1,4 @@
-"""The resolution of an energy: its effective width, and the terms that it is made of."""
+"""Energy resolution: effective width, and fit of the stochastic and the constant term."""
 
 import math
 from collections.abc import Sequence
@@ -28,8 +28,9 @@ def effective_width(values: ArrayLike, share: float = 0.6827) -> float:
 
 @dataclass(frozen=True)
 class Resolution:
-    """Hold the terms of sigma/E = a / sqrt(E / GeV) (+) b, added in quadrature, and the chi^2.
+    """Terms of the energy resolution, and the chi^2 of their fit.
 
+    sigma/E = a / sqrt(E / GeV) (+) b, added in quadrature: `stochastic` a and `constant` b.
     `chi2` is per degree of freedom.
     """
 
@@ -54,9 +55,9 @@ def fit_resolution(energies: ArrayLike, widths: Sequence[Value]) -> Resolution:
     covariance = np.linalg.inv(design.T @ design)
     terms = covariance @ design.T @ (width**2 / error)
     chi2 = float(((design @ terms - width**2 / error) ** 2).sum()) / (len(x) - 2)
-    found = []
+    roots = []
     for term, variance in zip(terms, np.diag(covariance), strict=True):
         square = max(float(term), 0.0)
         root = math.sqrt(square)
-        found.append(Value(root, math.sqrt(square + math.sqrt(variance)) - root))
-    return Resolution(found[0], found[1], chi2)
+        roots.append(Value(root, math.sqrt(square + math.sqrt(variance)) - root))
+    return Resolution(roots[0], roots[1], chi2)

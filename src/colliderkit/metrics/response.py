@@ -1,4 +1,4 @@
-"""How an estimate responds to the truth: location and spread in bins, with their errors."""
+"""Response and closure of an estimate: location and resolution in bins, with their errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ REPLICAS = 40  # of that histogram, for the error of the mode
 
 @dataclass(frozen=True)
 class Profile:
-    """Hold location and spread of one quantity in B bins of another, float64 (B,).
+    """Profile: location and spread of one quantity in B bins of another, float64 (B,).
 
     `centre` is the mean of the other, `count` the effective number of events.
     """
@@ -58,27 +58,27 @@ def profile(
         raise InputError(f"the bins {limits} do not rise; give at least two edges that do.")
     if statistic not in STATISTICS:
         raise InputError(f"statistic '{statistic}' is unknown; choose {', '.join(STATISTICS)}.")
-    place = np.searchsorted(limits, a, side="right") - 1
-    place[a == limits[-1]] = len(limits) - 2
-    order = np.argsort(place, kind="stable")
-    ends = np.searchsorted(place[order], np.arange(len(limits)))
+    index = np.searchsorted(limits, a, side="right") - 1
+    index[a == limits[-1]] = len(limits) - 2
+    order = np.argsort(index, kind="stable")
+    ends = np.searchsorted(index[order], np.arange(len(limits)))
     rows = []
     for low, high, start, stop in zip(limits, limits[1:], ends, ends[1:], strict=False):
-        own = order[start:stop][w[order[start:stop]] > 0]
-        u = w[own]
-        count = float(u.sum() ** 2 / (u * u).sum()) if len(own) else 0.0
+        rows_of_bin = order[start:stop][w[order[start:stop]] > 0]
+        u = w[rows_of_bin]
+        count = float(u.sum() ** 2 / (u * u).sum()) if len(rows_of_bin) else 0.0
         if count < 3:
             raise InputError(
                 f"the bin from {low:.6g} to {high:.6g} has {count:.3g} events, too few for a"
                 " resolution; choose wider bins."
             )
-        four = STATISTICS[statistic](v[own], u / u.sum(), count)
+        four = STATISTICS[statistic](v[rows_of_bin], u / u.sum(), count)
         if not four[2] > 0:
             raise InputError(
                 f"the resolution in the bin from {low:.6g} to {high:.6g} cannot be defined: all"
-                f" events there have the value {v[own[0]]:.6g}."
+                f" events there have the value {v[rows_of_bin[0]]:.6g}."
             )
-        rows.append((float((a[own] * u).sum() / u.sum()), count, *four))
+        rows.append((float((a[rows_of_bin] * u).sum() / u.sum()), count, *four))
     return Profile(*np.array(rows).T)
 
 
@@ -119,12 +119,12 @@ def _mode(v: Floats, share: Floats, count: float) -> Four:
     counts = np.histogram(v, CELLS, range=tuple(ends), weights=share * count)[0]
     smoothing = 0.9 * spread * count ** (-1 / 7) / width
     random = np.random.default_rng(0)
-    found = [_peak(gaussian_filter1d(counts, smoothing, mode="constant"))]
+    peaks = [_peak(gaussian_filter1d(counts, smoothing, mode="constant"))]
     for _ in range(REPLICAS):
-        drawn = random.poisson(counts).astype(np.float64)
-        found.append(_peak(gaussian_filter1d(drawn, smoothing, mode="constant")))
-    place = ends[0] + width * (np.array(found) + 0.5)
-    return float(place[0]), float(place[1:].std(ddof=1)), spread, spread_error
+        replica = random.poisson(counts).astype(np.float64)
+        peaks.append(_peak(gaussian_filter1d(replica, smoothing, mode="constant")))
+    modes = ends[0] + width * (np.array(peaks) + 0.5)
+    return float(modes[0]), float(modes[1:].std(ddof=1)), spread, spread_error
 
 
 def _peak(height: Floats) -> float:
@@ -150,7 +150,7 @@ STATISTICS: dict[str, Callable[[Floats, Floats, float], Four]] = {
 
 @dataclass(frozen=True)
 class Closure:
-    """Say in B bins how estimates differ from the truth, float64 (B,), with errors.
+    """Closure of estimates against the truth in B bins, float64 (B,), with errors.
 
     - `edges` (B + 1,), `centre` the mean of what is binned, `count` the effective events;
     - `bias`: location of estimate - truth, `resolution`: its spread;

@@ -1,4 +1,4 @@
-"""The receiver operating characteristic and what is read off it, with counting errors.
+"""ROC curve (receiver operating characteristic), AUC and rejection, with counting errors.
 
 Convention, here and everywhere in ColliderKit: the curve is exact, one point for each distinct
 score; eps_B at a given eps_S is that of the tightest cut that reaches eps_S, interpolated
@@ -28,7 +28,7 @@ NONE_SEEN = -math.log(0.05)
 
 @dataclass(frozen=True)
 class Roc:
-    """Hold an exact ROC curve, from (0, 0) at threshold +inf to (1, 1) at the lowest score.
+    """Exact ROC curve, from (0, 0) at threshold +inf to (1, 1) at the lowest score.
 
     All arrays are float64 (K,), one point for each distinct score and one before them:
     `threshold` falls, an event passes if its score is at least that; `signal_efficiency` and
@@ -122,13 +122,13 @@ def roc(score: ArrayLike, label: ArrayLike, weight: ArrayLike | None = None) -> 
     falling, signal, weights = scores[order], signal[order], weights[order]
     last = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
     curves = {}
-    for name, chosen in (("signal", signal), ("background", ~signal)):
-        passed = np.cumsum(np.where(chosen, weights, 0.0))
+    for name, of_class in (("signal", signal), ("background", ~signal)):
+        passed = np.cumsum(np.where(of_class, weights, 0.0))
         if not passed[-1] > 0:
             raise InputError(
                 f"the weights of the {name} sum to {passed[-1]:g}; give positive sums."
             )
-        squares = np.cumsum(np.where(chosen, weights**2, 0.0))
+        squares = np.cumsum(np.where(of_class, weights**2, 0.0))
         curves[name] = passed[last] / passed[-1], squares[last] / passed[-1] ** 2
     return Roc(
         threshold=np.append(np.inf, falling[last]),

@@ -1,4 +1,4 @@
-"""Sculpting: how far a cut on a score changes the shape of the background's mass.
+"""Mass sculpting (Jensen-Shannon divergence): how a cut on a score shapes the background's mass.
 
 Two definitions of one figure are in print, and differ by the logarithm's base alone by 1.44: a
 `Convention` says which one is meant, in a sentence for the page it is printed on.
@@ -34,9 +34,10 @@ ONE_SIDED = 1.645  # standard deviations that 95% lie below
 
 @dataclass(frozen=True)
 class Convention:
-    """State what is compared: `bins` over `window` [GeV], the `base` of the logarithm, weights.
+    """Definition of a Jensen-Shannon divergence: what is compared, in which logarithm.
 
-    A `window` of None is the range of the background that fails. Jets outside are left out.
+    `bins` over `window` [GeV], the `base` of the logarithm, and whether events are `weighted`. A
+    `window` of None is the range of the background that fails. Jets outside are left out.
     """
 
     bins: int
@@ -79,7 +80,7 @@ CONVENTIONS: dict[str, Convention] = {
 
 @dataclass(frozen=True)
 class Jsd:
-    """Hold a divergence `value` ± `error`, and the `floor` that two samples of one density reach.
+    """Jensen-Shannon divergence `value` ± `error`, and the `floor` of two samples of one density.
 
     The floor is above zero because samples are finite, about (bins - 1) (1 / N_pass + 1 / N_fail)
     / (8 ln base). As published, a divergence is the value itself, which among few jets is mostly
@@ -103,7 +104,7 @@ class Jsd:
 
 @dataclass(frozen=True)
 class Sculpting:
-    """Hold what a cut at a signal efficiency gives: background `rejection`, `jsd`, `threshold`.
+    """Sculpting by a cut at a signal efficiency: background `rejection`, `jsd`, `threshold`.
 
     A jet passes whose score is at least the threshold.
     """
@@ -149,14 +150,14 @@ def jsd(
     same. Raises `InputError` for a sample that is empty, not finite, or has no
     positive sum of weights in the window, and for negative weights in a bin's sum.
     """
-    chosen = convention_named(convention)
+    definition = convention_named(convention)
     masses = [_finite(values, which) for values, which in ((passed, "pass"), (failed, "fail"))]
-    edges = chosen.edges(masses[1])
+    edges = definition.edges(masses[1])
     shares, effective = [], []
     for mass, weight, which in zip(
         masses, (passed_weight, failed_weight), ("pass", "fail"), strict=True
     ):
-        used = None if weight is None or not chosen.weighted else np.asarray(weight, np.float64)
+        used = None if weight is None or not definition.weighted else np.asarray(weight, np.float64)
         content = np.histogram(mass, edges, weights=used)[0].astype(np.float64)
         squares = content if used is None else np.histogram(mass, edges, weights=used**2)[0]
         if not content.sum() > 0 or content.min() < 0:
@@ -174,10 +175,10 @@ def jsd(
         samples = (
             random.multinomial(n, each, DRAWS) / n for n, each in zip(numbers, (p, q), strict=True)
         )
-        return _divergence(next(samples), next(samples), chosen.base)
+        return _divergence(next(samples), next(samples), definition.base)
 
     spread, floor = drawn(shares[0], shares[1]), drawn(both, both)
-    value = float(_divergence(shares[0], shares[1], chosen.base))
+    value = float(_divergence(shares[0], shares[1], definition.base))
     null = float(floor.var(ddof=1))
     variance = max(float(spread.var(ddof=1)) - 2 * null, null)
     return Jsd(value, math.sqrt(variance), float(floor.mean()))
@@ -202,8 +203,8 @@ def sculpting(
     curve = roc(score, label, weight)
     rejection = curve.rejection(signal_efficiency)
     reached = np.maximum.accumulate(curve.signal_efficiency)
-    place = int(np.searchsorted(reached, signal_efficiency - 1e-12))
-    threshold = float(curve.threshold[min(place, len(reached) - 1)])
+    index = int(np.searchsorted(reached, signal_efficiency - 1e-12))
+    threshold = float(curve.threshold[min(index, len(reached) - 1)])
     background = np.asarray(label) == 0
     masses = np.asarray(mass, dtype=np.float64)[background]
     weights = None if weight is None else np.asarray(weight, dtype=np.float64)[background]
@@ -215,8 +216,8 @@ def sculpting(
             " to compare."
         )
     halves = (None, None) if weights is None else (weights[keep], weights[~keep])
-    found = jsd(masses[keep], masses[~keep], *halves, convention=convention)
-    return Sculpting(rejection, found, threshold)
+    divergence = jsd(masses[keep], masses[~keep], *halves, convention=convention)
+    return Sculpting(rejection, divergence, threshold)
 
 
 def rejection_at(points: Sequence[tuple[Value, Value]], inverse_jsd: float = 100.0) -> Value | None:
@@ -267,12 +268,14 @@ def efficiency_by_mass(
     masses, keep = np.asarray(mass, dtype=np.float64), np.asarray(passed, dtype=bool)
     weights = np.ones(len(masses)) if weight is None else np.asarray(weight, dtype=np.float64)
     total, square = (np.histogram(masses, edges, weights=w)[0] for w in (weights, weights**2))
-    own, own_square = (
+    passing, passing_square = (
         np.histogram(masses[keep], edges, weights=w[keep])[0] for w in (weights, weights**2)
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = own / total
-        variance = ((1 - share) ** 2 * own_square + share**2 * (square - own_square)) / total**2
+        share = passing / total
+        variance = (
+            (1 - share) ** 2 * passing_square + share**2 * (square - passing_square)
+        ) / total**2
     return share, np.sqrt(variance)
 
 

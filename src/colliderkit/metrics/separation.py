@@ -1,4 +1,4 @@
-"""The triangular discriminator: how far two spectra are apart, and how far by counting alone.
+"""Separation power (triangular discriminator) of two spectra, and its counting floor.
 
     D(p, q) = 1/2 Int (p - q)^2 / (p + q) dx
 
@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TriangularDiscriminator:
-    """Hold D with its statistical error, and its counting floor.
+    """Triangular discriminator D with its statistical error, and its counting floor.
 
     `floor` is the expectation of D, were both samples of one density, with standard deviation
     `floor_spread`; `bins` are those with events. As a string all is given times 10^3.
@@ -121,11 +121,11 @@ def _histogram(
         if np.isnan(column).any():
             event = int(np.argmax(np.isnan(column)))
             raise InputError(f"the {what}{name} is NaN in event {event} (counted from 0).")
-    place = np.searchsorted(edges, x, side="right") - 1
+    index = np.searchsorted(edges, x, side="right") - 1
     # As numpy's histograms do, the last bin holds its upper edge.
-    place[x == edges[-1]] = len(edges) - 2
-    inside = (place >= 0) & (place < len(edges) - 1)
-    sums, squares = (np.bincount(place[inside], v[inside], len(edges) - 1) for v in (w, w**2))
+    index[x == edges[-1]] = len(edges) - 2
+    inside = (index >= 0) & (index < len(edges) - 1)
+    sums, squares = (np.bincount(index[inside], v[inside], len(edges) - 1) for v in (w, w**2))
     return sums.astype(np.float64), squares.astype(np.float64)
 
 

@@ -1,7 +1,7 @@
 """Histograms of showers in the bins of the CaloChallenge (2410.21611), and how far two are apart.
 
-A sample enters as its `Spectra`, which are small however many showers it has: counts in bins,
-the mean energy of each voxel and the mean radial profile.
+A sample enters as its `ShowerHistograms`, which are small however many showers it has: counts in
+bins, the mean energy of each voxel and the mean radial profile.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,15 @@ from colliderkit.files import release
 from colliderkit.metrics.separation import TriangularDiscriminator, binned_separation
 from colliderkit.metrics.value import Value
 
-__all__ = ["RESPONSE", "VOXELS", "Spectra", "edges_of", "mean_separation", "separations", "spectra"]
+__all__ = [
+    "RESPONSE",
+    "VOXELS",
+    "ShowerHistograms",
+    "histogram_edges",
+    "mean_separation",
+    "separations",
+    "shower_histograms",
+]
 
 Floats = NDArray[np.float64]
 ROWS = 2000  # showers at a time
@@ -26,11 +34,11 @@ LOWEST = 1e-3  # MeV, where energies begin if there is no threshold
 
 
 @dataclass(frozen=True)
-class Spectra:
-    """Hold what is drawn of N showers.
+class ShowerHistograms:
+    """Histograms and mean profiles of N showers.
 
     - `showers`: N;
-    - `counts`: by name, the entries in the K bins of `edges_of` (K,);
+    - `counts`: by name, the entries in the K bins of `histogram_edges` (K,);
     - `voxel_covariance` (K, K): of the counts of `VOXELS`, whose entries come in showers;
     - `mean` (V,): the energy in each voxel [MeV];
     - `layer`, `radial`: the energy in each layer (L,) and ring (R,) [MeV], means and their errors
@@ -45,7 +53,7 @@ class Spectra:
     radial: Floats
 
 
-def edges_of(
+def histogram_edges(
     geometry: Geometry, threshold: float, reference: Features, highest: float
 ) -> dict[str, Floats]:
     """Return the edges of all histograms by name, those of `separations`.
@@ -63,8 +71,8 @@ def edges_of(
     low = threshold if threshold > 0 else LOWEST
     for i, layer in enumerate(geometry.layers):
         edges[f"E layer {layer.number}"] = _logarithmic(low, reference.energy[:, i].max(), 40)
-        reach = layer.reach
-        centre, width = (30, 30) if reach < 50 else (100, 100) if reach < 1000 else (500, 400)
+        radius = layer.radius
+        centre, width = (30, 30) if radius < 50 else (100, 100) if radius < 1000 else (500, 400)
         across = ("eta", "phi") if layer.cut else ()
         for axis in across:
             edges[f"centre {axis} layer {layer.number}"] = np.linspace(-centre, centre, 101)
@@ -76,16 +84,16 @@ def edges_of(
     return edges
 
 
-def spectra(
+def shower_histograms(
     showers: NDArray,
-    found: Features,
+    features: Features,
     geometry: Geometry,
     threshold: float,
     edges: Mapping[str, Floats],
-) -> Spectra:
-    """Fill the histograms of showers (N, V) [MeV] whose features are `found`."""
+) -> ShowerHistograms:
+    """Fill the histograms of showers (N, V) [MeV] whose features are `features`."""
     counts = {
-        name: _filled(column, edges[name]) for name, column in _columns(found, geometry).items()
+        name: _filled(column, edges[name]) for name, column in _columns(features, geometry).items()
     }
     bins = len(edges[VOXELS]) - 1
     rings = geometry.rings()
@@ -98,9 +106,9 @@ def spectra(
         if threshold > 0:
             e = np.where(e < np.float32(threshold), np.float32(0), e)
         row, voxel = np.nonzero(e)
-        place = np.searchsorted(edges[VOXELS], e[row, voxel], side="right") - 1
-        inside = (place >= 0) & (place < bins)
-        each = np.bincount(row[inside] * bins + place[inside], minlength=len(e) * bins)
+        index = np.searchsorted(edges[VOXELS], e[row, voxel], side="right") - 1
+        inside = (index >= 0) & (index < bins)
+        each = np.bincount(row[inside] * bins + index[inside], minlength=len(e) * bins)
         each = each.reshape(len(e), bins).astype(np.float64)
         count += each.sum(0)
         products += each.T @ each
@@ -110,8 +118,8 @@ def spectra(
         release(showers)
     counts[VOXELS] = count
     mean, square = ring_sums / n
-    layers = found.energy.mean(0), found.energy.std(0) / np.sqrt(n)
-    return Spectra(
+    layers = features.energy.mean(0), features.energy.std(0) / np.sqrt(n)
+    return ShowerHistograms(
         n,
         counts,
         products - np.outer(count, count) / n,
@@ -121,58 +129,60 @@ def spectra(
     )
 
 
-def separations(reference: Spectra, sample: Spectra) -> dict[str, TriangularDiscriminator]:
+def separations(
+    reference: ShowerHistograms, sample: ShowerHistograms
+) -> dict[str, TriangularDiscriminator]:
     """Return the separation power of each histogram that has entries in both samples.
 
     1/2 sum (h1 - h2)^2 / (h1 + h2) of histograms of sum 1 (2410.21611), with its error and its
     counting floor. A histogram that one sample alone has entries in is 1, without an error; of
     one that neither has there is nothing to say.
     """
-    found = {}
+    powers = {}
     for name, counts in reference.counts.items():
         other = sample.counts[name]
         if not counts.any() and not other.any():
             continue
         if not counts.any() or not other.any():
-            found[name] = TriangularDiscriminator(Value(1.0, 0.0), 0.0, 0.0, 0)
+            powers[name] = TriangularDiscriminator(Value(1.0, 0.0), 0.0, 0.0, 0)
             continue
         voxels = name == VOXELS
-        found[name] = binned_separation(
+        powers[name] = binned_separation(
             counts,
             reference.voxel_covariance if voxels else counts,
             other,
             sample.voxel_covariance if voxels else other,
         )
-    return found
+    return powers
 
 
-def mean_separation(found: Mapping[str, TriangularDiscriminator], what: Sequence[str]) -> Value:
+def mean_separation(powers: Mapping[str, TriangularDiscriminator], what: Sequence[str]) -> Value:
     """Return the mean over the layers of the histograms that begin with one of `what`.
 
     Its error is the mean of theirs: layers share their showers and fluctuate together.
     """
-    chosen = [
+    values = [
         each.value
-        for name, each in found.items()
+        for name, each in powers.items()
         if any(name.startswith(f"{word} layer") for word in what)
     ]
-    if not chosen:
+    if not values:
         raise InputError(f"no histogram of {' or '.join(what)} has entries; check the threshold.")
     return Value(
-        float(np.mean([v.value for v in chosen])), float(np.mean([v.error for v in chosen]))
+        float(np.mean([v.value for v in values])), float(np.mean([v.error for v in values]))
     )
 
 
-def _columns(found: Features, geometry: Geometry) -> dict[str, Floats]:
+def _columns(features: Features, geometry: Geometry) -> dict[str, Floats]:
     """Return the column of each histogram but the voxels' by name."""
-    columns = {RESPONSE: found.total / found.incident}
+    columns = {RESPONSE: features.total / features.incident}
     for i, layer in enumerate(geometry.layers):
-        columns[f"E layer {layer.number}"] = found.energy[:, i]
+        columns[f"E layer {layer.number}"] = features.energy[:, i]
         for axis in ("eta", "phi", "r") if layer.cut else ("r",):
             for what in ("centre", "width"):
-                column = getattr(found, f"{what}_{axis}")
+                column = getattr(features, f"{what}_{axis}")
                 columns[f"{what} {axis} layer {layer.number}"] = column[:, i]
-        columns[f"sparsity layer {layer.number}"] = found.sparsity[:, i]
+        columns[f"sparsity layer {layer.number}"] = features.sparsity[:, i]
     return columns
 
 

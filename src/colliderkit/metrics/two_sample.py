@@ -1,4 +1,4 @@
-"""A test of whether two samples of a number have one density: chi^2 of their histograms."""
+"""Two-sample chi^2 test: have two samples of a number one density?"""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,6 +29,6 @@ def histogram_chi2(reference: ArrayLike, sample: ArrayLike, *, bins: int = 30) -
         for values in (x, y)
     )
     share = np.sqrt(len(y) / len(x))
-    seen = r + s > 0
-    terms = (share * r[seen] - s[seen] / share) ** 2 / (r[seen] + s[seen])
-    return float(terms.sum() / max(seen.sum() - 1, 1))
+    filled = r + s > 0
+    terms = (share * r[filled] - s[filled] / share) ** 2 / (r[filled] + s[filled])
+    return float(terms.sum() / max(filled.sum() - 1, 1))

@@ -1,4 +1,4 @@
-"""A number and its uncertainty: from counting, from a bootstrap, from seeds."""
+"""Value with its uncertainty: from counting, from a bootstrap, from seeds."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ __all__ = ["Seeds", "Value", "bootstrap", "over_seeds"]
 
 @dataclass(frozen=True)
 class Value:
-    """Hold `value` ± `error` (one standard deviation).
+    """A `value` ± `error` (one standard deviation).
 
     With `lower_limit` the value is a lower limit at 95% confidence and the error is NaN. As a
     string both are rounded to two digits of the error: ``1298 ± 46``, ``> 334``.
@@ -45,7 +45,7 @@ def rounded(value: float, error: float) -> str:
 
 
 class Seeds(NamedTuple):
-    """Summarise repeated trainings: `mean`, `std` of one, `error` of the mean, std / sqrt(n)."""
+    """Summary of repeated trainings: `mean`, `std` of one, `error` of the mean, std / sqrt(n)."""
 
     mean: float
     std: float

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees, grown by scikit-learn, evaluated as tensors."""
+"""Gradient-boosted decision trees, grown by scikit-learn, evaluated as tensors."""
 
 from typing import Any, ClassVar
 
@@ -123,8 +123,8 @@ class BoostedTrees(nn.Module):
             raise InputError("categorical_features: boosted trees take numbers only; encode them.")
         # Columns are binned in float32, which is what `forward` compares.
         table = np.asarray(x, dtype=np.float32)
-        grown = grower(random_state=seed, categorical_features=None, **options)
-        return cls.from_sklearn(grown.fit(table, target, sample_weight=weight))
+        estimator = grower(random_state=seed, categorical_features=None, **options)
+        return cls.from_sklearn(estimator.fit(table, target, sample_weight=weight))
 
     @classmethod
     def from_sklearn(cls, grown: Any) -> "BoostedTrees":

@@ -1,4 +1,4 @@
-"""CaloGAN: images of a calorimeter, each layer's made and judged on its own (1712.10321).
+"""CaloGAN's generator and discriminator of calorimeter images, layer by layer (1712.10321).
 
 Both networks see showers as rows (B, V), layer after layer, in an energy unit that is also that of
 the condition c (B, 1), the incident energy: zero is no energy. In the paper the unit is GeV.
@@ -83,7 +83,7 @@ class LayerAttention(nn.Module):
     images, a locally connected 3 x 3 layer and a softmax over its two channels make the weights.
     The previous image begins with a bias of -10: training starts from the own image alone.
 
-    ``forward(own (B, 1, *shape), previous (B, 1, *before)) -> (B, 1, *shape)``.
+    ``forward(image (B, 1, *shape), previous (B, 1, *before)) -> (B, 1, *shape)``.
     """
 
     def __init__(self, shape: Shape, before: Shape, *, bias: float = -10.0) -> None:
@@ -106,14 +106,14 @@ class LayerAttention(nn.Module):
             previous = previous.repeat_interleave(times, axis)
         return nn.functional.avg_pool2d(previous, self.fewer)
 
-    def forward(self, own: Tensor, previous: Tensor) -> Tensor:
-        both = torch.cat([own, self.resized(previous)], 1)
+    def forward(self, image: Tensor, previous: Tensor) -> Tensor:
+        both = torch.cat([image, self.resized(previous)], 1)
         weights = self.weights(pad(both, (1, 1, 1, 1))).softmax(1)
         return (weights * both).sum(1, keepdim=True)
 
 
 class CaloGenerator(nn.Module):
-    """Make showers of noise z (B, Z), scaled by the energy: z E / `largest`.
+    """Generate showers from noise z (B, Z), scaled by the energy: z E / `largest`.
 
     Each layer's image begins as a dense layer's (H + 2) x (W + 2) x `channels`, goes through a
     2 x 2 convolution of 16 channels, LeakyReLU, batch normalisation and two locally connected
@@ -138,9 +138,9 @@ class CaloGenerator(nn.Module):
 
     def forward(self, z: Tensor, c: Tensor) -> Tensor:
         z = z * (c / self.largest)
-        own = [layer(z) for layer in self.layers]
-        images = [own[0]]
-        for attention, image in zip(self.attention, own[1:], strict=True):
+        separate = [layer(z) for layer in self.layers]
+        images = [separate[0]]
+        for attention, image in zip(self.attention, separate[1:], strict=True):
             images.append(attention(image, images[-1]))
         rows = [image.flatten(1) for image in images]
         return torch.cat([row * (self.largest / row.shape[1]) for row in rows], 1).relu()
@@ -167,7 +167,7 @@ class _Image(nn.Module):
 
 
 class MinibatchDiscrimination(nn.Module):
-    """Say of each row how close the others of the batch are, (B, inputs) -> (B, features).
+    """Minibatch discrimination: closeness of each row to the batch, (B, inputs) -> (B, features).
 
     With M = T x, a matrix (features, dimensions) a row (1606.03498),
 
@@ -191,7 +191,7 @@ class MinibatchDiscrimination(nn.Module):
 
 
 class CaloDiscriminator(nn.Module):
-    """Judge showers (B, V) for their incident energy (B, 1).
+    """Discriminate showers (B, V), given their incident energy (B, 1).
 
     Each layer's image goes through a convolution and three locally connected layers, and is
     flattened to f. The last, linear layer sees, of each image, f, its minibatch discrimination,
@@ -216,8 +216,8 @@ class CaloDiscriminator(nn.Module):
         self.largest = largest
         self.layers = nn.ModuleList(_Features(shape, channels) for shape in self.shapes)
         self.neighbours = MinibatchDiscrimination(len(self.shapes))
-        seen = sum(layer.outputs for layer in self.layers)  # type: ignore[misc]
-        self.last = dense(int(seen) + len(self.shapes) + 10 + 3, 1)
+        features = sum(layer.outputs for layer in self.layers)  # type: ignore[misc]
+        self.last = dense(int(features) + len(self.shapes) + 10 + 3, 1)
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         parts = x.split([math.prod(shape) for shape in self.shapes], 1)
@@ -235,7 +235,7 @@ class CaloDiscriminator(nn.Module):
 
 
 class _Features(nn.Module):
-    """Map an image (B, 1, H, W) to what the discriminator's last layer sees of it."""
+    """Map an image (B, 1, H, W) to the features that the discriminator's last layer sees."""
 
     def __init__(self, shape: Shape, channels: tuple[int, int, int, int]) -> None:
         super().__init__()

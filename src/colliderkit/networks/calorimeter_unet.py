@@ -20,7 +20,7 @@ FREQUENCIES = 32
 
 
 class CalorimeterUNet(nn.Module):
-    """Map x_t (B, V), time (B, 1) and condition (B, C) to (B, V), by convolutions of the cylinder.
+    """U-Net of x_t (B, V), time (B, 1) and condition (B, C) -> (B, V), convolving the cylinder.
 
     Voxels stand in an image (layer, angle, r), irregular ones through a `RingMap`. Each level has
     two residual blocks and linear attention; between levels depth and r are halved. Angles are
@@ -72,24 +72,24 @@ class CalorimeterUNet(nn.Module):
         image = self.rings.encode(x)[:, None]
         places = self.places[None].expand(image.shape[0], -1, -1, -1, -1)
         h = begin = self.first(torch.cat([image, places], 1))
-        kept = []
+        skips = []
         for i, level in enumerate(self.down):
             h = level(h, e)
-            kept.append(h)
+            skips.append(h)
             if i < len(self.shrink):
                 h = self.shrink[i](h)
         h = self.after(self.middle(self.before(h, e)), e)
         for i, level in enumerate(self.up):
-            h = level(torch.cat([h, kept.pop()], 1), e)
+            h = level(torch.cat([h, skips.pop()], 1), e)
             if i < len(self.grow):
-                h = self.grow[i](_nearest(h, kept[-1]))
+                h = self.grow[i](_nearest(h, skips[-1]))
         h = self.out(self.last(torch.cat([h, begin], 1), e))
-        found: Tensor = self.rings.decode(h[:, 0])
-        return found
+        voxels: Tensor = self.rings.decode(h[:, 0])
+        return voxels
 
 
 class RingMap(nn.Module):
-    """Put voxels (B, V) into an image (B, layers, angles, rings), and back: GLaM (2308.03876).
+    """Map voxels (B, V) to an image (B, layers, angles, rings), and back: GLaM (2308.03876).
 
     The rings of the image are the union of all layers' edges. Each layer has a linear map without
     bias from its rings to these, which begins as the shares of area that they have in common, so
@@ -179,8 +179,8 @@ class _Residual(nn.Module):
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
         inner = F.silu(self.norms[0](self.one(h)))
         inner = inner + self.embedding(F.silu(e))[:, :, None, None, None]
-        found: Tensor = F.silu(self.norms[1](self.two(inner))) + self.beside(h)
-        return found
+        outer: Tensor = F.silu(self.norms[1](self.two(inner))) + self.beside(h)
+        return outer
 
 
 class _Level(nn.Module):
@@ -193,8 +193,8 @@ class _Level(nn.Module):
         self.attention = _LinearAttention(outputs)
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:
-        found: Tensor = self.attention(self.two(self.one(h, e), e))
-        return found
+        attended: Tensor = self.attention(self.two(self.one(h, e), e))
+        return attended
 
 
 class _LinearAttention(nn.Module):
@@ -214,8 +214,8 @@ class _LinearAttention(nn.Module):
         q, k, v = self.qkv(self.norm(h)).flatten(2).split(self.size, 1)  # (B, D, P)
         q = q.softmax(1) / math.sqrt(self.size)
         mixed = v @ k.softmax(2).transpose(1, 2) @ q
-        found: Tensor = h + self.out(mixed.unflatten(2, h.shape[2:]))
-        return found
+        attended: Tensor = h + self.out(mixed.unflatten(2, h.shape[2:]))
+        return attended
 
 
 def _embedding(inputs: int, size: int) -> nn.Sequential:
@@ -234,11 +234,11 @@ def _parameter(values: NDArray[np.float64]) -> nn.Parameter:
 
 def _shares(layer: Layer, edges: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the share of each ring of a layer (columns) in each ring between `edges` (rows)."""
-    own = np.asarray(layer.r_edges)
-    low = np.maximum(own[:-1], edges[:-1, None])
-    high = np.minimum(own[1:], edges[1:, None])
+    ring_edges = np.asarray(layer.r_edges)
+    low = np.maximum(ring_edges[:-1], edges[:-1, None])
+    high = np.minimum(ring_edges[1:], edges[1:, None])
     common = np.where(high > low, high**2 - low**2, 0.0)
-    return common / np.diff(own**2)
+    return common / np.diff(ring_edges**2)
 
 
 def _places(rings: RingMap, directions: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""Perceptrons that are told a condition: generators, critics, encoders."""
+"""Conditional multi-layer perceptron, for generators, critics and encoders."""
 
 import torch
 from torch import Tensor, nn

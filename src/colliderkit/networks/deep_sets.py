@@ -1,4 +1,4 @@
-"""Deep Sets: energy-flow and particle-flow networks (1810.05165).
+"""Deep Sets: energy-flow and particle-flow networks, EFN and PFN (1810.05165), and DIPS.
 
 PFN: F(sum_i Phi(p_i)). EFN, infrared and collinear safe: F(sum_i z_i Phi(deta_i, dphi_i)).
 Nearly all time goes into Phi, so it runs on real particles only, a few thousand rows at a time:
@@ -23,7 +23,7 @@ ROWS = 4096  # 256 float32 channels of it are 4 MB: what a cache holds, and enou
 
 
 class _DeepSet(nn.Module):
-    """Hold Phi and F and sum over the particles of a jet."""
+    """Deep set: the networks Phi and F, and the sum over the particles of a jet."""
 
     representation: ClassVar[str] = "set"
 
@@ -145,7 +145,7 @@ class _PhiSum(torch.autograd.Function):
     ) -> Tensor:
         kernels, biases = parameters[::2], parameters[1::2]
         total = rows.new_zeros(jets, len(kernels[-1]))
-        kept = []
+        activations = []
         for block in _blocks(len(rows)):
             layers = [rows[block]]
             for kernel, bias in zip(kernels, biases, strict=True):
@@ -153,9 +153,9 @@ class _PhiSum(torch.autograd.Function):
             x = layers[-1]
             total.index_add_(0, jet[block], x if weights is None else x * weights[block])
             if keep:
-                kept.append(layers)
+                activations.append(layers)
         ctx.save_for_backward(rows, weights, jet, *kernels)
-        ctx.kept = kept
+        ctx.activations = activations
         return total
 
     @staticmethod
@@ -169,7 +169,7 @@ class _PhiSum(torch.autograd.Function):
         d_weights = torch.empty_like(weights) if ctx.needs_input_grad[1] else None
         # Columns are summed as a product with ones, several times faster than `sum(0)`.
         ones = gradient.new_ones(min(ROWS, len(rows)))
-        for block, layers in zip(_blocks(len(rows)), ctx.kept, strict=True):
+        for block, layers in zip(_blocks(len(rows)), ctx.activations, strict=True):
             d = gradient.index_select(0, jet[block])
             if d_weights is not None:
                 d_weights[block] = (d * layers[-1]).sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Networks of diffusion and flow matching: (x_t, time, condition) to something of the shape of x.
+"""Denoising networks of diffusion and flow matching: (x_t, time, condition) to the shape of x.
 
 Each is called as ``forward(x (B, F), t (B, 1), c (B, C)) -> (B, F)``, t between 0 and 1.
 """
@@ -31,7 +31,7 @@ def waves(t: Tensor, frequencies: int = FREQUENCIES) -> Tensor:
 
 
 class ResidualDenoiser(nn.Module):
-    """Map by residual blocks of dense layers.
+    """Denoise by residual blocks of dense layers.
 
     Time and the condition are added before each block's nonlinearity. The last layer begins at
     zero.

@@ -49,14 +49,14 @@ def weight_gradient(grad: Tensor, x: Tensor) -> Tensor:
     """Return dL/dW = dL/dy^T x of y = x W^T, (R, C), (R, K) -> (C, K); without gradients."""
     if not _through_onednn(x) or len(x) < ROWS:
         return grad.t() @ x
-    found = x.new_zeros(x.shape[1], grad.shape[1])
+    total = x.new_zeros(x.shape[1], grad.shape[1])
     for rows in _blocks(len(x)):
         a, b = x[rows].t(), grad[rows]
         if rows.stop - rows.start in WHOLE:
-            found += torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
+            total += torch.ops.mkldnn._linear_pointwise(a, b.t(), None, "none", [], "")
         else:
-            found.addmm_(a, b)
-    return found.t()
+            total.addmm_(a, b)
+    return total.t()
 
 
 def _blocks(rows: int) -> Iterator[slice]:
@@ -109,16 +109,16 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        below = own = bias = None
+        d_x = d_weight = d_bias = None
         again = torch.is_grad_enabled()
         if ctx.needs_input_grad[0]:
-            below = linear(grad, weight.t()) if again else product(grad, weight.t())
+            d_x = linear(grad, weight.t()) if again else product(grad, weight.t())
         if ctx.needs_input_grad[1]:
-            own = linear(grad.t(), x.t()) if again else weight_gradient(grad, x)
+            d_weight = linear(grad.t(), x.t()) if again else weight_gradient(grad, x)
         if ctx.needs_input_grad[2]:
             # Columns are summed as a product with ones, several times faster than `sum(0)`.
-            bias = grad.new_ones(len(grad)) @ grad
-        return below, own, bias
+            d_bias = grad.new_ones(len(grad)) @ grad
+        return d_x, d_weight, d_bias
 
 
 def _through_onednn(x: Tensor) -> bool:

@@ -1,4 +1,7 @@
-"""A likelihood ratio with few parameters: the part that a network need not learn."""
+"""Exponential-family likelihood ratio: a logistic regression on x, x^2 and logarithms.
+
+It has few parameters, and is the part that a network need not learn.
+"""
 
 import math
 from collections.abc import Sequence
@@ -65,15 +68,15 @@ class ExponentialFamily(nn.Module):
         count = float(w.sum().square() / w.square().sum())
         lowest = float("inf")
         for family in self._families():
-            found = newton(features[:, family], target, w)
-            if found is None:
+            coefficients = newton(features[:, family], target, w)
+            if coefficients is None:
                 continue
-            loss = _cross_entropy(features[:, family] @ found, target) * w
+            loss = _cross_entropy(features[:, family] @ coefficients, target) * w
             bic = float(loss.sum() / w.sum()) * count + 0.5 * len(family) * math.log(count)
             if bic < lowest:
                 lowest = bic
                 self.coefficients.zero_()
-                self.coefficients[family] = found
+                self.coefficients[family] = coefficients
         return self
 
     def _families(self) -> list[list[int]]:

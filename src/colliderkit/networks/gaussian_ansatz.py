@@ -1,4 +1,4 @@
-"""A function of x and z that has its maximum over z, and the curvature there, as outputs."""
+"""Gaussian Ansatz: a log ratio of x and z whose maximum over z, and curvature, are outputs."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from colliderkit.networks.mlp import MLP
 
-__all__ = ["GaussianAnsatz"]
+__all__ = ["GaussianAnsatzNetwork"]
 
 FEW = (32, 32)  # widths for C: it is evaluated for each pair of x and z, and varies slowly
 UNIT = 0.5413248546129181  # softplus(UNIT) = 1
 
 
-class GaussianAnsatz(nn.Module):
+class GaussianAnsatzNetwork(nn.Module):
     """Model ln p(x | z) / p(x), x (C,) and z (D,), by the Gaussian Ansatz (2205.03413):
 
         T(x, z) = A(x) + 1/2 (z - B(x))^T C(x, z) (z - B(x)),    C = -L L^T,

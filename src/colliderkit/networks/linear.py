@@ -1,4 +1,4 @@
-"""A linear classifier: one weight an input, as on energy-flow polynomials (1712.07124)."""
+"""Linear classifier: one weight an input, as on energy-flow polynomials (1712.07124)."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""A density of several numbers that depends on others: a mixture of normal densities."""
+"""Mixture density network: p(y | x) of several numbers as a mixture of normal densities."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A multi-layer perceptron on a table of observables."""
+"""Multi-layer perceptron (MLP) on a table of observables."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""A model: a representation and a network in one module, from raw columns to outputs."""
+"""Model: a representation and a network in one module, from raw columns to outputs."""
 
 from typing import Any
 

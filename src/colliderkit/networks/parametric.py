@@ -1,4 +1,4 @@
-"""A network of an event and of the parameters theta that its sample was made with."""
+"""Parametrised likelihood-ratio network: z(x, theta) of an event and the parameters theta."""
 
 from collections.abc import Sequence
 from itertools import combinations_with_replacement

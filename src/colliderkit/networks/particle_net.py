@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from colliderkit.events import fourvectors
-from colliderkit.events.graphs import angular_distance, nearest, squared_distance
+from colliderkit.events.graphs import angular_distance, nearest_neighbours, squared_distance
 from colliderkit.networks.dense import Dense, linear
 from colliderkit.networks.pointwise import RELU, Packing, PointwiseLayers, chunk_rows, row_norm
 
@@ -113,12 +113,12 @@ class EdgeConvolution(nn.Module):
         """Update particles, (P, C) -> (P, C'), with neighbours by `distance` (B, N, N)."""
         # W (x_i, x_j - x_i) = (U - V) x_i + V x_j: the first layer is computed on particles.
         to_self, to_other = self.edges.linears[0].weight.chunk(2, dim=1)
-        own, other = linear(x, to_self - to_other), linear(x, to_other)
-        slot, exists = nearest(distance, packing.mask, self.neighbours)
+        receiver, sender = linear(x, to_self - to_other), linear(x, to_other)
+        slot, exists = nearest_neighbours(distance, packing.mask, self.neighbours)
         jets = torch.arange(slot.shape[0], device=x.device)[:, None, None]
         senders = packing.row[jets, slot].flatten(0, 1)
         if packing.exporting:
-            h = self.edges.plain(own[:, None] + other[senders])
+            h = self.edges.plain(receiver[:, None] + sender[senders])
             real = exists.flatten(0, 1)
             mean = (h * real[..., None]).sum(1) / real.sum(1).clamp(min=1)[:, None]
         else:
@@ -131,8 +131,8 @@ class EdgeConvolution(nn.Module):
                     self.edges,
                     senders,
                     degrees,
-                    own.to(full),
-                    other.to(full),
+                    receiver.to(full),
+                    sender.to(full),
                     *self.edges.tensors(),
                 )
         if self.shortcut is not None and self.shortcut_norm is not None:
@@ -152,19 +152,19 @@ class _EdgeMean(torch.autograd.Function):
         layers: PointwiseLayers,
         senders: Tensor,
         degrees: Tensor,
-        own: Tensor,
-        other: Tensor,
+        receiver: Tensor,
+        sender: Tensor,
         *tensors: Tensor | None,
     ) -> Tensor:
         width = max(layers.sizes[1:])
         pieces, first = [], []
-        for start, stop, degree in _runs(degrees, chunk_rows(width, own.device)):
+        for start, stop, degree in _runs(degrees, chunk_rows(width, receiver.device)):
             piece = senders[start:stop, :degree].flatten()
-            edges = other.index_select(0, piece).view(stop - start, degree, -1)
+            edges = sender.index_select(0, piece).view(stop - start, degree, -1)
             pieces.append((start, stop, degree, piece))
-            first.append(edges.add_(own[start:stop, None]).flatten(0, 1))
+            first.append(edges.add_(receiver[start:stop, None]).flatten(0, 1))
         run = layers.run(first)
-        mean = own.new_zeros(len(own), layers.sizes[-1])
+        mean = receiver.new_zeros(len(receiver), layers.sizes[-1])
         for (start, stop, degree, _), y in zip(pieces, run.layers[-1], strict=True):
             h = layers.activation.forward(run.norms[-1](y))
             torch.mean(h.view(stop - start, degree, -1), 1, out=mean[start:stop])
@@ -174,8 +174,8 @@ class _EdgeMean(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        own = grad.new_zeros(len(grad), ctx.layers.sizes[1])
-        other = torch.zeros_like(own)
+        d_receiver = grad.new_zeros(len(grad), ctx.layers.sizes[1])
+        d_sender = torch.zeros_like(d_receiver)
 
         def spread(start: int, stop: int, degree: int, _: Tensor) -> Tensor:
             edges = (grad[start:stop, None] / degree).expand(-1, degree, -1)
@@ -183,12 +183,12 @@ class _EdgeMean(torch.autograd.Function):
 
         def take(piece: int, edges: Tensor) -> None:
             start, stop, degree, senders = ctx.pieces[piece]
-            torch.sum(edges.view(stop - start, degree, -1), 1, out=own[start:stop])
-            other.index_add_(0, senders, edges)
+            torch.sum(edges.view(stop - start, degree, -1), 1, out=d_receiver[start:stop])
+            d_sender.index_add_(0, senders, edges)
 
         grads = (spread(*piece) for piece in ctx.pieces)
         tensors = ctx.layers.run_backward(ctx.run, grads, take)
-        return None, None, None, own, other, *tensors
+        return None, None, None, d_receiver, d_sender, *tensors
 
 
 def _runs(degrees: Tensor, edges: int) -> list[tuple[int, int, int]]:

@@ -142,9 +142,13 @@ class Block(nn.Module):
         query, keys = self.project_in.weight.split([width, 2 * width])
         query_bias, keys_bias = self.project_in.bias.split([width, 2 * width])
         q = linear(token, query, query_bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
-        seen = group.packing.unpack(linear(self.attention_norm(x), keys, keys_bias))
-        own = linear(self.attention_norm(token), keys, keys_bias)
-        k, v = torch.cat([own, seen], 1).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        of_particles = group.packing.unpack(linear(self.attention_norm(x), keys, keys_bias))
+        of_token = linear(self.attention_norm(token), keys, keys_bias)
+        k, v = (
+            torch.cat([of_token, of_particles], 1)
+            .unflatten(2, (2, self.heads, -1))
+            .permute(2, 0, 3, 1, 4)
+        )
         padded = F.pad(~group.mask, (1, 0), value=False)
         return self.transform(token, _attend(q, k, v, padded[:, None, None, :] * NEVER))
 
@@ -180,8 +184,8 @@ class _ActivateAndNorm(torch.autograd.Function):
         normal, mean, rstd = torch.ops.aten.native_layer_norm(h, h.shape[-1:], weight, bias, eps)
         ctx.save_for_backward(y, weight, bias, keep, mean, rstd)
         ctx.dropout = dropout
-        found: Tensor = normal
-        return found
+        output: Tensor = normal
+        return output
 
     @staticmethod
     @once_differentiable
@@ -201,7 +205,7 @@ class _ActivateAndNorm(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class Group:
-    """Hold some jets of similar length: rows `start` to `stop` of the batch.
+    """A group of jets of similar length: rows `start` to `stop` of the batch.
 
     `mask` is (b, n), n the longest of them, the real particles first.
     """
@@ -227,8 +231,8 @@ def _groups(mask: Tensor, pairs: int = 1 << 19) -> tuple[Tensor, list[Group]]:
         following = lengths[last] if last < len(lengths) else math.inf
         if (last + 1 - first) * following**2 > pairs:
             stop = start + sum(lengths[first:last])
-            place = torch.arange(max(1, length), device=mask.device)
-            part = place < counts[first:last, None]
+            slot = torch.arange(max(1, length), device=mask.device)
+            part = slot < counts[first:last, None]
             groups.append(Group(part, start, stop, Packing(part)))
             first, start = last, stop
     return order, groups
@@ -353,7 +357,7 @@ class PairBias(nn.Module):
 
 @dataclass(frozen=True)
 class Cells:
-    """Say where the pairs (R,) of a group stand among its b n n cells, in both triangles."""
+    """Indices of the pairs (R,) of a group among its b n n cells, in both triangles."""
 
     mask: Tensor
     lower: Tensor
@@ -414,12 +418,12 @@ class _PairBias(torch.autograd.Function):
             pairs = bias.index_select(0, cell.upper).mul_(off_diagonal)
             embedded.append(pairs.add_(bias.index_select(0, cell.lower)))
         rows = [len(x) for x in ctx.run.layers[0].inputs]
-        inputs, found = u.split(rows), torch.zeros_like(weight)
+        inputs, d_weight = u.split(rows), torch.zeros_like(weight)
         below = list(inputs)
 
         def take(piece: int, first: Tensor) -> None:
-            found.add_(weight_gradient(first, inputs[piece]))
+            d_weight.add_(weight_gradient(first, inputs[piece]))
             below[piece] = product(first, weight.t())
 
         tensors = ctx.layers.run_backward(ctx.run, torch.cat(embedded).split(rows), take)
-        return None, None, torch.cat(below), found, *tensors
+        return None, None, torch.cat(below), d_weight, *tensors

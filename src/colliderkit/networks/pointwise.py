@@ -1,4 +1,4 @@
-"""Layers that act on each particle, edge or pair alone, computed on the real ones only.
+"""Pointwise layers: dense layers on each particle, edge or pair, computed on the real ones only.
 
 A padded batch (B, N, C) becomes P *rows*, one a real particle (`Packing`); whatever acts on one
 particle at a time acts on rows. Edges and pairs are many more than particles, so their layers
@@ -49,12 +49,12 @@ class Packing:
             self.row = (mask.flatten().cumsum(0) - 1).clamp(min=0).view(mask.shape)
 
     def pack(self, padded: Tensor) -> Tensor:
-        """Take the real particles, (B, N, C) -> (P, C)."""
+        """Gather the real particles, (B, N, C) -> (P, C)."""
         flat = padded.flatten(0, 1)
         return flat if self.exporting else flat.index_select(0, self.slots)
 
     def unpack(self, rows: Tensor) -> Tensor:
-        """Put rows back into slots, (P, C) -> (B, N, C), zero where padded."""
+        """Scatter rows back into slots, (P, C) -> (B, N, C), zero where padded."""
         batch, size = self.mask.shape
         if self.exporting:
             return rows.view(batch, size, rows.shape[1]) * self.mask[..., None]
@@ -172,10 +172,10 @@ class PointwiseLayers(nn.Module):
 
     def tensors(self) -> list[Tensor | None]:
         """List gamma, beta, b and W of each layer, W_1 left out: it belongs to the users."""
-        found: list[Tensor | None] = []
+        tensors: list[Tensor | None] = []
         for linear, norm in zip(self.linears, self.norms, strict=True):
-            found += [norm.weight, norm.bias, linear.bias, linear.weight]
-        return found[:3] + found[4:]
+            tensors += [norm.weight, norm.bias, linear.bias, linear.weight]
+        return tensors[:3] + tensors[4:]
 
     def plain(self, first: Tensor) -> Tensor:
         """Lead y_1 (..., C_1) to h_L (..., C_L) with the running mean and variance."""
@@ -211,7 +211,7 @@ class PointwiseLayers(nn.Module):
         g of the layer below.
         """
         back = self.activation.backward
-        found: list[Tensor | None] = []
+        gradients: list[Tensor | None] = []
         g = []
         sums = Sums()
         for y, grad in zip(run.layers[-1], grads, strict=True):
@@ -237,9 +237,9 @@ class PointwiseLayers(nn.Module):
                 below.append(sums.add(back(product(grad, flipped), z), y_below))
             # Batch normalisation takes a bias away again: its gradient is zero.
             bias = None if linear.bias is None else norm.scale * beta * (norm.rows == 0)
-            found = [gamma, beta, bias, weight, *found]
+            gradients = [gamma, beta, bias, weight, *gradients]
             g = below[::-1]
-        return found[:3] + found[4:]
+        return gradients[:3] + gradients[4:]
 
     def normalisation(self, pieces: Sequence[Tensor], layer: int) -> "Normalisation":
         """Fold bias and batch normalisation; in training move the running mean and variance.
@@ -253,8 +253,8 @@ class PointwiseLayers(nn.Module):
             mean = torch.stack([column_sum(y).double() for y in pieces]).sum(0) / rows
             square = torch.stack([column_sum(y * y).double() for y in pieces]).sum(0) / rows
             var = (square - mean.square()).clamp(min=0)
-            moved = mean if bias is None else mean + bias
-            norm.running_mean.lerp_(moved.to(norm.running_mean.dtype), norm.momentum)
+            batch_mean = mean if bias is None else mean + bias
+            norm.running_mean.lerp_(batch_mean.to(norm.running_mean.dtype), norm.momentum)
             unbiased = var * (rows / (rows - 1))
             norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
             norm.num_batches_tracked.add_(1)
@@ -292,7 +292,7 @@ class Normalisation:
 
 @dataclass
 class Run:
-    """Keep y of each layer in pieces, and how each is normalised, for the backward pass."""
+    """A forward pass: y of each layer in pieces, and its normalisation, for the backward pass."""
 
     layers: list[Any]  # lists of tensors
     norms: list[Normalisation]

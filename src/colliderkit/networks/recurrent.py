@@ -1,4 +1,4 @@
-"""Recurrent networks that read particles or tracks one after another."""
+"""Recurrent networks (LSTM, GRU) that read particles or tracks one after another."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""Networks over the rings of a calorimeter, for layers that are all different."""
+"""Transformer and MLP-mixer over the rings of a calorimeter, for layers that are all different."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ __all__ = ["RingMixer", "RingTransformer", "Rings", "rings_of"]
 
 
 class Rings(nn.Module):
-    """Map showers x (B, V), time t (B, 1) and conditions c (B, C) to (B, V), ring by ring.
+    """Network of showers x (B, V), time t (B, 1) and conditions c (B, C) -> (B, V), by rings.
 
     A ring of a layer is a token of `width` numbers; its voxels, one for each cut in angle, are
     what it is made of, and every ring has its own linear maps from and to them. Each block mixes
@@ -75,7 +75,7 @@ class Rings(nn.Module):
 
 
 class RingTransformer(Rings):
-    """Map as `Rings`, which see one another by attention.
+    """Transformer over the rings (see `Rings`): they see one another by attention.
 
     Args:
         geometry: whose voxels are V.
@@ -103,7 +103,7 @@ class RingTransformer(Rings):
 
 
 class RingMixer(Rings):
-    """Map as `Rings`, which are mixed by perceptrons (2105.01601).
+    """MLP-mixer over the rings (see `Rings`): they are mixed by perceptrons (2105.01601).
 
     The rings of a calorimeter stay where they are, so that what one needs of another can be a
     matrix, the same for each of the `width` numbers. Arguments as `RingTransformer`, no heads.
@@ -139,8 +139,8 @@ class _Attention(nn.Module):
             .view(rows, rings, 3, self.heads, width // self.heads)
             .permute(2, 0, 3, 1, 4)
         )
-        seen = nn.functional.scaled_dot_product_attention(q, k, v)
-        mixed: Tensor = self.mixed(seen.transpose(1, 2).reshape(rows, rings, width))
+        attended = nn.functional.scaled_dot_product_attention(q, k, v)
+        mixed: Tensor = self.mixed(attended.transpose(1, 2).reshape(rows, rings, width))
         return mixed
 
 

@@ -1,4 +1,4 @@
-"""Several perceptrons of the same shape side by side, in one tensor a layer."""
+"""Stack (ensemble) of perceptrons of the same shape side by side, in one tensor a layer."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Perceptrons whose weights are densities: Bayes by backprop with a mean field (1505.05424)."""
+"""Variational Bayesian perceptrons: Bayes by backprop with a mean field (1505.05424)."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ NARROW = 0.1  # the first width of a weight, over that of its prior
 
 
 class VariationalStack(Stack):
-    """Let each weight of a `Stack` be normal, w ~ N(m, s^2), and draw anew at each event.
+    """A `Stack` whose weights are normal, w ~ N(m, s^2), and drawn anew at each event.
 
     What a layer adds up is then normal too, with the mean sum_k m_k h_k + b and the variance
     sum_k s_k^2 h_k^2: it is drawn instead of the weights, which makes gradients less noisy

@@ -1,4 +1,4 @@
-"""A three-dimensional ResNet on the voxels of a regular calorimeter."""
+"""Three-dimensional ResNet on the voxels of a regular calorimeter."""
 
 from itertools import pairwise
 
@@ -39,8 +39,8 @@ class VoxelResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         voxels = x[:, 1:].view(-1, 1, *self.shape)
         number = x[:, :1, None, None, None].expand_as(voxels)
-        seen = self.blocks(self.stem(torch.cat([voxels, number], 1)))
-        outputs: Tensor = self.last(seen.mean((2, 3, 4)))
+        features = self.blocks(self.stem(torch.cat([voxels, number], 1)))
+        outputs: Tensor = self.last(features.mean((2, 3, 4)))
         return outputs
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.metrics.separation import TriangularDiscriminator
-from colliderkit.metrics.showers import RESPONSE, VOXELS, Spectra
+from colliderkit.metrics.showers import RESPONSE, VOXELS, ShowerHistograms
 from colliderkit.report.plots import COLOURS, MARKERS, limit_ratio, style, styles
 
 __all__ = ["histograms", "images", "irregular", "profiles", "separation_by_layer", "view"]
@@ -51,7 +51,7 @@ def looks(names: Sequence[str], floor: str | None) -> Look:
 
 @style()
 def histograms(
-    samples: Mapping[str, Spectra],
+    samples: Mapping[str, ShowerHistograms],
     edges: Mapping[str, Floats],
     names: Sequence[str],
     *,
@@ -59,7 +59,7 @@ def histograms(
 ) -> Figure:
     """Draw histograms side by side as shares, and over the first sample, with counting bands.
 
-    `names` are those of `Spectra.counts`; `floor` names a second sample of the first one's
+    `names` are those of `ShowerHistograms.counts`; `floor` names a second sample of the first one's
     density. Bars and bands are of one standard deviation; the ratio is left out where the first
     sample has fewer than 10 entries.
     """
@@ -110,7 +110,7 @@ def _pairs(rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:
 def _histogram(
     top: Axes,
     bottom: Axes,
-    samples: Mapping[str, Spectra],
+    samples: Mapping[str, ShowerHistograms],
     name: str,
     edges: Floats,
     look: Look,
@@ -164,7 +164,7 @@ def _histogram(
 
 
 def _shown(
-    samples: Mapping[str, Spectra], name: str, edges: Floats
+    samples: Mapping[str, ShowerHistograms], name: str, edges: Floats
 ) -> tuple[dict[str, tuple[Floats, Floats]], Floats]:
     """Return counts and errors by sample and the edges, cut to where there are entries."""
     counts = {sample: spectra.counts[name] for sample, spectra in samples.items()}
@@ -192,7 +192,7 @@ def _shown(
 
 @style()
 def profiles(
-    samples: Mapping[str, Spectra], geometry: Geometry, *, floor: str | None = None
+    samples: Mapping[str, ShowerHistograms], geometry: Geometry, *, floor: str | None = None
 ) -> Figure:
     """Draw mean energy by layer and energy density by radius, and both over the first sample.
 
@@ -253,7 +253,7 @@ def profiles(
     return figure
 
 
-def _profile(spectra: Spectra, column: int) -> tuple[Floats, Floats]:
+def _profile(spectra: ShowerHistograms, column: int) -> tuple[Floats, Floats]:
     mean, error = (spectra.layer, spectra.radial)[column]
     return mean, error
 
@@ -468,7 +468,7 @@ def _outlines(layer: Layer | Grid, uneven: bool) -> list[Floats]:
 def _size(layer: Layer | Grid) -> str:
     if isinstance(layer, Grid):
         return f"{layer.width:g} mm × {layer.height:g} mm"
-    return f"to r = {layer.reach:g} mm"
+    return f"to r = {layer.radius:g} mm"
 
 
 def _norm(values: Sequence[Floats], decades: int = DECADES) -> LogNorm:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.files import atomic_file, existing_file
-from colliderkit.metrics.showers import RESPONSE, VOXELS, Spectra, separations
+from colliderkit.metrics.showers import RESPONSE, VOXELS, ShowerHistograms, separations
 from colliderkit.metrics.value import Value
 from colliderkit.report import calorimeter
 from colliderkit.report.html import Report
@@ -42,7 +42,7 @@ class Drawn:
     geometry: Geometry
     threshold: float
     edges: dict[str, Floats]
-    spectra: dict[str, Spectra]
+    spectra: dict[str, ShowerHistograms]
     examples: dict[str, tuple[float, Floats]]
     floor: str | None = None
 
@@ -85,10 +85,10 @@ class Drawn:
                     counts = [each[:] for each in _ordered(group["counts"])]
                     arrays = {
                         f.name: group[f.name][:]
-                        for f in fields(Spectra)
+                        for f in fields(ShowerHistograms)
                         if f.name not in ("showers", "counts")
                     }
-                    spectra[name] = Spectra(
+                    spectra[name] = ShowerHistograms(
                         int(group.attrs["showers"]),
                         dict(zip(edges, counts, strict=True)),
                         **arrays,

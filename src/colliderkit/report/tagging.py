@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.metrics.calibration import calibration
+from colliderkit.metrics.calibration import calibration_curve
 from colliderkit.metrics.classes import accuracy, confusion
 from colliderkit.metrics.ensembles import ensemble_rejection
 from colliderkit.metrics.roc import auc, rejection, roc
 from colliderkit.metrics.value import Value
-from colliderkit.report import plots
+from colliderkit.report import classifiers, training
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.training.settings import Epoch
@@ -115,14 +115,14 @@ def add_taggers(report: Report, taggers: Sequence[Scored], truth: Truth, remarks
     }
     signal, background = truth.classes[main.signal], truth.classes[main.background]
     report.add_figure(
-        plots.roc(curves),
+        classifiers.roc(curves),
         f"Rejection of {background} jets against the efficiency for {signal} jets, first seed;"
         " bands: counting errors of the test jets; below, the ratio to the first curve.",
     )
     histories = {s.name: s.histories[0] for s in taggers if s.histories and len(s.histories[0]) > 1}
     if histories:
         report.add_figure(
-            plots.training(histories),
+            training.training(histories),
             "Loss by epoch, first seed: validation (full), training (dotted); the star is the epoch"
             " that was kept, chosen by validation jets alone.",
         )
@@ -133,16 +133,16 @@ def add_taggers(report: Report, taggers: Sequence[Scored], truth: Truth, remarks
     probability, name = taggers[best].probabilities[0], taggers[best].name
     if len(truth.classes) == 2:
         report.add_figure(
-            plots.scores(
+            classifiers.scores(
                 probability[:, 1], truth.label, weight=truth.weight, classes=truth.classes
             ),
             f"Score of {name}, which has the largest AUC, by class.",
         )
         if (truth.weight >= 0).all():
             report.add_figure(
-                plots.calibration(
+                classifiers.calibration(
                     {
-                        scored.name: calibration(
+                        scored.name: calibration_curve(
                             scored.probabilities[0][:, 1], truth.label, truth.weight
                         )
                         for scored in taggers
@@ -152,7 +152,7 @@ def add_taggers(report: Report, taggers: Sequence[Scored], truth: Truth, remarks
                 " expected calibration error; its floor is what counting alone makes of it.",
             )
     report.add_figure(
-        plots.confusion(confusion(probability, truth.label, truth.weight), truth.classes),
+        classifiers.confusion(confusion(probability, truth.label, truth.weight), truth.classes),
         f"Confusion matrix of {name}.",
     )
 

@@ -1,41 +1,44 @@
 """Each published result, reproduced: one file a study."""
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from colliderkit.errors import InputError
+from colliderkit.names import Registry
 
 __all__ = ["STUDIES", "reproduce"]
 
-STUDIES = {
-    "top-tagging": "colliderkit.studies.top_tagging",
-    "quark-gluon": "colliderkit.studies.quark_gluon",
-    "flavour-tagging": "colliderkit.studies.flavour_tagging",
-    "w-tagging": "colliderkit.studies.w_tagging",
-    "two-point-uncertainty": "colliderkit.studies.two_point_uncertainty",
-    "inference-aware": "colliderkit.studies.inference_aware",
-    "likelihood-ratio": "colliderkit.studies.likelihood_ratio",
-    "reweighting": "colliderkit.studies.reweighting",
-    "parameter-fit": "colliderkit.studies.parameter_fit",
-    "learned-observables": "colliderkit.studies.learned_observables",
-    "unfolding": "colliderkit.studies.unfolding",
-    "calo-diffusion": "colliderkit.studies.calo_diffusion",
-    "refinement": "colliderkit.studies.refinement",
-    "calogan": "colliderkit.studies.calogan",
-    "amplification": "colliderkit.studies.amplification",
-    "gaussian-calibration": "colliderkit.studies.gaussian_calibration",
-    "event-overlay": "colliderkit.studies.event_overlay",
-    "calo-surrogate": "colliderkit.studies.calo_surrogate",
-    "energy-regression": "colliderkit.studies.energy_regression",
-    "jet-calibration": "colliderkit.studies.jet_calibration",
-    "fast-calo-slices": "colliderkit.studies.fast_calo_slices",
-}
+STUDIES = Registry(
+    "study",
+    {
+        "top-tagging": "colliderkit.studies.top_tagging:STUDY",
+        "quark-gluon": "colliderkit.studies.quark_gluon:STUDY",
+        "flavour-tagging": "colliderkit.studies.flavour_tagging:STUDY",
+        "w-tagging": "colliderkit.studies.w_tagging:STUDY",
+        "two-point-uncertainty": "colliderkit.studies.two_point_uncertainty:STUDY",
+        "inference-aware": "colliderkit.studies.inference_aware:STUDY",
+        "likelihood-ratio": "colliderkit.studies.likelihood_ratio:STUDY",
+        "reweighting": "colliderkit.studies.reweighting:STUDY",
+        "parameter-fit": "colliderkit.studies.parameter_fit:STUDY",
+        "learned-observables": "colliderkit.studies.learned_observables:STUDY",
+        "unfolding": "colliderkit.studies.unfolding:STUDY",
+        "calo-diffusion": "colliderkit.studies.calo_diffusion:STUDY",
+        "refinement": "colliderkit.studies.refinement:STUDY",
+        "calogan": "colliderkit.studies.calogan:STUDY",
+        "amplification": "colliderkit.studies.amplification:STUDY",
+        "gaussian-calibration": "colliderkit.studies.gaussian_calibration:STUDY",
+        "event-overlay": "colliderkit.studies.event_overlay:STUDY",
+        "calo-surrogate": "colliderkit.studies.calo_surrogate:STUDY",
+        "energy-regression": "colliderkit.studies.energy_regression:STUDY",
+        "jet-calibration": "colliderkit.studies.jet_calibration:STUDY",
+        "fast-calo-slices": "colliderkit.studies.fast_calo_slices:STUDY",
+    },
+)
 
 
-def reproduce(name: str, *, scale: str, out: Path, **options: Any) -> Path:
-    """Run the study `name` into the folder `out` and return the path of its report."""
-    if name not in STUDIES:
-        raise InputError(f"'{name}' is no study; choose from {', '.join(STUDIES)}.")
-    report: Path = import_module(STUDIES[name]).run(scale=scale, out=Path(out), **options)
+def reproduce(name: str, *, scale: str, out: Path, force: bool = False, **options: Any) -> Path:
+    """Run the study `name` into the folder `out` and return the path of its report.
+
+    `options` are those of `studies.run.OPTIONS` that the study takes.
+    """
+    report: Path = STUDIES.load(name).run(scale=scale, out=out, force=force, **options)
     return report

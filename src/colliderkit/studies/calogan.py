@@ -20,9 +20,10 @@ from colliderkit.metrics.two_sample import histogram_chi2
 from colliderkit.metrics.value import Value
 from colliderkit.networks.calogan import CaloDiscriminator, CaloGenerator
 from colliderkit.report.html import Report
-from colliderkit.report.plots import style, training
+from colliderkit.report.plots import style
 from colliderkit.report.results import Result
 from colliderkit.report.showers import Drawn, add_showers, example
+from colliderkit.report.training import training
 from colliderkit.serve.latency import cpu_seconds
 from colliderkit.sources.files.showers import read_showers
 from colliderkit.sources.geant4 import Beam, calorimeter

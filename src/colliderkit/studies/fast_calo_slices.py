@@ -18,8 +18,9 @@ from colliderkit.generators.gan import WGANGP
 from colliderkit.metrics.two_sample import histogram_chi2
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
-from colliderkit.report.plots import style, training
+from colliderkit.report.plots import style
 from colliderkit.report.results import Result
+from colliderkit.report.training import training
 from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
 from colliderkit.training.adversarial import Rivalry, fit_adversarial
 from colliderkit.training.batches import Dataset

@@ -1,22 +1,22 @@
 """A classifier is a likelihood ratio: losses on densities whose ratio is known (2305.10500)."""
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
 
-from colliderkit.files import refuse_existing
 from colliderkit.methods.ratio import Ratio
 from colliderkit.metrics.closure import agreement
-from colliderkit.report.html import Report
 from colliderkit.report.ratio import closure, ratio_curves
 from colliderkit.report.results import Result
-from colliderkit.sources.toys.ratios import RATIO_TOYS
+from colliderkit.sources.toys.ratios import RATIO_TOYS, RatioToy
+from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
 
-__all__ = ["run"]
+__all__ = ["STUDY"]
 
 SUMMARY = """
 Two samples of one density each, an estimate of p1/p0, and the exact answer: normal, beta and gamma
@@ -33,12 +33,16 @@ The events are drawn anew in each repetition: the error is that of the mean over
 """
 
 
+Floats = NDArray[np.float64]
+TESTED = 10_000  # events of each density that no training sees
+
+
 @dataclass(frozen=True)
 class Scale:
-    """Say how many events of each density, repetitions, toys and losses."""
+    """Events of each density, repetitions (`seeds`), toys and losses."""
 
     events: int
-    repetitions: int
+    seeds: int
     toys: tuple[str, ...]
     losses: tuple[str, ...]
     epochs: int
@@ -53,88 +57,84 @@ SCALES = {
 }
 
 
-def run(
-    *,
-    scale: str,
-    out: Path,
-    seeds: int | None = None,
-    force: bool = False,
-    **_: Any,
-) -> Path:
-    """Run the study into `out` and return the path of its report; `seeds` are the repetitions."""
-    refuse_existing(out / "report.html", force)
-    chosen = SCALES[scale]
-    repetitions = chosen.repetitions if seeds is None else seeds
-    training = Training(
-        epochs=chosen.epochs, batch_size=1024, learning_rate=2e-3, schedule="cosine"
-    )
-    estimators = {
-        "family": Ratio(training=training),
-        **{
-            f"network, {loss}": Ratio(loss=loss, family=False, training=training)
-            for loss in chosen.losses
-        },
-    }
-    timing = dict.fromkeys(estimators, 0.0)
+def likelihood_ratio(run: Run[Scale]) -> None:
+    """Learn the ratio of each pair of densities again and again, beside the exact one."""
+    scale, report = run.scale, run.report
+    training = Training(epochs=scale.epochs, batch_size=1024, learning_rate=2e-3, schedule="cosine")
+    estimators = {"family": Ratio(training=training)}
+    for loss in scale.losses:
+        estimators[f"network, {loss}"] = Ratio(loss=loss, family=False, training=training)
     results: list[Result] = []
-    figures = []
-    for name in chosen.toys:
-        toy = RATIO_TOYS[name]
-        errors: dict[str, list[float]] = {key: [] for key in estimators}
-        curves: dict[str, list[np.ndarray]] = {key: [] for key in estimators}
-        tests = toy.numerator(10_000, 1_000_000), toy.denominator(10_000, 1_000_001)
-        events = np.concatenate(tests)
-        x = np.quantile(events, np.linspace(0.005, 0.995, 100))[:, None]
-        exact = toy.ratio(events)
-        for seed in range(repetitions):
-            print(f"{toy.title}, repetition {seed}", flush=True)
-            samples = (
-                toy.numerator(chosen.events, [seed, 1]),
-                toy.denominator(chosen.events, [seed, 2]),
+    plots = []
+    for toy in (RATIO_TOYS[name] for name in scale.toys):
+        events = np.concatenate(tested(toy))
+        grid = np.quantile(events, np.linspace(0.005, 0.995, 100))[:, None]
+        curves: dict[str, Floats] = {}
+        for key, estimator in estimators.items():
+            learned = run.arrays(
+                f"{toy.title}, {key}", partial(repeated, toy, estimator, scale, run.seeds, grid)
             )
-            for key, estimator in estimators.items():
-                begin = time.perf_counter()
-                estimator.fit(*samples, seed=seed)
-                timing[key] += time.perf_counter() - begin
-                errors[key].append(float(np.abs(estimator.weights(events) - exact).mean()))
-                curves[key].append(estimator.weights(x))
-        for key, values in errors.items():
-            spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-            error = None if spread is None else spread / len(values) ** 0.5
-            results.append(Result(key, toy.title, float(np.mean(values)), error, spread))
-        learned = {key: np.stack(values) for key, values in curves.items()}
-        figures.append((ratio_curves(x[:, 0], toy.ratio(x), learned, toy.title), toy.title))
-        last = estimators["family"]
-        moved = last.weights(tests[1])
-    report = Report(
-        "A classifier is a likelihood ratio",
-        SUMMARY,
-        command=f"colliderkit study likelihood-ratio --scale {scale} --seeds {repetitions}",
-        configuration=f"events: {chosen.events}\nepochs: {chosen.epochs}\n",
-        seeds=list(range(repetitions)),
-        timing=timing,
-    )
+            errors = np.abs(learned["ratio"] - toy.ratio(events)).mean(1)
+            spread = float(np.std(errors, ddof=1)) if len(errors) > 1 else None
+            error = None if spread is None else spread / len(errors) ** 0.5
+            results.append(Result(key, toy.title, float(errors.mean()), error, spread))
+            curves[key] = learned["curve"]
+        plots.append((ratio_curves(grid[:, 0], toy.ratio(grid), curves, toy.title), toy.title))
     report.add_heading("Mean error of the ratio")
     report.add_results(
         results,
-        f"Mean |learned - exact| ± its standard deviation over {repetitions} repetitions of"
-        f" {chosen.events} events a density.",
+        f"Mean |learned - exact| ± its standard deviation over {len(run.seeds)} repetitions of"
+        f" {scale.events} events a density.",
     )
     report.add_text(REMARKS)
     report.add_heading("Learned and exact")
-    for figure, title in figures:
+    for plot, title in plots:
         report.add_figure(
-            figure, f"{title}: mean of the repetitions and, as a band, their standard deviation."
+            plot, f"{title}: mean of the repetitions and, as a band, their standard deviation."
         )
     report.add_heading("Closure")
-    numerator, denominator = tests[0][:, 0], tests[1][:, 0]
+    numerator, denominator = (sample[:, 0] for sample in tested(toy))
+    weight = run.fitted(
+        f"{toy.title}, family", estimators["family"], *samples(toy, scale, run.seeds[-1])
+    ).weights(denominator)
     report.add_figure(
         closure(
-            agreement(denominator, numerator, source_weight=moved),
+            agreement(denominator, numerator, source_weight=weight),
             agreement(denominator, numerator),
             "x",
         ),
         f"{toy.title}, the last repetition: events of p0, weighted by the learned ratio, against"
         " those of p1, none of which was trained on.",
     )
-    return report.write(out, force=force)
+
+
+def samples(toy: RatioToy, scale: Scale, seed: int) -> tuple[Floats, Floats]:
+    """Draw events of p1 and p0 to train on, (N, 1)."""
+    return toy.numerator(scale.events, [seed, 1]), toy.denominator(scale.events, [seed, 2])
+
+
+def tested(toy: RatioToy) -> tuple[Floats, Floats]:
+    """Draw the events of p1 and p0 that estimators are compared on, (N, 1)."""
+    return toy.numerator(TESTED, 1_000_000), toy.denominator(TESTED, 1_000_001)
+
+
+def repeated(
+    toy: RatioToy, estimator: Ratio, scale: Scale, seeds: Sequence[int], grid: Floats
+) -> dict[str, Floats]:
+    """Return the learned ratios (seeds, N) at the tested events, and the curves on a grid."""
+    events = np.concatenate(tested(toy))
+    fits = [clone(estimator).fit(*samples(toy, scale, seed), seed=seed) for seed in seeds]
+    return {
+        "ratio": np.stack([fit.weights(events) for fit in fits]),
+        "curve": np.stack([fit.weights(grid) for fit in fits]),
+    }
+
+
+STUDY = Study(
+    "likelihood-ratio",
+    "A classifier is a likelihood ratio",
+    SUMMARY,
+    SCALES,
+    likelihood_ratio,
+    takes=("seeds",),
+)

@@ -16,8 +16,9 @@ from colliderkit.methods.ratio import classifier_test
 from colliderkit.methods.simulation.refinement import Refinement
 from colliderkit.metrics.separation import separation
 from colliderkit.metrics.value import Value
+from colliderkit.report.distributions import distribution
 from colliderkit.report.html import Report
-from colliderkit.report.plots import COLOURS, distribution, style
+from colliderkit.report.plots import COLOURS, style
 from colliderkit.report.results import Result
 from colliderkit.sources.detector.response import HCAL, Detector
 from colliderkit.sources.pythia.matching import delta_r

@@ -24,7 +24,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.schema import weights_of
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.methods.tagging.tagger import Tagger
-from colliderkit.report import plots
+from colliderkit.report import distributions
 from colliderkit.report.html import Report
 from colliderkit.report.tagging import Scored, Separation, Truth, add_taggers
 from colliderkit.serve.onnx import export_method
@@ -237,7 +237,7 @@ def _report(
         " A share of 15% of the training events, by a hash of their number, is for validation.",
     )
     report.add_figure(
-        plots.spectra(test, study.classes),
+        distributions.spectra(test, study.classes),
         "Test jets: transverse momentum, mass and number of constituents of each class,"
         " normalised, and the ratio to the first.",
         wide=True,

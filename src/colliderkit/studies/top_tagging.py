@@ -13,7 +13,7 @@ from colliderkit.events.images import JetImage
 from colliderkit.events.schema import labels_of
 from colliderkit.methods.tagging import explain
 from colliderkit.networks.deep_sets import EFN
-from colliderkit.report import plots
+from colliderkit.report import classifiers, images
 from colliderkit.report.html import Report
 from colliderkit.report.tagging import Separation
 from colliderkit.studies.taggers import Comparison, Entry, Run, Scale, compare
@@ -141,7 +141,7 @@ def further(report: Report, runs: Sequence[Run], test: ak.Array) -> None:
         network = by_name["EFN"].taggers[0].model_.network
         assert isinstance(network, EFN)
         report.add_figure(
-            plots.filters(filter_responses(network, 0.8), 0.8),
+            images.filters(filter_responses(network, 0.8), 0.8),
             "The filters that the EFN learned, in the plane of rapidity and azimuth relative to the"
             " jet: each line is one filter at half of its maximum. Small ones near the axis, large"
             " ones far out, as the logarithms of QCD's collinear singularity would have it.",
@@ -154,7 +154,7 @@ def further(report: Report, runs: Sequence[Run], test: ak.Array) -> None:
         values, mask = ragged.padded(torch.arange(len(test)))  # type: ignore[union-attr]
         pixels = image(values, mask)[0][:, 0].numpy()
         report.add_figure(
-            plots.jet_images(
+            images.jet_images(
                 {"QCD": pixels[label == 0].mean(0), "top": pixels[label == 1].mean(0)},
                 image.width / 2,
             ),
@@ -163,7 +163,7 @@ def further(report: Report, runs: Sequence[Run], test: ak.Array) -> None:
     for name in ("boosted trees", "PFN"):
         if name in by_name:
             report.add_figure(
-                plots.importance(
+                classifiers.importance(
                     explain.permutation_importance(by_name[name].taggers[0], test[:1000])
                 ),
                 f"Drop in AUC of {name} when one input is shuffled among the test jets"

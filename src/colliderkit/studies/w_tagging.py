@@ -30,8 +30,8 @@ from colliderkit.metrics.sculpting import (
 )
 from colliderkit.metrics.value import Value
 from colliderkit.report import decorrelation as draw
+from colliderkit.report.distributions import distribution
 from colliderkit.report.html import Report
-from colliderkit.report.plots import distribution
 from colliderkit.report.results import Result
 from colliderkit.sources import iterate, write
 from colliderkit.sources.pythia.shards import generate

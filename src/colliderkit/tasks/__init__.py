@@ -1,1 +1,17 @@
-"""Tasks: what the verbs need of a method (read, fit, apply, evaluate, page, export)."""
+"""Tasks by name: what the verbs need of a method (read, fit, apply, evaluate, page, export)."""
+
+from colliderkit.names import Registry
+
+__all__ = ["TASKS", "task_of"]
+
+TASKS = Registry(
+    "task",
+    {
+        "ratio": "colliderkit.tasks.ratio:RatioTask",
+    },
+)
+
+
+def task_of(method: str) -> str:
+    """Return the name of the task that a method of `methods.METHODS` belongs to."""
+    return next(name for name in TASKS if method in TASKS.load(name).methods)

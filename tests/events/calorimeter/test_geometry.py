@@ -69,7 +69,7 @@ def test_cells_stand_in_the_order_of_images() -> None:
     assert CELLS.eta()[1] - CELLS.eta()[0] == pytest.approx(5)
     assert CELLS.phi()[96] - CELLS.phi()[0] == pytest.approx(160)
     assert CELLS.area[:288].sum() == pytest.approx(480**2)
-    assert CELLS.layers[0].reach == pytest.approx(240 * 2**0.5)
+    assert CELLS.layers[0].radius == pytest.approx(240 * 2**0.5)
 
 
 def test_cells_are_no_rings(tmp_path: Path) -> None:
@@ -135,7 +135,8 @@ def test_showers_are_checked() -> None:
     for value, sentence in ((-1.0, "-1.0"), (np.nan, "nan"), (np.inf, "inf")):
         bad = good.copy()
         bad[1, 7] = value
-        with pytest.raises(InputError, match=f"file: shower 1 .* an energy of {sentence}"):
+        start = f"file: shower 1 .* an energy of {sentence} MeV in voxel 7"
+        with pytest.raises(InputError, match=start):
             PHOTONS.check(bad, "file")
     with pytest.raises(InputError, match=r"shape \(3, 100\), geometry 'photon' has 368 voxels"):
         PHOTONS.check(good[:, :100], "file")

@@ -159,7 +159,7 @@ def test_truths_of_two_numbers_have_a_covariance() -> None:
 
 def test_the_ansatz_has_its_maximum_and_curvature_where_it_says() -> None:
     torch.manual_seed(0)
-    network = gaussian_ansatz.GaussianAnsatz(3, 2, (8,)).double()
+    network = gaussian_ansatz.GaussianAnsatzNetwork(3, 2, (8,)).double()
     precision = torch.tensor([[2.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
     network.start(torch.randn(2, 3), torch.randn(2), precision)
     x = torch.randn(5, 3, dtype=torch.float64)

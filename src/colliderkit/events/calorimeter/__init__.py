@@ -1,4 +1,4 @@
-"""What a shower in a calorimeter is: the geometry of its voxels, their orders, what is read off."""
+"""Calorimeter showers: geometry of the voxels and their orders, features, generator variables."""
 
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.xml import read_xml, write_xml

@@ -19,7 +19,7 @@ ROWS = 5000  # showers at a time: the float64 copy of 40,500 voxels stays below 
 
 @dataclass(frozen=True)
 class Features:
-    """Hold what is read off N showers in L layers, each (N, L) float64 unless said.
+    """High-level features of N showers in L layers, each (N, L) float64 unless said.
 
     - `incident` (N,), `energy` and `total` (N,): MeV;
     - `centre_eta`, `centre_phi`, `centre_r`: sum(x E) / sum E [mm];

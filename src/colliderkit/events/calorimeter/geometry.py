@@ -1,4 +1,4 @@
-"""The voxels of a calorimeter: layers of rings that are cut in angle, or of rectangular cells.
+"""Calorimeter geometry: voxels in layers of rings that are cut in angle, or of rectangular cells.
 
 A shower is a row of V energies [MeV], in the order of the CaloChallenge (2410.21611): r runs
 fastest, then the angle alpha, then the layer. Lengths are mm, angles radian; eta = r cos(alpha)
@@ -24,7 +24,7 @@ Whole = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Layer:
-    """Describe one layer: its number, the edges of its rings [mm] and the cuts in angle.
+    """One layer of rings: its number, the edges of the rings [mm] and the cuts in angle.
 
     Raises `InputError` unless the edges rise from 0 or more and there is at least one cut.
     """
@@ -66,7 +66,7 @@ class Layer:
         return self.angles > 1
 
     @property
-    def reach(self) -> float:
+    def radius(self) -> float:
         """The distance [mm] from the axis of what is farthest from it."""
         return float(self.r_edges[-1])
 
@@ -107,7 +107,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Grid:
-    """Describe one layer of equal rectangular cells around the axis.
+    """One layer of equal rectangular cells around the axis.
 
     `rows` in phi (y) times `columns` in eta (x), `height` by `width` [mm] in all. Raises
     `InputError` unless there is a cell and both lengths are positive.
@@ -146,7 +146,7 @@ class Grid:
         return self.voxels > 1
 
     @property
-    def reach(self) -> float:
+    def radius(self) -> float:
         """The distance [mm] from the axis of what is farthest from it: the corners."""
         return float(np.hypot(self.width, self.height) / 2)
 
@@ -187,7 +187,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Hold the layers of a calorimeter that have voxels, in their order along the shower.
+    """Geometry of a calorimeter: its layers that have voxels, in their order along the shower.
 
     `name` is the particle or detector, `pid` the PDG code of the particle where it is for one.
     Raises `InputError` without layers or where the numbers of the layers do not rise.
@@ -278,48 +278,37 @@ class Geometry:
     def locate(self, layer: ArrayLike, x: ArrayLike, y: ArrayLike) -> Whole:
         """Return the voxel of hits at (x, y) [mm] in the layers with these places, (...,) int64.
 
-        The place is that in `layers`. Hits outside a layer's voxels are in none: -1. Lower edges
+        The index is that in `layers`. Hits outside a layer's voxels are in none: -1. Lower edges
         belong to their voxel, upper ones to the next.
         """
-        place, x, y = np.broadcast_arrays(
+        index, x, y = np.broadcast_arrays(
             np.asarray(layer, dtype=np.int64), np.asarray(x, np.float64), np.asarray(y, np.float64)
         )
-        found = np.full(place.shape, -1, dtype=np.int64)
+        voxel = np.full(index.shape, -1, dtype=np.int64)
         for i, each in enumerate(self.layers):
-            here = place == i
-            own = each.locate(x[here], y[here])
-            found[here] = np.where(own >= 0, self.starts[i] + own, -1)
-        return found
+            here = index == i
+            local = each.locate(x[here], y[here])
+            voxel[here] = np.where(local >= 0, self.starts[i] + local, -1)
+        return voxel
 
     def check(self, showers: NDArray, what: str, first: int = 0) -> NDArray:
         """Return showers (N, V) if they fit and are energies; raise `InputError` if not.
 
-        `what` (a file, or "showers") begins the sentence; `first` is the first one's number in it.
+        What is wrong is named by shower and voxel. `what` (a file, or "showers") begins the
+        sentence; `first` is the first one's number in it.
         """
         if showers.ndim != 2 or showers.shape[1] != self.voxels:
             raise InputError(
                 f"{what}: has shape {showers.shape}, geometry '{self.name}' has"
                 f" {self.voxels} voxels; give (showers, voxels) of this geometry."
             )
-        if len(showers) == 0:
-            raise InputError(f"{what}: holds no showers.")
-        # One pass over what may be gigabytes: a NaN makes the minimum of its row NaN.
-        lowest, highest = showers.min(1), showers.max(1)
-        bad = ~((lowest >= 0) & (highest < np.inf))
-        if bad.any():
-            shower = int(np.argmax(bad))
-            value = lowest[shower] if not lowest[shower] >= 0 else highest[shower]
-            raise InputError(
-                f"{what}: shower {first + shower} (counted from 0) has an energy of {value} in a"
-                " voxel; energies are 0 or more MeV."
-            )
-        return showers
+        return check_energies(showers, what, first)
 
     @cached_property
     def r_edges(self) -> Floats:
         """All edges of rings in any layer [mm], rising, (R + 1,); with cells, 24 equal rings."""
         if any(isinstance(layer, Grid) for layer in self.layers):
-            return np.linspace(0, max(layer.reach for layer in self.layers), 25)
+            return np.linspace(0, max(layer.radius for layer in self.layers), 25)
         return np.unique(np.concatenate([_edges(layer) for layer in self.rounds]))
 
     def rings(self) -> NDArray[np.float32]:
@@ -334,10 +323,10 @@ class Geometry:
                 ring = np.searchsorted(edges, layer.r, side="right") - 1
                 shares.append(np.eye(len(edges) - 1)[np.minimum(ring, len(edges) - 2)])
                 continue
-            own = _edges(layer) ** 2
-            low = np.maximum(own[:-1, None], edges[None, :-1] ** 2)
-            high = np.minimum(own[1:, None], edges[None, 1:] ** 2)
-            share = np.maximum(high - low, 0) / np.diff(own)[:, None]
+            squares = _edges(layer) ** 2
+            low = np.maximum(squares[:-1, None], edges[None, :-1] ** 2)
+            high = np.minimum(squares[1:, None], edges[None, 1:] ** 2)
+            share = np.maximum(high - low, 0) / np.diff(squares)[:, None]
             shares.append(np.tile(share, (layer.angles, 1)))
         return np.concatenate(shares).astype(np.float32)
 
@@ -363,6 +352,26 @@ class Geometry:
         layers, angles, rings = self.shape
         images = showers.reshape(-1, rings, angles, layers)
         return images.transpose(0, 3, 2, 1).reshape(len(showers), -1)
+
+
+def check_energies(voxels: NDArray, what: str, first: int = 0) -> NDArray:
+    """Return voxels (N, V) if each is a finite energy of 0 or more; raise `InputError` if not.
+
+    The first that is none is named by shower and voxel; `what` and `first` as of `Geometry.check`.
+    """
+    if len(voxels) == 0:
+        raise InputError(f"{what}: holds no showers.")
+    # One pass over what may be gigabytes: a NaN makes the minimum of its row NaN.
+    bad = ~((voxels.min(1) >= 0) & (voxels.max(1) < np.inf))
+    if bad.any():
+        shower = int(np.argmax(bad))
+        energies = voxels[shower]
+        voxel = int(np.argmin((energies >= 0) & (energies < np.inf)))
+        raise InputError(
+            f"{what}: shower {first + shower} (counted from 0) has an energy of {energies[voxel]}"
+            f" MeV in voxel {voxel}; energies must be finite and 0 or more."
+        )
+    return voxels
 
 
 def _edges(layer: Layer) -> Floats:

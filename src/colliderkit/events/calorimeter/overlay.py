@@ -1,4 +1,4 @@
-"""Many showers in one calorimeter: deposits are summed, and only their sum is digitised.
+"""Overlay of showers in one calorimeter and digitisation: deposits are summed, then read out.
 
 Energy deposits factorise: those of an event are the sum of those of its particles, which may be
 simulated one by one. What the electronics make of them does not: noise enters once a cell, and two
@@ -35,7 +35,7 @@ def deposits(
 
     Shower p has its axis at (x, y) (P,) [mm] of the calorimeter's face and belongs to the event
     numbered `event` (P,), from 0. The energy of a voxel goes to `SPOTS` places drawn uniformly in
-    it, moved with the axis, in the layer of the same place among the layers of `cells`; what falls
+    it, moved with the axis, in the layer of the same index among the layers of `cells`; what falls
     outside is lost. Raises `InputError` for showers that do not fit the geometry, layers of which
     there are not equally many, or numbers of events out of range.
     """
@@ -45,7 +45,7 @@ def deposits(
             f"the calorimeter has {len(cells.layers)} layers, the showers have"
             f" {len(geometry.layers)}; give equally many."
         )
-    x, y = (np.asarray(place, dtype=np.float64) for place in (x, y))
+    x, y = (np.asarray(centre, dtype=np.float64) for centre in (x, y))
     number = np.asarray(event, dtype=np.int64)
     if not x.shape == y.shape == number.shape == (len(showers),):
         raise InputError(f"{len(showers)} showers need as many x, y and event; give one each.")
@@ -54,14 +54,14 @@ def deposits(
     random = np.random.default_rng(seed)
     shower, voxel = np.nonzero(showers)
     energy = np.asarray(showers[shower, voxel], dtype=np.float64) / SPOTS
-    found = np.zeros(events * cells.voxels)
+    deposited = np.zeros(events * cells.voxels)
     for _ in range(SPOTS):
         dx, dy = _places(geometry, voxel, random)
         cell = cells.locate(geometry.layer[voxel], x[shower] + dx, y[shower] + dy)
         hit = cell >= 0
-        place = number[shower[hit]] * cells.voxels + cell[hit]
-        found += np.bincount(place, energy[hit], len(found))
-    return found.reshape(events, cells.voxels)
+        index = number[shower[hit]] * cells.voxels + cell[hit]
+        deposited += np.bincount(index, energy[hit], len(deposited))
+    return deposited.reshape(events, cells.voxels)
 
 
 def _places(
@@ -72,23 +72,23 @@ def _places(
     layer = geometry.layer[voxel]
     for i, each in enumerate(geometry.layers):
         here = layer == i
-        own = voxel[here] - geometry.starts[i]
-        u, v = random.random((2, len(own)))
+        local = voxel[here] - geometry.starts[i]
+        u, v = random.random((2, len(local)))
         if isinstance(each, Layer):
             edges = np.asarray(each.r_edges, dtype=np.float64) ** 2
-            ring = each.ring[own]
+            ring = each.ring[local]
             r = np.sqrt(edges[ring] + u * (edges[ring + 1] - edges[ring]))
-            alpha = each.alpha[own] + (v - 0.5) * 2 * np.pi / each.angles
+            alpha = each.alpha[local] + (v - 0.5) * 2 * np.pi / each.angles
             x[here], y[here] = r * np.cos(alpha), r * np.sin(alpha)
         else:
-            x[here] = each.x[own] + (u - 0.5) * each.width / each.columns
-            y[here] = each.y[own] + (v - 0.5) * each.height / each.rows
+            x[here] = each.x[local] + (u - 0.5) * each.width / each.columns
+            y[here] = each.y[local] + (v - 0.5) * each.height / each.rows
     return x, y
 
 
 @dataclass(frozen=True)
 class Digitiser:
-    """Turn deposits into what is read out: Gaussian noise, and a threshold.
+    """Digitise deposits: Gaussian noise, and a threshold.
 
     A cell of the deposit e reads e + n where that is above `threshold` [MeV] and 0 elsewhere, n of
     mean 0 and width `noise` [MeV].
@@ -106,8 +106,9 @@ class Digitiser:
     def __call__(self, energy: ArrayLike, random: np.random.Generator | int = 0) -> Floats:
         """Return the readings of deposits (..., C) [MeV]."""
         deposit = np.asarray(energy, dtype=np.float64)
-        seen = deposit + self.noise * np.random.default_rng(random).standard_normal(deposit.shape)
-        return np.where(seen > self.threshold, seen, 0.0)
+        noise = self.noise * np.random.default_rng(random).standard_normal(deposit.shape)
+        reading = deposit + noise
+        return np.where(reading > self.threshold, reading, 0.0)
 
     def expected(self, energy: ArrayLike) -> Floats:
         """Return the mean reading of a deposit e (...,) [MeV].

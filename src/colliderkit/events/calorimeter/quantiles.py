@@ -1,4 +1,4 @@
-"""Numbers of calorimeters on a normal scale, and how often they are there at all."""
+"""Quantile transform of voxel energies to N(0, 1), and their occupancy."""
 
 import math
 from typing import Self
@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Occupancy", "Quantiles", "beyond", "deviate"]
+__all__ = ["Occupancy", "QuantileTransform", "inverse_survival", "survival"]
 
-REACH = 3.0  # the knots of x lie within
+HALF_WIDTH = 3.0  # the knots of x lie within
 KNOTS, STEP = 31, 0.2
 LIMIT = 3.4  # of x, which one value in 1,500 is beyond
 FEWEST = 10  # values of a group, for quantiles of its own
@@ -26,8 +26,8 @@ FAR = (
 )
 
 
-class Quantiles(nn.Module):
-    """Turn numbers y of G groups, given some u of their own, into x, and back:
+class QuantileTransform(nn.Module):
+    """Transform numbers y of G groups to normal x, given some u of their own, and back:
 
         x = Phi^-1(F_g(y - b_g u)),
 
@@ -52,22 +52,23 @@ class Quantiles(nn.Module):
         self.register_buffer("slope", torch.zeros(count))
         self.register_buffer("table", torch.zeros(count, KNOTS))
 
-    def fit(self, y: Tensor, u: Tensor, there: Tensor) -> Self:
-        """Take slopes and quantiles from the values y with u, where they are `there`, (N, V)."""
-        grid = torch.arange(KNOTS, dtype=torch.float64) * STEP - REACH
+    def fit(self, y: Tensor, u: Tensor, mask: Tensor) -> Self:
+        """Fit slopes and quantiles to the values y with u, where `mask` is True, (N, V)."""
+        grid = torch.arange(KNOTS, dtype=torch.float64) * STEP - HALF_WIDTH
         chances = 0.5 * (1 + torch.erf(grid / 2**0.5))
         for group in range(len(self.slope)):
-            own = self.groups == group
-            among = there[:, own]
-            value, given = y[:, own][among].double(), u[:, own][among].double()
-            if len(value) < FEWEST:
-                value, given = self.usual + grid, torch.zeros(KNOTS, dtype=torch.float64)
-            far = given - given.mean()
-            slope = (far * value).mean() / far.square().mean().clamp(min=1e-12)
-            rest = torch.from_numpy(np.quantile((value - slope * given).numpy(), chances.numpy()))
+            columns = self.groups == group
+            present = mask[:, columns]
+            values, conditions = y[:, columns][present].double(), u[:, columns][present].double()
+            if len(values) < FEWEST:
+                values, conditions = self.usual + grid, torch.zeros(KNOTS, dtype=torch.float64)
+            centred = conditions - conditions.mean()
+            slope = (centred * values).mean() / centred.square().mean().clamp(min=1e-12)
+            rest = (values - slope * conditions).numpy()
+            quantiles = torch.from_numpy(np.quantile(rest, chances.numpy()))
             self.slope[group] = slope
             # Rising by more than float32 rounds, so that it can be inverted.
-            self.table[group] = rest + 1e-4 * torch.arange(KNOTS)
+            self.table[group] = quantiles + 1e-4 * torch.arange(KNOTS)
         return self
 
     def normal(self, y: Tensor, u: Tensor) -> Tensor:
@@ -77,16 +78,16 @@ class Quantiles(nn.Module):
         upper = torch.searchsorted(table, rest).clamp(1, KNOTS - 1)
         low, high = (table.gather(1, index) for index in (upper - 1, upper))
         part = (rest - low) / (high - low)
-        return (STEP * (upper - 1 + part) - REACH).clamp(-LIMIT, LIMIT).t()
+        return (STEP * (upper - 1 + part) - HALF_WIDTH).clamp(-LIMIT, LIMIT).t()
 
     def forward(self, x: Tensor, u: Tensor) -> Tensor:
         """Return y (N, V) of x and u (N, V)."""
-        place = (x.clamp(-LIMIT, LIMIT) + REACH) / STEP
-        return _between(self.table, self.groups, place) + self.slope[self.groups] * u
+        position = (x.clamp(-LIMIT, LIMIT) + HALF_WIDTH) / STEP
+        return _between(self.table, self.groups, position) + self.slope[self.groups] * u
 
 
 class Occupancy(nn.Module):
-    """Give the probability p_g(u) that a number of G groups is there at all, given some u.
+    """Occupancy: the probability p_g(u) that a number of G groups is there at all, given some u.
 
     Between 13 values of u, evenly spread over those of the group, ln p / (1 - p) is a straight
     line, beyond them constant.
@@ -108,53 +109,57 @@ class Occupancy(nn.Module):
         self.register_buffer("width", torch.ones(count))
         self.register_buffer("odds", torch.full((count, STAGES + 1), math.log(RAREST)))
 
-    def fit(self, u: Tensor, there: Tensor, among: Tensor) -> Self:
-        """Count how often columns are `there` (N, V) at u (N, V); those `among` (N, V) count."""
+    def fit(self, u: Tensor, mask: Tensor, among: Tensor) -> Self:
+        """Fit p to `mask` (N, V), True where a column is there, at u (N, V).
+
+        Those `among` (N, V) count.
+        """
         for group in range(len(self.first)):
-            own = self.groups == group
-            counted = among[:, own]
-            given, found = u[:, own][counted].double(), there[:, own][counted].double()
-            if len(given) == 0:
+            columns = self.groups == group
+            counted = among[:, columns]
+            conditions = u[:, columns][counted].double()
+            present = mask[:, columns][counted].double()
+            if len(conditions) == 0:
                 continue
-            low, high = given.min(), given.max()
+            low, high = conditions.min(), conditions.max()
             self.first[group], self.width[group] = low, ((high - low) / STAGES).clamp(min=1e-6)
-            place = ((given - low) / self.width[group]).clamp(0, STAGES)
-            lower = place.floor().clamp(max=STAGES - 1).long()
-            part = place - lower
+            position = ((conditions - low) / self.width[group]).clamp(0, STAGES)
+            lower = position.floor().clamp(max=STAGES - 1).long()
+            part = position - lower
             # One entry more at each, as rare as all: nowhere is p 0 or 1 by chance.
             entries = torch.ones(STAGES + 1).double()
-            hits = entries * found.mean()
+            hits = entries * present.mean()
             for index, weight in ((lower, 1 - part), (lower + 1, part)):
                 entries.index_add_(0, index, weight)
-                hits.index_add_(0, index, weight * found)
+                hits.index_add_(0, index, weight * present)
             self.odds[group] = (hits / entries).clamp(RAREST, 1 - RAREST).logit()
         return self
 
     def forward(self, u: Tensor) -> Tensor:
         """Return p (N, V) at u (N, V)."""
-        place = (u - self.first[self.groups]) / self.width[self.groups]
-        return torch.sigmoid(_between(self.odds, self.groups, place.clamp(0.0, float(STAGES))))
+        position = (u - self.first[self.groups]) / self.width[self.groups]
+        return torch.sigmoid(_between(self.odds, self.groups, position.clamp(0.0, float(STAGES))))
 
 
-def _between(table: Tensor, groups: Tensor, place: Tensor) -> Tensor:
+def _between(table: Tensor, groups: Tensor, position: Tensor) -> Tensor:
     """Read the rows of groups (V,) in a table (G, K) at places (N, V), 0 to K - 1, by lines.
 
     The first and the last line go on beyond.
     """
     knots = table.shape[1]
-    lower = place.floor().clamp(0.0, knots - 2.0).long()
+    lower = position.floor().clamp(0.0, knots - 2.0).long()
     at = groups * knots + lower
     flat = table.flatten()
     low, high = flat[at], flat[at + 1]
-    return low + (place - lower) * (high - low)
+    return low + (position - lower) * (high - low)
 
 
-def beyond(x: Tensor) -> Tensor:
+def survival(x: Tensor) -> Tensor:
     """Return the probability that a normal number is above x."""
     return 0.5 * torch.special.erfc(x * 0.5**0.5)
 
 
-def deviate(p: Tensor) -> Tensor:
+def inverse_survival(p: Tensor) -> Tensor:
     """Return x with the probability p, 0 < p < 1, that a normal number is above it.
 
     To 5e-7 for p in float64 between 1e-7 and 1 - 1e-7, by Giles's polynomials (in GPU Computing
@@ -168,7 +173,7 @@ def deviate(p: Tensor) -> Tensor:
 
 def _polynomial(coefficients: tuple[float, ...], x: Tensor) -> Tensor:
     """Return the polynomial of x with these coefficients, that of the highest power first."""
-    found = torch.full_like(x, coefficients[0])
+    value = torch.full_like(x, coefficients[0])
     for coefficient in coefficients[1:]:
-        found = found * x + coefficient
-    return found
+        value = value * x + coefficient
+    return value

@@ -26,22 +26,22 @@ def read_xml(path: str | Path, particle: str | None = None) -> Geometry:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
         raise InputError(f"{path}: is no XML ({error}); copy it again.") from error
-    found = {bin.get("name", f"bin {i}"): bin for i, bin in enumerate(root.iter("Bin"))}
-    if not found:
+    particles = {bin.get("name", f"bin {i}"): bin for i, bin in enumerate(root.iter("Bin"))}
+    if not particles:
         raise InputError(f"{path}: has no <Bin>; give a geometry of the CaloChallenge's format.")
-    if particle is None and len(found) > 1:
-        raise InputError(f"{path}: holds {', '.join(found)}; choose one of them as particle.")
-    name = particle or next(iter(found))
-    if name not in found:
-        raise InputError(f"{path}: has no particle '{name}'; it holds {', '.join(found)}.")
+    if particle is None and len(particles) > 1:
+        raise InputError(f"{path}: holds {', '.join(particles)}; choose one of them as particle.")
+    name = particle or next(iter(particles))
+    if name not in particles:
+        raise InputError(f"{path}: has no particle '{name}'; it holds {', '.join(particles)}.")
     layers = []
     try:
-        for element in found[name].iter("Layer"):
+        for element in particles[name].iter("Layer"):
             number = int(element.attrib["id"])
             edges = tuple(float(edge) for edge in element.attrib["r_edges"].split(","))
             if len(edges) > 1:
                 layers.append(Layer(number, edges, int(element.attrib["n_bin_alpha"])))
-        pid = found[name].get("pid")
+        pid = particles[name].get("pid")
         return Geometry(name, tuple(layers), None if pid is None else int(pid))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from colliderkit.errors import InputError
 from colliderkit.events.scaling import Standardise
 from colliderkit.events.tables import Floats, Table, as_table, validation_mask
-from colliderkit.losses.calibration import BOUNDS, contrasts
+from colliderkit.losses.calibration import MUTUAL_INFORMATION_LOSSES, contrasts
 from colliderkit.methods.calibration.calibration import Calibrated, Calibration
 from colliderkit.methods.calibration.response import Response
 from colliderkit.metrics.value import Value
-from colliderkit.networks import gaussian_ansatz
+from colliderkit.networks.gaussian_ansatz import GaussianAnsatzNetwork
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit
@@ -31,7 +31,7 @@ TRUTHS = 512  # drawn for each event, where the mutual information is measured
 class WithNegatives(nn.Module):
     """Contrast each event's truth with those of K other events of the batch (negatives)."""
 
-    def __init__(self, ansatz: gaussian_ansatz.GaussianAnsatz, others: int) -> None:
+    def __init__(self, ansatz: GaussianAnsatzNetwork, others: int) -> None:
         super().__init__()
         self.ansatz = ansatz
         self.others = others
@@ -78,7 +78,7 @@ class GaussianAnsatz(Calibration):
     response_: Response | None
     scaling_: Standardise
     truth_scaling_: Standardise
-    network_: gaussian_ansatz.GaussianAnsatz
+    network_: GaussianAnsatzNetwork
     history_: dict[str, list[Epoch]]
     learned_: bool
 
@@ -100,8 +100,9 @@ class GaussianAnsatz(Calibration):
         self.training = training
 
     def _fit(self, table: Table, truth: Floats, *, seed: int, **training: Any) -> None:
-        if self.loss not in BOUNDS:
-            raise InputError(f"loss is '{self.loss}'; choose {' or '.join(BOUNDS)}.")
+        if self.loss not in MUTUAL_INFORMATION_LOSSES:
+            known = " or ".join(MUTUAL_INFORMATION_LOSSES)
+            raise InputError(f"loss is '{self.loss}'; choose {known}.")
         if self.others < 1:
             raise InputError(f"others is {self.others}; it must be at least 1.")
         self.response_ = None
@@ -135,7 +136,7 @@ class GaussianAnsatz(Calibration):
         self.history_ = {
             "network": fit(
                 model,
-                BOUNDS[self.loss],
+                MUTUAL_INFORMATION_LOSSES[self.loss],
                 train,
                 validation,
                 self.training,
@@ -247,7 +248,7 @@ class GaussianAnsatz(Calibration):
 
     def _rebuild(self) -> None:
         columns, truths = 1 + self.features_, self.range_.shape[1]
-        self.network_ = gaussian_ansatz.GaussianAnsatz(columns, truths, tuple(self.hidden))
+        self.network_ = GaussianAnsatzNetwork(columns, truths, tuple(self.hidden))
         self.scaling_, self.truth_scaling_ = Standardise(columns), Standardise(truths)
 
 

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from colliderkit import networks
 from colliderkit.errors import InputError
 from colliderkit.events.schema import weights_of
 from colliderkit.events.weights import planing_weights
@@ -19,6 +18,7 @@ from colliderkit.losses.constraints import Constrained, Constraint
 from colliderkit.losses.decorrelation import DisCo, MoDe, Penalty
 from colliderkit.methods.decorrelation.adversary import Adversary
 from colliderkit.methods.tagging.tagger import Tagger
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
 from colliderkit.training.alternating import fit_alternating
 from colliderkit.training.batches import Dataset
@@ -185,7 +185,7 @@ class DecorrelatedTagger(Tagger):
             raise InputError(
                 f"mode protects one column, not {len(self.protect)}; take disco or adversary."
             )
-        if self._penalises and hasattr(networks.network(self.network), "fit"):
+        if self._penalises and hasattr(NETWORKS.load(self.network), "fit"):
             raise InputError(
                 f"no gradient trains {self.network}; take a network, planing, or a map of its"
                 " score (methods.decorrelation.maps)."

@@ -16,7 +16,7 @@ from colliderkit.events.scaling import Standardise
 from colliderkit.losses.inference import InferenceLoss, soft_bins
 from colliderkit.methods.inference.nuisances import Nuisance, NuisanceMethod
 from colliderkit.methods.inference.templates import Templates, fill
-from colliderkit.networks import build
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit as train
@@ -159,7 +159,7 @@ class InferenceAware(NuisanceMethod):
 
     def _build(self) -> Model:
         options = {"hidden": (100, 100)} if self.options is None else dict(self.options)
-        net = build(self.network, inputs=self.columns_, outputs=self.bins, **options)
+        net = NETWORKS.build(self.network, inputs=self.columns_, outputs=self.bins, **options)
         return Model(Standardise(self.columns_), net)
 
     def _parts(self, count: int, seed: int) -> tuple[Tensor, Tensor]:

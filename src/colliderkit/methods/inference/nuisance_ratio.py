@@ -20,7 +20,7 @@ from colliderkit.losses.inference import ratios_to_reference
 from colliderkit.methods.inference.inferno import checked
 from colliderkit.methods.inference.intervals import profile_path
 from colliderkit.methods.inference.nuisances import Nuisance, NuisanceMethod
-from colliderkit.networks import build
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit as train
@@ -332,7 +332,9 @@ class UncertaintyAware(NuisanceMethod):
         options = {"hidden": (100, 100)} if self.options is None else dict(self.options)
         c = self.columns_
         if not self.nuisances:
-            return Model(Standardise(c), build(self.network, inputs=c, outputs=2, **options))
+            return Model(
+                Standardise(c), NETWORKS.build(self.network, inputs=c, outputs=2, **options)
+            )
         shaping = [self.nuisances[i] for i in self.shaping_]
         seen = [
             [i for i, nuisance in enumerate(shaping) if nuisance.process in (process, "all")]
@@ -340,7 +342,7 @@ class UncertaintyAware(NuisanceMethod):
         ]
         networks = []
         for own in seen:
-            network = build(self.network, inputs=c + len(own), outputs=1, **options)
+            network = NETWORKS.build(self.network, inputs=c + len(own), outputs=1, **options)
             # Ratios are smooth: torch's narrow weights begin so, He's leave a roughness that
             # triples the error of the background where the signal is.
             for module in network.modules():

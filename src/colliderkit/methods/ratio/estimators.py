@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from colliderkit import networks
 from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
 from colliderkit.events.scaling import Standardise
 from colliderkit.events.schema import hash_uniform
 from colliderkit.losses.ratio import RatioLoss
 from colliderkit.methods.architecture import Architecture, fit_representation
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.exponential_family import ExponentialFamily
 from colliderkit.networks.model import Model
 from colliderkit.networks.parametric import Parametric
@@ -172,7 +172,7 @@ class NetworkRatio(nn.Module):
         hidden: Sequence[int] = (64, 64),
     ) -> None:
         super().__init__()
-        if hasattr(networks.network(design.network), "fit"):
+        if hasattr(NETWORKS.load(design.network), "fit"):
             raise InputError(
                 f"network '{design.network}' is grown on classes and has no ratio loss; take"
                 " another, or network=None for a table."

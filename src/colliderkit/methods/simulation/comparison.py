@@ -26,7 +26,7 @@ from colliderkit.metrics.generative import (
     frechet_physics_distance,
     kernel_physics_distance,
     maximum_mean_discrepancy,
-    nearest,
+    nearest_distances,
     neighbours,
     wasserstein,
 )
@@ -35,11 +35,11 @@ from colliderkit.metrics.separation import TriangularDiscriminator
 from colliderkit.metrics.showers import (
     RESPONSE,
     VOXELS,
-    Spectra,
-    edges_of,
+    ShowerHistograms,
+    histogram_edges,
     mean_separation,
     separations,
-    spectra,
+    shower_histograms,
 )
 from colliderkit.metrics.value import Value, over_seeds
 from colliderkit.networks.mlp import MLP
@@ -95,7 +95,7 @@ class Comparison:
     separations: dict[str, TriangularDiscriminator]
     classifiers: dict[str, Classification]
     edges: dict[str, Floats]
-    spectra: tuple[Spectra, Spectra]
+    spectra: tuple[ShowerHistograms, ShowerHistograms]
     features: tuple[Features, Features] = field(repr=False)
 
 
@@ -183,9 +183,9 @@ class ShowerTest:
         _refuse_shared(keys[0], keys[1])
         tables = tuple(f.table() for f in found)
         highest = _highest(reference[1])
-        edges = edges_of(self.geometry, self.threshold, found[0], highest)
+        edges = histogram_edges(self.geometry, self.threshold, found[0], highest)
         first, second = (
-            spectra(showers, f, self.geometry, self.threshold, edges)
+            shower_histograms(showers, f, self.geometry, self.threshold, edges)
             for (_, showers), f in zip((reference, sample), found, strict=True)
         )
         apart = separations(first, second)
@@ -485,7 +485,7 @@ def _nearer(tables: Sequence[Floats], among: Floats) -> Value:
     """Return P(a shower of the sample is nearer to the training than one of the reference)."""
     mean, std = among.mean(0), among.std(0)
     std = np.where(std > 1e-9 * np.abs(mean), std, 1)
-    apart = [nearest((t[:PAIRS] - mean) / std, (among - mean) / std) for t in tables]
+    apart = [nearest_distances((t[:PAIRS] - mean) / std, (among - mean) / std) for t in tables]
     label = np.repeat([0, 1], [len(d) for d in apart])
     return auc(-np.concatenate(apart), label)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from colliderkit import generators
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
-from colliderkit.events.calorimeter.shares import IncidentShares, LayerShares
+from colliderkit.events.calorimeter.shower_variables import IncidentVariables, ShowerVariables
 from colliderkit.generators.gan import GAN
 from colliderkit.generators.generator import Generator, own_loss, rows_at_once
 from colliderkit.methods.method import Method
@@ -55,8 +55,8 @@ class ShowerSurrogate(Method):
     """Learn p(shower | E_inc) in two steps: the layers' energies, then the voxels within layers.
 
     Layer variables by one generator given ln E_inc, voxel variables by another given both (see
-    `events.calorimeter.shares`): the energy of each layer is that of the first step exactly. After
-    CaloFlow (2106.05285), LayerDiffusion (2308.03876) and CaloDREAM (2405.09629).
+    `events.calorimeter.shower_variables`): the energy of each layer is that of the first step
+    exactly. After CaloFlow (2106.05285), LayerDiffusion (2308.03876) and CaloDREAM (2405.09629).
 
     Args:
         threshold: energies [MeV] below are zero, in training and in what is generated.
@@ -255,7 +255,9 @@ class ShowerSurrogate(Method):
         known = signature(generators.generator_class(self.generator)).parameters
         if self.rotations and "symmetry" in known:
             options["symmetry"] = rotations(self.geometry_)
-        shares: type[LayerShares | IncidentShares] = LayerShares if layered else IncidentShares
+        shares: type[ShowerVariables | IncidentVariables] = (
+            ShowerVariables if layered else IncidentVariables
+        )
         self.shares_ = shares(self.geometry_, self.threshold)
         self.layers_: Generator | None = None
         if self.layer_generator is not None:

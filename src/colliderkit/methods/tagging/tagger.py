@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from colliderkit import networks
 from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
 from colliderkit.events.schema import hash_uniform, labels_of, weights_of
@@ -23,6 +22,7 @@ from colliderkit.losses.classification import cross_entropy
 from colliderkit.losses.multitask import ClassAndRegression
 from colliderkit.methods.architecture import Architecture, fit_representation
 from colliderkit.methods.method import Method
+from colliderkit.networks import NETWORKS
 from colliderkit.networks.boosted_trees import BoostedTrees
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Dataset
@@ -138,7 +138,7 @@ class Tagger(Method):
         torch.manual_seed(seed)
         self.seed_ = seed
         self.events_ = {"training": len(data), "validation": len(held)}
-        if hasattr(networks.network(self.network), "fit"):
+        if hasattr(NETWORKS.load(self.network), "fit"):
             self._grow(data, held, seed)
             return self
         self.model_ = self._build()

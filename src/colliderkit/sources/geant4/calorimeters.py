@@ -46,7 +46,7 @@ class Calorimeter:
                 f"{len(self.samplings)} samplings for {len(self.geometry.layers)} layers; give one"
                 " each."
             )
-        widest = max(layer.reach for layer in self.geometry.layers)
+        widest = max(layer.radius for layer in self.geometry.layers)
         if widest > self.radius:
             raise InputError(f"the voxels reach {widest:g} mm, the slabs {self.radius:g} mm only.")
         for layer, sampling in zip(self.geometry.layers, self.samplings, strict=True):

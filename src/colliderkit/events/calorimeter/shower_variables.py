@@ -1,4 +1,4 @@
-"""A shower as what a generator learns: the energies of its layers, and those of its voxels."""
+"""Shower variables of generators: energies of layers and voxels, transformed to N(0, 1)."""
 
 from typing import Self
 
@@ -7,21 +7,26 @@ import torch
 from torch import Tensor, nn
 
 from colliderkit.events.calorimeter.geometry import Geometry
-from colliderkit.events.calorimeter.quantiles import Occupancy, Quantiles, beyond, deviate
+from colliderkit.events.calorimeter.quantiles import (
+    Occupancy,
+    QuantileTransform,
+    inverse_survival,
+    survival,
+)
 
-__all__ = ["IncidentShares", "LayerShares", "Shares"]
+__all__ = ["IncidentVariables", "ShowerVariables", "VoxelVariables"]
 
 FAINT = 1e-2  # of the threshold: the least energy of a layer that a condition tells apart
 LEAST = 1e-12  # of shares, where logarithms are taken
 FARTHEST = 1e-7  # of probabilities, beyond which x is cut: at +-5.2
 
 
-class Shares(nn.Module):
-    """Turn the energies of voxels (N, V) [MeV], relative to some energy E, into x, and back.
+class VoxelVariables(nn.Module):
+    """Transform voxel energies (N, V) [MeV], relative to some energy E, to normal x, and back.
 
     A voxel of ring r is hit, above the `threshold` [MeV], with probability p_r(ln E), and
     y = ln(e_v / E) of those that are has the distribution F_r(y | ln E) (`Occupancy` and
-    `Quantiles`, fitted by `fit`). With U uniform for the others,
+    `QuantileTransform`, fitted by `fit`). With U uniform for the others,
 
         x = Phi^-1(1 - p + p F(y)) if hit, else Phi^-1((1 - p) U):
 
@@ -29,17 +34,17 @@ class Shares(nn.Module):
     no learning then; a generator learns how they hang together.
     """
 
-    places: Tensor
+    layer: Tensor
 
     def __init__(self, geometry: Geometry, threshold: float) -> None:
         super().__init__()
         self.threshold = threshold
         self.layers = len(geometry.layers)
         _, ring = np.unique(np.stack([geometry.layer, geometry.ring]), axis=1, return_inverse=True)
-        self.register_buffer("places", torch.from_numpy(geometry.layer.copy()), persistent=False)
+        self.register_buffer("layer", torch.from_numpy(geometry.layer.copy()), persistent=False)
         rings = torch.from_numpy(ring.reshape(-1))
         # A ring that is hardly ever hit is taken to be faint.
-        self.voxels = Quantiles(rings, usual=-7.0)
+        self.voxels = QuantileTransform(rings, usual=-7.0)
         self.hit = Occupancy(rings)
 
     def unit(self, e: Tensor, incident: Tensor) -> Tensor:
@@ -47,15 +52,15 @@ class Shares(nn.Module):
         raise NotImplementedError
 
     def fit(self, showers: Tensor, incident: Tensor) -> Self:
-        """Take probabilities and normal scales from showers (N, V) and E_inc (N,)."""
-        e = self._seen(showers)
+        """Fit probabilities and normal scales to showers (N, V) and E_inc (N,)."""
+        e = self._above_threshold(showers)
         unit = self.unit(e, incident.double()).expand_as(e)
-        own = unit.clamp(min=self.threshold).log()
-        self.voxels.fit(e.clamp(min=LEAST).log() - own, own, e > 0)
-        self.hit.fit(own, e > 0, unit > 0)
+        log_unit = unit.clamp(min=self.threshold).log()
+        self.voxels.fit(e.clamp(min=LEAST).log() - log_unit, log_unit, e > 0)
+        self.hit.fit(log_unit, e > 0, unit > 0)
         return self
 
-    def _seen(self, showers: Tensor) -> Tensor:
+    def _above_threshold(self, showers: Tensor) -> Tensor:
         """Return energies in float64, zero below the threshold."""
         e = showers.double()
         return torch.where(e >= self.threshold, e, 0.0)
@@ -63,29 +68,29 @@ class Shares(nn.Module):
     def _variables(self, e: Tensor, incident: Tensor, random: torch.Generator | None) -> Tensor:
         """Return x (N, V) of energies e (N, V), zero below the threshold."""
         unit = self.unit(e, incident).expand_as(e)
-        own = unit.clamp(min=self.threshold).log()
+        log_unit = unit.clamp(min=self.threshold).log()
         # Where there is no energy at all, x is noise.
-        p = torch.where(unit > 0, self.hit(own).double(), 0.0)
-        z = self.voxels.normal(e.clamp(min=LEAST).log() - own, own)
+        p = torch.where(unit > 0, self.hit(log_unit).double(), 0.0)
+        z = self.voxels.normal(e.clamp(min=LEAST).log() - log_unit, log_unit)
         u = torch.rand(e.shape, generator=random, dtype=e.dtype)
-        above = torch.where(e > 0, p * beyond(z), p + (1 - p) * u)
-        return deviate(above.clamp(FARTHEST, 1 - FARTHEST))
+        above = torch.where(e > 0, p * survival(z), p + (1 - p) * u)
+        return inverse_survival(above.clamp(FARTHEST, 1 - FARTHEST))
 
     def _hits(self, x: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
         """Return P(x' > x) / p (N, V), below 1 where x is a hit, and e / E as if all were."""
-        above = beyond(x) / self.hit(unit.log())
-        z = deviate(above.clamp(FARTHEST, 1 - FARTHEST))
+        above = survival(x) / self.hit(unit.log())
+        z = inverse_survival(above.clamp(FARTHEST, 1 - FARTHEST))
         shares: Tensor = self.voxels(z, unit.log()).clamp(max=0.0).exp()
         return above, shares
 
     def _sums(self, e: Tensor) -> Tensor:
         """Sum voxels (N, V) by layer, (N, L)."""
         sums = e.new_zeros(e.shape[0], self.layers)
-        return sums.index_add(1, self.places, e)
+        return sums.index_add(1, self.layer, e)
 
 
-class IncidentShares(Shares):
-    """Turn showers (N, V) [MeV] into voxel variables alone, relative to the incident energy.
+class IncidentVariables(VoxelVariables):
+    """Transform showers (N, V) [MeV] to voxel variables alone, relative to the incident energy.
 
     Nothing holds the energy of a shower together then: it is what the voxels happen to sum to.
     """
@@ -97,7 +102,7 @@ class IncidentShares(Shares):
         self, showers: Tensor, incident: Tensor, random: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return no layer variables (N, 0) and voxel variables (N, V)."""
-        e = self._seen(showers)
+        e = self._above_threshold(showers)
         x = self._variables(e, incident.double(), random)
         return x.new_zeros(len(x), 0).float(), x.float()
 
@@ -112,8 +117,8 @@ class IncidentShares(Shares):
         return torch.where((above < 1) & (e >= self.threshold), e, 0.0)
 
 
-class LayerShares(Shares):
-    """Turn showers (N, V) [MeV] into layer variables (N, L) and voxel variables (N, V), and back.
+class ShowerVariables(VoxelVariables):
+    """Transform showers (N, V) [MeV] to layer variables (N, L) and voxel variables (N, V).
 
     With E_i the energy of layer i of L, and R_i = E_i + ... + E_{L-1} what reaches it,
 
@@ -131,21 +136,21 @@ class LayerShares(Shares):
     def __init__(self, geometry: Geometry, threshold: float) -> None:
         super().__init__(geometry, threshold)
         steps = torch.arange(self.layers)
-        self.ladder = Quantiles(steps)
+        self.ladder = QuantileTransform(steps)
         self.some, self.last = Occupancy(steps), Occupancy(steps)
 
     def unit(self, e: Tensor, incident: Tensor) -> Tensor:
-        return self._sums(e)[:, self.places]
+        return self._sums(e)[:, self.layer]
 
     def fit(self, showers: Tensor, incident: Tensor) -> Self:
-        """Take the normal scales from showers (N, V) and E_inc (N,)."""
+        """Fit the normal scales to showers (N, V) and E_inc (N,)."""
         super().fit(showers, incident)
-        e = self._seen(showers)
+        e = self._above_threshold(showers)
         logits, none, last, left = self._logits(self._sums(e), incident.double())
-        own = incident.double().log()[:, None].expand_as(logits)
-        self.ladder.fit(logits, own, left & ~none & ~last)
-        self.some.fit(own, ~none, left)
-        self.last.fit(own, last, left)
+        log_incident = incident.double().log()[:, None].expand_as(logits)
+        self.ladder.fit(logits, log_incident, left & ~none & ~last)
+        self.some.fit(log_incident, ~none, left)
+        self.last.fit(log_incident, last, left)
         return self
 
     def _logits(self, energy: Tensor, incident: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -167,24 +172,26 @@ class LayerShares(Shares):
         self, showers: Tensor, incident: Tensor, random: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return layer variables (N, L) and voxel variables (N, V) of showers and E_inc (N,)."""
-        e = self._seen(showers)
+        e = self._above_threshold(showers)
         x = self._variables(e, incident.double(), random)
         energy = self._sums(e)
         logits, none, last, left = self._logits(energy, incident.double())
-        own = incident.double().log()[:, None].expand_as(logits)
-        p, q = self.some(own).double(), self.last(own).double()
-        u = torch.rand(own.shape, generator=random, dtype=own.dtype)
-        above = q + (p - q) * beyond(self.ladder.normal(logits, own))
+        log_incident = incident.double().log()[:, None].expand_as(logits)
+        p, q = self.some(log_incident).double(), self.last(log_incident).double()
+        u = torch.rand(log_incident.shape, generator=random, dtype=log_incident.dtype)
+        above = q + (p - q) * survival(self.ladder.normal(logits, log_incident))
         above = torch.where(none, p + (1 - p) * u, torch.where(last, q * u, above))
-        a = deviate(torch.where(left, above, u).clamp(FARTHEST, 1 - FARTHEST))
+        a = inverse_survival(torch.where(left, above, u).clamp(FARTHEST, 1 - FARTHEST))
         return a.float(), x.float()
 
     def layer_energies(self, a: Tensor, incident: Tensor) -> Tensor:
         """Return E (N, L) [MeV] of layer variables (N, L) and E_inc (N,): 0 or the threshold."""
-        own = incident.log()[:, None].expand_as(a)
-        p, q, above = self.some(own), self.last(own), beyond(a)
-        z = deviate(((above - q) / (p - q).clamp(min=FARTHEST)).clamp(FARTHEST, 1 - FARTHEST))
-        logits = self.ladder(z, own)
+        log_incident = incident.log()[:, None].expand_as(a)
+        p, q, above = self.some(log_incident), self.last(log_incident), survival(a)
+        z = inverse_survival(
+            ((above - q) / (p - q).clamp(min=FARTHEST)).clamp(FARTHEST, 1 - FARTHEST)
+        )
+        logits = self.ladder(z, log_incident)
         none = above > p
         rest = torch.where(none[:, 0], 0.0, logits[:, 0].exp() * incident)
         share = torch.where(none, 0.0, torch.where(above < q, 1.0, torch.sigmoid(logits)))
@@ -203,16 +210,16 @@ class LayerShares(Shares):
     def showers(self, a: Tensor, x: Tensor, incident: Tensor) -> Tensor:
         """Return showers (N, V) [MeV] of both kinds of variables and E_inc (N,)."""
         energy = self.layer_energies(a, incident)
-        places = self.places.expand_as(x)
-        own = energy.clamp(min=self.threshold)[:, self.places]
-        above, shares = self._hits(x, own)
+        layers = self.layer.expand_as(x)
+        unit = energy.clamp(min=self.threshold)[:, self.layer]
+        above, shares = self._hits(x, unit)
         least = x.new_zeros(energy.shape).scatter_reduce(
-            1, places, above, "amin", include_self=False
-        )[:, self.places]
+            1, layers, above, "amin", include_self=False
+        )[:, self.layer]
         nearest = above == least
         share = torch.where((above < 1) | nearest, shares, 0.0)
-        e = share / self._sums(share)[:, self.places] * energy[:, self.places]
+        e = share / self._sums(share)[:, self.layer] * energy[:, self.layer]
         # Some fall below the threshold now; theirs goes to the others.
         e = torch.where((e >= self.threshold) | nearest, e, 0.0)
-        kept = self._sums(e)[:, self.places]
-        return torch.where(kept > 0, e * energy[:, self.places] / kept.clamp(min=1e-30), 0.0)
+        sums = self._sums(e)[:, self.layer]
+        return torch.where(sums > 0, e * energy[:, self.layer] / sums.clamp(min=1e-30), 0.0)

@@ -1,0 +1,171 @@
+"""Parse a command line by the signatures of the functions and classes that take its options."""
+
+import argparse
+import inspect
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from colliderkit.errors import InputError
+
+__all__ = ["Choice", "Parsed", "leading", "naming_options", "option", "parse", "run"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Give an option one of several values: ``--method``, whose class has further options."""
+
+    name: str
+    values: Sequence[str]
+    help: str
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """Hold what each taker was given: an instance of a class, a function with its keywords.
+
+    `names` are the options that there were, `configuration` is the command line as YAML, which
+    ``--config`` repeats.
+    """
+
+    taken: list[Any]
+    names: Sequence[str]
+    configuration: str
+
+
+def parse(
+    prog: str,
+    description: str,
+    argv: Sequence[str],
+    takers: Sequence[Callable[..., Any]],
+    *,
+    supplied: Iterable[str] = (),
+    positional: Sequence[str] = (),
+    choice: Choice | None = None,
+) -> Parsed:
+    """Parse `argv` into the parameters of the `takers`, functions and classes.
+
+    Parameters called as in `supplied` are no options; a name that several takers have is that of
+    the first. `positional` names the options whose values may come first, without their names.
+    Options can come from a YAML file (``--config``) and be written to one (``--print_config``).
+    Raises `InputError` for what cannot be parsed.
+    """
+    from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
+    parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of these options")
+    if choice is not None:
+        parser.add_argument(
+            f"--{choice.name}",
+            choices=list(choice.values),
+            default=choice.values[0],
+            help=choice.help,
+        )
+    names: list[list[str]] = []
+    flags: list[str] = []
+    skip: set[str | int] = set(supplied)
+    for taker in takers:
+        parameters = inspect.signature(taker).parameters
+        if inspect.isclass(taker):
+            parser.add_class_arguments(taker, skip=skip & set(parameters))
+        elif inspect.ismethod(taker):
+            owner = type(taker.__self__)
+            parser.add_method_arguments(owner, taker.__name__, skip=skip & set(parameters))
+        else:
+            parser.add_function_arguments(taker, skip=skip & set(parameters))
+        names.append([name for name in parameters if name not in skip])
+        flags += [f"--{n}" for n, p in parameters.items() if p.annotation is bool]
+        skip |= set(parameters)
+    try:
+        parsed = parser.parse_args(_with_names(_with_values(argv, flags), positional))
+    except ArgumentError as error:
+        # jsonargparse explains in several lines what it tried; the first two say what is wrong.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise InputError(f"{' '.join(lines[:2])} (see {prog} --help)") from error
+    keywords = vars(parser.instantiate_classes(parsed))
+    every = [name for taken in names for name in taken]
+    taken = []
+    with naming_options(every):
+        for taker, own in zip(takers, names, strict=True):
+            options = {name: keywords[name] for name in own}
+            taken.append(taker(**options) if inspect.isclass(taker) else partial(taker, **options))
+    return Parsed(taken, every, f"# {prog} --config THIS\n" + parser.dump(parsed))
+
+
+def run(
+    function: Callable[..., Any], argv: Sequence[str], prog: str, positional: Sequence[str] = ()
+) -> Any:
+    """Parse `argv` by the signature of `function` and call it."""
+    description = (inspect.getdoc(function) or "").split("\n\n")[0]
+    parsed = parse(prog, description, argv, [function], positional=positional)
+    with naming_options(parsed.names):
+        return parsed.taken[0]()
+
+
+@contextmanager
+def naming_options(names: Sequence[str]) -> Iterator[None]:
+    """Give the names of options their dashes in the sentences that the library raises.
+
+    The library names arguments, and begins with them: "members is 0; it must be at least 1."
+    """
+    try:
+        yield
+    except InputError as error:
+        words = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+        pattern = rf"^({words})(?= (is|are|has|have|names|and|or) |[:,])"
+        sentence = re.sub(pattern, r"--\1", str(error))
+        if sentence == str(error):
+            raise
+        raise InputError(sentence) from error
+
+
+def leading(argv: Sequence[str]) -> list[str]:
+    """Return the words before the first option."""
+    return list(itertools.takewhile(lambda word: not word.startswith("-"), argv))
+
+
+def option(argv: Sequence[str], name: str) -> str | None:
+    """Return the value of an option on the command line, or else in its YAML file; None if none.
+
+    A verb whose options depend on one of them looks at it first.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument(f"--{name}", dest="value")
+    parser.add_argument("--config")
+    try:
+        known, _ = parser.parse_known_args(list(argv))
+    except argparse.ArgumentError:
+        return None  # the verb's own parser says what is wrong
+    if known.value is None and known.config is not None and Path(known.config).is_file():
+        import yaml
+
+        try:
+            written = yaml.safe_load(Path(known.config).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            return None
+        value = written.get(name) if isinstance(written, dict) else None
+        return None if value is None else str(value)
+    return None if known.value is None else str(known.value)
+
+
+def _with_values(argv: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """Let ``--force`` stand for ``--force true``, which is what the parser takes."""
+    words = []
+    for i, word in enumerate(argv):
+        words.append(word)
+        following = argv[i + 1].lower() if i + 1 < len(argv) else ""
+        if word in flags and following not in ("true", "false"):
+            words.append("true")
+    return words
+
+
+def _with_names(argv: Sequence[str], positional: Sequence[str]) -> list[str]:
+    """Name the leading words: ``study top-tagging`` is ``study --name top-tagging``."""
+    words = leading(argv)
+    named = [x for name, word in zip(positional, words, strict=False) for x in (f"--{name}", word)]
+    return [*named, *argv[min(len(words), len(positional)) :]]

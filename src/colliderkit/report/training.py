@@ -1,0 +1,54 @@
+"""Loss curves: training and validation loss of each epoch."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from colliderkit.report.plots import style, styles
+from colliderkit.training.settings import Epoch
+
+__all__ = ["training"]
+
+
+@style()
+def training(histories: Mapping[str, Sequence[Epoch]]) -> Figure:
+    """Draw training (dotted) and validation (full) loss by epoch; a star marks the one chosen."""
+    figure = Figure()
+    axes = figure.subplots()
+    look = styles(list(histories))
+    for name, history in histories.items():
+        colour = look[name]["color"]
+        epochs = [row.epoch + 1 for row in history]
+        validation = [row.validation_loss for row in history]
+        axes.plot(epochs, validation, linewidth=2.6, label=name, **look[name])
+        axes.plot(epochs, [row.training_loss for row in history], ":", color=colour, linewidth=1.8)
+        for row in history:
+            if row.best:
+                axes.plot(
+                    row.epoch + 1,
+                    row.validation_loss,
+                    "*",
+                    color=colour,
+                    markersize=20,
+                    markeredgecolor="white",
+                )
+    axes.plot([], [], "k-", linewidth=2.6, label="validation")
+    axes.plot([], [], "k:", linewidth=1.8, label="training")
+    axes.plot([], [], "k*", markersize=14, linestyle="none", label="chosen epoch")
+    low, high = axes.get_ylim()
+    # The first epoch often is many times higher than what the reader wants to compare.
+    later = [
+        loss
+        for history in histories.values()
+        for row in history[1:]
+        for loss in (row.training_loss, row.validation_loss)
+    ]
+    high = min(high, 1.1 * max(later, default=high))
+    axes.set_ylim(low, high + 0.07 * len(histories) * (high - low))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.minorticks_off()
+    axes.set_xlabel("Epoch")
+    axes.set_ylabel("Loss")
+    axes.legend(ncols=2 if len(histories) > 3 else 1)
+    return figure

@@ -1,0 +1,222 @@
+"""One run of a study: request and folder, seeds, timed and resumable steps, a begun report."""
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from colliderkit.errors import InputError
+from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.methods.method import Method
+from colliderkit.report.html import Report
+
+__all__ = ["OPTIONS", "SCALE_NAMES", "Run", "ScaleName", "Study"]
+
+S = TypeVar("S")
+M = TypeVar("M", bound=Method)
+ScaleName = Literal["smoke", "laptop", "night", "paper"]
+# Seconds, minutes and hours on two cores, and a GPU.
+SCALE_NAMES: tuple[ScaleName, ...] = ("smoke", "laptop", "night", "paper")
+OPTIONS = ("seeds", "workers", "dask", "devices")
+# What is dropped with a request that another one replaces.
+KEPT = ("data", "models", "steps")
+
+
+@dataclass(frozen=True)
+class Study(Generic[S]):
+    """Describe a study: a published result, reproduced from data to report.
+
+    - `name`, `title` and `summary`, which begins the page;
+    - `scales`: how much of everything, by name; ``smoke`` takes seconds and its numbers mean
+      nothing. A scale of a study that takes "seeds" says how many in its attribute `seeds`;
+    - `body`: makes, measures and draws, on a `Run`;
+    - `takes`: which of `OPTIONS` it honours; any other is refused.
+    """
+
+    name: str
+    title: str
+    summary: str
+    scales: Mapping[str, S]
+    body: Callable[["Run[S]"], None]
+    takes: Sequence[str] = ()
+
+    def run(self, *, scale: str, out: Path, force: bool = False, **options: Any) -> Path:
+        """Run into the folder `out` and return the path of the report.
+
+        An interrupted run goes on at its first step that is not complete. Raises `InputError` for
+        a scale or an option that the study does not have, and for a folder that holds a report or
+        another request, which `force` replaces; what the same request has made stays.
+        """
+        run = Run(self, scale, Path(out), force=force, **options)
+        self.body(run)
+        return run.write(force)
+
+
+class Run(Generic[S]):
+    """Carry a study through: what its body works with.
+
+    Attributes: `scale` (its numbers) and `scale_name`; `seeds`, those of the trainings or
+    repetitions; `workers`, `dask`, `devices` as given; `out`; `report`, begun with title, summary,
+    command and configuration, to be filled.
+    """
+
+    def __init__(
+        self,
+        study: Study[S],
+        scale: str,
+        out: Path,
+        *,
+        force: bool = False,
+        seeds: int | None = None,
+        workers: int | None = None,
+        dask: str | None = None,
+        devices: int | None = None,
+    ) -> None:
+        options = {"seeds": seeds, "workers": workers, "dask": dask, "devices": devices}
+        for name, value in options.items():
+            if value is not None and name not in study.takes:
+                takes = f"it takes {', '.join(study.takes)}" if study.takes else "it takes none"
+                raise InputError(f"{name} is no option of the study {study.name}; {takes}.")
+            if isinstance(value, int) and value < 1:
+                raise InputError(f"{name} is {value}; it must be at least 1.")
+        if scale not in study.scales:
+            raise InputError(
+                f"{study.name} has no scale '{scale}'; choose one of {', '.join(study.scales)}."
+            )
+        self.study = study
+        self.scale_name = scale
+        self.scale: S = study.scales[scale]
+        self.out = out
+        self.workers = 2 if workers is None else workers
+        self.dask = dask
+        self.devices = devices
+        count = seeds if seeds is not None else int(getattr(self.scale, "seeds", 1))
+        self.seeds = range(count)
+        refuse_existing(out / "report.html", force)
+        self._claim(force)
+        command = f"colliderkit study {study.name} --scale {scale}"
+        if "seeds" in study.takes:
+            command += f" --seeds {count}"
+        self.report = Report(
+            study.title,
+            study.summary,
+            command=command,
+            configuration=yaml.safe_dump(_plain(self.scale), sort_keys=False),
+            seeds=list(self.seeds) if "seeds" in study.takes else [],
+            timing=self._seconds(),
+        )
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Say what is done now and keep its seconds; ``with run.step("training"): ...``."""
+        print(name, flush=True)
+        begin = time.perf_counter()
+        yield
+        seconds = {**self._seconds(), name: time.perf_counter() - begin}
+        self.report.timing = seconds
+        with atomic_file(self.out / "steps" / "seconds.json", force=True) as part:
+            part.write_text(json.dumps(seconds))
+
+    def file(self, name: str, make: Callable[[Path], Any]) -> Path:
+        """Return the path of a data file (or folder), made once: ``make(path)`` writes it whole."""
+        path = self.out / "data" / name
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with self.step(name):
+                make(path)
+        return path
+
+    def fitted(self, name: str, method: M, *data: Any, seed: int = 0, **keywords: Any) -> M:
+        """Return `method` fitted to `data`, once: it is saved, and loaded where it is there.
+
+        A training that was interrupted goes on from its last checkpoint.
+        """
+        folder = self.out / "models" / slug(name)
+        if not folder.exists():
+            work = folder.with_name(folder.name + ".training")
+            where = {"folder": work, "resume": True} if method.resumable else {}
+            with self.step(f"fit {name}"):
+                method.fit(*data, seed=seed, **where, **keywords)
+                method.save(folder)
+            shutil.rmtree(work, ignore_errors=True)
+        return type(method).load(folder)
+
+    def value(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Return a JSON value, computed once."""
+        path = self.out / "steps" / f"{slug(name)}.json"
+        if not path.exists():
+            with self.step(name):
+                value = compute()
+            with atomic_file(path) as part:
+                part.write_text(json.dumps(value))
+        return json.loads(path.read_text())
+
+    def arrays(
+        self, name: str, compute: Callable[[], Mapping[str, NDArray[Any]]]
+    ) -> dict[str, NDArray[Any]]:
+        """Return arrays by name, computed once."""
+        path = self.out / "steps" / f"{slug(name)}.npz"
+        if not path.exists():
+            with self.step(name):
+                arrays = compute()
+            with atomic_file(path) as part:
+                np.savez(part, **dict(arrays))  # type: ignore[arg-type]
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+
+    def write(self, force: bool = False) -> Path:
+        """Write report.html and results.json; return the page's path."""
+        return self.report.write(self.out, force=force)
+
+    def _claim(self, force: bool) -> None:
+        """Bind the folder to this request, and drop what another one left there."""
+        request = {
+            "study": self.study.name,
+            "scale": self.scale_name,
+            "size": repr(self.scale),
+            "seeds": len(self.seeds),
+        }
+        path = self.out / "study.json"
+        if path.exists() and json.loads(path.read_text()) != request:
+            if not force:
+                raise InputError(
+                    f"{self.out}: holds another study, scale or number of seeds; choose another"
+                    " out, or replace it by force."
+                )
+            for name in KEPT:
+                shutil.rmtree(self.out / name, ignore_errors=True)
+            path.unlink()
+        if not path.exists():
+            with atomic_file(path) as part:
+                part.write_text(json.dumps(request) + "\n")
+
+    def _seconds(self) -> dict[str, float]:
+        """Return the seconds of each step that is complete."""
+        path = self.out / "steps" / "seconds.json"
+        seconds: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
+        return seconds
+
+
+def slug(name: str) -> str:
+    """Return a name as that of a file."""
+    return re.sub(r"[^\w.=+]+", "-", name).strip("-")
+
+
+def _plain(value: Any) -> Any:
+    """Return `value` of dictionaries, lists, numbers and text alone, as YAML wants."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
