@@ -165,9 +165,9 @@ def test_bad_tables_are_named(fits, kind: str) -> None:
         build(kind, **options(kind)).fit(x, y, weight=-np.ones(40))
     with pytest.raises(InputError, match="is not fitted; call fit"):
         build(kind).predict(x)
-    with pytest.raises(InputError, match="x has 1 columns; give the 2"):
+    with pytest.raises(InputError, match="x: has 1 columns for the 2 names"):
         fits[kind].predict(x[:, :1])
-    with pytest.raises(InputError, match="x: column 1 is nan in event 3"):
+    with pytest.raises(InputError, match="x: column 'column 1' is nan in event 3"):
         fits[kind].interval(hole)
     with pytest.raises(InputError, match="between 0 and 1"):
         fits[kind].interval(x, 68.0)

@@ -1,5 +1,6 @@
 """Base of all calibrations: checked tables, one estimate an event, and the test of closure."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
@@ -34,15 +35,16 @@ class Calibration(Method):
     p(x | z), or a location of it, do not depend on how the truth is distributed in the sample they
     learn from; those that learn p(z | x) do (`prior_dependent`).
 
-    After `fit`: `range_` (2, D), the smallest and largest truth calibrated with, and `features_`,
-    the number of features. What is measured beyond is calibrated by extrapolation.
+    After `fit`: `range_` (2, D), the smallest and largest truth calibrated with, and `names_`,
+    those of what is measured and of the features. What is measured beyond is calibrated by
+    extrapolation.
     """
 
     prior_dependent: ClassVar[bool] = False
     several: ClassVar[bool] = False  # truths may be more than one number
 
     range_: Floats
-    features_: int
+    names_: list[str]
 
     def fit(
         self,
@@ -50,6 +52,7 @@ class Calibration(Method):
         truth: ArrayLike,
         features: ArrayLike | None = None,
         *,
+        names: Sequence[str] = (),
         event: ArrayLike | None = None,
         weight: ArrayLike | None = None,
         seed: int = 0,
@@ -59,16 +62,22 @@ class Calibration(Method):
     ) -> Self:
         """Learn from simulated events: `measured` (N,), `truth` (N,), `features` (N, F).
 
-        Rows of one number of `event` (N,) are not parted where some are held out. `weight` (N,)
-        are not negative: under negative weights a response has no median, mode or spread. `folder`
-        and `resume` are for those that train a density or a likelihood ratio. Raises `InputError`
-        for tables that are not alike or not finite, a truth or measurement that is constant, and a
-        response that does not rise with the truth.
+        `names` are those of what is measured and of the features. Rows of one number of `event`
+        (N,) are not parted where some are held out. `weight` (N,) are not negative: under negative
+        weights a response has no median, mode or spread. `folder` and `resume` are for those that
+        train a density or a likelihood ratio. Raises `InputError` for tables that are not alike or
+        not finite, a truth or measurement that is constant, and a response that does not rise with
+        the truth.
         """
         self._begin(seed=seed, folder=folder, resume=resume)
         x = np.atleast_1d(np.asarray(measured, dtype=np.float64))
         table = Table.checked(
-            _columns(x, features), "the events", weight=weight, event=event, negative=NEGATIVE
+            _columns(x, features),
+            "the events",
+            names=names,
+            weight=weight,
+            event=event,
+            negative=NEGATIVE,
         )
         if self.several and np.ndim(truth) == 2:
             z = as_table(truth, "truth")
@@ -92,7 +101,7 @@ class Calibration(Method):
                     " it, leave it out or give other events."
                 )
         self.range_ = np.stack([z.min(0), z.max(0)])
-        self.features_ = table.values.shape[1] - 1
+        self.names_ = list(table.names)
         table = replace(table, weight=table.weight / table.weight.mean())
         training = {"folder": folder and Path(folder), "resume": resume, "progress": progress}
         self._fit(table, z if self.several else z[:, 0], seed=seed, **training)
@@ -171,9 +180,9 @@ class Calibration(Method):
     def _checked(self, measured: ArrayLike, features: ArrayLike | None) -> Floats:
         """Return what was measured and the features as columns (N, 1 + F); raise `InputError`."""
         columns = _columns(np.atleast_1d(np.asarray(measured, dtype=np.float64)), features)
-        if columns.shape[1] != 1 + self.features_:
+        if columns.shape[1] != len(self.names_):
             raise InputError(
-                f"{columns.shape[1] - 1} features are given; fit had {self.features_}."
+                f"{columns.shape[1] - 1} features are given; fit had {len(self.names_) - 1}."
             )
         return columns
 

@@ -134,7 +134,7 @@ class FlowCalibration(Flows):
         self._train(u, context, table, seed, training)
 
     def _rebuild(self) -> None:
-        self.flow_ = self._built(1 + self.features_, 1)
+        self.flow_ = self._built(len(self.names_), 1)
 
     def log_likelihood(self, measured: Floats, features: Floats, truth: Floats) -> Floats:
         """Return ln p(x, theta | z) of events (N,), (N, F) and truths (N, G), (N, G)."""
@@ -249,7 +249,7 @@ class Posterior(Flows):
         self._train(u, context, table, seed, training)
 
     def _rebuild(self) -> None:
-        self.flow_ = self._built(1, 1 + self.features_)
+        self.flow_ = self._built(1, len(self.names_))
 
     def _predict(self, columns: Floats) -> Calibrated:
         middle = _with_constant(columns) @ self.line_

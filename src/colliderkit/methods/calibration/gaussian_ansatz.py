@@ -247,7 +247,7 @@ class GaussianAnsatz(Calibration):
         return _scaled(self.scaling_, columns)
 
     def _rebuild(self) -> None:
-        columns, truths = 1 + self.features_, self.range_.shape[1]
+        columns, truths = len(self.names_), self.range_.shape[1]
         self.network_ = GaussianAnsatzNetwork(columns, truths, tuple(self.hidden))
         self.scaling_, self.truth_scaling_ = Standardise(columns), Standardise(truths)
 

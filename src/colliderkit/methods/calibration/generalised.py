@@ -131,4 +131,4 @@ class GeneralisedInversion(Calibration):
         return np.column_stack([rank, features])
 
     def _rebuild(self) -> None:
-        self.network_ = TableLocation(1 + self.features_, tuple(self.hidden))
+        self.network_ = TableLocation(len(self.names_), tuple(self.hidden))

@@ -149,7 +149,7 @@ class TruthRegression(Calibration):
         )
 
     def _rebuild(self) -> None:
-        self.network_ = TableLocation(1 + self.features_, tuple(self.hidden))
+        self.network_ = TableLocation(len(self.names_), tuple(self.hidden))
 
     def _predict(self, columns: Floats) -> Calibrated:
         return Calibrated(self.network_.at(columns), self.network_.spread_at(columns))

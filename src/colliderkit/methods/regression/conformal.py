@@ -1,6 +1,7 @@
 """Split conformal prediction: intervals of any regression, calibrated to cover."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -68,6 +69,7 @@ class Conformal(Method):
         x: ArrayLike,
         y: ArrayLike,
         *,
+        names: Sequence[str] = (),
         event: ArrayLike | None = None,
         weight: ArrayLike | None = None,
         seed: int = 0,
@@ -77,11 +79,12 @@ class Conformal(Method):
     ) -> Self:
         """Fit the regression on a part of the events, x (N, F) and y (N,), calibrate on the rest.
 
-        Rows of one number of `event` (N,) are not parted. `weight` (N,) must not be negative.
+        `names` are those of the features. Rows of one number of `event` (N,) are not parted.
+        `weight` (N,) must not be negative.
         """
         self._begin(seed=seed, folder=folder, resume=resume)
         self._check()
-        table = Table.checked(x, "x", weight=weight, event=event, negative=NEGATIVE)
+        table = Table.checked(x, "x", names=names, weight=weight, event=event, negative=NEGATIVE)
         target = as_column(y, len(table), "y")
         if not 0 < self.share < 1:
             raise InputError(f"share is {self.share:g}; give a number between 0 and 1.")
@@ -91,6 +94,7 @@ class Conformal(Method):
         method = clone(self.method).fit(
             train.values,
             target[~held],
+            names=train.names,
             event=train.event,
             weight=train.weight,
             seed=seed,
@@ -118,6 +122,11 @@ class Conformal(Method):
     def _check(self) -> None:
         if self.score not in ("scaled", "shifted"):
             raise InputError(f"score is '{self.score}'; choose scaled or shifted.")
+
+    @property
+    def names_(self) -> list[str]:
+        """The names of the features."""
+        return self.method_.names_
 
     def predict(self, x: ArrayLike) -> Prediction:
         """Return what the regression itself predicts."""

@@ -57,14 +57,14 @@ class Regression(Method):
     A subclass gives `_rebuild` (what holds the parameters), `_learn` (their fit) and `_moments`;
     all of them see features and targets of mean 0 and standard deviation 1.
 
-    After `fit`: `columns_`, the number of features, the scales of x and y, `network_`, and
+    After `fit`: `names_`, those of the features, the scales of x and y, `network_`, and
     `history_` by "member 0", "member 1", ...
     """
 
     has_epistemic: ClassVar[bool] = True
 
     validation: float
-    columns_: int
+    names_: list[str]
     scaling_: Standardise
     target_: Standardise
     network_: nn.Module
@@ -75,6 +75,7 @@ class Regression(Method):
         x: ArrayLike,
         y: ArrayLike,
         *,
+        names: Sequence[str] = (),
         event: ArrayLike | None = None,
         weight: ArrayLike | None = None,
         seed: int = 0,
@@ -84,19 +85,20 @@ class Regression(Method):
     ) -> Self:
         """Learn from features x (N, F) and targets y (N,); return self.
 
-        A share of the events, `validation`, chooses the epoch; rows of one number of `event` (N,)
-        are not parted by it. `weight` (N,) must not be negative: a width has no maximum of
-        likelihood under negative weights. There are no checkpoints and no bar, a fit is short.
+        `names` are those of the features. A share of the events, `validation`, chooses the epoch;
+        rows of one number of `event` (N,) are not parted by it. `weight` (N,) must not be negative:
+        a width has no maximum of likelihood under negative weights. There are no checkpoints and no
+        bar, a fit is short.
         Raises `InputError` for tables that do not fit together, numbers that are not finite, a
         constant y, or negative weights.
         """
         self._begin(seed=seed, folder=folder, resume=resume)
-        table = Table.checked(x, "x", weight=weight, event=event, negative=NEGATIVE)
+        table = Table.checked(x, "x", names=names, weight=weight, event=event, negative=NEGATIVE)
         target = torch.from_numpy(as_column(y, len(table), "y"))
         if not target.max() > target.min():
             raise InputError(f"y is {target[0]:g} for all events; there is nothing to learn.")
         held = validation_mask(table.event, self.validation, seed)
-        self.columns_ = table.values.shape[1]
+        self.names_ = list(table.names)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "weights"))
             self._rebuild()
@@ -139,7 +141,7 @@ class Regression(Method):
         """Return estimate, aleatoric and epistemic variance at features (N, F), float64 (N,)."""
 
     def _rebuild(self) -> None:
-        self.scaling_, self.target_ = Standardise(self.columns_), Standardise(1)
+        self.scaling_, self.target_ = Standardise(len(self.names_)), Standardise(1)
 
     def _unscaled(self, values: Tensor) -> Floats:
         """Return numbers of the scale of the network as numbers of y."""
@@ -151,10 +153,7 @@ class Regression(Method):
         self, x: ArrayLike, answer: Callable[[Tensor], Sequence[Tensor]]
     ) -> list[Tensor]:
         """Return the parts of an answer at features x (N, F), of some thousand events at a time."""
-        columns = self.columns_
-        table = torch.from_numpy(as_table(x, "x"))
-        if table.shape[1] != columns:
-            raise InputError(f"x has {table.shape[1]} columns; give the {columns} of fit.")
+        table = torch.from_numpy(as_table(x, "x", self.names_))
         parts = [answer(self.scaling_(piece)) for piece in table.float().split(PIECE)]
         return [torch.cat(part) for part in zip(*parts, strict=True)]
 
@@ -175,7 +174,7 @@ class Perceptrons(Regression):
     def _rebuild(self) -> None:
         super()._rebuild()
         self.network_ = Stack(
-            self._members(), self.columns_, tuple(self.hidden), outputs=self._loss().outputs
+            self._members(), len(self.names_), tuple(self.hidden), outputs=self._loss().outputs
         )
 
     def _learn(self, train: Dataset, held: Dataset, seed: int) -> list[list[Epoch]]:

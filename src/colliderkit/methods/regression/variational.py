@@ -63,7 +63,7 @@ class VariationalRegression(Perceptrons):
         if self.draws < 2:
             raise InputError(f"draws is {self.draws}; at least 2 are needed for a variance.")
         super()._rebuild()
-        self.network_ = VariationalStack(1, self.columns_, tuple(self.hidden), outputs=2)
+        self.network_ = VariationalStack(1, len(self.names_), tuple(self.hidden), outputs=2)
 
     def _learn(self, train: Dataset, held: Dataset, seed: int) -> list[list[Epoch]]:
         stack, count = self.network_, len(train)
