@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from colliderkit.errors import InputError
 from colliderkit.events.tables import Floats, Table, as_column, as_table
 from colliderkit.methods.method import Method
-from colliderkit.metrics.response import Closure, Statistic, closure
+from colliderkit.metrics.response import Closure, Statistic, closure, equal_bins
 
 __all__ = ["Calibrated", "Calibration"]
 
@@ -155,7 +155,7 @@ class Calibration(Method):
                     f"{bins} bins for {len(inside)} events between {low:.6g} and {high:.6g}, where"
                     " the truths calibrated with are; give at least one, and events for each."
                 )
-            edges = np.unique(np.quantile(inside, np.linspace(0, 1, int(bins) + 1)))
+            edges = equal_bins(inside, int(bins))
         else:
             edges = np.asarray(bins, dtype=np.float64)
             if len(edges) and (edges.min() < low or edges.max() > high):
