@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--results", type=Path, required=True, help="results.json of the study")
     path = parser.parse_args().results
-    found = {(r.subject, r.figure): r for r in read_results(path)}
+    found = {(r.subject, r.quantity): r for r in read_results(path)}
     about = json.loads(path.read_text())
     common = {"command": COMMAND, "study": about["command"], "versions": about["versions"]}
     rows: list[Answer] = []
@@ -48,15 +48,15 @@ def main() -> None:
     for name in METHODS:
         own = [r for (subject, _), r in found.items() if subject == name]
         statistic = STATISTIC.get(name, "median")
-        closure = [r for r in own if r.figure.startswith("pt, non-closure")]
-        worst = max((r for r in closure if r.figure.endswith(statistic)), key=_value)
+        closure = [r for r in own if r.quantity.startswith("pt, non-closure")]
+        worst = max((r for r in closure if r.quantity.endswith(statistic)), key=_value)
         add(
             f"{name}: largest non-closure, both priors, {statistic}",
             worst,
             "< 1%",
             worst.value < 1,
         )
-        worst = max((r for r in own if r.figure.startswith("pt, resolution ratio")), key=_value)
+        worst = max((r for r in own if r.quantity.startswith("pt, resolution ratio")), key=_value)
         add(
             f"{name}: resolution over numerical inversion, worse prior",
             worst,
@@ -64,9 +64,9 @@ def main() -> None:
             worst.value <= 0.9,
             worst.value,
         )
-        worst = max((r for r in own if r.figure.startswith("pt, residual")), key=_value)
+        worst = max((r for r in own if r.quantity.startswith("pt, residual")), key=_value)
         add(
-            f"{name}: largest residual of all features ({worst.figure.split(', ')[-1]})",
+            f"{name}: largest residual of all features ({worst.quantity.split(', ')[-1]})",
             worst,
             "<= 1%",
             worst.value <= 1,

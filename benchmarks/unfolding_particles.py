@@ -19,7 +19,7 @@ from colliderkit.events.schema import CONSTITUENTS
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import versions
 from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
-from colliderkit.sources.pythia.pairs import read_pairs
+from colliderkit.sources.files.pairs import read_pairs
 from colliderkit.studies.unfolding import OBSERVABLES
 from colliderkit.training.settings import Training
 from comparison import options, row, save

@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--results", type=Path, required=True, help="results.json of the study")
     chosen = parser.parse_args()
-    found = {r.subject: r for r in read_results(chosen.results) if r.figure == FIGURE}
+    found = {r.subject: r for r in read_results(chosen.results) if r.quantity == FIGURE}
     for name in (*PUBLISHED, "MoDe[0]"):
         if name not in found:
             sys.exit(f"{chosen.results}: {name} does not reach 1/JSD = 100")

@@ -1,7 +1,12 @@
-"""One thread a test: the tests run side by side. Ctrl-C is heard wherever they were started."""
+"""One thread a test, if not told otherwise: the tests run side by side.
+
+Ctrl-C is heard wherever they were started. `seed` moves the seeds of statistical tests.
+"""
 
 import os
 import signal
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -12,4 +17,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import torch
 
-torch.set_num_threads(1)
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
+
+
+@pytest.fixture
+def seed() -> int:
+    """Where the seeds of a `statistical` test begin: COLLIDERKIT_TEST_SEED, 0 if not set."""
+    return int(os.environ.get("COLLIDERKIT_TEST_SEED", "0"))

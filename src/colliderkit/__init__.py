@@ -25,6 +25,7 @@ NAMES = {
     "iterate": "colliderkit.sources",
     "load": "colliderkit.methods.method",
     "read": "colliderkit.sources",
+    "read_table": "colliderkit.sources",
     "write": "colliderkit.sources",
 }
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from colliderkit.errors import InputError
-from colliderkit.generators import GENERATORS, build
+from colliderkit.generators import GENERATORS
 from colliderkit.generators.generator import Generator, own_loss
 from colliderkit.serve.translation import session, translate
 
@@ -33,7 +33,7 @@ def rows(count=6, seed=0):
 def model(name, seed=0) -> Generator:
     """A generator as after some training: what begins at zero is moved."""
     torch.manual_seed(seed)
-    made = build(name, features=FEATURES, context=CONTEXT, **OPTIONS.get(name, {}))
+    made = GENERATORS.build(name, features=FEATURES, context=CONTEXT, **OPTIONS.get(name, {}))
     with torch.no_grad():
         for parameter in made.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -62,10 +62,10 @@ def test_names_cost_no_import_of_torch():
 
 def test_what_is_unknown_is_named():
     with pytest.raises(InputError, match="no generator is called 'nonsense'; choose one of"):
-        build("nonsense", features=1, context=1)
+        GENERATORS.build("nonsense", features=1, context=1)
     for name in NAMES:
         with pytest.raises(InputError, match=f"'{name}' has no option 'nonsense'; it has"):
-            build(name, features=1, context=1, nonsense=1)
+            GENERATORS.build(name, features=1, context=1, nonsense=1)
 
 
 @pytest.mark.parametrize("name", NAMES)

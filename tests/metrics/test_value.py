@@ -8,6 +8,7 @@ import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.metrics import Value, auc, bootstrap, over_seeds, rejection
+from colliderkit.metrics.value import binomial_variance
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,12 @@ from colliderkit.metrics import Value, auc, bootstrap, over_seeds, rejection
 )
 def test_rounding_follows_the_error(value, text):
     assert str(value) == text
+
+
+def test_the_error_of_a_share_is_binomial_also_with_weights():
+    assert binomial_variance(0.3, 0.3 / 50, 1 / 50) == pytest.approx(0.3 * 0.7 / 50)
+    # Two of three events of weights 2 and 1, and 3, pass: p = 1/2.
+    assert binomial_variance(0.5, 5 / 36, 14 / 36) == pytest.approx((5 + 9) / 4 / 36)
 
 
 def test_over_seeds():

@@ -64,7 +64,7 @@ def test_evaluation_and_report_agree_with_the_truth(folder: Path) -> None:
     argv = ["evaluate", folder / "run", "--numerator", folder / "nature-test.root"]
     argv += ["--denominator", folder / "simulation-test.root", "--weight", "{denominator: w}"]
     assert main([str(a) for a in (*argv, "--out", out)]) == 0
-    rows = {(r["subject"], r["figure"]): r for r in json.loads(read(out))["rows"]}
+    rows = {(r["subject"], r["quantity"]): r for r in json.loads(read(out))["rows"]}
     for column, before in (("log(e)", 1000), ("other", 0)):
         # chi2 of 19 degrees of freedom, beside the error of the fit itself.
         assert rows[column, "χ²"]["value"] < 19 + 4 * np.sqrt(2 * 19)

@@ -55,7 +55,7 @@ def test_files_hold_what_was_asked_for(folder: Path) -> None:
 
 def test_figures_are_those_of_the_files(folder: Path) -> None:
     about = json.loads((folder / "run" / "results.json").read_text())
-    rows = {(row["subject"], row["figure"]): row for row in about["rows"]}
+    rows = {(row["subject"], row["quantity"]): row for row in about["rows"]}
     reference, bright, floor = (
         features(showers, incident, CLASSIC, 0.1)
         for incident, showers in (

@@ -38,7 +38,7 @@ def folder(tmp_path_factory) -> Path:
 
 def test_results_have_errors_and_published_values(folder: Path) -> None:
     content = json.loads((folder / "results.json").read_text())
-    rows = {(row["subject"], row["figure"]): row for row in content["rows"]}
+    rows = {(row["subject"], row["quantity"]): row for row in content["rows"]}
     pfn = rows["PFN", "AUC"]
     assert 0.6 < pfn["value"] <= 1
     assert pfn["error"] > 0

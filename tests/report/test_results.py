@@ -54,7 +54,7 @@ def test_file_is_read_back_as_written(tmp_path):
     assert first == rows[0]
     assert second.error is None
     content = json.loads(path.read_text())
-    assert content["format"] == 1
+    assert content["format"] == 2
     assert content["seeds"] == [0, 1]
     assert content["rows"][0]["setup"] == "stand-in"
     assert content["rows"][1]["error"] is None
@@ -74,7 +74,7 @@ def test_nothing_is_overwritten_without_force(tmp_path):
         ("{", "is no results.json"),
         ('{"rows": []}', "is no results.json"),
         ('{"format": 9, "rows": []}', "has format 9"),
-        ('{"format": 1, "rows": [{"what": 1}]}', "is no results.json"),
+        ('{"format": 2, "rows": [{"what": 1}]}', "is no results.json"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, content, sentence):

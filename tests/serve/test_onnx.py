@@ -25,6 +25,7 @@ from colliderkit.training.settings import Training
 
 COLUMNS = ("px", "py", "pz", "E", "d0")
 SHORT = Training(epochs=2, batch_size=500, learning_rate=3e-3)
+from contracts.cases import CASES
 
 
 class DeepSet(nn.Module):
@@ -192,8 +193,11 @@ def test_no_file_where_a_size_becomes_constant(jets, tmp_path):
 
 
 def test_bad_input_is_named(model, jets, exported, tmp_path):
-    with pytest.raises(InputError, match="not fitted"):
+    with pytest.raises(InputError, match="SimpleNamespace cannot be written as ONNX; a Tagger, a"):
         export_method(SimpleNamespace(), tmp_path / "a.onnx", jets)
+    for case in CASES.values():  # no method ends in a traceback
+        with pytest.raises(InputError, match=r"cannot be written as ONNX|is not fitted; call fit"):
+            export_method(case.make(), tmp_path / "a.onnx", jets)
     with pytest.raises(InputError, match="exists already"):
         export(model, exported[0], example=jets, classes=("a", "b"))
     with pytest.raises(InputError, match="no example events"):

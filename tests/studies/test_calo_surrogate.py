@@ -45,7 +45,7 @@ def test_showers_are_most_likely_of_the_model_that_is_right() -> None:
     samples = {"right": sample(1), "low": sample(2, 0.9), "high": sample(3, 1.1)}
     right, low, high = posteriors(test, samples, sample(4))
     assert [r.subject for r in (right, low, high)] == ["right", "low", "high"]
-    assert {r.figure for r in (right, low, high)} == {"log-posterior, high-level"}
+    assert {r.quantity for r in (right, low, high)} == {"log-posterior, high-level"}
     # Two sigma apart on either side: better than chance, and than both others.
     assert right.value > -math.log(3) > max(low.value, high.value)
     assert right.counting is not None

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from colliderkit.events.composition import COMPOSITION
+from colliderkit.events.pairs import joined
 from colliderkit.methods.calibration import Calibrated
 from colliderkit.sources.datasets.calibration_jets import MASS, PT, Jets, read_jets, weights
-from colliderkit.sources.pythia.pairs import joined
 from colliderkit.studies.jet_calibration import INVERSION, Calibrations, largest, narrower
 from samples import make_jets
 

@@ -53,7 +53,7 @@ def test_experiments_are_disjoint_from_nothing_but_themselves():
 def test_targets_beyond_a_method_are_left_out():
     points = {"DisCo": [(Value(16, 0.1), Value(0.1, 0)), (Value(4, 0.1), Value(0.006, 0))]}
     found = _at_targets(points)
-    assert [r.figure for r in found] == ["R50 at 1/JSD >= 30", "R50 at 1/JSD >= 100"]
+    assert [r.quantity for r in found] == ["R50 at 1/JSD >= 30", "R50 at 1/JSD >= 100"]
     assert all(isinstance(r, Result) for r in found)
 
 

@@ -15,7 +15,7 @@ from colliderkit.errors import InputError
 from colliderkit.generators.gan import GAN, WGANGP
 from colliderkit.metrics.two_sample import histogram_chi2
 from colliderkit.training import adversarial as module
-from colliderkit.training.adversarial import Rivalry, distance_of_marginals, fit_adversarial
+from colliderkit.training.adversarial import GanSchedule, distance_of_marginals, fit_adversarial
 from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Training
 
@@ -33,29 +33,43 @@ def normal(count: int, seed: int = 0) -> Dataset:
     return Dataset(x, torch.zeros(count), torch.ones(count), c)
 
 
-def test_a_conditional_normal_is_learned(tmp_path: Path) -> None:
-    data = normal(20_000)
-    torch.manual_seed(0)
+@pytest.mark.slow
+@pytest.mark.statistical
+def test_a_conditional_normal_is_learned(tmp_path: Path, seed: int) -> None:
+    """The median of three trainings: where one ends depends on the rounding of the processor.
+
+    Of 20 seeds each, with the weights of the last step and plain Adam chi^2 was 1.8 in the median
+    and above 2 for every third; with the average and optimistic steps 1.2, and 1.9 at most.
+    """
+    found = np.median([_learned(seed + k, tmp_path / str(k)) for k in range(3)], axis=0)
+    # Of equal densities 1, with 29 degrees of freedom a standard deviation of .26.
+    assert found[0] < 1 + 4 * (2 / 29) ** 0.5
+    # The critic sees 200 events at a time, 40 near a condition: they know the mean of x to .12
+    # and its width to 11%.
+    assert (found[1:3] < 0.12).all()
+    assert (found[3:] < 0.2).all()
+
+
+def _learned(seed: int, folder: Path) -> list[float]:
+    """Return chi^2, and at two conditions by how much mean and width (relative) are wrong."""
+    data = normal(20_000, seed)
+    torch.manual_seed(seed)
     model = WGANGP(1, 1, noise=2, width=32, layers=2, penalty=0.3)
     model.fit_scaling(data.inputs, data.context)
-    # Two networks in turns amplify rounding: after half as many epochs one processor had a
-    # chi2 of 2.2, others less than 2. After these, three seeds have 1.3 to 1.9.
     settings = Training(epochs=24, batch_size=200, learning_rate=2e-3, schedule="cosine", devices=1)
-    rivalry = Rivalry(discriminator_steps=5, discriminator_rate=3, betas=(0.0, 0.9))
+    schedule = GanSchedule(discriminator_steps=5, discriminator_rate=3, betas=(0.0, 0.9))
     history = fit_adversarial(
         model, chi2, data.at(torch.arange(16_000)), data.at(torch.arange(16_000, 20_000)),
-        settings, rivalry=rivalry, folder=tmp_path, progress=False,
+        settings, schedule=schedule, folder=folder, seed=seed, progress=False,
     )  # fmt: skip
     best = next(epoch for epoch in history if epoch.best)
     assert best.validation_loss == min(epoch.validation_loss for epoch in history)
-    # Of equal densities 1, with 29 degrees of freedom a standard deviation of .26.
-    assert best.validation_loss < 1 + 4 * (2 / 29) ** 0.5
+    means, widths = [], []
     for c in (0.2, 0.8):
-        drawn = model.sample(torch.full((20_000, 1), c), seed=1)
-        # The critic sees 200 events at a time, 40 near a condition: they know the mean of x to
-        # .12 and its width to 11%.
-        assert float(drawn.mean()) == pytest.approx(2 * c, abs=0.12)
-        assert float(drawn.std()) == pytest.approx(0.5 + c / 2, rel=0.2)
+        drawn = model.sample(torch.full((20_000, 1), c), seed=seed + 1)
+        means.append(abs(float(drawn.mean()) - 2 * c))
+        widths.append(abs(float(drawn.std()) / (0.5 + c / 2) - 1))
+    return [best.validation_loss, *means, *widths]
 
 
 SETTINGS = Training(epochs=3, batch_size=100, learning_rate=1e-3, devices=1)
@@ -66,7 +80,7 @@ def trained(folder: Path, *, seed: int = 3, start: int = 0, resume: bool = False
     model = GAN(1, 1, noise=2, width=8, layers=1, **options)
     history = fit_adversarial(
         model, chi2, normal(800), normal(300, 1), SETTINGS,
-        rivalry=Rivalry(discriminator_steps=2), folder=folder, seed=seed, resume=resume,
+        schedule=GanSchedule(discriminator_steps=2), folder=folder, seed=seed, resume=resume,
         progress=False,
     )  # fmt: skip
     return torch.cat([p.detach().flatten() for p in model.parameters()]), history
@@ -74,14 +88,14 @@ def trained(folder: Path, *, seed: int = 3, start: int = 0, resume: bool = False
 
 def test_a_killed_training_resumes_exactly(tmp_path: Path, monkeypatch) -> None:
     whole, expected = trained(tmp_path / "a")
-    start = module.Duel.on_train_epoch_start
+    start = module.AdversarialModule.on_train_epoch_start
 
-    def die(self: module.Duel) -> None:
+    def die(self: module.AdversarialModule) -> None:
         if self.current_epoch == 2:
             raise ZeroDivisionError
         start(self)
 
-    monkeypatch.setattr(module.Duel, "on_train_epoch_start", die)
+    monkeypatch.setattr(module.AdversarialModule, "on_train_epoch_start", die)
     with pytest.raises(ZeroDivisionError):
         trained(tmp_path / "b")
     monkeypatch.undo()
@@ -116,9 +130,9 @@ def test_the_rate_of_the_discriminator_is_its_own(tmp_path: Path, monkeypatch) -
     settings = Training(
         epochs=1, batch_size=100, learning_rate=1e-3, schedule="constant", devices=1
     )
-    rivalry = Rivalry(discriminator_steps=3, discriminator_rate=0.1, betas=(0.2, 0.8))
+    schedule = GanSchedule(discriminator_steps=3, discriminator_rate=0.1, betas=(0.2, 0.8))
     fit_adversarial(
-        GAN(1, 1, width=8), chi2, normal(400), normal(300, 1), settings, rivalry=rivalry,
+        GAN(1, 1, width=8), chi2, normal(400), normal(300, 1), settings, schedule=schedule,
         folder=tmp_path, progress=False,
     )  # fmt: skip
     # Four batches: the generator moves on the first and the fourth, after the discriminator.
@@ -141,9 +155,9 @@ def test_weights_of_events_count(tmp_path: Path) -> None:
 
 def test_errors_say_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="discriminator_steps is 0"):
-        Rivalry(discriminator_steps=0)
+        GanSchedule(discriminator_steps=0)
     with pytest.raises(InputError, match="discriminator_rate is 0"):
-        Rivalry(discriminator_rate=0)
+        GanSchedule(discriminator_rate=0)
     bare = Dataset(torch.zeros(9, 1), torch.zeros(9), torch.ones(9))
     with pytest.raises(InputError, match="needs the conditions"):
         fit_adversarial(GAN(1, 1), chi2, bare, bare, SETTINGS, folder=tmp_path, progress=False)
@@ -182,18 +196,18 @@ SCRIPT = """
     from pathlib import Path
     from colliderkit.training import adversarial
     from training.test_adversarial import *
-    class Watched(adversarial.Duel):
+    class Watched(adversarial.AdversarialModule):
         def on_train_epoch_end(self):
             super().on_train_epoch_end()
             rows = [p.detach().double().sum() for p in self.model.parameters()]
             torch.save(torch.stack(rows), Path({folder!r}) / f"rank-{{self.global_rank}}.pt")
     if __name__ == "__main__":
-        adversarial.Duel = Watched
+        adversarial.AdversarialModule = Watched
         torch.manual_seed(0)
         settings = Training(epochs=2, batch_size=100, learning_rate=1e-3, devices=2)
         fit_adversarial(
             WGANGP(1, 1, width=8), chi2, normal(1000), normal(300, 1), settings,
-            rivalry=Rivalry(discriminator_steps=2), folder=Path({folder!r}), progress=False,
+            schedule=GanSchedule(discriminator_steps=2), folder=Path({folder!r}), progress=False,
         )
 """
 

@@ -1,4 +1,4 @@
-"""Turns of a model and its opponent: who moves when."""
+"""A model and its adversary: who moves when, and what is left."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Offset(nn.Module):
 
 
 class Follower(nn.Module):
-    """An opponent that learns the outputs."""
+    """An adversary that learns the outputs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,22 +45,69 @@ def squared(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 def trained(steps: int, folder: Path) -> tuple[Offset, Follower]:
     data = Dataset(torch.zeros(64, 1), torch.ones(64), torch.ones(64))
     settings = Training(10, 8, learning_rate=0.05, schedule="constant", devices=1)
-    model, opponent = Offset(), Follower()
+    model, adversary = Offset(), Follower()
     fit_alternating(
-        model, squared, opponent, data, data, settings, steps=steps, folder=folder, progress=False
+        model, squared, adversary, data, data, settings, steps=steps, folder=folder, progress=False
     )
-    return model, opponent
+    return model, adversary
 
 
 @pytest.mark.parametrize("steps", [1, 4])
-def test_the_opponent_moves_on_each_batch(steps: int, tmp_path: Path) -> None:
-    model, opponent = trained(steps, tmp_path)
+def test_the_adversary_moves_on_each_batch(steps: int, tmp_path: Path) -> None:
+    model, adversary = trained(steps, tmp_path)
     assert model.turns == 80 // steps
-    assert float(model.value) > 0.5
+    assert model.value.item() > 0.5
     # It follows the model, which goes towards 1.
-    assert float(opponent.value) == pytest.approx(float(model.value), abs=0.3)
+    assert adversary.value.item() == pytest.approx(model.value.item(), abs=0.3)
 
 
-def test_no_steps(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="0 steps"):
-        trained(0, tmp_path)
+def test_both_at_once(tmp_path: Path) -> None:
+    model, adversary = trained(0, tmp_path)
+    assert model.turns == 80
+    assert model.value.item() > 0.5
+    assert adversary.value.item() == pytest.approx(model.value.item(), abs=0.3)
+
+
+class Dodge(Follower):
+    """Also an objective: the model goes away from where the adversary believes it to be."""
+
+    def forward(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        return weighted_mean(outputs * self.value.detach(), weight)
+
+    def own_loss(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        return -weighted_mean(outputs * self.value, weight)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_bilinear_game_settles(steps: int, tmp_path: Path) -> None:
+    """min_x max_y x y has its solution at 0, which plain gradients go around ever further out."""
+    data = Dataset(torch.zeros(64, 1), torch.ones(64), torch.ones(64))
+    settings = Training(60, 8, learning_rate=0.02, schedule="one-cycle", devices=1)
+    model, adversary = Offset(), Dodge()
+    with torch.no_grad():
+        model.value.fill_(0.5)
+        adversary.value.fill_(0.5)
+    history = fit_alternating(
+        model, adversary, adversary, data, data, settings, steps=steps, folder=tmp_path,
+        progress=False,
+    )  # fmt: skip
+    assert history[-1].best
+    assert abs(model.value.item()) < 0.05
+    assert abs(adversary.value.item()) < 0.05
+
+
+def test_what_is_left_is_the_average(tmp_path: Path) -> None:
+    model, _ = trained(1, tmp_path)
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert model.value.item() == checkpoint["leaves"]["model.value"].item()
+    assert model.value.item() != checkpoint["state_dict"]["model.value"].item()
+
+
+def test_what_cannot_be_trained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="-1 steps"):
+        trained(-1, tmp_path)
+    data = Dataset(torch.zeros(64, 1), torch.ones(64), torch.ones(64))
+    with pytest.raises(InputError, match="patience is 3; leave it out"):
+        fit_alternating(
+            Offset(), squared, Follower(), data, data, Training(patience=3), steps=1
+        )  # fmt: skip

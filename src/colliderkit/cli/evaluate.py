@@ -28,8 +28,8 @@ def main(argv: Sequence[str]) -> None:
 def _print(title: str, results: Sequence[Result]) -> None:
     """Print a row a quantity, a column a subject."""
     subjects = list(dict.fromkeys(result.subject for result in results))
-    cells = {(result.subject, result.figure): result.ours() for result in results}
+    cells = {(result.subject, result.quantity): result.ours() for result in results}
     table = Table("quantity ± counting error", *subjects, title=title)
-    for quantity in dict.fromkeys(result.figure for result in results):
+    for quantity in dict.fromkeys(result.quantity for result in results):
         table.add_row(quantity, *(cells.get((subject, quantity), "") for subject in subjects))
     Console().print(table)

@@ -279,7 +279,7 @@ def _result(subject: str, figure: str, value: Value) -> Result:
 def _print(rows: list[Result]) -> None:
     subjects = list(dict.fromkeys(row.subject for row in rows))
     table = Table("against the reference", *subjects)
-    cells = {(r.subject, r.figure): str(Value(r.value, r.error or np.nan)) for r in rows}
-    for figure in dict.fromkeys(row.figure for row in rows):
+    cells = {(r.subject, r.quantity): str(Value(r.value, r.error or np.nan)) for r in rows}
+    for figure in dict.fromkeys(row.quantity for row in rows):
         table.add_row(figure, *(cells.get((subject, figure), "") for subject in subjects))
     Console().print(table)

@@ -51,7 +51,7 @@ def pt_rapidity_phi(p4: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def asinh(x: Tensor) -> Tensor:
     """Return asinh(x) to the absolute precision of its type; several times faster than torch's."""
     size = x.abs()
-    # The sign by a product: ONNX has no copysign.
+    # By functions that onnxruntime has in float64; the sign by a product: ONNX has no copysign.
     return (size + (size * size + 1).sqrt()).log() * x.sign()
 
 

@@ -90,18 +90,13 @@ def _positions(p4: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return pt, and eta and phi from the jet axis, each (B, N) float64."""
     axis = fourvectors.jet_axis(p4, mask)[:, None]
     pt, axis_pt = fourvectors.pt(p4), fourvectors.pt(axis)
-    deta = _asinh(p4[..., 2] / pt) - _asinh(axis[..., 2] / axis_pt)
+    deta = fourvectors.asinh(p4[..., 2] / pt) - fourvectors.asinh(axis[..., 2] / axis_pt)
     cosine = (p4[..., :2] * axis[..., :2]).sum(-1) / (pt * axis_pt)
     sine = (p4[..., 1] * axis[..., 0] - p4[..., 0] * axis[..., 1]) / (pt * axis_pt)
     # onnxruntime has no arctangent in float64: take that of float32, mend it by sin(phi - guess).
     guess = torch.atan2(sine.float(), cosine.float()).double()
     dphi = guess + sine * guess.cos() - cosine * guess.sin()
     return pt * mask, deta, dphi
-
-
-def _asinh(x: Tensor) -> Tensor:
-    """Return asinh(x) by the functions that onnxruntime has in float64."""
-    return x.sign() * (x.abs() + (x.square() + 1).sqrt()).log()
 
 
 def _upright(z: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Distillation of a generator: one or two calls of a network instead of many (2202.00512)."""
+"""Progressive distillation of diffusion and flow matching to few steps (2202.00512)."""
 
 import copy
 import math
@@ -14,7 +14,7 @@ __all__ = ["Distillation"]
 
 
 class Distillation(nn.Module):
-    """Teach a student to go in one step where a trained generator goes in many.
+    """Distil a trained generator: a student takes one step where it takes many.
 
     The student steps through levels s_0 > s_1 > ... > 0, each step y' = f + (s'/s) (y - f). From
     data with noise, y = x + s_n z, the teacher follows its path to s_n+1, where it is at y', by
@@ -67,8 +67,8 @@ class Distillation(nn.Module):
         x, z, _ = self.student.drawn(self.student.scaled(values))
         c = self.student.context_scaling(context)
         steps = self.student.steps
-        chosen = [int(torch.randint(steps, ()))] if self.training else range(steps)
-        losses = [self._loss(n, x, z, c) for n in chosen]
+        numbers = [int(torch.randint(steps, ()))] if self.training else range(steps)
+        losses = [self._loss(n, x, z, c) for n in numbers]
         return torch.stack(losses).mean(0)
 
     def _loss(self, n: int, x: Tensor, z: Tensor, c: Tensor) -> Tensor:

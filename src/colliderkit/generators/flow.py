@@ -1,4 +1,4 @@
-"""A conditional normalising flow: the density p(x | c), to be evaluated and sampled from."""
+"""Conditional normalising flow: autoregressive neural splines for the density p(x | c)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ __all__ = ["ConditionalFlow", "splines"]
 
 
 class ConditionalFlow(Generator):
-    """Model p(x | c), x (T,) and c (C,), by autoregressive neural splines (1906.04032).
+    """Normalising flow for p(x | c), x (T,) and c (C,), of autoregressive splines (1906.04032).
 
         ln p(x | c) = ln N(f(x; c); 0, 1) + ln |det df/dx|
 

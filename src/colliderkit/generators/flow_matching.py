@@ -1,4 +1,4 @@
-"""Flow matching: a velocity that carries noise to data (2210.02747)."""
+"""Conditional flow matching: a velocity field that carries noise to data (2210.02747)."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ __all__ = ["FlowMatching"]
 
 
 class FlowMatching(Noising):
-    """Model p(x | c), x (F,) and c (C,), by straight paths from noise to data.
+    """Flow matching for p(x | c), x (F,) and c (C,): straight paths from noise to data.
 
     With z normal and x_t = (1 - t) z + t x, the network v minimises
 

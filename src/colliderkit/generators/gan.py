@@ -1,10 +1,10 @@
-"""Generative adversarial networks: a generator, and a critic that tells it from the data.
+"""Generative adversarial networks (GAN, WGAN-GP): a generator against a discriminator.
 
 They are trained by `training.adversarial`, which takes what is here by its interface: the two
 networks, `discriminator_loss` and ``forward``, the generator's own loss.
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ __all__ = ["GAN", "WGANGP", "gradient_penalty"]
 
 
 class GAN(Generator):
-    """Sample p(x | c), x (F,) and c (C,), by a map G of noise that a discriminator D judges.
+    """GAN for p(x | c), x (F,) and c (C,): a map G of noise against a discriminator D.
 
     With D a logit and s its sigmoid, D raises and G lowers, in its non-saturating form
     (1406.2661),
@@ -41,6 +41,8 @@ class GAN(Generator):
             standardised if not given.
         width, layers: of the perceptrons.
     """
+
+    adversarial: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -132,7 +134,7 @@ class GAN(Generator):
 
 
 class WGANGP(GAN):
-    """Sample p(x | c) by a map of noise that a critic of slope 1 judges (1704.00028).
+    """Wasserstein GAN with gradient penalty (WGAN-GP) for p(x | c) (1704.00028).
 
     The critic D raises, and G lowers, the difference of its means,
 

@@ -1,12 +1,12 @@
-"""What all generators share: a model of p(x | c), trained, sampled from and exported alike."""
+"""Base of conditional generators p(x | c): scaling, loss, decoding and sampling."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from colliderkit.events.scaling import Standardise
-from colliderkit.losses.classification import weighted_mean
+from colliderkit.losses.rows import own_loss
 
 __all__ = ["Generator", "own_loss", "rows_at_once"]
 
@@ -14,7 +14,7 @@ NUMBERS = 1 << 26  # of noise held at a time, 256 MB
 
 
 class Generator(nn.Module):
-    """Model p(x | c), x (F,) and c (C,).
+    """Conditional generator of p(x | c), x (F,) and c (C,).
 
     A subclass gives ``forward``, its loss row by row, and ``decode``, the deterministic map from
     noise to x in which its sampler is contained; it may change how much noise that takes. Both are
@@ -22,7 +22,13 @@ class Generator(nn.Module):
 
     Args:
         features, context: F and C.
+
+    Attributes:
+        adversarial: whether a discriminator trains it, and not its own loss alone; by this
+            `training.adversarial.fit_generator` chooses the loop.
     """
+
+    adversarial: ClassVar[bool] = False
 
     def __init__(self, features: int, context: int) -> None:
         super().__init__()
@@ -72,8 +78,3 @@ class Generator(nn.Module):
 def rows_at_once(noise_size: int, most: int = 4096) -> int:
     """Return how many rows are sampled at a time: fewer where one takes much noise."""
     return max(1, min(most, NUMBERS // noise_size))
-
-
-def own_loss(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Return the weighted mean of the loss (B, 1) that the model computed; there is no target."""
-    return weighted_mean(outputs[:, 0], weight)

@@ -1,4 +1,4 @@
-"""What flow matching and diffusion share: a network that sees data with noise added to them."""
+"""Base of denoising generators (diffusion, flow matching): noise, symmetry, <x | noisy x>."""
 
 from typing import Self
 
@@ -11,7 +11,7 @@ __all__ = ["Noising"]
 
 
 class Noising(Generator):
-    """Model p(x | c), x (F,) and c (C,), by removing noise from it.
+    """Denoising model of p(x | c), x (F,) and c (C,).
 
     Whatever the process that adds it, noisy data in units of what is left of the signal are
     y = x + s z, z normal; a subclass says by ``denoise`` what its network holds to be <x | y>.

@@ -1,4 +1,4 @@
-"""A flow that samples in one pass, taught by one that knows its density (2110.11377)."""
+"""Inverse autoregressive flow by probability density distillation (CaloFlow, 2110.11377)."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ __all__ = ["StudentFlow"]
 
 
 class StudentFlow(Generator):
-    """Model p(x | c), x (F,) and c (C,), by two flows: a teacher's density, a student's samples.
+    """Flow for p(x | c), x (F,) and c (C,), with the density of a teacher and a student's samples.
 
     The teacher is a masked autoregressive flow f = f_K ... f_1 from x to noise z, as
     `ConditionalFlow`: its density takes one call of each network, its samples F of them. The

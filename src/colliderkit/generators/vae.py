@@ -1,4 +1,4 @@
-"""Variational autoencoders: a density with hidden causes, bounded from below (1312.6114)."""
+"""Variational autoencoder (VAE): latent-variable density trained on the ELBO (1312.6114)."""
 
 import math
 
@@ -13,14 +13,16 @@ __all__ = ["VAE"]
 
 
 class VAE(Generator):
-    """Model p(x | c), x (F,) and c (C,), as int N(x; mu(z, c), s^2) N(z; 0, 1) dz, z (Z,).
+    """Latent-variable density p(x | c) = int N(x; mu(z, c), s^2) N(z; 0, 1) dz by the ELBO.
+
+    x has F features, c C conditions and z Z latent numbers.
 
     With q(z | x, c) = N(z; m, v), m and v by a second network, it minimises the negative of
 
         ELBO = < ln N(x; mu(z, c), s^2) >_q - beta KL(q | N(0, 1)),
 
     which for beta = 1 is at most ln p(x | c), and equal to it where q is the true posterior;
-    beta > 1 gives the hidden numbers a meaning each, beta < 1 sharper samples (beta-VAE). The
+    beta > 1 gives the latent numbers a meaning each, beta < 1 sharper samples (beta-VAE). The
     widths s (F,) are learned, one a feature. A sample is mu(z, c) + s e, e normal: z and e are
     the noise.
 
@@ -91,13 +93,13 @@ class VAE(Generator):
         for _ in range(draws):
             z = mean + (0.5 * log_variance).exp() * _normal(mean, random)
             prior = _log_normal(z, torch.zeros_like(z), torch.zeros_like(z))
-            own = _log_normal(z, mean, log_variance)
-            terms.append(self._log_likelihood(x, z, c) + prior - own)
+            posterior = _log_normal(z, mean, log_variance)
+            terms.append(self._log_likelihood(x, z, c) + prior - posterior)
         return torch.logsumexp(torch.stack(terms), 0) - math.log(draws)
 
     @property
     def noise_size(self) -> int:
-        """Z + F: the hidden numbers, and a number for the width of each feature."""
+        """Z + F: the latent numbers, and a number for the width of each feature."""
         return self.latent + self.features
 
     def decode(self, noise: Tensor, context: Tensor) -> Tensor:

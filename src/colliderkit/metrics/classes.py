@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.metrics.roc import Roc, auc, roc
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, binomial_variance
 
 __all__ = [
     "Confusion",
@@ -55,8 +55,8 @@ def accuracy(
         raise InputError(f"the weights sum to {total:g}; an accuracy needs a positive sum.")
     right = guess == np.asarray(label)
     value = float(weights[right].sum() / total)
-    passed, all_squares = np.sum(weights[right] ** 2), np.sum(weights**2)
-    variance = ((1 - value) ** 2 * passed + value**2 * (all_squares - passed)) / total**2
+    squares = weights**2 / total**2
+    variance = binomial_variance(value, squares[right].sum(), squares.sum())
     return Value(value, math.sqrt(float(variance)))
 
 
@@ -158,6 +158,6 @@ def confusion(scores: ArrayLike, label: ArrayLike, weight: ArrayLike | None = No
     with np.errstate(invalid="ignore", divide="ignore"):
         total = summed.sum(axis=1, keepdims=True)
         fraction = summed / total
-        rest = squares.sum(axis=1, keepdims=True) - squares
-        error = np.sqrt((1 - fraction) ** 2 * squares + fraction**2 * rest) / total
+        passing = squares / total**2
+        error = np.sqrt(binomial_variance(fraction, passing, passing.sum(axis=1, keepdims=True)))
     return Confusion(summed, fraction, error)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, binomial_variance
 
 __all__ = ["Roc", "auc", "rejection", "roc"]
 
@@ -73,12 +73,12 @@ class Roc:
         target = np.asarray(signal_efficiency, dtype=np.float64)
         background, squares = self._read(target, self.background_efficiency, "background")
         _, signal_squares = self._read(target, self.signal_efficiency, "signal")
-        shift = np.sqrt(_binomial(target, signal_squares, self.signal_squares[-1]))
+        shift = np.sqrt(binomial_variance(target, signal_squares, self.signal_squares[-1]))
         low, high = np.clip(target - shift, 0, 1), np.clip(target + shift, 0, 1)
         below, _ = self._read(low, self.background_efficiency, "background")
         above, _ = self._read(high, self.background_efficiency, "background")
         slope = (above - below) / np.maximum(high - low, 1e-300)
-        variance = _binomial(background, squares, self.background_squares[-1])
+        variance = binomial_variance(background, squares, self.background_squares[-1])
         return background, np.sqrt(variance + (slope * shift) ** 2)
 
     def rejection(self, signal_efficiency: float) -> Value:
@@ -175,8 +175,3 @@ def _checked(
 
 def _middle(values: Floats) -> Floats:
     return (values[1:] + values[:-1]) / 2
-
-
-def _binomial(efficiency: Floats, passed: Floats, total: Floats) -> Floats:
-    """Return var(eps) = [(1 - eps)^2 sum_pass w^2 + eps^2 sum_fail w^2] / (sum w)^2."""
-    return (1 - efficiency) ** 2 * passed + efficiency**2 * (total - passed)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.metrics.roc import roc
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, binomial_variance
 
 __all__ = [
     "CONVENTIONS",
@@ -273,9 +273,7 @@ def efficiency_by_mass(
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         share = passing / total
-        variance = (
-            (1 - share) ** 2 * passing_square + share**2 * (square - passing_square)
-        ) / total**2
+        variance = binomial_variance(share, passing_square / total**2, square / total**2)
     return share, np.sqrt(variance)
 
 

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 
-__all__ = ["Seeds", "Value", "bootstrap", "over_seeds"]
+__all__ = ["Seeds", "Value", "binomial_variance", "bootstrap", "over_seeds"]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,19 @@ def rounded(value: float, error: float) -> str:
         return f"{value:.4g}"
     digits = 1 - math.floor(math.log10(error))
     return f"{round(value, digits):.{max(digits, 0)}f}"
+
+
+def binomial_variance(
+    share: float | Floats, passing: float | Floats, total: float | Floats
+) -> Floats:
+    """Return the variance of the share p of weighted events that pass, of any shape.
+
+        var(p) = [(1 - p)^2 sum_pass w^2 + p^2 sum_fail w^2] / (sum w)^2
+
+    `passing` and `total` are the sums of squared weights, of those that pass and of all, over the
+    squared sum of weights; for N events of weight 1 it is p (1 - p) / N.
+    """
+    return np.asarray((1 - share) ** 2 * passing + share**2 * (total - passing))
 
 
 class Seeds(NamedTuple):

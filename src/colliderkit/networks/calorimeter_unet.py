@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.geometry import Geometry, Layer
+from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.networks.denoising import waves
 
 __all__ = ["CalorimeterUNet", "CylinderConv", "RingMap"]
@@ -97,17 +97,13 @@ class RingMap(nn.Module):
     of fewer cuts in angle is spread evenly over those of the others, and summed on the way back.
     For a regular geometry there is nothing to learn.
 
-    Raises `InputError` where the cuts of a layer do not divide the largest number of them.
+    Raises `InputError` where the cuts of a layer do not divide the largest number of them, or a
+    layer has rectangular cells.
     """
 
     def __init__(self, geometry: Geometry) -> None:
         super().__init__()
-        layers = [layer for layer in geometry.layers if isinstance(layer, Layer)]
-        if len(layers) < len(geometry.layers):
-            raise InputError(
-                f"geometry '{geometry.name}' has layers of rectangular cells; a U-Net of the"
-                " cylinder needs rings."
-            )
+        layers = geometry.rounds
         self.cuts = [layer.angles for layer in layers]
         self.sizes = [layer.rings for layer in layers]
         self.angles = max(self.cuts)
@@ -117,10 +113,11 @@ class RingMap(nn.Module):
                     f"layer {layer.number}: its {layer.angles} cuts in angle do not divide the"
                     f" {self.angles} of another layer; a U-Net needs that they do."
                 )
-        self.edges = np.unique(np.concatenate([layer.r_edges for layer in layers]))
+        self.edges = geometry.r_edges
         self.regular = len({(layer.r_edges, layer.angles) for layer in layers}) == 1
         self.shape = (len(layers), self.angles, len(self.edges) - 1)
-        shares = [] if self.regular else [_shares(layer, self.edges) for layer in layers]
+        # Of each layer, the share of its rings (columns) in those between the edges (rows).
+        shares = [] if self.regular else [layer.shares(self.edges).T.copy() for layer in layers]
         self.into = nn.ParameterList(_parameter(share) for share in shares)
         self.back = nn.ParameterList(
             _parameter(np.linalg.pinv(share).astype(np.float64)) for share in shares
@@ -230,15 +227,6 @@ def _nearest(h: Tensor, like: Tensor) -> Tensor:
 
 def _parameter(values: NDArray[np.float64]) -> nn.Parameter:
     return nn.Parameter(torch.from_numpy(values).float())
-
-
-def _shares(layer: Layer, edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the share of each ring of a layer (columns) in each ring between `edges` (rows)."""
-    ring_edges = np.asarray(layer.r_edges)
-    low = np.maximum(ring_edges[:-1], edges[:-1, None])
-    high = np.minimum(ring_edges[1:], edges[1:, None])
-    common = np.where(high > low, high**2 - low**2, 0.0)
-    return common / np.diff(ring_edges**2)
 
 
 def _places(rings: RingMap, directions: bool) -> Tensor:

@@ -185,7 +185,7 @@ class PointwiseLayers(nn.Module):
             h = self.activation.forward(norm(F.linear(h, linear.weight)))
         return h
 
-    def run(self, first: Any) -> "Run":
+    def run(self, first: Any) -> "ForwardPass":
         """Lead pieces of y_1, a list or what can stand for one, to pieces of y_L; normalise."""
         layers: list[Any] = [first]
         norms = [self.normalisation(first, 0)]
@@ -193,11 +193,11 @@ class PointwiseLayers(nn.Module):
             weight, norm = self.linears[layer].weight, norms[-1]
             layers.append([product(self.activation.forward(norm(y)), weight) for y in layers[-1]])
             norms.append(self.normalisation(layers[-1], layer))
-        return Run(layers, norms)
+        return ForwardPass(layers, norms)
 
     def run_backward(
         self,
-        run: "Run",
+        run: "ForwardPass",
         grads: Iterable[Tensor],
         take: Callable[[int, Tensor], None],
     ) -> list[Tensor | None]:
@@ -213,7 +213,7 @@ class PointwiseLayers(nn.Module):
         back = self.activation.backward
         gradients: list[Tensor | None] = []
         g = []
-        sums = Sums()
+        sums = GradientSums()
         for y, grad in zip(run.layers[-1], grads, strict=True):
             g.append(sums.add(back(grad, run.norms[-1](y)), y))
         for layer in range(len(run.layers) - 1, -1, -1):
@@ -222,7 +222,7 @@ class PointwiseLayers(nn.Module):
             slope, offset = norm.chain(gamma, beta)
             weight = torch.zeros_like(linear.weight)
             flipped = linear.weight.t().contiguous()
-            sums, below = Sums(), []
+            sums, below = GradientSums(), []
             # From the last piece to the first, each dropped once it is used.
             ys, above = run.layers.pop(), g
             while above:
@@ -291,14 +291,14 @@ class Normalisation:
 
 
 @dataclass
-class Run:
+class ForwardPass:
     """A forward pass: y of each layer in pieces, and its normalisation, for the backward pass."""
 
     layers: list[Any]  # lists of tensors
     norms: list[Normalisation]
 
 
-class Sums:
+class GradientSums:
     """Add up dL/dz and y dL/dz over the pieces of a layer."""
 
     def __init__(self) -> None:

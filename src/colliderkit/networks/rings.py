@@ -99,7 +99,7 @@ class RingTransformer(Rings):
         super().__init__(geometry, context, width=width, depth=depth, hidden=hidden)
 
     def mixing(self, rings: int, width: int) -> nn.Module:
-        return _Attention(width, self.heads)
+        return _RingAttention(width, self.heads)
 
 
 class RingMixer(Rings):
@@ -121,10 +121,10 @@ class RingMixer(Rings):
         super().__init__(geometry, context, width=width, depth=depth, hidden=hidden)
 
     def mixing(self, rings: int, width: int) -> nn.Module:
-        return _Across(rings)
+        return _RingPerceptron(rings)
 
 
-class _Attention(nn.Module):
+class _RingAttention(nn.Module):
     """Let each ring gather from all, (B, R, W) -> (B, R, W)."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -144,7 +144,7 @@ class _Attention(nn.Module):
         return mixed
 
 
-class _Across(nn.Module):
+class _RingPerceptron(nn.Module):
     """Apply one perceptron along the rings to each number, (B, R, W) -> (B, R, W)."""
 
     def __init__(self, rings: int) -> None:

@@ -23,7 +23,9 @@ class VoxelResNet(nn.Module):
     def __init__(self, shape: tuple[int, int, int], outputs: int = 2, *, width: int = 16) -> None:
         super().__init__()
         self.shape = shape
-        self.stem = nn.Sequential(_Round(2, width), nn.BatchNorm3d(width), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(
+            _CircularConv(2, width), nn.BatchNorm3d(width), nn.ReLU(inplace=True)
+        )
         blocks: list[nn.Module] = []
         size = list(shape)
         for stage, (before, after) in enumerate(
@@ -44,7 +46,7 @@ class VoxelResNet(nn.Module):
         return outputs
 
 
-class _Round(nn.Module):
+class _CircularConv(nn.Module):
     """Convolve by 3x3x3: zeros beyond the ends of layers and rings, round along the angle."""
 
     def __init__(self, inputs: int, outputs: int, steps: Steps = (1, 1, 1)) -> None:
@@ -63,10 +65,10 @@ class _Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, steps: Steps) -> None:
         super().__init__()
         self.inner = nn.Sequential(
-            _Round(inputs, outputs, steps),
+            _CircularConv(inputs, outputs, steps),
             nn.BatchNorm3d(outputs),
             nn.ReLU(inplace=True),
-            _Round(outputs, outputs),
+            _CircularConv(outputs, outputs),
             nn.BatchNorm3d(outputs),
         )
         same = inputs == outputs and max(steps) == 1

@@ -32,7 +32,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """Hold paragraphs, parted by empty lines; with `code` the text is kept as it is."""
+    """Paragraphs, parted by empty lines; with `code` the text is kept as it is."""
 
     kind: ClassVar[str] = "text"
     text: str
@@ -46,7 +46,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Hold `rows` of cells under `columns`; numbers and values stand to the right."""
+    """Table: `rows` of cells under `columns`; numbers and values stand to the right."""
 
     kind: ClassVar[str] = "table"
     columns: Sequence[str]
@@ -56,7 +56,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Hold a figure as SVG in a data address, and its caption.
+    """Plot as SVG in a data address, with its caption.
 
     `wide` takes the page's width, up to a height that `tall` lifts.
     """
@@ -115,19 +115,19 @@ class Report:
         self.blocks.append(Drawing(_address(figure), caption, wide, number, tall))
 
     def add_results(self, results: Sequence[Result], caption: str = "") -> None:
-        """Add figures beside the published ones: a row a subject, a column a figure."""
+        """Add a table of quantities and published values: a row a subject, a column a quantity."""
         self.results += results
-        figures = list(dict.fromkeys(result.figure for result in results))
+        quantities = list(dict.fromkeys(result.quantity for result in results))
         subjects = list(dict.fromkeys(result.subject for result in results))
         rows = []
         for subject in subjects:
-            own = {r.figure: r for r in results if r.subject == subject}
-            published = [r for r in own.values() if r.published is not None]
+            by_quantity = {r.quantity: r for r in results if r.subject == subject}
+            published = [r for r in by_quantity.values() if r.published is not None]
             sources = dict.fromkeys(f"{r.source} ({r.setup})" for r in published)
-            cells = [own.get(figure, "") for figure in figures]
+            cells = [by_quantity.get(quantity, "") for quantity in quantities]
             rows.append([subject, *cells, ", ".join(sources)])
-        units = {r.figure: f" [{r.unit}]" if r.unit else "" for r in results}
-        columns = ["", *(f + units[f] for f in figures), "published in (our set-up)"]
+        units = {r.quantity: f" [{r.unit}]" if r.unit else "" for r in results}
+        columns = ["", *(q + units[q] for q in quantities), "published in (our set-up)"]
         self.blocks.append(Table(columns, rows, caption or RESULTS_CAPTION))
 
     def write(self, folder: str | Path, force: bool = False) -> Path:

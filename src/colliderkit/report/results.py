@@ -1,6 +1,6 @@
-"""Figures with their uncertainties beside the published ones: the rows of ``results.json``.
+"""Quantities with uncertainties beside the published ones: the rows of ``results.json``.
 
-The file is one JSON object: ``format`` (1), ``title``, ``command``, ``seeds``, ``versions``,
+The file is one JSON object: ``format`` (2), ``title``, ``command``, ``seeds``, ``versions``,
 ``timing`` (seconds by step), ``configuration`` (YAML text) and ``rows``. A row has the fields
 of `Result`; what is not known is null.
 """
@@ -18,12 +18,12 @@ from colliderkit.metrics.value import Value, over_seeds, rounded
 
 __all__ = ["Result", "read_results", "write_results"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
 class Result:
-    """Hold one figure of one subject (a model, a method) and the published value.
+    """One quantity of one subject (a model, a method), with the published value.
 
     - `value` ± `error`: ours, the total uncertainty of the value;
     - `seeds`: the standard deviation of one training over seeds, None for a single one;
@@ -36,7 +36,7 @@ class Result:
     """
 
     subject: str
-    figure: str
+    quantity: str
     value: float
     error: float | None = None
     seeds: float | None = None
@@ -52,13 +52,13 @@ class Result:
         if self.setup not in ("same", "stand-in"):
             raise InputError(f"set-up '{self.setup}' of a result is neither 'same' nor 'stand-in'.")
         if self.published is not None and not self.source:
-            raise InputError(f"the published {self.figure} of {self.subject} needs its source.")
+            raise InputError(f"the published {self.quantity} of {self.subject} needs its source.")
 
     @classmethod
     def over_seeds(
-        cls, subject: str, figure: str, values: Sequence[Value], **published: Any
+        cls, subject: str, quantity: str, values: Sequence[Value], **published: Any
     ) -> Self:
-        """Combine the values of one figure over trainings that differ by their seed.
+        """Combine the values of one quantity over trainings that differ by their seed.
 
         The value is the mean; its error is sqrt(std^2 / n + counting^2): the events evaluated
         on are the same for each seed, so that their error does not shrink with n. If any value
@@ -67,12 +67,12 @@ class Result:
         """
         if any(value.lower_limit for value in values):
             smallest = min(value.value for value in values)
-            return cls(subject, figure, smallest, lower_limit=True, **published)
+            return cls(subject, quantity, smallest, lower_limit=True, **published)
         mean, std, error = over_seeds(list(values))
         counting = sum(value.error for value in values) / len(values)
         if len(values) == 1:
-            return cls(subject, figure, mean, counting, None, counting, **published)
-        return cls(subject, figure, mean, math.hypot(error, counting), std, counting, **published)
+            return cls(subject, quantity, mean, counting, None, counting, **published)
+        return cls(subject, quantity, mean, math.hypot(error, counting), std, counting, **published)
 
     def ours(self) -> str:
         """Write ``value ± seeds ± counting`` to two digits of the larger error.

@@ -206,8 +206,8 @@ def _add_figures(page: Report, results: Sequence[Result], drawn: Drawn) -> None:
     if drawn.floor in subjects:  # beside the names of the figures
         subjects.remove(drawn.floor)
         subjects.insert(0, drawn.floor)
-    cells = {(r.subject, r.figure): r for r in results}
-    figures = list(dict.fromkeys(result.figure for result in results))
+    cells = {(r.subject, r.quantity): r for r in results}
+    figures = list(dict.fromkeys(result.quantity for result in results))
     bands = list(dict.fromkeys(f.partition(", ")[2] for f in figures if ", " in f))
     page.add_heading("Figures")
     page.add_table(
@@ -259,7 +259,7 @@ def _named(figure: str) -> str:
 def _cell(result: Result | None) -> Value | str:
     if result is None:
         return ""
-    unit = 1e3 if _thousand(result.figure) else 1
+    unit = 1e3 if _thousand(result.quantity) else 1
     return Value(unit * result.value, unit * (result.error or np.nan))
 
 

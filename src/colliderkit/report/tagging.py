@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 class Separation:
     """Ask for the rejection 1 / eps of class `background` at an efficiency for `signal`."""
 
-    figure: str
+    quantity: str
     signal: int
     background: int
     efficiency: float
@@ -55,7 +55,7 @@ class Truth:
 class Scored:
     """Hold the trainings of one tagger: probabilities (seeds, N, K) of the test jets, histories.
 
-    `published` gives (value, error) by figure, all from `source`.
+    `published` gives (value, error) by quantity, all from `source`.
     """
 
     name: str
@@ -78,7 +78,7 @@ def results_of(scored: Scored, truth: Truth) -> list[Result]:
         values.setdefault("accuracy", []).append(accuracy(guess, truth.label, truth.weight))
         for ask in truth.separations:
             both = truth.pair(ask)
-            values.setdefault(ask.figure, []).append(
+            values.setdefault(ask.quantity, []).append(
                 rejection(
                     score[both],
                     truth.label[both] == ask.signal,
@@ -89,13 +89,13 @@ def results_of(scored: Scored, truth: Truth) -> list[Result]:
     return [
         Result.over_seeds(
             scored.name,
-            figure,
-            found,
-            published=scored.published.get(figure, (None, None))[0],
-            published_error=scored.published.get(figure, (None, None))[1],
-            source=scored.source if figure in scored.published else "",
+            quantity,
+            over_trainings,
+            published=scored.published.get(quantity, (None, None))[0],
+            published_error=scored.published.get(quantity, (None, None))[1],
+            source=scored.source if quantity in scored.published else "",
         )
-        for figure, found in values.items()
+        for quantity, over_trainings in values.items()
     ]
 
 
@@ -171,7 +171,7 @@ def _add_ensembles(report: Report, taggers: Sequence[Scored], truth: Truth) -> N
     report.add_table(
         ["", "single", "mean ensemble", "median ensemble"],
         rows,
-        f"{main.figure} of single trainings (mean ± standard deviation over"
+        f"{main.quantity} of single trainings (mean ± standard deviation over"
         f" {len(taggers[0].probabilities)} seeds) and of the mean and the median of their scores"
         " (± counting error).",
     )

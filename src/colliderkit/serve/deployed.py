@@ -1,4 +1,4 @@
-"""What goes into an ONNX file: a fitted model with the raw columns before and the answer behind."""
+"""Modules that are exported to ONNX: preprocessing, fitted network and answer in one graph."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What an answer costs on one core."""
+"""CPU time of a call on one core: what an answer of a fitted model costs."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""One ONNX file from raw columns to probabilities or ratios, checked against torch."""
+"""Export a fitted method to ONNX, from raw columns to its answer, checked against torch."""
 
 import copy
 import json
@@ -16,6 +16,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.methods.ratio import Ratio
+from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.networks.model import Model
 from colliderkit.serve.deployed import Deployed, DeployedRatio, DeployedTagger
 from colliderkit.serve.translation import session, translate
@@ -80,11 +81,16 @@ def export_method(method: Any, path: str | Path, events: Any, *, force: bool = F
     (batch, parameters) float32 where the ratio has parameters; it gives ``log_ratio`` (batch,),
     ln p1/p0 with the members combined and calibrated, on which it agrees with torch to 1e-4.
     It answers outside the trained range of theta too, which stands in its metadata.
+
+    Raises `InputError` for a method that has no form in ONNX, and `NotFitted` before `fit`.
     """
     if isinstance(method, Ratio):
         return _export_ratio(method, path, events, force)
-    if not hasattr(method, "model_") or not hasattr(method, "inputs"):
-        raise InputError(f"{type(method).__name__}: not fitted, or not a method that exports.")
+    if not isinstance(method, Tagger):
+        raise InputError(
+            f"{type(method).__name__} cannot be written as ONNX; a Tagger, a Ratio and a"
+            " ShowerSurrogate can."
+        )
     scales: dict[str, tuple[float, float]] = {}
     if method.regress:
         pairs = zip(method.target_mean_.tolist(), method.target_scale_.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""torch to ONNX, and onnxruntime, both silent."""
+"""Translate torch modules to ONNX and open them in onnxruntime, both silent."""
 
 import contextlib
 import io

@@ -12,12 +12,9 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
-from torch import Tensor
 
 from colliderkit.files import refuse_existing
-from colliderkit.generators import build
-from colliderkit.generators.gan import GAN
-from colliderkit.generators.generator import own_loss
+from colliderkit.generators import GENERATORS
 from colliderkit.metrics.quantiles import (
     equivalent_events,
     expected_error,
@@ -28,9 +25,8 @@ from colliderkit.report.html import Report
 from colliderkit.report.plots import COLOURS, style
 from colliderkit.report.results import Result
 from colliderkit.sources.toys.camel import Camel, fit_camel
-from colliderkit.training.adversarial import fit_adversarial
+from colliderkit.training.adversarial import fit_generator
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import fit
 from colliderkit.training.settings import Training
 
 __all__ = ["run"]
@@ -165,7 +161,7 @@ def generated(name: str, x: Floats, *, epochs: int, seed: int) -> Floats:
     """Train the generator `name` on a sample (N,) and return `GENERATED` events of it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build(name, features=1, context=1, **OPTIONS[name])
+        model = GENERATORS.build(name, features=1, context=1, **OPTIONS[name])
     rows = torch.from_numpy(x.astype(np.float32))[:, None]
     nothing = torch.zeros(len(rows), 1)
     model.fit_scaling(rows, nothing)
@@ -176,20 +172,9 @@ def generated(name: str, x: Floats, *, epochs: int, seed: int) -> Floats:
     training = Training(epochs=epochs, batch_size=max(100, len(rows) // 4), learning_rate=5e-3)
     with tempfile.TemporaryDirectory(prefix="colliderkit-amplification-") as folder:
         common: dict[str, Any] = {"folder": Path(folder), "seed": seed, "progress": False}
-        if isinstance(model, GAN):
-            fit_adversarial(model, _distance, train, validation, training, **common)
-        else:
-            fit(model, own_loss, train, validation, training, **common)
+        fit_generator(model, train, validation, training, **common)
     events = model.sample(torch.zeros(GENERATED, 1), seed=seed + 1)
     return np.asarray(events[:, 0].double().numpy())
-
-
-def _distance(data: Tensor, samples: Tensor, context: Tensor) -> float:
-    """Return the Wasserstein-1 distance of equally many numbers, by which a GAN's epoch is chosen.
-
-    (A GAN has no likelihood.)
-    """
-    return float((data.sort(0).values - samples.sort(0).values).abs().mean())
 
 
 def _figure(count: int) -> str:

@@ -279,7 +279,7 @@ def _report(
     report.results += [ratio for ratio, _ in aims]
     report.add_table(
         ["", "figure", "ratio", "aim"],
-        [[r.subject, r.figure, Value(r.value, r.error or math.nan), aim] for r, aim in aims],
+        [[r.subject, r.quantity, Value(r.value, r.error or math.nan), aim] for r, aim in aims],
         "Few steps over many, and what the model of the layers does for the energy.",
     )
     report.results += spending

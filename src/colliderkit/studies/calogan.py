@@ -29,7 +29,7 @@ from colliderkit.sources.files.showers import read_showers
 from colliderkit.sources.geant4 import Beam, calorimeter
 from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.timing import seconds_a_shower
-from colliderkit.training.adversarial import Rivalry, fit_adversarial
+from colliderkit.training.adversarial import GanSchedule, fit_adversarial
 from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Epoch, Training
 
@@ -76,23 +76,24 @@ class Scale:
     channels: int
     discriminator: tuple[int, int, int, int]
     training: Training
-    rivalry: Rivalry
+    schedule: GanSchedule
     classifier: Training
     timed: int
     batches: tuple[int, ...]
 
 
-PAPER = Rivalry(discriminator_rate=0.1, betas=(0.5, 0.999))
+PAPER = GanSchedule(discriminator_rate=0.1, betas=(0.5, 0.999), optimistic=False, average=0)
 SCALES = {
     "smoke": Scale(
         240, 160, 0.5, 1.0, 16, 4, (4, 3, 2, 2),
         Training(epochs=2, batch_size=64, learning_rate=1e-3, schedule="constant"),
-        Rivalry(), Training(epochs=2, batch_size=50), 5, (1, 100),
+        GanSchedule(), Training(epochs=2, batch_size=50), 5, (1, 100),
     ),
     "laptop": Scale(
         6_000, 2_000, 1.0, 10.0, 128, 16, (16, 8, 8, 8),
         Training(epochs=40, batch_size=128, learning_rate=1e-3, schedule="flat-then-decay"),
-        Rivalry(discriminator_rate=0.1), Training(epochs=30, batch_size=200), 20, (1, 100, 1024),
+        GanSchedule(discriminator_rate=0.1), Training(epochs=30, batch_size=200), 20,
+        (1, 100, 1024),
     ),
     "paper": Scale(
         100_000, 40_000, 1.0, 100.0, 1024, 36, (64, 16, 8, 8),
@@ -233,7 +234,7 @@ def trained(
         data.at(torch.nonzero(~held)[:, 0]),
         data.at(torch.nonzero(held)[:, 0]),
         chosen.training,
-        rivalry=chosen.rivalry,
+        schedule=chosen.schedule,
         folder=folder,
         seed=1,
         resume=resume,

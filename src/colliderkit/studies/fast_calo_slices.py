@@ -22,7 +22,7 @@ from colliderkit.report.plots import style
 from colliderkit.report.results import Result
 from colliderkit.report.training import training
 from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
-from colliderkit.training.adversarial import Rivalry, fit_adversarial
+from colliderkit.training.adversarial import GanSchedule, fit_adversarial
 from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Epoch, Training
 
@@ -78,7 +78,7 @@ class Scale:
         return np.linspace(0, self.highest, self.slices + 1)
 
 
-RIVALRY = Rivalry(discriminator_steps=5, discriminator_rate=2.0, betas=(0.0, 0.9))
+SCHEDULE = GanSchedule(discriminator_steps=5, discriminator_rate=2.0, betas=(0.0, 0.9))
 SCALES = {
     "smoke": Scale(
         2, 0.8, 1_000, 500, 1.0, 8.0, 32,
@@ -222,7 +222,7 @@ def trained(
         rows.at(torch.nonzero(~held)[:, 0]),
         rows.at(torch.nonzero(held)[:, 0]),
         chosen.training,
-        rivalry=RIVALRY,
+        schedule=SCHEDULE,
         folder=folder,
         seed=1,
         resume=resume,

@@ -339,7 +339,7 @@ def _add_bounds(
     exact = {f"sigma(s) {name}": toy.expected_error(name) for name in benchmarks}
     rows = []
     for subject in dict.fromkeys(result.subject for result in results):
-        own = {r.figure: r.value for r in results if r.subject == subject}
+        own = {r.quantity: r.value for r in results if r.subject == subject}
         rows.append(
             [subject] + [f"{own[f] / e - 1:+.1%}" if f in own else "" for f, e in exact.items()]
         )

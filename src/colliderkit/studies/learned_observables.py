@@ -27,7 +27,7 @@ from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.learned import by_bin, responses
 from colliderkit.report.results import Result
-from colliderkit.sources.pythia.pairs import read_pairs
+from colliderkit.sources.files.pairs import read_pairs
 from colliderkit.sources.pythia.shards import generate
 from colliderkit.sources.toys.dis import COLUMNS, METHODS, DisEvents, DisModel, dis_events
 from colliderkit.sources.toys.linear import LinearToy, angle_toy, pair_toy

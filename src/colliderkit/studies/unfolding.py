@@ -35,7 +35,7 @@ from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.report.unfolding import Spectrum, correlations, iteration_choice, unfolded
-from colliderkit.sources.pythia.pairs import iterate_pairs, read_pairs
+from colliderkit.sources.files.pairs import iterate_pairs, read_pairs
 from colliderkit.sources.pythia.shards import generate
 from colliderkit.training.settings import Training
 

@@ -524,7 +524,7 @@ def _results(judged: Mapping[str, Sequence[Judged]]) -> list[Result]:
 
 def _point(results: Sequence[Result], name: str) -> tuple[Value, Value]:
     """Return R50 and JSD of one method, each with its error over seeds and counting."""
-    own = {r.figure: r for r in results if r.subject == name}
+    own = {r.quantity: r for r in results if r.subject == name}
     rejection, thousand = own["R50"], own[THOUSAND]
     return (
         Value(rejection.value, rejection.error or 0.0),

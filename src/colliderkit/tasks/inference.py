@@ -13,7 +13,7 @@ from colliderkit.methods.inference.inferno import InferenceAware
 from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.method import load
 from colliderkit.serve.histfactory import workspace, write_workspace
-from colliderkit.sources.files.rows import separated
+from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.tasks import runs
 from colliderkit.tasks.reading import OfSamples, Reading, of_sample
 
@@ -57,7 +57,7 @@ def fit_summary(
         force: overwrite `out`, and drop what an interrupted run left.
     """
     work = runs.begin(out, resume, force)
-    names = separated(columns)
+    names = split_expressions(columns)
     method.set_params(columns=names, nuisances=[_nuisance(n, names) for n in nuisances or ()])
     x, label, weights = _labelled(reading, names, (signal, background), weight)
     with runs.kept(work, "*.ckpt"):

@@ -24,7 +24,7 @@ from colliderkit.report.ratio import closure
 from colliderkit.report.results import Result, read_results
 from colliderkit.serve.onnx import export_method
 from colliderkit.sources import write
-from colliderkit.sources.files.rows import separated
+from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.tasks import runs
 from colliderkit.tasks.reading import OfSamples, Reading, of_sample
 from colliderkit.tasks.task import Evaluation, Inputs, Task
@@ -71,7 +71,7 @@ class RatioTask(Task):
             weight: an expression, or one a sample: ``{denominator: w}``; else events count one.
             event: of the number by which events are split, rows if not given.
         """
-        method.set_params(parameters=separated(parameters))
+        method.set_params(parameters=split_expressions(parameters))
         if method.particles:
             if columns is not None and not isinstance(columns, dict):
                 raise InputError(
@@ -80,7 +80,7 @@ class RatioTask(Task):
                 )
             reading = replace(reading, columns=columns)
         else:
-            if isinstance(columns, dict) or not (names := separated(columns)):
+            if isinstance(columns, dict) or not (names := split_expressions(columns)):
                 raise InputError("columns is missing; name what the table holds, as mass,log(pt).")
             method.set_params(columns=names)
         one, two = (
@@ -217,7 +217,7 @@ class RatioTask(Task):
         """Draw how the reweighted denominator closes on the numerator, column by column."""
         method: Ratio = load(model)
         note = runs.about(evaluation)
-        figures = {(r.subject, r.figure): r for r in read_results(evaluation / runs.RESULTS)}
+        figures = {(r.subject, r.quantity): r for r in read_results(evaluation / runs.RESULTS)}
         events = ak.from_parquet(existing_file(evaluation / runs.EVENTS))
         first = np.asarray(events[LABEL]) == 1
         weight, ratio = (np.asarray(events[name]) for name in (WEIGHT, RATIO))
@@ -251,7 +251,7 @@ class RatioTask(Task):
         page.add_table(
             ["all columns", "value"],
             [
-                [r.figure, r.ours() if r.error else r.value]
+                [r.quantity, r.ours() if r.error else r.value]
                 for r in figures.values()
                 if r.subject == WHOLE
             ],
@@ -351,7 +351,7 @@ def _names(theta: Sequence[str]) -> list[str]:
 
 def _point(method: Ratio, theta: Texts) -> list[str]:
     """Return the expression of each parameter; raise `InputError` if some are missing."""
-    given = separated(theta)
+    given = split_expressions(theta)
     if len(given) != len(method.parameters):
         wanted = ", ".join(method.parameters) or "none"
         raise InputError(

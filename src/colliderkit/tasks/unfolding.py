@@ -27,9 +27,10 @@ from colliderkit.metrics.value import Value, rounded
 from colliderkit.report import spectra
 from colliderkit.report.html import Report
 from colliderkit.report.plots import round_edges
+from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.sources.files.formats import open_table, paths_of
-from colliderkit.sources.files.rows import Rows, separated
-from colliderkit.sources.pythia.pairs import read_pairs
+from colliderkit.sources.files.pairs import read_pairs
+from colliderkit.sources.files.rows import Rows
 from colliderkit.tasks import runs
 from colliderkit.tasks.reading import OfSamples, Reading, of_sample
 
@@ -93,7 +94,7 @@ def fit_unfolding(
     work = runs.begin(out, resume, force)
     if bootstraps == 1:
         raise InputError("--bootstraps is 1, which has no spread; give 0, or 2 and more.")
-    levels = separated(reco), separated(truth)
+    levels = split_expressions(reco), split_expressions(truth)
     if bool(levels[0]) != bool(levels[1]):
         raise InputError("give both --reco and --truth; or neither, for all particles of jets.")
     table: NDArray[Any]

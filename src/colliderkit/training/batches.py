@@ -1,4 +1,4 @@
-"""Batches cut from contiguous tensors: nothing is collated, padding ends with the batch."""
+"""Data sets and mini-batches of padded jets, cut from contiguous tensors without collating."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from colliderkit.events.ragged import Ragged
+from colliderkit.seeds import derive
 
 __all__ = ["Batch", "Batches", "Dataset"]
 
@@ -17,7 +18,7 @@ RELEASE = 64  # batches
 
 @dataclass
 class Batch:
-    """Carry B events to a network and its loss.
+    """Mini-batch of B events: inputs, mask, target, weight and context.
 
     - `values`: (B, N, C) raw constituents, zero where padded, or a (B, C) table; float32;
     - `mask`: (B, N), True where real; None for a table;
@@ -54,7 +55,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Hold N events: `inputs` ragged or a table (N, C), `target` (N, ...) and `weight` (N,).
+    """Data set of N events: `inputs` ragged or a table (N, C), `target` (N, ...) and `weight` (N,).
 
     `context` (N, K) are numbers of the event's sample, None for a model that takes none.
     """
@@ -84,10 +85,10 @@ class Dataset:
         context = None if self.context is None else self.context[events]
         return Dataset(chosen, self.target[events], self.weight[events], context)
 
-    def split(self, held: Tensor | NDArray[np.bool_]) -> tuple["Dataset", "Dataset"]:
-        """Return the events to train on, and those that are `held` (N,) out for validation."""
-        apart = torch.as_tensor(held)
-        return self.at(torch.nonzero(~apart)[:, 0]), self.at(torch.nonzero(apart)[:, 0])
+    def split(self, validation: Tensor | NDArray[np.bool_]) -> tuple["Dataset", "Dataset"]:
+        """Return the events to train on, and those where `validation` (N,) is True."""
+        mask = torch.as_tensor(validation)
+        return self.at(torch.nonzero(~mask)[:, 0]), self.at(torch.nonzero(mask)[:, 0])
 
 
 class Batches:
@@ -122,7 +123,7 @@ class Batches:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the shuffle of `epoch`."""
+        """Set the epoch, which the shuffle depends on."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -135,7 +136,7 @@ class Batches:
         n, size = len(self.data), self.batch_size
         if not self.shuffle:
             return list(torch.arange(n).split(size))
-        random = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        random = torch.Generator().manual_seed(derive(self.seed, "shuffle", self.epoch))
         events = torch.randperm(n, generator=random)
         inputs = self.data.inputs
         if self.pool == 1 or not isinstance(inputs, Ragged):

@@ -1,4 +1,4 @@
-"""The one optimiser loop: a model, an objective and batches, run by Lightning."""
+"""Training of a model by Lightning: optimiser, schedule, checkpoints, early stopping."""
 
 import logging
 import math
@@ -17,7 +17,9 @@ from torch import Tensor, nn
 
 from colliderkit.errors import InputError, Interrupted
 from colliderkit.losses.constraints import Constrained
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Batch, Batches, Dataset
+from colliderkit.training.optimistic import OptimisticAdamW
 from colliderkit.training.progress import Progress
 from colliderkit.training.settings import Epoch, Objective, Training
 
@@ -28,7 +30,7 @@ WATCHED = "best so far"
 
 
 class Module(lightning.LightningModule):
-    """Tell Lightning the step, the optimiser and the schedule."""
+    """Lightning module of a model and an objective: step, optimiser and schedule."""
 
     ddp = "ddp"
 
@@ -47,8 +49,8 @@ class Module(lightning.LightningModule):
     def on_train_epoch_start(self) -> None:
         # Dropout depends on (seed, epoch) alone, so that a resumed training equals one that
         # was never interrupted.
-        key = (self.seed * 100_003 + self.current_epoch) * 1_009 + self.global_rank
-        torch.manual_seed(key)
+        path = "epoch", self.current_epoch, "rank", self.global_rank
+        torch.manual_seed(derive(self.seed, *path))
         self.trainer.datamodule.train.set_epoch(self.current_epoch)  # type: ignore[attr-defined]
         self._sum = torch.zeros((), device=self.device)
         self._count = 0
@@ -103,11 +105,20 @@ class Module(lightning.LightningModule):
         self.history.append(row)
         # What checkpoints and early stopping watch falls at each epoch that is the best so far,
         # and at these alone.
-        better = best_epoch(self.history) == len(self.history) - 1
+        better = self.best() == len(self.history) - 1
         self.log(WATCHED, -1.0 - self.current_epoch if better else 0.0)
+
+    def best(self) -> int:
+        """Return the place in the history of the epoch whose weights are left."""
+        return best_epoch(self.history)
+
+    def leaves(self) -> Mapping[str, Tensor]:
+        """Return weights by name that are left in place of those that were stepped with."""
+        return {}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"] = self.history
+        checkpoint["leaves"] = dict(self.leaves())
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = list(checkpoint["history"])
@@ -120,13 +131,16 @@ class Module(lightning.LightningModule):
         parameters: Iterable[nn.Parameter],
         rate: float,
         betas: tuple[float, float] = (0.9, 0.999),
+        *,
+        optimistic: bool = False,
     ) -> Any:
-        """Return AdamW for parameters and its schedule, as Lightning takes them."""
+        """Return AdamW for parameters, optimistic or not, and its schedule, for Lightning."""
         settings = self.settings
         every = list(parameters)
         decay = [p for p in every if p.ndim > 1]
         plain = [p for p in every if p.ndim <= 1]
-        optimiser = torch.optim.AdamW(
+        kind = OptimisticAdamW if optimistic else torch.optim.AdamW
+        optimiser = kind(
             [
                 {"params": decay, "weight_decay": settings.weight_decay},
                 {"params": plain, "weight_decay": 0.0},
@@ -224,10 +238,7 @@ def fit(
     """
     module = Module(model, objective, settings, seed)
     options: dict[str, Any] = {"resume": resume, "title": title, "progress": progress}
-    if folder is not None:
-        return run(module, train, validation, folder=folder, **options)
-    with TemporaryDirectory(prefix="colliderkit-") as temporary:
-        return run(module, train, validation, folder=Path(temporary), **options)
+    return run(module, train, validation, folder=folder, **options)
 
 
 def run(
@@ -235,12 +246,23 @@ def run(
     train: Dataset,
     validation: Dataset,
     *,
-    folder: Path,
+    folder: Path | None,
     resume: bool,
     title: str,
     progress: bool,
 ) -> list[Epoch]:
     """Train what a module says, as `fit` documents it."""
+    if folder is None:
+        with TemporaryDirectory(prefix="colliderkit-") as temporary:
+            return run(
+                module,
+                train,
+                validation,
+                folder=Path(temporary),
+                resume=resume,
+                title=title,
+                progress=progress,
+            )
     model, objective, settings, seed = module.model, module.objective, module.settings, module.seed
     if len(train) == 0 or len(validation) == 0:
         raise InputError("no events to train on or to validate with; give more events.")
@@ -280,16 +302,16 @@ def run(
             raise _interruption(last) from stop
         if trainer.interrupted:
             raise _interruption(last)
-    chosen = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
+    checkpoint = torch.load(best.best_model_path, weights_only=True, map_location="cpu")
     for part, trained in (("model.", model), ("objective.", objective)):
         if isinstance(trained, nn.Module):
-            state = chosen["state_dict"]
-            own = {k.removeprefix(part): v for k, v in state.items() if k.startswith(part)}
+            state = checkpoint["state_dict"] | checkpoint["leaves"]
+            weights = {k.removeprefix(part): v for k, v in state.items() if k.startswith(part)}
             trained.to("cpu")
-            trained.load_state_dict(own)
+            trained.load_state_dict(weights)
             trained.eval()
-    chosen_epoch = best_epoch(module.history)
-    return [Epoch(**row, best=i == chosen_epoch) for i, row in enumerate(module.history)]
+    kept = module.best()
+    return [Epoch(**row, best=i == kept) for i, row in enumerate(module.history)]
 
 
 def _interruption(checkpoint: Path) -> Interrupted:

@@ -1,4 +1,4 @@
-"""Find a learning rate by raising it until the loss does (1506.01186)."""
+"""Learning-rate range test: raise the rate until the loss does (1506.01186)."""
 
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ __all__ = ["LearningRates", "find_learning_rate"]
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Hold the scan, rates and smoothed losses, and the `suggestion`: where it falls fastest."""
+    """Result of a range test: rates, losses, and the `suggestion`, where these fall fastest."""
 
     rates: NDArray[np.float64]
     losses: NDArray[np.float64]
@@ -41,7 +41,7 @@ def find_learning_rate(
     module = Module(deepcopy(model), deepcopy(objective), settings, seed)
     with quiet():
         trainer = trainer_for(settings, max_epochs=steps, enable_checkpointing=False)
-        found = Tuner(trainer).lr_find(
+        scan = Tuner(trainer).lr_find(
             module,
             datamodule=Data(data, data, settings, seed),
             min_lr=1e-6,
@@ -50,9 +50,9 @@ def find_learning_rate(
             attr_name="learning_rate",
             update_attr=False,
         )
-    if found is None:
+    if scan is None:
         raise InputError("the learning-rate scan was interrupted; run it again.")
-    rates, losses = np.array(found.results["lr"]), np.array(found.results["loss"])
+    rates, losses = np.array(scan.results["lr"]), np.array(scan.results["loss"])
     # Lightning differentiates with respect to the rate itself, which favours the smallest rates;
     # per factor of rate, over a fifth of a decade or more, the noise of single batches is less.
     width = max(3, steps // 10)

@@ -1,4 +1,4 @@
-"""A progress bar for training."""
+"""Progress bar of a training."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ Objective = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
 
 @dataclass(frozen=True)
 class Training:
-    """Choose how a model is trained.
+    """Settings of a training: epochs, batches, learning rate and schedule, devices.
 
     Args:
         epochs: passes over the training events.
@@ -61,7 +61,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Record one epoch: mean losses over training and validation events, and its seconds.
+    """Record of one epoch: mean losses over training and validation events, and its seconds.
 
     Under constraints the losses are the primary ones, `constraints` are their values over the
     validation events and `violation` is the largest beyond the tolerance, 0 where all hold.

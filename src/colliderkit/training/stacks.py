@@ -1,4 +1,4 @@
-"""The fast path for tables: members of a `Stack` trained side by side on tensors in memory.
+"""Fast training of small perceptrons on tables in memory: members of a `Stack` side by side.
 
 Lightning's bookkeeping takes longer than a step of a small perceptron. Here an epoch is one
 gather and its steps are slices; each member has its own shuffle and its own best epoch, and none
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from colliderkit.errors import InputError
 from colliderkit.networks.stack import Stack
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import schedule_factor
 from colliderkit.training.settings import Epoch, Training
@@ -28,7 +29,7 @@ def fit_stack(
     stack: Stack,
     loss: EventLoss,
     train: Dataset,
-    held: Dataset,
+    validation: Dataset,
     settings: Training,
     *,
     seeds: Sequence[int],
@@ -38,12 +39,12 @@ def fit_stack(
 ) -> list[list[Epoch]]:
     """Train in place and leave each member with the weights of its best validation loss.
 
-    `train` and `held` hold tables (N, C). `offset` is added to the outputs, (N,) for each of the
-    two, for networks of one output. `penalty` gives what is added to the loss of each member, (M,),
-    in training alone. The first epoch that may be best is the one before any step, so that a
+    `train` and `validation` hold tables (N, C). `offset` is added to the outputs, (N,) for each of
+    the two, for networks of one output. `penalty` gives what is added to the loss of each member,
+    (M,), in training alone. The first epoch that may be best is the one before any step, so that a
     network which does not help stays the function 0; another is taken only where its loss on the
-    held events is lower by more than the standard error of the difference. Returns the history of
-    each member; raises `InputError` if a loss is not finite.
+    validation events is lower by more than the standard error of the difference. Returns the
+    history of each member; raises `InputError` if a loss is not finite.
     """
     members = stack.members
     stack.reset(seeds)
@@ -56,13 +57,13 @@ def fit_stack(
     size = min(settings.batch_size, len(x))
     steps = -(-len(x) // size)
     factor = schedule_factor(settings.schedule)
-    first = _held_losses(stack, loss, held, offset)
+    first = _validation_losses(stack, loss, validation, offset)
     lowest = first.mean(1)
     best = [parameter.detach().clone() for parameter in stack.parameters()]
     waiting = torch.zeros(members, dtype=torch.int64)
     started = torch.zeros(members, dtype=torch.bool)  # whose best epoch is one of training
     histories: list[list[Epoch]] = [[] for _ in range(members)]
-    chosen = [-1] * members
+    best_epochs = [-1] * members
     for epoch in range(settings.epochs):
         begin = time.perf_counter()
         order = torch.stack([_shuffle(len(x), seed, epoch) for seed in seeds])
@@ -81,7 +82,7 @@ def fit_stack(
             (each if penalty is None else each + penalty()).sum().backward()
             optimiser.step()
             total += each.detach()
-        losses = _held_losses(stack, loss, held, offset)
+        losses = _validation_losses(stack, loss, validation, offset)
         mean = losses.mean(1)
         if not bool(torch.isfinite(mean).all()):
             raise InputError(
@@ -99,7 +100,7 @@ def fit_stack(
             kept[better] = parameter.detach()[better]
         seconds = time.perf_counter() - begin
         for m in range(members):
-            chosen[m] = epoch if better[m] else chosen[m]
+            best_epochs[m] = epoch if better[m] else best_epochs[m]
             row = Epoch(epoch, float(total[m]) / steps, float(mean[m]), seconds)
             histories[m].append(row)
         if advance:
@@ -111,27 +112,27 @@ def fit_stack(
             parameter.copy_(kept)
     return [
         [Epoch(e.epoch, e.training_loss, e.validation_loss, e.seconds, e.epoch == last) for e in h]
-        for h, last in zip(histories, chosen, strict=True)
+        for h, last in zip(histories, best_epochs, strict=True)
     ]
 
 
 def _shuffle(count: int, seed: int, epoch: int) -> Tensor:
-    random = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    random = torch.Generator().manual_seed(derive(seed, "shuffle", epoch))
     return torch.randperm(count, generator=random)
 
 
 @torch.no_grad()
-def _held_losses(
-    stack: Stack, loss: EventLoss, held: Dataset, offset: tuple[Tensor, Tensor] | None
+def _validation_losses(
+    stack: Stack, loss: EventLoss, validation: Dataset, offset: tuple[Tensor, Tensor] | None
 ) -> Tensor:
-    """Return the weighted loss of each held event and member, (M, N)."""
-    assert isinstance(held.inputs, Tensor)
+    """Return the weighted loss of each validation event and member, (M, N)."""
+    assert isinstance(validation.inputs, Tensor)
     parts = []
-    for start in range(0, len(held), PIECE):
+    for start in range(0, len(validation), PIECE):
         part = slice(start, start + PIECE)
-        z = stack(held.inputs[part])
+        z = stack(validation.inputs[part])
         if offset is not None:
             z = z + offset[1][part]
-        target = held.target[part].to(torch.float32).expand(z.shape[:2])
-        parts.append(loss(z, target) * held.weight[part])
+        target = validation.target[part].to(torch.float32).expand(z.shape[:2])
+        parts.append(loss(z, target) * validation.weight[part])
     return torch.cat(parts, 1)

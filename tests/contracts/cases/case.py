@@ -76,20 +76,32 @@ class Case:
     refuses_weight: str | None = None
 
 
+Words = Sequence[str | Path]
+
+
 @dataclass(frozen=True)
 class TaskCase:
-    """Small files for a task, and the words after each verb of the command line.
+    """Small files for a task, and the words of the command line that follow each verb.
 
-    - `write(folder)` writes what the verbs read into `folder`;
-    - `fit(folder)` returns what follows `colliderkit fit TASK`, without `--out`;
-    - `apply`, `evaluate`, `report`, `export`: what follows the verb and the folder of the fit,
-      without `--out`; None where the task does not offer the verb. The contract asks of each what
-      the task offers: no verb without its words, no words without a verb.
+    - `write(folder)` writes the files that the verbs read; it is called once, with an empty folder;
+    - `fit(folder)`: after ``colliderkit fit TASK``; `methods`: more words for a member of the
+      task's methods, by its name (a small network). ``--out``, ``--seed`` and ``--method`` are
+      the contract's;
+    - `apply`, `evaluate`, `export`: after the verb and the folder of the fit (or, for a task that
+      evaluates no fitted method, its name), without ``--out``; `page`: after the folders that
+      ``colliderkit report`` takes. A verb that the task offers and that has no words here fails;
+    - `applied`, `exported`: what these write, a file or a folder;
+    - `on`: the method whose fit is exported and drawn, the first of the task's if not given; all
+      others are fitted, applied and evaluated.
     """
 
     write: Callable[[Path], None]
-    fit: Callable[[Path], Sequence[str]]
-    apply: Callable[[Path], Sequence[str]] | None = None
-    evaluate: Callable[[Path], Sequence[str]] | None = None
-    report: Callable[[Path], Sequence[str]] | None = None
-    export: Callable[[Path], Sequence[str]] | None = None
+    fit: Callable[[Path], Words] | None = None
+    methods: Mapping[str, Words] = field(default_factory=dict)
+    apply: Callable[[Path], Words] | None = None
+    evaluate: Callable[[Path], Words] | None = None
+    page: Callable[[Path], Words] = lambda folder: ()
+    export: Callable[[Path], Words] | None = None
+    applied: str = "applied.parquet"
+    exported: str = "model.onnx"
+    on: str | None = None

@@ -14,7 +14,6 @@ from colliderkit.errors import InputError
 from colliderkit.losses.decorrelation import distance_correlation
 from colliderkit.methods.decorrelation import DecorrelatedTagger
 from colliderkit.methods.decorrelation.adversary import Adversary
-from colliderkit.methods.decorrelation.tagger import Classification
 from colliderkit.methods.method import load
 from colliderkit.methods.tagging.ensembles import Ensemble
 from colliderkit.training.settings import Training
@@ -154,21 +153,32 @@ def test_files_that_come_class_by_class() -> None:
     assert found[0] == pytest.approx(found[1], rel=0.1)
 
 
-def test_the_pivot_of_a_nuisance() -> None:
+@pytest.mark.slow
+@pytest.mark.statistical
+def test_the_pivot_of_a_nuisance(seed: int) -> None:
     """1611.01046: the signal is at (z, 1) in x, z unknown; the background at (0, 0).
 
     The score of a plain classifier moves with z, that of a pivot does not. Here z acts on the
-    background too, so that there is something to be independent of.
+    background too, so that there is something to be independent of. Of 20 seeds the pivot's
+    correlation was up to .61 of the plain one's with Adam's steps and the epoch of the lowest
+    loss; with optimistic steps and the average of the last epoch up to .19. The median of three
+    is asked for.
     """
-    random = np.random.default_rng(0)
+    found = np.median([_correlations(seed + k) for k in range(3)], axis=0)
+    assert found[1] < 0.3 * found[0]
+    assert found[2:].min() > BLIND - 0.03  # x1 alone is enough for that
+
+
+def _correlations(seed: int) -> list[float]:
+    """Return |rho| of the background's score and z, plain and pivot, and the areas of both."""
+    random = np.random.default_rng(seed)
     count = 8000
     label, z = random.integers(0, 2, count), random.normal(size=count)
     x0 = random.normal(size=count) + z * 0.8 + label
     x1 = random.normal(size=count) + label
     sample = ak.zip({"x0": x0, "x1": x1, "z": z, "label": label, "event": np.arange(count)})
-    own = label == 0
-    moved = []
-    # At the full rate the two chase each other; the last epochs of the schedule settle.
+    background = label == 0
+    correlations, areas = [], []
     training = Training(epochs=10, batch_size=256, learning_rate=5e-3, devices=1)
     for penalty, strength in ((None, None), ("adversary", 10.0)):
         tagger = DecorrelatedTagger(
@@ -179,10 +189,10 @@ def test_the_pivot_of_a_nuisance() -> None:
             options={"hidden": (32, 32)},
             training=training,
         )
-        s = tagger.fit(sample, seed=1, progress=False).predict_proba(sample)[:, 1]
-        moved.append(abs(np.corrcoef(s[own], z[own])[0, 1]))
-        assert roc_auc_score(label, s) > BLIND - 0.03  # x1 alone is enough for that
-    assert moved[1] < 0.3 * moved[0]
+        s = tagger.fit(sample, seed=seed, progress=False).predict_proba(sample)[:, 1]
+        correlations.append(abs(np.corrcoef(s[background], z[background])[0, 1]))
+        areas.append(roc_auc_score(label, s))
+    return [*correlations, *areas]
 
 
 def test_the_adversary_estimates_the_information() -> None:
@@ -214,18 +224,15 @@ def test_the_adversary_estimates_the_information() -> None:
         assert float(adversary(outputs - 100 * gradient, target, weight)) < float(found)
 
 
-def test_the_opponents_loss_is_no_part_of_the_value() -> None:
+def test_the_adversarys_value_and_loss_move_one_network_each() -> None:
     outputs = torch.randn(50, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
     target, weight = (
         torch.stack([torch.arange(50) % 2, torch.arange(50)], 1).float(),
         torch.ones(50),
     )
     adversary = Adversary(1)
-    alone, both = Classification(), Classification(adversary)
-    torch.testing.assert_close(both(outputs, target, weight), alone(outputs, target, weight))
-    gradients = [torch.autograd.grad(f(outputs, target, weight), outputs)[0] for f in (alone, both)]
-    torch.testing.assert_close(*gradients)
-    both(outputs, target, weight).backward()
+    adversary.own_loss(outputs, target, weight).backward()
+    assert outputs.grad is None
     assert any(bool((p.grad != 0).any()) for p in adversary.parameters() if p.grad is not None)
     # A batch of signal teaches the adversary nothing, and is no error.
     target[:, 0] = 1

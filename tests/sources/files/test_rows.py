@@ -9,7 +9,8 @@ import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.sources import write
-from colliderkit.sources.files.rows import read_rows, separated
+from colliderkit.sources.files.expressions import split_expressions
+from colliderkit.sources.files.rows import read_rows, read_table
 
 COUNT = 50
 
@@ -83,6 +84,33 @@ def test_what_is_no_number_names_file_column_and_event(tmp_path: Path) -> None:
     assert len(rows.table(["m"], rows.columns["seen"])) == 9
 
 
+def test_a_table_is_what_methods_take(file: Path) -> None:
+    want = columns()
+    table = read_table(file, "m, log(pt)", weight="2 * pt", event="event", selection="pt > 5")
+    keep = np.asarray(want["pt"]) > 5
+    assert table.names == ("m", "log(pt)")
+    np.testing.assert_array_equal(table["m"], want["m"][keep])
+    np.testing.assert_array_equal(table.weight, 2 * want["pt"][keep])
+    np.testing.assert_array_equal(table.event, want["event"][keep])
+    plain = read_table([file, file], ["m"])
+    np.testing.assert_array_equal(plain.weight, np.ones(2 * COUNT))
+    assert len(set(plain.event)) == 2 * COUNT
+
+
+def test_a_table_names_bad_weights_and_event_numbers(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.parquet"
+    weight, number = np.ones(9), np.arange(9) + 0.0
+    weight[2], number[5] = np.inf, 5.5
+    write(bad, {"m": np.ones(9), "w": weight, "n": number})
+    with pytest.raises(InputError, match=r"bad\.parquet: column 'w' is inf in event 2 "):
+        read_table(bad, "m", weight="w")
+    with pytest.raises(InputError, match=r"bad\.parquet: column 'n' is 5\.5 in event 5 "):
+        read_table(bad, "m", event="n")
+    with pytest.raises(InputError, match=r"bad\.parquet: the weights sum to 0"):
+        read_table(bad, "m", weight="0 * m")
+    assert read_table(bad, "m", event="2 * n").event.tolist() == [0, 2, 4, 6, 8, 11, 12, 14, 16]
+
+
 def test_mistakes_are_named(file: Path, tmp_path: Path) -> None:
     for texts, selection, sentence in (
         (["mm"], None, "no column 'mm'; did you mean m"),
@@ -100,13 +128,13 @@ def test_mistakes_are_named(file: Path, tmp_path: Path) -> None:
 
 
 def test_names_are_parted_outside_brackets() -> None:
-    assert separated("m, where(a > 0, b, c) ,hypot(x, y)") == [
+    assert split_expressions("m, where(a > 0, b, c) ,hypot(x, y)") == [
         "m",
         "where(a > 0, b, c)",
         "hypot(x, y)",
     ]
-    assert separated(["m,w", "pt"]) == ["m", "w", "pt"]
-    assert separated(None) == []
+    assert split_expressions(["m,w", "pt"]) == ["m", "w", "pt"]
+    assert split_expressions(None) == []
     for text, sentence in (
         ("m,,w", "names an empty column"),
         ("m,m", "'m' is named twice"),
@@ -114,4 +142,4 @@ def test_names_are_parted_outside_brackets() -> None:
         ("open(m)", "open"),
     ):
         with pytest.raises(InputError, match=sentence):
-            separated(text)
+            split_expressions(text)

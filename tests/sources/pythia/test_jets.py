@@ -117,7 +117,7 @@ def test_what_cannot_be_generated_is_refused(monkeypatch):
         jets("top", 0)
     with pytest.raises(InputError, match="'minimum-bias' has no jets"):
         jets("minimum-bias", 10)
-    with pytest.raises(InputError, match="seed -1 is negative"):
+    with pytest.raises(InputError, match="seed is -1"):
         jets("top", 1, seed=-1)
     with pytest.raises(InputError, match=r"pileup -2\.0 is negative"):
         jets("top", 1, pileup=-2.0)

@@ -128,6 +128,17 @@ def test_an_interrupted_run_goes_on_where_it_was(pretended, tmp_path, monkeypatc
     assert not path.with_name("out.parquet.shards").exists()
 
 
+def test_shards_of_an_older_format_are_not_mixed_in(pretended, tmp_path, monkeypatch):
+    path = tmp_path / "out.parquet"
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "FORMAT", 1)
+        patch.setattr(shards, "merge", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            generate("top-qcd", 20, path, shard=10, seed=1, progress=False)
+    with pytest.raises(InputError, match="holds shards of another request"):
+        generate("top-qcd", 20, path, shard=10, seed=1, progress=False)
+
+
 def test_shards_of_another_request_are_not_reused(pretended, tmp_path, monkeypatch):
     path = tmp_path / "out.parquet"
     folder = tmp_path / "out.parquet.shards"

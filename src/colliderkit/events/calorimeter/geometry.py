@@ -96,6 +96,13 @@ class Layer:
         """The area of each voxel across the axis [mm^2], (voxels,)."""
         return (np.pi * np.diff(_edges(self) ** 2) / self.angles)[self.ring]
 
+    def shares(self, edges: Floats) -> Floats:
+        """Return the share of each ring's area between `edges` (R + 1,) [mm], (rings, R)."""
+        squares, others = _edges(self) ** 2, edges**2
+        low = np.maximum(squares[:-1, None], others[None, :-1])
+        high = np.minimum(squares[1:, None], others[None, 1:])
+        return np.asarray(np.maximum(high - low, 0) / np.diff(squares)[:, None])
+
     def locate(self, x: Floats, y: Floats) -> Whole:
         """Return the voxel of hits at (x, y) [mm] within the layer, (N,) each; -1 for none."""
         ring = np.searchsorted(_edges(self), np.hypot(x, y), side="right") - 1
@@ -323,11 +330,7 @@ class Geometry:
                 ring = np.searchsorted(edges, layer.r, side="right") - 1
                 shares.append(np.eye(len(edges) - 1)[np.minimum(ring, len(edges) - 2)])
                 continue
-            squares = _edges(layer) ** 2
-            low = np.maximum(squares[:-1, None], edges[None, :-1] ** 2)
-            high = np.minimum(squares[1:, None], edges[None, 1:] ** 2)
-            share = np.maximum(high - low, 0) / np.diff(squares)[:, None]
-            shares.append(np.tile(share, (layer.angles, 1)))
+            shares.append(np.tile(layer.shares(edges), (layer.angles, 1)))
         return np.concatenate(shares).astype(np.float32)
 
     # What follows is for regular geometries: images, and the order of Geant4's Par04.

@@ -1,4 +1,4 @@
-"""Diffusion: processes that add noise, and samplers that remove it."""
+"""Diffusion models: noising processes and samplers."""
 
 from colliderkit.generators.diffusion.diffusion import Diffusion
 from colliderkit.generators.diffusion.processes import PROCESSES

@@ -1,4 +1,4 @@
-"""Diffusion: a network that tells data from the noise added to them (2006.11239, 2011.13456)."""
+"""Diffusion model, score-based or DDPM: a denoising network (2006.11239, 2011.13456)."""
 
 import math
 from typing import Any, Literal, Self
@@ -18,7 +18,7 @@ PREDICTIONS = ("noise", "x0", "v")
 
 
 class Diffusion(Noising):
-    """Model p(x | c), x (F,) and c (C,), by removing noise step by step.
+    """Diffusion model of p(x | c), x (F,) and c (C,): noise is removed step by step.
 
     Noisy data x_t = alpha_t x + sigma_t z, over sqrt(alpha^2 + sigma^2), are
 
@@ -70,7 +70,7 @@ class Diffusion(Noising):
         self.sample_by(sampler, steps)
 
     def sample_by(self, sampler: str, steps: int) -> Self:
-        """Choose the sampler and its steps; nothing that was trained depends on them."""
+        """Set the sampler and its steps; nothing that was trained depends on them."""
         if sampler not in SAMPLERS:
             raise InputError(
                 f"no sampler of diffusion is called '{sampler}'; choose from {', '.join(SAMPLERS)}."

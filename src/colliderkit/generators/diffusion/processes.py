@@ -1,4 +1,4 @@
-"""How noise is added to data: x_t = alpha_t x + sigma_t z, t from 0 to 1."""
+"""Noise schedules of diffusion (VP, sub-VP, VE, cosine): x_t = alpha_t x + sigma_t z."""
 
 import math
 from abc import ABC, abstractmethod
@@ -11,10 +11,10 @@ __all__ = ["PROCESSES", "VE", "VP", "Cosine", "Process", "SubVP"]
 
 
 class Process(ABC):
-    """Hold a signal alpha_t and a noise sigma_t, and the times between which they are used.
+    """Noise schedule: signal alpha_t and noise sigma_t for t from 0 to 1.
 
-    At the `first` time the noise is small, but a network can see it; at the `last` one the data
-    can hardly be seen.
+    At the `first` time that is used the noise is small, but a network can see it; at the `last` one
+    the data can hardly be seen.
     """
 
     first: float = 1e-3
@@ -35,7 +35,7 @@ class Process(ABC):
 
 @dataclass(frozen=True)
 class VP(Process):
-    """Preserve the variance (2011.13456): with B = int_0^t beta, beta linear from low to high,
+    """Variance-preserving process (2011.13456), B = int_0^t beta, beta linear from low to high:
 
     alpha = exp(-B/2), sigma^2 = 1 - exp(-B).
     """
@@ -56,7 +56,7 @@ class VP(Process):
 
 @dataclass(frozen=True)
 class SubVP(VP):
-    """Stay below the preserved variance (2011.13456): sigma = 1 - exp(-B)."""
+    """Sub-VP process, of a variance below that of VP (2011.13456): sigma = 1 - exp(-B)."""
 
     def sigma(self, t: Tensor) -> Tensor:
         return -torch.expm1(-self.integral(t))
@@ -64,7 +64,7 @@ class SubVP(VP):
 
 @dataclass(frozen=True)
 class VE(Process):
-    """Let the variance explode (2011.13456): alpha = 1, sigma = low (high / low)^t."""
+    """Variance-exploding process (2011.13456): alpha = 1, sigma = low (high / low)^t."""
 
     low: float = 0.01
     high: float = 50.0
@@ -79,7 +79,7 @@ class VE(Process):
 
 @dataclass(frozen=True)
 class Cosine(Process):
-    """Let the signal fall as a cosine (2102.09672): with a(t) = (t + h) / (1 + h) pi/2,
+    """Cosine schedule (2102.09672): with a(t) = (t + h) / (1 + h) pi/2,
 
     alpha = cos a(t) / cos a(0), sigma^2 = 1 - alpha^2 = sin(a(t) - a(0)) sin(a(t) + a(0)) / cos^2
     a(0), the last form without cancellation.

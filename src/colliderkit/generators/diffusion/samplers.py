@@ -1,9 +1,9 @@
-"""From noise to data: solvers for y = x + s z, from large s to s = 0.
+"""Samplers of diffusion (DDPM, DDIM, DPM-Solver++, Heun, midpoint): from large noise s to 0.
 
-In y = x_t / alpha_t all processes are one, noise alone being added to it. With D(y, s) = <x | y>
-the path without noise obeys dy/ds = (y - D) / s, and D - y is s^2 times the score. Each sampler
-takes y at the first of N + 1 falling levels `s`, the last of them 0, and returns x. Those that add
-noise find it in `noise`, (B, draws (N - 1), F): the last step adds none.
+In y = x_t / alpha_t = x + s z all processes are one, noise alone being added to it. With
+D(y, s) = <x | y> the path without noise obeys dy/ds = (y - D) / s, and D - y is s^2 times the
+score. Each sampler takes y at the first of N + 1 falling levels `s`, the last of them 0, and
+returns x. Those that add noise find it in `noise`, (B, draws (N - 1), F): the last step adds none.
 """
 
 import math
@@ -56,7 +56,7 @@ def _ends(process: Process) -> tuple[float, float]:
 
 
 def ancestral(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tensor:
-    """Draw each y from its density given the last and x = D (2006.11239).
+    """DDPM, ancestral sampling: draw y from its density given the last and x = D (2006.11239).
 
     For s -> s' that is N(D + (s'/s)^2 (y - D), s'^2 (1 - (s'/s)^2)).
     """
@@ -72,7 +72,7 @@ def _ancestral(d: Tensor, y: Tensor, now: float, then: float, z: Tensor | None) 
 
 
 def corrected(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tensor:
-    """Take ancestral steps, each followed by one of Langevin at its new level (2011.13456).
+    """Predictor-corrector: ancestral steps, each followed by one of Langevin (2011.13456).
 
     y + h (D - y) / s^2 + sqrt(2h) z, h = 2 (r s)^2, r = 0.16: the paper's step, 2 (r |z| /
     |score|)^2, with the score's expected size, so that a row does not depend on its batch mates.
@@ -88,7 +88,7 @@ def corrected(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Ten
 
 
 def euler(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tensor:
-    """Follow dy/ds by Euler's steps, y' = D + (s'/s) (y - D): DDIM (2010.02502)."""
+    """DDIM, Euler's steps of dy/ds: y' = D + (s'/s) (y - D) (2010.02502)."""
     for now, then in zip(s[:-1], s[1:], strict=True):
         d = denoise(y, now)
         y = d + then / now * (y - d)
@@ -96,7 +96,7 @@ def euler(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tensor:
 
 
 def multistep(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tensor:
-    """Follow dy/ds with D linear in ln s: DPM-Solver++(2M) (2211.01095).
+    """DPM-Solver++(2M), dy/ds with D linear in ln s (2211.01095).
 
     y' = (s'/s) y + (1 - s'/s) (D + (D - D_before) h / (2 h_before)), h = ln(s/s').
     """
@@ -114,7 +114,7 @@ def multistep(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Ten
 
 
 def heun(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tensor:
-    """Follow dy/ds by trapezia, two calls a step but the last (2206.00364)."""
+    """Heun's steps of dy/ds, two calls a step but the last (2206.00364)."""
     for now, then in zip(s[:-1], s[1:], strict=True):
         slope = (y - denoise(y, now)) / now
         ahead = y + (then - now) * slope
@@ -126,7 +126,7 @@ def heun(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tensor:
 
 
 def midpoint(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tensor:
-    """Follow du/da = v by midpoint steps, two calls each, with s = tan(a) and u = y cos(a).
+    """Midpoint steps of du/da = v, two calls each, with s = tan(a) and u = y cos(a).
 
     v = cos(a) z - sin(a) D is what `Diffusion` may predict; it vanishes for normal data of unit
     width, so that the path is straight where the data are nearly normal. Of the solvers here it
@@ -147,7 +147,7 @@ def midpoint(denoise: Denoise, y: Tensor, s: list[float], noise: Tensor) -> Tens
 
 @dataclass(frozen=True)
 class Sampler:
-    """Hold a solver and its levels.
+    """Sampler: a solver and its noise levels.
 
     A step draws noise `draws` times and calls the network `each` times, the last one `last` times;
     `fewest` are the steps that it takes at least.

@@ -1,4 +1,4 @@
-"""An adversary that learns the protected quantities from the score, as a penalty on the tagger."""
+"""Adversary that learns protected quantities from the score: a mutual-information penalty."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ UNIT, MOST = 3.0, 15.0  # of the log-odds that the adversary sees: their scale a
 
 
 class Adversary(nn.Module):
-    """Penalise what the background's score tells of the protected quantities m (1703.03507).
+    """Mutual information of the background's score and protected m, by an adversary (1703.03507).
 
         I = < ln q(m | s) - ln q(m) >
 
@@ -26,7 +26,7 @@ class Adversary(nn.Module):
 
     The value moves the tagger alone: its gradient stops at the adversary's parameters, which
     `own_loss` trains. The tagger descends what the adversary climbs, the minimax game of
-    1611.01046, whichever way they take turns.
+    1611.01046, whichever way they take turns (`training.alternating`).
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class Adversary(nn.Module):
     def own_loss(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return < -ln q(m | s) - ln q(m) >, whose gradient is the adversary's alone, ()."""
         s, m, p = self._seen(outputs.detach(), target, weight)
-        found: Tensor = -(p * (self.density(s, m) + mixture_log_prob(self.marginal, m))).sum()
-        return found
+        loss: Tensor = -(p * (self.density(s, m) + mixture_log_prob(self.marginal, m))).sum()
+        return loss
 
     def _seen(self, outputs: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
         s, m, p = background_score(outputs, target, weight, self.background)

@@ -42,21 +42,10 @@ OPTIONS = {
 
 
 class Classification(nn.Module):
-    """Take the cross-entropy of a target (B, 1 + M) whose first column is the class.
-
-    With an `opponent` its own loss is trained along: it adds a gradient, and 0 to the value.
-    """
-
-    def __init__(self, opponent: Adversary | None = None) -> None:
-        super().__init__()
-        self.opponent = opponent
+    """Take the cross-entropy of a target (B, 1 + M) whose first column is the class."""
 
     def forward(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        loss = cross_entropy(outputs, target[:, 0].long(), weight)
-        if self.opponent is not None and torch.is_grad_enabled():
-            own = self.opponent.own_loss(outputs, target, weight)
-            loss = loss + (own - own.detach())
-        return loss
+        return cross_entropy(outputs, target[:, 0].long(), weight)
 
 
 class Penalised(nn.Module):
@@ -94,7 +83,8 @@ class DecorrelatedTagger(Tagger):
         penalty_options: of "disco" and "mode" those of `losses.decorrelation`; of "adversary"
             `components` and `hidden` (`networks.mixture_density`) and `steps`, on a batch each,
             that it takes for one of the tagger (0: both at once, by gradient reversal; the
-            default); of "planing" `bins` and `reference` (the name of a class, or flat).
+            default), all to the last epoch, without `patience`; of "planing" `bins` and
+            `reference` (the name of a class, or flat).
         strength: the factor of the penalty, or
         at_most: keep the penalty at or below this (MDMM, `losses.constraints`). What is bounded
             does not depend on the size of the batch: "disco" and "mode" are `unbiased`.
@@ -270,11 +260,10 @@ class DecorrelatedTagger(Tagger):
         given = dict(self.penalty_options or {})
         steps = given.pop("steps", 0)
         penalty = self._penalty(given)
-        adversary = penalty if isinstance(penalty, Adversary) else None
-        objective = self._joined(Classification(None if steps else adversary), penalty)
-        if steps and adversary is not None:
+        objective = self._joined(Classification(), penalty)
+        if isinstance(penalty, Adversary):
             history = fit_alternating(
-                model, objective, adversary, data, held.at(mixed), settings, steps=steps, **options
+                model, objective, penalty, data, held.at(mixed), settings, steps=steps, **options
             )
         else:
             history = fit(model, objective, data, held.at(mixed), settings, **options)

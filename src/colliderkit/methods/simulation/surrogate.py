@@ -12,19 +12,17 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from colliderkit import generators
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.shower_variables import IncidentVariables, ShowerVariables
-from colliderkit.generators.gan import GAN
-from colliderkit.generators.generator import Generator, own_loss, rows_at_once
+from colliderkit.generators import GENERATORS
+from colliderkit.generators.generator import Generator, rows_at_once
 from colliderkit.methods.method import Method
 from colliderkit.networks.calorimeter_unet import CalorimeterUNet
 from colliderkit.networks.denoising import ResidualDenoiser
 from colliderkit.networks.rings import RingMixer, RingTransformer
-from colliderkit.training.adversarial import Rivalry, distance_of_marginals, fit_adversarial
+from colliderkit.training.adversarial import GanSchedule, fit_generator
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import fit
 from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["NETWORKS", "ShowerSurrogate"]
@@ -184,18 +182,8 @@ class ShowerSurrogate(Method):
             "title": title,
             "progress": progress,
         }
-        if isinstance(model, GAN):
-            # No loss of two rivals says which epoch is best.
-            return fit_adversarial(
-                model,
-                distance_of_marginals,
-                train,
-                validation,
-                settings,
-                rivalry=Rivalry(discriminator_steps=CRITIC_STEPS),
-                **options,
-            )
-        return fit(model, own_loss, train, validation, settings, **options)
+        schedule = GanSchedule(discriminator_steps=CRITIC_STEPS)
+        return fit_generator(model, train, validation, settings, schedule=schedule, **options)
 
     def sample(self, incident: ArrayLike, *, seed: int = 0, outside: bool = False) -> Floats:
         """Draw a shower (V,) [MeV] for each incident energy (N,) [MeV], (N, V) float32.
@@ -252,7 +240,7 @@ class ShowerSurrogate(Method):
                 )
             make = NETWORKS[self.network]
             options["network"] = make(self.geometry_, context, **(self.network_options or {}))
-        known = signature(generators.generator_class(self.generator)).parameters
+        known = signature(GENERATORS.load(self.generator)).parameters
         if self.rotations and "symmetry" in known:
             options["symmetry"] = rotations(self.geometry_)
         shares: type[ShowerVariables | IncidentVariables] = (
@@ -261,10 +249,10 @@ class ShowerSurrogate(Method):
         self.shares_ = shares(self.geometry_, self.threshold)
         self.layers_: Generator | None = None
         if self.layer_generator is not None:
-            self.layers_ = generators.build(
+            self.layers_ = GENERATORS.build(
                 self.layer_generator, features=layers, context=1, **(self.layer_options or {})
             )
-        self.voxels_: Generator = generators.build(
+        self.voxels_: Generator = GENERATORS.build(
             self.generator, features=voxels, context=context, **options
         )
 

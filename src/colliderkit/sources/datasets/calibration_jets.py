@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.events.composition import COMPOSITION, composition
-from colliderkit.sources.pythia.pairs import iterate_pairs
+from colliderkit.sources.files.pairs import iterate_pairs
 
 __all__ = ["MASS", "PRIORS", "PT", "Jets", "Quantity", "read_jets", "weights"]
 

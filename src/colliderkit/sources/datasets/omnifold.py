@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.pairs import check_pairs
 from colliderkit.files import existing_file
 from colliderkit.sources.files.columns import missing, readable
 from colliderkit.sources.pythia.jets import charge_of, ordered
-from colliderkit.sources.pythia.pairs import check_pairs
 
 __all__ = ["read_omnifold"]
 
@@ -44,7 +44,7 @@ OBSERVABLES = {
 
 
 def read_omnifold(paths: str | Path | Sequence[str | Path], *, particles: bool = True) -> ak.Array:
-    """Read published files into one paired array (see `colliderkit.sources.pythia.pairs`).
+    """Read published files into one paired array (see `colliderkit.events.pairs`).
 
     Beside its columns each level has the observables as published, ``multiplicity``, ``width``,
     ``softdrop_mass``, ``tau2``, ``zg``, ``lha``, ``ang2``, and the event the Z's ``z_pt``, ``z_y``,

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.schema import hash_uniform
+from colliderkit.seeds import derive
 
 __all__ = ["overlay"]
 
@@ -63,7 +64,7 @@ def overlay(
 
 def uniform(key: NDArray[np.int64], use: int, seed: int) -> NDArray[np.float64]:
     """Return a number in [0, 1) for each key, apart for each use."""
-    return hash_uniform(key, seed * 8 + use)
+    return hash_uniform(key, derive(seed, "pileup", use))
 
 
 def poisson(uniform: NDArray[np.float64], mu: float) -> NDArray[np.int64]:

@@ -40,7 +40,7 @@ LONG_NEUTRAL = (310, 3122)  # K_S and Lambda: 30% of their energy in the ECAL, 7
 
 @dataclass(frozen=True)
 class Calorimeter:
-    """State the towers and the energy resolution of one calorimeter.
+    """Tower grid and energy resolution of one calorimeter.
 
     A tower is taken for real above `threshold` [GeV] and `significance` times its resolution.
     `eta_edges` are those of |eta|; `phi_cells` the number of towers around, for each.
@@ -96,7 +96,7 @@ HCAL = Calorimeter(
 
 @dataclass(frozen=True)
 class HadronResponse:
-    """State how much of a hadron's energy a calorimeter shows that is right for electrons.
+    """Hadronic response (e/h): the energy of a hadron in a calorimeter calibrated for electrons.
 
     Of a hadron of the energy E [GeV] the share f = 1 - (E / E0)^(k - 1) ends in electromagnetic
     showers (none below E0) and is seen in full, the rest as `ratio` of it:

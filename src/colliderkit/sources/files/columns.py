@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 
-__all__ = ["Column", "Kind", "Table", "family", "missing", "readable"]
+__all__ = ["Column", "Kind", "TableFile", "family", "missing", "readable"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """Hold one number a row (`counts` None) or, row after row, the numbers of its particles.
+    """Column of one number a row (`counts` None), or of the particles of each row, flat.
 
     - `values`: (N,) or (P,);
     - `counts`: (N,) int64, the particles of each row, summing to P. Columns of one collection
@@ -38,7 +38,7 @@ class Column:
 
 
 class Kind(NamedTuple):
-    """Say what a column holds: its type as the file names it, and its level.
+    """Type of a column as the file names it, and its level.
 
     Level 0 is one number a row, 1 one number a particle; None cannot be read as numbers.
     """
@@ -47,8 +47,8 @@ class Kind(NamedTuple):
     level: int | None
 
 
-class Table(Protocol):
-    """What each file format offers to the layouts."""
+class TableFile(Protocol):
+    """File opened as a table of columns: what each format offers to the layouts."""
 
     path: Path
     rows: int
@@ -80,7 +80,7 @@ def readable(path: Path, form: str) -> Iterator[None]:
 
 
 def missing(path: Path, name: str, known: Iterable[str], why: str = "") -> InputError:
-    """Say that `path` has no column `name`, with the names that come close."""
+    """Return the error of a column that `path` does not have, with the names that come close."""
     names = list(known)
     lower = {other.lower(): other for other in names}
     close = [lower[key] for key in difflib.get_close_matches(name.lower(), lower, 5, 0.6)]

@@ -6,7 +6,7 @@ no sums over the particles of a jet.)
 """
 
 import ast
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.sources.files.columns import Column, shorten
 
-__all__ = ["FUNCTIONS", "REDUCTIONS", "Expression"]
+__all__ = ["FUNCTIONS", "REDUCTIONS", "Expression", "split_expressions"]
 
 Values = NDArray[Any] | int | float | bool
 
@@ -263,6 +263,31 @@ class Expression:
             return (total.astype(np.int64) if flat.dtype.kind in "biu" else total), None, False
         found = np.bincount(jets, flat.astype(bool), minlength=len(counts))
         return (found == counts if name == "all" else found > 0), None, False
+
+
+def split_expressions(texts: Sequence[str] | str | None) -> list[str]:
+    """Split ``mass, where(a > 0, b, c)`` at the commas that stand outside brackets.
+
+    A sequence of such texts gives the parts of all of them. Raises `InputError` if a part is
+    empty or no expression, or stands there twice.
+    """
+    parts: list[str] = []
+    for text in [texts] if isinstance(texts, str) else texts or ():
+        depth, begin = 0, 0
+        for i, letter in enumerate(f"{text},"):
+            depth += (letter in "([") - (letter in ")]")
+            if letter == "," and depth <= 0:
+                parts.append(text[begin:i].strip())
+                begin = i + 1
+        if depth:
+            raise InputError(f"expression '{text}' cannot be parsed: its brackets do not close.")
+    for text in parts:
+        if not text:
+            raise InputError(f"'{texts}' names an empty column; part names by single commas.")
+        Expression(text)
+        if parts.count(text) > 1:
+            raise InputError(f"column '{text}' is named twice; give each once.")
+    return parts
 
 
 def operands(node: ast.AST) -> list[ast.AST]:

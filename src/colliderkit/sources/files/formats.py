@@ -1,11 +1,11 @@
-"""Files on the disk: which a path means, and the reader of each format."""
+"""File formats by extension: open ROOT, HDF5 and Parquet, and list the files of a glob."""
 
 import glob
 from collections.abc import Sequence
 from pathlib import Path
 
 from colliderkit.errors import InputError
-from colliderkit.sources.files.columns import Table
+from colliderkit.sources.files.columns import TableFile
 
 __all__ = ["Paths", "open_table", "paths_of"]
 
@@ -29,7 +29,7 @@ def paths_of(path: Paths) -> list[Path]:
     return found
 
 
-def open_table(path: Path, tree: str | None = None) -> Table:
+def open_table(path: Path, tree: str | None = None) -> TableFile:
     """Open a file by its extension; `tree` is the TTree or the HDF5 key."""
     # Each format's library loads with the first file of it.
     match path.suffix.lower():

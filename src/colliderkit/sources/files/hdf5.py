@@ -192,7 +192,7 @@ class Hdf5Table:
 
 
 def pandas_format(group: Any) -> str | None:
-    """Say whether pandas wrote this group, and in which of its two formats."""
+    """Return the format ("table" or "fixed") in which pandas wrote a group, None if it did not."""
     if not isinstance(group, h5py.Group):
         return None
     if "table" in group and getattr(group["table"], "dtype", np.dtype("f4")).names:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS, check_jets
-from colliderkit.sources.files.columns import Column, Table, missing, shorten
+from colliderkit.sources.files.columns import Column, TableFile, missing, shorten
 from colliderkit.sources.files.expressions import Expression
 from colliderkit.sources.files.formats import Paths, open_table, paths_of
 from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout, starts
@@ -122,7 +122,7 @@ def write(path: str | Path, array: ak.Array | Mapping[str, Any], *, force: bool 
 class Plan:
     """What to read of a table and how to make jets of it."""
 
-    table: Table
+    table: TableFile
     layout: str
     expressions: dict[str, Expression]
     selection: Expression | None

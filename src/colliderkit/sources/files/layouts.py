@@ -1,4 +1,4 @@
-"""The layouts that the field publishes: which of a file's columns is which of a jet's.
+"""Published file layouts (JetClass, NanoAOD, Delphes, ...) mapped to the columns of a jet.
 
 A layout maps the canonical names of `colliderkit.events.schema` to expressions over the file's
 columns. Files with an event a row (NanoAOD, Delphes) are first unpacked to a jet a row.
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.sources.files.columns import Column, Kind, Table, missing, shorten
+from colliderkit.sources.files.columns import Column, Kind, TableFile, missing, shorten
 from colliderkit.sources.files.expressions import Expression
 from colliderkit.sources.files.root import RootTable
 
@@ -30,7 +30,7 @@ class Layout:
 
     name: str
     mapping: Callable[[Columns], dict[str, str]]
-    unpack: Callable[[RootTable, str | None], Table] | None = None
+    unpack: Callable[[RootTable, str | None], TableFile] | None = None
 
     def absent(self, columns: Columns) -> list[str]:
         """List the columns without which `columns` are not of this layout."""
@@ -383,7 +383,7 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-def find_layout(table: Table, name: str | None) -> tuple[Layout | None, Table]:
+def find_layout(table: TableFile, name: str | None) -> tuple[Layout | None, TableFile]:
     """Return the layout (given as `name`, or seen from the columns) and the table of its jets.
 
     ``nanoaod:Jet`` or ``delphes:ParticleFlowJet08`` chooses the collection of jets. None where

@@ -109,14 +109,14 @@ def unpack(batch: pa.Table | pa.RecordBatch, names: list[str]) -> dict[str, Colu
 
 
 def nested(kind: pa.DataType) -> bool:
-    """Say whether an Arrow type is a list of any sort."""
+    """Return whether an Arrow type is a list of any sort."""
     return bool(
         pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
     )
 
 
 def plain(array: pa.Array) -> pa.Array:
-    """Take off the extension type in which awkward-array wraps its columns."""
+    """Unwrap the extension type that awkward-array puts around its columns."""
     while isinstance(array, pa.ExtensionArray):
         array = array.storage
     return array

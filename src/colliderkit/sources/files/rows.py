@@ -1,4 +1,4 @@
-"""Events as rows of numbers: columns of files, by name or by a safe expression of them."""
+"""Tables of events from ROOT, HDF5 or Parquet: columns by name or by a safe expression."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,28 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.sources.files.columns import Column, Table, missing, shorten
-from colliderkit.sources.files.expressions import Expression
+from colliderkit.events.tables import Floats, Ints, Table
+from colliderkit.sources.files.columns import Column, TableFile, missing, shorten
+from colliderkit.sources.files.expressions import Expression, split_expressions
 from colliderkit.sources.files.formats import Paths, open_table, paths_of
 
-__all__ = ["Rows", "read_rows", "separated"]
-
-Floats = NDArray[np.float64]
+__all__ = ["Rows", "read_rows", "read_table"]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Hold N events of one or more files.
+    """Columns of N events with the row of each in its file, so that errors name both.
+
+    What methods take is a `Table`, without files: `events` makes it.
 
     - `columns`: the numbers (N,) of each expression by its text, floats as float64;
-    - `row` (N,): the place of each event in its file, counted from 0, and `file` (N,), which of
+    - `row` (N,): the row of each event in its file, counted from 0, and `file` (N,), which of
       `paths` that is;
     - `own`: all that the files hold of these events, where it was asked for.
     """
 
     columns: dict[str, NDArray[Any]]
-    row: NDArray[np.int64]
-    file: NDArray[np.int64]
+    row: Ints
+    file: Ints
     paths: Sequence[Path]
     own: dict[str, ak.Array]
 
@@ -39,7 +40,7 @@ class Rows:
         return len(self.row)
 
     def table(self, names: Sequence[str], where: NDArray[np.bool_] | None = None) -> Floats:
-        """Return some columns as a table (N, C), finite where `where` (N,) is True.
+        """Return the values (N, C) of some columns, finite where `where` (N,) is True.
 
         Raises `InputError` naming the file, column and event of a number that is not.
         """
@@ -56,6 +57,37 @@ class Rows:
                 )
         return np.stack([self.columns[name].astype(np.float64) for name in names], axis=1)
 
+    def events(
+        self, names: Sequence[str], *, weight: str | None = None, event: str | None = None
+    ) -> Table:
+        """Return a table of events: the columns `names`, with the expressions of weight and number.
+
+        Events count one and are numbered by their place where these are not given. Raises
+        `InputError` naming the file, column and event of a number that is not finite, or of an
+        event number that is not whole, and for weights that sum to nothing.
+        """
+        return Table.checked(
+            self.table(names),
+            ", ".join(map(str, self.paths[:3])),
+            names=names,
+            weight=None if weight is None else self.table([weight])[:, 0],
+            event=None if event is None else self.numbers(event),
+        )
+
+    def numbers(self, name: str) -> Ints:
+        """Return a column of whole numbers (N,) int64, such as those of the events."""
+        values = self.columns[name]
+        if values.dtype.kind == "f":
+            self.table([name])  # is finite
+            fractions = values != np.floor(values)
+            if fractions.any():
+                i = int(np.argmax(fractions))
+                raise InputError(
+                    f"{self.paths[self.file[i]]}: column '{name}' is {values[i]} in event"
+                    f" {self.row[i]} (counted from 0); give whole numbers."
+                )
+        return values.astype(np.int64)
+
     def at(self, keep: NDArray[np.bool_]) -> "Rows":
         """Return the events where `keep` (N,) is True."""
         return Rows(
@@ -65,6 +97,30 @@ class Rows:
             self.paths,
             {name: values[keep] for name, values in self.own.items()},
         )
+
+
+def read_table(
+    path: Paths,
+    columns: Sequence[str] | str,
+    *,
+    weight: str | None = None,
+    event: str | None = None,
+    selection: str | None = None,
+    tree: str | None = None,
+    stop: int | None = None,
+) -> Table:
+    """Read a table of events, as methods take it: values, names, weight and event.
+
+    `columns`, `weight` and `event` are columns of the files or expressions of them; the rest as in
+    `read_rows`. ``read_table("jets.root", "mass, log(pt)", weight="w")`` has two columns.
+
+    Raises `InputError` as `read_rows` does, and naming file, column and event for a number that is
+    not finite or an event number that is not whole.
+    """
+    names = split_expressions(columns)
+    extra = [text for text in (weight, event) if text is not None]
+    rows = read_rows(path, [*names, *extra], selection=selection, tree=tree, stop=stop)
+    return rows.events(names, weight=weight, event=event)
 
 
 def read_rows(
@@ -90,18 +146,18 @@ def read_rows(
     a particle, and for files of different columns.
     """
     paths = paths_of(path)
-    wanted = dict.fromkeys(expressions)
-    perhaps = [text for text in dict.fromkeys(optional) if text not in wanted]
+    required = dict.fromkeys(expressions)
+    optional = [text for text in dict.fromkeys(optional) if text not in required]
     parts: list[Rows] = []
     left = stop
-    for place, one in enumerate(paths):
-        table = open_table(one, tree)
-        found = [
-            text for text in perhaps if all(n in table.columns for n in Expression(text).names)
+    for number, file in enumerate(paths):
+        table = open_table(file, tree)
+        present = [
+            text for text in optional if all(n in table.columns for n in Expression(text).names)
         ]
-        for part in _chunks(table, [*wanted, *found], selection, own, left):
+        for part in _chunks(table, [*required, *present], selection, own, left):
             size = len(part.row)
-            parts.append(Rows(part.columns, part.row, np.full(size, place), paths, part.own))
+            parts.append(Rows(part.columns, part.row, np.full(size, number), paths, part.own))
             left = None if left is None else left - size
         if left == 0:
             break
@@ -126,50 +182,25 @@ def read_rows(
     )
 
 
-def separated(texts: Sequence[str] | str | None) -> list[str]:
-    """Split ``mass, where(a > 0, b, c)`` at the commas that stand outside brackets.
-
-    A sequence of such texts gives the parts of all of them. Raises `InputError` if a part is
-    empty or no expression, or stands there twice.
-    """
-    found: list[str] = []
-    for text in [texts] if isinstance(texts, str) else texts or ():
-        depth, begin = 0, 0
-        for i, letter in enumerate(f"{text},"):
-            depth += (letter in "([") - (letter in ")]")
-            if letter == "," and depth <= 0:
-                found.append(text[begin:i].strip())
-                begin = i + 1
-        if depth:
-            raise InputError(f"expression '{text}' cannot be parsed: its brackets do not close.")
-    for text in found:
-        if not text:
-            raise InputError(f"'{texts}' names an empty column; part names by single commas.")
-        Expression(text)
-        if found.count(text) > 1:
-            raise InputError(f"column '{text}' is named twice; give each once.")
-    return found
-
-
 def _chunks(
-    table: Table, wanted: Sequence[str], selection: str | None, own: bool, stop: int | None
+    table: TableFile, texts: Sequence[str], selection: str | None, own: bool, stop: int | None
 ) -> Iterator[Rows]:
-    chosen = None if selection is None else Expression(selection)
-    parsed = {text: Expression(text) for text in wanted}
+    condition = None if selection is None else Expression(selection)
+    parsed = {text: Expression(text) for text in texts}
     needed: list[str] = []
-    for expression in [*parsed.values(), *([] if chosen is None else [chosen])]:
+    for expression in [*parsed.values(), *([] if condition is None else [condition])]:
         needed += expression.names
         _check(table, expression)
-    kept = _kept(table) if own else []
+    numeric = _numeric(table) if own else []
     # Without any column the readers do not say how many rows there are.
-    names = list(dict.fromkeys([*needed, *kept])) or list(table.columns)[:1]
-    last = table.rows if stop is None or chosen is not None else min(stop, table.rows)
+    names = list(dict.fromkeys([*needed, *numeric])) or list(table.columns)[:1]
+    last = table.rows if stop is None or condition is not None else min(stop, table.rows)
     left = stop
     for row, raw in table.chunks(names, 0, last, table.step) if last else ():
         columns = {text: _numbers(parsed[text], raw, len(row)) for text in parsed}
-        part = Rows(columns, row, row, (), {name: _wrapped(raw[name]) for name in kept})
-        if chosen is not None:
-            part = part.at(_numbers(chosen, raw, len(row)).astype(bool))
+        part = Rows(columns, row, row, (), {name: _wrapped(raw[name]) for name in numeric})
+        if condition is not None:
+            part = part.at(_numbers(condition, raw, len(row)).astype(bool))
         if left is not None:
             part = part.at(np.arange(len(part)) < left)
             left -= len(part)
@@ -177,7 +208,7 @@ def _chunks(
             yield part
 
 
-def _kept(table: Table) -> list[str]:
+def _numeric(table: TableFile) -> list[str]:
     """List the columns of numbers and of lists of numbers, each once."""
     level = {name: kind.level for name, kind in table.columns.items()}
     return [
@@ -190,7 +221,7 @@ def _kept(table: Table) -> list[str]:
     ]
 
 
-def _check(table: Table, expression: Expression) -> None:
+def _check(table: TableFile, expression: Expression) -> None:
     for name in expression.names:
         if name not in table.columns:
             why = "" if name == expression.text else f" for '{expression.text}'"

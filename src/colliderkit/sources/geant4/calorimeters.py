@@ -30,7 +30,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Calorimeter:
-    """Hold a geometry, the sampling of each of its layers, and the radius [mm] that is filled.
+    """Sampling calorimeter: voxels, the sampling of each layer, and the radius [mm] that is filled.
 
     Beyond the voxels of a layer the same slabs go on to `radius`, unseen, so that showers are
     contained. Raises `InputError` unless there is one sampling a layer and the voxels fit.

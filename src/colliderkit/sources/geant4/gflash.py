@@ -1,4 +1,4 @@
-"""Electromagnetic showers by the parametrisation of Grindhammer and Peters (hep-ex/0001020).
+"""GFlash: electromagnetic showers parametrised by Grindhammer and Peters (hep-ex/0001020).
 
 The classical fast simulation: the longitudinal profile of each shower is a gamma distribution
 whose two parameters fluctuate together, and its energy falls in spots around the axis. Here for a
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.seeds import derive
 from colliderkit.sources.files.showers import drawn_energies
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
 
@@ -27,7 +28,7 @@ SHOWERS = 2000  # at a time
 
 
 class Material(NamedTuple):
-    """Hold Z, X0 [mm], the critical energy [MeV] and the energy loss at its minimum [MeV/mm]."""
+    """Material: Z, X0 [mm], critical energy [MeV] and minimum energy loss [MeV/mm]."""
 
     z: float
     x0: float
@@ -123,7 +124,7 @@ def showers(
     found = np.empty((len(energy), geometry.voxels), dtype=np.float32)
     for start in range(0, len(energy), SHOWERS):
         part = slice(start, start + SHOWERS)
-        random = np.random.default_rng([seed, start // SHOWERS])
+        random = np.random.default_rng(derive(seed, "showers", start // SHOWERS))
         found[part] = _drawn(energy[part], geometry, medium, ends / medium.x0, random)
     return found
 
@@ -188,10 +189,10 @@ def generate_showers(
     dN/dE ~ E^-index, voxels the visible energy [MeV]. Its bits depend on the request alone.
     """
     low, high = energies
-    if not 0 < low <= high or count < 1 or seed < 0:
+    if not 0 < low <= high or count < 1:
         raise InputError(
-            f"energies {low:g} to {high:g} MeV must be positive and rise, count {count} be at"
-            f" least 1, and seed {seed} 0."
+            f"energies {low:g} to {high:g} MeV must be positive and rise, and count {count} be at"
+            " least 1."
         )
     chosen = calorimeter(geometry) if isinstance(geometry, str) else geometry
     medium, depths, seen = effective_medium(chosen)
@@ -206,14 +207,13 @@ def generate_showers(
         )
         for start in range(0, count, SHOWERS):
             number = start // SHOWERS
-            random = np.random.default_rng([seed, number])
+            random = np.random.default_rng(derive(seed, "energies", number))
             incident = drawn_energies(min(SHOWERS, count - start), low, high, index, random)
             drawn = showers(
                 incident,
                 chosen.geometry,
                 medium,
-                # Far from the seeds of the energies, and of any other sample's showers.
-                seed=int(np.random.SeedSequence([seed, number, 1]).generate_state(1)[0]),
+                seed=derive(seed, "sample", number),
                 depths=depths,
             )
             energy[start : start + len(drawn), 0] = incident

@@ -29,7 +29,7 @@ Pointer = ctypes.c_void_p
 
 
 def physics_name() -> str:
-    """Say which physics this machine has; raise `InputError` if the data's path is wrong."""
+    """Return the physics list of this machine; raise `InputError` if the data's path is wrong."""
     for variable in PLACES:
         value = os.environ.get(variable)
         # A worker inherits the empty folder of the process that started it.

@@ -1,4 +1,4 @@
-"""Samples of showers of any size: shot shard by shard, resumable, on processes or on Dask."""
+"""Generate showers with Geant4: in shards, resumable, on processes or on Dask."""
 
 import json
 import shutil
@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.seeds import derive
 from colliderkit.sources.files.showers import drawn_energies, read_showers, write_showers
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
-from colliderkit.sources.pythia.shards import claim, executor, finished, progress_bar
+from colliderkit.sources.shards import FORMAT, claim, executor, finished, progress_bar
 
 __all__ = ["generate_showers"]
 
@@ -28,7 +29,7 @@ SHARD = 200  # showers: seconds to a minute of work, where setting Geant4 up tak
 
 @dataclass(frozen=True)
 class Request:
-    """Hold all that decides the bits of a sample of showers."""
+    """All that decides the bits of a sample of showers."""
 
     calorimeter: Calorimeter
     count: int
@@ -52,13 +53,15 @@ class Request:
 
     def energies(self, number: int) -> NDArray[np.float64]:
         """Draw the incident energies [MeV] of a shard."""
-        random = np.random.default_rng([self.seed, number])
+        random = np.random.default_rng(derive(self.seed, "energies", number))
         return drawn_energies(self.size(number), self.low, self.high, self.index, random)
 
     def as_json(self) -> str:
         """Write the request and the versions that the bits depend on."""
         versions = {name: version(name) for name in ("geant4_pybind", "numpy")}
-        return json.dumps({**asdict(self), "versions": versions}, indent=1, sort_keys=True)
+        return json.dumps(
+            {**asdict(self), "format": FORMAT, "versions": versions}, indent=1, sort_keys=True
+        )
 
 
 def generate_showers(
@@ -93,10 +96,9 @@ def generate_showers(
     low, high = energies
     if not 0 < low <= high:
         raise InputError(f"energies {low:g} to {high:g} MeV must be positive and rise.")
-    if count < 1 or seed < 0 or workers < 1 or shard < 1:
-        raise InputError(
-            f"count {count}, workers {workers} and shard {shard} must be at least 1, seed {seed} 0."
-        )
+    if count < 1 or workers < 1 or shard < 1:
+        raise InputError(f"count {count}, workers {workers} and shard {shard} must be at least 1.")
+    derive(seed)  # raises for one out of range
     chosen = calorimeter(geometry) if isinstance(geometry, str) else geometry
     request = Request(
         chosen,
@@ -142,11 +144,8 @@ def generate_showers(
 def make_shard(request: Request, number: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return the incident energies and showers of one shard."""
     energy = request.energies(number)
-    # A seed of Geant4 for each shard, far from those of its neighbours.
-    (seed,) = np.random.SeedSequence([request.seed, number]).generate_state(1)
-    showers = simulate(
-        request.calorimeter, energy, beam=request.beam, seed=int(seed) >> 1, cut=request.cut
-    )
+    seed = derive(request.seed, "showers", number)
+    showers = simulate(request.calorimeter, energy, beam=request.beam, seed=seed, cut=request.cut)
     return energy, showers
 
 

@@ -1,4 +1,4 @@
-"""The event loop: one Geant4 run a process, a shower an event, scored in C++."""
+"""Shoot showers with Geant4: one run a process, a shower an event, scored in C++."""
 
 import math
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Grid, Layer
+from colliderkit.seeds import derive
 from colliderkit.sources.geant4.calorimeters import Calorimeter, Sampling
 from colliderkit.sources.geant4.physics import geant4, physics_list
 from colliderkit.sources.pythia.tunes import quietly
@@ -21,7 +22,7 @@ PARTICLES = ("gamma", "e-", "e+")
 
 @dataclass(frozen=True)
 class Beam:
-    """Say what enters the calorimeter: a particle at (x, y) [mm], under an angle [rad] to z.
+    """Beam on the calorimeter: a particle at (x, y) [mm], under an angle [rad] to z.
 
     The angle is in the x-z plane; the particle starts 1 mm before the first layer.
     """
@@ -50,8 +51,9 @@ def simulate(
     """Shoot one particle of each energy (N,) [MeV]; return the showers (N, V) [MeV], as seen.
 
     The energy in the active slabs of each voxel, without the sampling fraction divided out. Equal
-    seeds give equal showers. Geant4 can be set up once in a process: a second calorimeter, or
-    another `cut` [mm] of production, needs another process (`colliderkit.sources.geant4.shards`).
+    seeds (0 to 2^64 - 1) give equal showers. Geant4 can be set up once in a process: a second
+    calorimeter, or another `cut` [mm] of production, needs another process
+    (`colliderkit.sources.geant4.shards`).
     Raises `InputError` for energies that are not positive, or a second set-up.
     """
     energy = np.asarray(energies, dtype=np.float64).reshape(-1)
@@ -63,7 +65,7 @@ def simulate(
 
 
 class _Run:
-    """Hold Geant4's run manager and what must not be collected while it lives."""
+    """Geant4's run manager, with what must not be collected while it lives."""
 
     current: "_Run | None" = None
 
@@ -110,7 +112,7 @@ class _Run:
     ) -> NDArray[np.float32]:
         self.energy, self.beam, self.progress = energy, beam, progress
         self.showers = np.zeros((len(energy), self.calorimeter.geometry.voxels), np.float32)
-        geant4().G4Random.setTheSeed(seed)
+        geant4().G4Random.setTheSeed(derive(seed) >> 32)  # it takes 31 bits
         self.manager.BeamOn(len(energy))
         return self.showers
 

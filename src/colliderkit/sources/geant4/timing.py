@@ -1,4 +1,4 @@
-"""What a shower costs in Geant4, to be compared with what is to take its place."""
+"""CPU time of a shower in Geant4, to be compared with what is to take its place."""
 
 import multiprocessing
 import time

@@ -1,6 +1,5 @@
 """Jets from Pythia 8 and FastJet, columnar from the generator to the jet array."""
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.seeds import derive
 from colliderkit.sources.detector.pileup import overlay
 from colliderkit.sources.detector.response import Detector, track_parameters
 from colliderkit.sources.pythia.matching import Directions, matched
@@ -129,7 +129,7 @@ def collected(
     if chosen.radius is None:
         raise InputError(f"process '{process}' has no jets; take its particles with events().")
     stream = tune.stream(process)
-    random = np.random.default_rng([zlib.crc32(stream.encode()), seed, shard])
+    random = np.random.default_rng(derive(seed, "detector", stream, shard))
     block_size = BLOCK if tune.parameters else count
     generator: Any = None
     parts: list[ak.Array] = []
@@ -173,11 +173,11 @@ def reconstruction(
     pool = minimum_bias(seed) if pileup > 0 else None
     chosen = Detector() if detector is True else detector
     # Events of equal number in two processes get other collisions.
-    own_seed = generator_seed(process, seed, 0)
+    pileup_seed = derive(seed, "pileup", process)
 
     def reconstruct(particles: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
         if pool is not None:
-            particles = overlay(particles, pool, pileup, event=number, seed=own_seed)
+            particles = overlay(particles, pool, pileup, event=number, seed=pileup_seed)
         return chosen.reconstruct(particles, random) if chosen else particles
 
     return reconstruct

@@ -1,4 +1,4 @@
-"""The truth behind a jet: which partons and heavy hadrons of the event lie along it."""
+"""Truth matching (Delta R) of jets to the partons and heavy hadrons of their event."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ HEAVY_PT, HEAVY_CONE = 5.0, 0.3  # of the hadron that gives a jet its flavour [G
 
 @dataclass(frozen=True)
 class Directions:
-    """Hold the event, eta and phi of some jets or particles, each (N,), sorted by event."""
+    """Directions of jets or particles: event, eta and phi, each (N,), sorted by event."""
 
     event: NDArray[np.int64]
     eta: Floats

@@ -1,4 +1,4 @@
-"""What can be generated: each process with its Pythia settings and the jets to keep."""
+"""Processes that Pythia generates: settings of each, and the jets that are kept."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ __all__ = ["PROCESSES", "SAMPLES", "Process", "process_named"]
 
 @dataclass(frozen=True)
 class Process:
-    """State how one class of jets is made.
+    """Definition of one class of jets: hard process, jet algorithm and cuts.
 
     - `title`: what the jets are, in words;
     - `settings`: Pythia 8 settings, beyond those of every process;

@@ -1,31 +1,30 @@
-"""Samples of any size: generated shard by shard, resumable, on processes or on Dask."""
+"""Generate samples of any size with Pythia: in shards, resumable, on processes or on Dask."""
 
 import io
 import json
-import multiprocessing
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
 
 import awkward as ak
 import numpy as np
 
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.seeds import derive
 from colliderkit.sources.detector.response import Detector
 from colliderkit.sources.pythia.jets import check_count, jets
 from colliderkit.sources.pythia.pairs import check_unmatched, pairs
 from colliderkit.sources.pythia.processes import SAMPLES, process_named
 from colliderkit.sources.pythia.tunes import Tune, imported
+from colliderkit.sources.shards import FORMAT, claim, executor, finished, progress_bar
 
 __all__ = ["generate"]
 
@@ -34,7 +33,7 @@ SHARD = 2000  # jets: a few seconds of work, and starting Pythia is a twentieth 
 
 @dataclass(frozen=True)
 class Request:
-    """Hold all that decides the bits of a sample."""
+    """All that decides the bits of a sample."""
 
     classes: tuple[tuple[str, int | None], ...]
     count: int
@@ -58,7 +57,9 @@ class Request:
         """Write the request and the versions that the bits depend on."""
         packages = ("pythia8mc", "fastjet", "awkward", "numpy")
         versions = {name: version(name) for name in packages}
-        return json.dumps({**asdict(self), "versions": versions}, indent=1, sort_keys=True)
+        return json.dumps(
+            {**asdict(self), "format": FORMAT, "versions": versions}, indent=1, sort_keys=True
+        )
 
 
 def generate(
@@ -85,7 +86,7 @@ def generate(
     - `workers`: processes on this machine; `dask`: the address of a Dask scheduler instead;
     - `detector`, `pileup`, `settings`, `parameters`: as in `colliderkit.sources.pythia.jets`;
     - `paired`: events at particle and at detector level instead of jets, to be read by
-      `colliderkit.sources.pythia.pairs.read_pairs`; the detector is on;
+      `colliderkit.sources.files.pairs.read_pairs`; the detector is on;
     - `shard`: jets of a class generated, kept and mixed together.
 
     The file holds jet arrays (see `colliderkit.events.schema`), the classes mixed. Its bits
@@ -137,8 +138,9 @@ def check(request: Request, workers: int) -> None:
     for name in names:
         if process_named(name).radius is None:
             raise InputError(f"process '{name}' has no jets; choose another.")
-    if request.seed < 0 or request.pileup < 0:
-        raise InputError(f"seed {request.seed} and pileup {request.pileup} must not be negative.")
+    derive(request.seed)  # raises for one out of range
+    if request.pileup < 0:
+        raise InputError(f"pileup {request.pileup} must not be negative.")
     # 20 bits of an event's number count its shard, 20 the event in the shard.
     if not 1 <= request.shard <= 100_000 or request.count > request.shard << 20:
         raise InputError(f"shard {request.shard} does not fit; give 1 to 100000 jets.")
@@ -153,7 +155,7 @@ def check(request: Request, workers: int) -> None:
 
 
 def kept(request: Request, folder: Path) -> str:
-    """Say what is on disk and how to go on."""
+    """Return the sentence of an interruption: what is on disk and how to go on."""
     tasks = request.tasks()
     done = sum(path_of(folder, *task).exists() for task in tasks)
     return (
@@ -163,28 +165,6 @@ def kept(request: Request, folder: Path) -> str:
 
 def path_of(folder: Path, process: str, number: int) -> Path:
     return folder / f"{process}-{number}.parquet"
-
-
-class Claim(Protocol):
-    """What is generated, as far as a folder of shards knows it."""
-
-    def as_json(self) -> str:
-        """Write all that decides the bits."""
-
-
-def claim(folder: Path, request: Claim, force: bool) -> None:
-    """Make the folder of the shards, or check that those in it are of the same request."""
-    note = folder / "request.json"
-    if folder.exists() and (not note.is_file() or note.read_text() != request.as_json()):
-        if not force:
-            raise InputError(
-                f"{folder}: holds shards of another request; repeat that one, choose another"
-                " output, or give --force to drop them."
-            )
-        shutil.rmtree(folder)
-    if not folder.exists():
-        with atomic_file(note) as part:
-            part.write_text(request.as_json())
 
 
 def run(
@@ -214,16 +194,6 @@ def run(
     for task, content in finished(pending):
         keep(task, content)
         advance(request.size(task[1]))
-
-
-def finished(pending: dict[Future[Any], Any]) -> Iterator[tuple[Any, Any]]:
-    """Yield (task, result) of futures in the order in which they end, and forget each.
-
-    A future is dropped once its shard is on disk: memory does not grow with the sample.
-    """
-    while pending:
-        for future in wait(pending, return_when=FIRST_COMPLETED).done:
-            yield pending.pop(future), future.result()
 
 
 def make_shard(
@@ -263,34 +233,11 @@ def merge(request: Request, folder: Path, output: Path, force: bool) -> None:
                     part["label"] = np.full(len(part), label, dtype=np.int64)
                 parts.append(part)
             whole = ak.concatenate(parts)
-            order = np.random.default_rng([request.seed, number]).permutation(len(whole))
-            yield ak.to_packed(whole[order])
+            random = np.random.default_rng(derive(request.seed, "mixture", number))
+            yield ak.to_packed(whole[random.permutation(len(whole))])
 
     with atomic_file(output, force) as path:
         ak.to_parquet_row_groups(groups(), path, compression="zstd")
-
-
-def progress_bar(verb: str, noun: str, shown: bool) -> Any:
-    """Return a bar on the error stream that counts what is made."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn(f"{verb} {{task.description}}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(noun),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True), disable=not shown)
 
 
 @contextmanager
@@ -304,63 +251,3 @@ def reported(
         missing = sum(request.size(number) for _, number in tasks)
         task = bar.add_task(names, total=total, completed=total - missing)
         yield partial(bar.advance, task)
-
-
-@contextmanager
-def executor(workers: int, dask: str | None, here: bool = True) -> Iterator[Executor | None]:
-    """Yield what runs the shards: a pool of processes, or Dask, or None for this process.
-
-    One worker is this process where it may be (`here`).
-    """
-    if dask is not None:
-        with dask_client(dask) as client:
-            yield client.get_executor(pure=False)
-        return
-    if workers == 1 and here:
-        yield None
-        return
-    # Spawned, not forked: a fork copies the threads' locks of torch and Arrow as they are.
-    context = multiprocessing.get_context("spawn")
-    before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, context, initializer=end_with_parent)
-    try:
-        yield pool
-        pool.shutdown()
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        # A shard takes seconds: do not wait for those under way.
-        for child in set(multiprocessing.active_children()) - before:
-            child.terminate()
-        raise
-
-
-def end_with_parent() -> None:
-    """Let Ctrl-C be the parent's to answer, and end this process when the parent is gone."""
-    import os
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def dask_client(address: str) -> Any:
-    """Connect to a Dask scheduler, or raise `InputError`."""
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise InputError(
-            "dask needs the package distributed; run: pip install 'colliderkit[dask]'."
-        ) from error
-    try:
-        return Client(address, timeout="5s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"dask: no scheduler answers at {address}; check the address or start one."
-        ) from error

@@ -1,9 +1,8 @@
-"""Pythia 8 itself: started, seeded, and tuned by settings or by parameters drawn along a sample."""
+"""Pythia 8 set up: seeds, settings, and tune parameters drawn along a sample."""
 
 import os
 import re
 import sys
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from colliderkit.errors import InputError
+from colliderkit.seeds import derive
 from colliderkit.sources.pythia.processes import Process, process_named
 
 __all__ = ["PARAMETERS", "Tune", "generator_seed", "imported", "start"]
@@ -37,7 +37,7 @@ TRUTHS = ("on", "off", "true", "false", "yes", "no", "ok", "1", "0")
 
 @dataclass(frozen=True)
 class Tune:
-    """State how a sample's Pythia differs from that of its process.
+    """Settings of Pythia that a sample has beyond those of its process.
 
     - `settings`: Pythia's lines, applied after the process's own;
     - `parameters`: (name, lowest, highest), drawn uniformly anew for every `BLOCK` jets.
@@ -89,7 +89,7 @@ class Tune:
 
         They are rounded to what a column of float32 holds before Pythia gets them.
         """
-        key = [zlib.crc32(self.stream(process).encode()), seed, shard, block + 1]
+        key = derive(seed, "parameters", self.stream(process), shard, block)
         uniform = np.random.default_rng(key).random(len(self.parameters))
         return {
             name: float(np.float32(low + (high - low) * x))
@@ -116,11 +116,8 @@ def lines_of(parameters: Mapping[str, float]) -> list[str]:
 
 def generator_seed(stream: str, seed: int, shard: int) -> int:
     """Give each shard of a stream a seed of its own, in Pythia's range 1 to 900,000,000."""
-    if seed < 0:
-        raise InputError(f"seed {seed} is negative; give 0 or more.")
     # Counted on from one place, the seeds of two shards of a stream are never the same.
-    first = np.random.SeedSequence([zlib.crc32(stream.encode()), seed]).generate_state(1)[0]
-    return (int(first) + shard) % 900_000_000 + 1
+    return (derive(seed, "pythia", stream) + shard) % 900_000_000 + 1
 
 
 def start(process: Process, seed: int, settings: Sequence[str] = (), generator: Any = None) -> Any:

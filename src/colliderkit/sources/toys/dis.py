@@ -38,7 +38,7 @@ ELECTRON_ANGLE = 0.002
 
 @dataclass(frozen=True)
 class DisModel:
-    """State nature: the density of events in x, Q^2 and what the photon and the hadrons do.
+    """True parameters: the density of events in x, Q^2, QED radiation and the hadronic response.
 
         d sigma / dx dQ^2 ~ (1 + (1 - y)^2) / (x Q^4) (Q^2 / 500)^rise x^-small (1 - x)^large
 
@@ -68,7 +68,7 @@ class DisModel:
 
 @dataclass(frozen=True)
 class DisEvents:
-    """Hold N events: the truth, what is seen, and which pass.
+    """N events: the truth, what is measured, and which pass.
 
     - `Q2` [GeV^2], `y`, `x`, `photon` (N,): the truth;
     - `energy`, `theta` (N,): of the electron seen; `hadron_pt`, `hadron_sigma` (N,);

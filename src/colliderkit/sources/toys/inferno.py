@@ -23,6 +23,7 @@ from scipy.stats import qmc
 from torch import Tensor
 
 from colliderkit.errors import InputError
+from colliderkit.seeds import derive
 
 __all__ = ["BENCHMARKS", "PARAMETERS", "Benchmark", "Inferno"]
 
@@ -51,7 +52,7 @@ BENCHMARKS: dict[str, Benchmark] = {
 
 @dataclass(frozen=True)
 class Inferno:
-    """Hold the true parameters: yields s and b, shift r, rate lambda, mean of the signal."""
+    """True parameters: yields s and b, shift r, rate lambda, mean of the signal."""
 
     s: float = 50.0
     b: float = 1000.0
@@ -64,13 +65,13 @@ class Inferno:
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be positive.")
 
-    def signal(self, count: int, seed: int | list[int]) -> Floats:
+    def signal(self, count: int, seed: int) -> Floats:
         """Draw signal events, (count, 3)."""
         random = np.random.default_rng(seed)
         plane = random.normal(self.signal_mean, 1.0, (count, 2))
         return np.column_stack([plane, random.exponential(1 / SIGNAL_RATE, count)])
 
-    def background(self, count: int, seed: int | list[int]) -> Floats:
+    def background(self, count: int, seed: int) -> Floats:
         """Draw background events, (count, 3)."""
         random = np.random.default_rng(seed)
         mean = (BACKGROUND_MEAN[0] + self.shift, BACKGROUND_MEAN[1])
@@ -82,7 +83,8 @@ class Inferno:
 
         The weights of a process sum to its expected yield.
         """
-        x = np.concatenate([self.signal(count, [seed, 1]), self.background(count, [seed, 0])])
+        seeds = derive(seed, "signal"), derive(seed, "background")
+        x = np.concatenate([self.signal(count, seeds[0]), self.background(count, seeds[1])])
         label = np.repeat([1, 0], count)
         return x, label, np.repeat([self.s / count, self.b / count], count)
 

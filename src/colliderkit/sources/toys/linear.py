@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LinearToy:
-    """Hold latent quantities h ~ N(mean, diag(width^2)), seen as x = A h + N(0, noise).
+    """Latent quantities h ~ N(mean, diag(width^2)), measured as x = A h + N(0, noise).
 
     `slopes` A (C, L), `noise` (C, C) the covariance of the detector, `mean` and `width` (L,).
     The first latent quantity is the truth z that is unfolded, the others are what the detector's

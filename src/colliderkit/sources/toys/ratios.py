@@ -17,7 +17,7 @@ Draw = Callable[[np.random.Generator, int], Floats]
 
 @dataclass(frozen=True)
 class RatioToy:
-    """Hold two densities in one dimension, p1 and p0, and the exact ln p1/p0."""
+    """Two densities in one dimension, p1 and p0, and the exact ln p1/p0."""
 
     title: str
     draw_numerator: Draw

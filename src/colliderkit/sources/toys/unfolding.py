@@ -20,7 +20,7 @@ FAKE_WIDTH = 2.0
 
 @dataclass(frozen=True)
 class UnfoldingToy:
-    """Hold N events at both levels.
+    """N events at both levels, truth and reconstruction.
 
     - `truth`, `reco` (N, 1): NaN where the event does not pass at that level;
     - `pass_truth`, `pass_reco` (N,): a miss passes at truth level alone, a fake at detector

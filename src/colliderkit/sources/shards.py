@@ -1,0 +1,134 @@
+"""Resumable generation in shards: the folder that keeps them, workers or Dask, a progress bar."""
+
+import multiprocessing
+import shutil
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from colliderkit.errors import InputError
+from colliderkit.files import atomic_file
+
+__all__ = ["FORMAT", "claim", "executor", "finished", "progress_bar"]
+
+# Part of every request: raised when the same request makes other bits than before, so that shards
+# of an older version are not mixed with new ones.
+FORMAT = 2
+
+
+class Claim(Protocol):
+    """What is generated, as far as a folder of shards knows it."""
+
+    def as_json(self) -> str:
+        """Write all that decides the bits."""
+
+
+def claim(folder: Path, request: Claim, force: bool) -> None:
+    """Make the folder of the shards, or check that those in it are of the same request."""
+    note = folder / "request.json"
+    if folder.exists() and (not note.is_file() or note.read_text() != request.as_json()):
+        if not force:
+            raise InputError(
+                f"{folder}: holds shards of another request; repeat that one, choose another"
+                " output, or give force to drop them."
+            )
+        shutil.rmtree(folder)
+    if not folder.exists():
+        with atomic_file(note) as part:
+            part.write_text(request.as_json())
+
+
+def finished(pending: dict[Future[Any], Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield (task, result) of futures in the order in which they end, and forget each.
+
+    A future is dropped once its shard is on disk: memory does not grow with the sample.
+    """
+    while pending:
+        for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            yield pending.pop(future), future.result()
+
+
+def progress_bar(verb: str, noun: str, shown: bool) -> Any:
+    """Return a bar on the error stream that counts what is made."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn(f"{verb} {{task.description}}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(noun),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True), disable=not shown)
+
+
+@contextmanager
+def executor(workers: int, dask: str | None, here: bool = True) -> Iterator[Executor | None]:
+    """Yield what runs the shards: a pool of processes, or Dask, or None for this process.
+
+    One worker is this process where it may be (`here`).
+    """
+    if dask is not None:
+        with dask_client(dask) as client:
+            yield client.get_executor(pure=False)
+        return
+    if workers == 1 and here:
+        yield None
+        return
+    # Spawned, not forked: a fork copies the threads' locks of torch and Arrow as they are.
+    context = multiprocessing.get_context("spawn")
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, context, initializer=end_with_parent)
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        # A shard takes seconds: do not wait for those under way.
+        for child in set(multiprocessing.active_children()) - before:
+            child.terminate()
+        raise
+
+
+def end_with_parent() -> None:
+    """Let Ctrl-C be the parent's to answer, and end this process when the parent is gone."""
+    import os
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def dask_client(address: str) -> Any:
+    """Connect to a Dask scheduler, or raise `InputError`."""
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError(
+            "dask needs the package distributed; run: pip install 'colliderkit[dask]'."
+        ) from error
+    try:
+        return Client(address, timeout="5s", set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"dask: no scheduler answers at {address}; check the address or start one."
+        ) from error
