@@ -81,7 +81,7 @@ PT = Quantity(
     0,
     "True jet $p_T$ [GeV]",
     (25.0, 1000.0),
-    tuple(np.geomspace(50, 500, 9)),
+    tuple(np.geomspace(50, 500, 9).tolist()),
 )
 # At fixed pt and widths what is seen of the mass is nearly fixed as well, whatever the true one:
 # there is no response to invert.
@@ -90,7 +90,7 @@ MASS = Quantity(
     1,
     "True jet mass [GeV]",
     (3.0, 200.0),
-    tuple(np.geomspace(8, 64, 7)),
+    tuple(np.geomspace(8, 64, 7).tolist()),
     left_out=("track_width", "calorimeter_width"),
 )
 
