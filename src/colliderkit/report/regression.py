@@ -102,11 +102,18 @@ def coverage_curves(
 
 @style()
 def coverage_against(
-    edges: ArrayLike, coverages: Mapping[str, Sequence[Coverage]], level: float
+    edges: ArrayLike,
+    coverages: Mapping[str, Sequence[Coverage]],
+    level: float,
+    *,
+    label: str | None = None,
 ) -> Figure:
-    """Draw the coverage of each method's intervals in bins of energy [GeV], with its error."""
+    """Draw the coverage of each method's intervals in bins of energy [GeV], with its error.
+
+    With a `label` the bins are of that variable, on a linear axis.
+    """
     ends = np.asarray(edges, dtype=np.float64)
-    middle = np.sqrt(ends[1:] * ends[:-1])
+    middle = np.sqrt(ends[1:] * ends[:-1]) if label is None else (ends[1:] + ends[:-1]) / 2
     figure = Figure()
     axes = figure.subplots()
     looks = styles(list(coverages))
@@ -114,15 +121,19 @@ def coverage_against(
     for i, (name, found) in enumerate(coverages.items()):
         share = np.array([c.share for c in found])
         ends_of = np.array([[c.low, c.high] for c in found])
+        beside = i - (len(coverages) - 1) / 2
         axes.errorbar(
-            middle * 1.02 ** (i - (len(coverages) - 1) / 2),
+            middle * 1.02**beside if label is None else middle + 0.1 * beside * np.diff(ends),
             100 * share,
             100 * np.abs(ends_of.T - share),
             fmt=MARKERS[i % len(MARKERS)],
             color=looks[name]["color"],
             label=name,
         )
-    _energy_axis(axes)
+    if label is None:
+        _energy_axis(axes)
+    else:
+        axes.set_xlabel(label)
     axes.set_ylabel(f"Coverage of {100 * level:g}% intervals [%]")
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.45 * (high - low))

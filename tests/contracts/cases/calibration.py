@@ -1,6 +1,7 @@
 """Cases of the calibrations: x = z + noise, with a feature that shifts the response."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from colliderkit.methods.calibration import (
     SequentialCalibration,
     TruthRegression,
 )
+from colliderkit.sources import write
 from colliderkit.training.settings import Training
-from contracts.cases.case import Arguments, Case, Data
+from contracts.cases.case import Arguments, Case, Data, TaskCase
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "TASK_CASES"]
 
 COUNT = 1500
 QUICK = Training(epochs=1, batch_size=250, learning_rate=2e-3, devices=1)
@@ -73,4 +75,38 @@ CASES = {
         likelihood=lambda method, args: method.log_likelihood(args[0], args[2], args[1][:, None]),
     ),
     "posterior-calibration": case(lambda: Posterior(transforms=1, bins=4, **NETWORK)),
+}
+
+
+def write_pairs(folder: Path) -> None:
+    """Write what was measured, what it was, and a feature."""
+    measured, truth, feature = data(1)[0]
+    write(folder / "pairs.root", {"pt": measured, "pt_true": truth, "eta": feature[:, 0]})
+
+
+TRAINING = ("--training.epochs", "1", "--training.batch_size", "250", "--hidden", "[8]")
+TASK_CASES = {
+    "calibration": TaskCase(
+        write=write_pairs,
+        fit=lambda folder: [
+            *("--files", folder / "pairs.root", "--measured", "pt", "--truth", "pt_true"),
+            *("--features", "eta"),
+        ],
+        methods={
+            "numerical-inversion": ("--bins", "20"),
+            "sequential-calibration": ("--bins", "8", "--slices", "3"),
+            **dict.fromkeys(
+                (
+                    "gaussian-ansatz",
+                    "generalised-inversion",
+                    "flow-calibration",
+                    "posterior-calibration",
+                    "regression-calibration",
+                ),
+                TRAINING,
+            ),
+        },
+        apply=lambda folder: [folder / "pairs.root"],
+        evaluate=lambda folder: [folder / "pairs.root", "--truth", "pt_true", "--bins", "4"],
+    )
 }

@@ -1,16 +1,18 @@
 """Cases of the regressions: a line with Gaussian noise, and its intervals."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.methods.regression import REGRESSIONS, Conformal
+from colliderkit.sources import write
 from colliderkit.training.settings import Training
-from contracts.cases.case import Arguments, Case, Data
+from contracts.cases.case import Arguments, Case, Data, TaskCase
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "TASK_CASES"]
 
 QUICK = Training(epochs=2, batch_size=100, learning_rate=5e-3)
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -51,3 +53,39 @@ CASES["quantile-regression"] = Case(
 CASES["conformal"] = Case(
     lambda: Conformal(built("deep-ensemble")(), share=0.3), data, answer, verbs=VERBS
 )
+
+
+def write_table(folder: Path) -> None:
+    """Write features, a target and the number of an event."""
+    random = np.random.default_rng(5)
+    a, b = random.normal(size=(2, 500))
+    y = 10 + 2 * a - b + 0.5 * random.normal(size=500)
+    write(folder / "table.root", {"a": a, "b": b, "y": y, "number": np.arange(500)})
+
+
+TRAINING = ("--training.epochs", "2", "--training.batch_size", "100", "--hidden", "[8]")
+TASK_CASES = {
+    "regression": TaskCase(
+        write=write_table,
+        fit=lambda folder: [
+            *(
+                "--files",
+                folder / "table.root",
+                "--features",
+                "a,b",
+                "--target",
+                "y",
+                "--event",
+                "number",
+            ),
+        ],
+        methods={
+            **{name: TRAINING for name in REGRESSIONS if name != "boosted-regression"},
+            "boosted-regression": ("--leaves", "4", "--rounds", "10"),
+            "conformal": TRAINING,
+        },
+        apply=lambda folder: [folder / "table.root", "--level", "0.68"],
+        evaluate=lambda folder: [folder / "table.root", "--target", "y", "--bins", "4"],
+        export=lambda folder: [folder / "table.root"],
+    )
+}
