@@ -80,8 +80,9 @@ class QuantileRegression(Perceptrons):
                     f"the quantile of {level:g} is beyond the learned {first:g} to {last:g}; fit"
                     " with further levels."
                 )
-        learned = self._loss().quantiles(self.network_(x).squeeze(0).double())
+        learned = self._loss().quantiles(self.network_(x).squeeze(0)).double()
         knots, asked = norm.ppf(self.levels), norm.ppf(np.clip(levels, first, last))
         right = np.clip(np.searchsorted(knots, asked), 1, len(knots) - 1)
         share = torch.from_numpy((asked - knots[right - 1]) / (knots[right] - knots[right - 1]))
-        return torch.lerp(learned[:, right - 1], learned[:, right], share.expand(len(x), -1))
+        below, above = learned[:, right - 1], learned[:, right]
+        return below + share * (above - below)
