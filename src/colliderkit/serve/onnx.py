@@ -21,7 +21,7 @@ from colliderkit.networks.model import Model
 from colliderkit.serve.deployed import Deployed, DeployedRatio, DeployedTagger
 from colliderkit.serve.translation import session, translate
 
-__all__ = ["TOLERANCE", "export", "export_method", "written"]
+__all__ = ["TOLERANCE", "export", "export_method", "write_checked"]
 
 Inputs = Ragged | Tensor
 # The largest difference between onnxruntime and torch at which a file is still written.
@@ -71,7 +71,7 @@ def export(
         raise InputError("ONNX export: name the columns of the table.")
     deployed = DeployedTagger(copy.deepcopy(model).cpu().float(), len(classes), regress or {})
     properties = {"classes": list(classes), **(metadata or {})}
-    return written(deployed, path, example, None, columns, properties, force)
+    return write_checked(deployed, path, example, None, columns, properties, force)
 
 
 def export_method(method: Any, path: str | Path, events: Any, *, force: bool = False) -> float:
@@ -120,10 +120,10 @@ def _export_ratio(method: Ratio, path: str | Path, events: Any, force: bool) -> 
         properties["theta_range"] = [[float(a), float(b)] for a, b in method.range_.T]
     deployed = DeployedRatio(copy.deepcopy(method))
     columns = example.columns if isinstance(example, Ragged) else method.names_
-    return written(deployed, path, example, theta, columns, properties, force, method)
+    return write_checked(deployed, path, example, theta, columns, properties, force, method)
 
 
-def written(
+def write_checked(
     deployed: Deployed,
     path: str | Path,
     example: Inputs,

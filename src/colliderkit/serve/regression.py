@@ -13,7 +13,7 @@ from colliderkit.files import refuse_existing
 from colliderkit.methods.regression import Conformal, Regression
 from colliderkit.methods.regression.variational import VariationalRegression
 from colliderkit.serve.deployed import Deployed
-from colliderkit.serve.onnx import TOLERANCE, written
+from colliderkit.serve.onnx import TOLERANCE, write_checked
 
 __all__ = ["DeployedRegression", "export_regression"]
 
@@ -80,4 +80,4 @@ def export_regression(
     away = max(float(np.abs(a - b).max()) for a, b in pairs) / deployed.scales[0]
     if not away <= TOLERANCE:
         raise InputError(f"{path}: not written, its answers are {away:.1e} off; please report it.")
-    return max(away, written(deployed, path, table, None, inner.names_, metadata, force))
+    return max(away, write_checked(deployed, path, table, None, inner.names_, metadata, force))
