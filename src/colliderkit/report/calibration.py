@@ -26,22 +26,22 @@ def responses(
     edges: Sequence[float],
     *,
     bar: float = 0.01,
-    reach: float = 0.08,
+    half_range: float = 0.08,
 ) -> Figure:
     """Draw the response in bins of the truth, a panel a method, a line a prior.
 
     curves: {method: {prior: estimate / truth}}; the band is a non-closure of `bar`. Points beyond
-    `reach` from 1 are arrows at the edge. `edges` are those of the bins.
+    `half_range` from 1 are arrows at the edge. `edges` are those of the bins.
     """
     columns = min(4, len(curves))
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(4.9 * columns, 4.1 * rows + 0.6), layout=_narrow())
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for panel, (name, own) in zip(panels.flat, curves.items(), strict=False):
+    for panel, (name, lines) in zip(panels.flat, curves.items(), strict=False):
         _band(panel, bar)
-        for i, (prior, curve) in enumerate(own.items()):
-            shift = 1 + 0.02 * (i - (len(own) - 1) / 2)
-            _points(panel, curve, i, prior, reach, shift)
+        for i, (prior, curve) in enumerate(lines.items()):
+            shift = 1 + 0.02 * (i - (len(lines) - 1) / 2)
+            _points(panel, curve, i, prior, half_range, shift)
         _decades(panel, edges)
         panel.text(0.05, 0.93, name, transform=panel.transAxes, va="top", fontsize=19)
     for panel in list(panels.flat)[len(curves) :]:
@@ -84,7 +84,7 @@ def resolutions(
 
 @style()
 def residuals(
-    trends: Mapping[str, Mapping[str, Profile]], *, bar: float = 0.01, reach: float = 0.08
+    trends: Mapping[str, Mapping[str, Profile]], *, bar: float = 0.01, half_range: float = 0.08
 ) -> Figure:
     """Draw the response in bins of features, a panel a feature, a line a method.
 
@@ -94,10 +94,10 @@ def residuals(
     rows = -(-len(trends) // columns)
     figure = Figure(figsize=(4.9 * columns, 4.4 * rows + 0.6), layout=_narrow())
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
-    for panel, (feature, own) in zip(panels.flat, trends.items(), strict=False):
+    for panel, (feature, lines) in zip(panels.flat, trends.items(), strict=False):
         _band(panel, bar)
-        for i, (name, curve) in enumerate(own.items()):
-            _points(panel, curve, i, name, reach)
+        for i, (name, curve) in enumerate(lines.items()):
+            _points(panel, curve, i, name, half_range)
         panel.set_xlabel(feature, fontsize=19)
     for panel in list(panels.flat)[len(trends) :]:
         panel.remove()
@@ -222,28 +222,28 @@ def _band(axes: Axes, bar: float) -> None:
 
 
 def _points(
-    axes: Axes, curve: Profile, place: int, name: str, reach: float, shift: float = 1.0
+    axes: Axes, curve: Profile, number: int, name: str, half_range: float, shift: float = 1.0
 ) -> None:
-    """Draw a curve within 1 -+ reach, and an arrow at the edge for each point beyond."""
+    """Draw a curve within 1 -+ half_range, and an arrow at the edge for each point beyond."""
     order = (0, 2, 4, 1, 5)  # colours that are far apart
-    colour = COLOURS[order[place % len(order)]]
+    colour = COLOURS[order[number % len(order)]]
     x, y = curve.centre * shift, curve.value
     axes.errorbar(
         x,
         y,
         curve.error,
-        fmt=f"{MARKERS[place % len(MARKERS)]}-",
+        fmt=f"{MARKERS[number % len(MARKERS)]}-",
         markersize=6,
         linewidth=1.4,
         elinewidth=1.6,
         color=colour,
         label=name,
     )
-    for beyond, marker, side in ((y > 1 + reach, "^", 0.95), (y < 1 - reach, "v", -0.95)):
-        edge = np.full(int(beyond.sum()), 1 + side * reach)
+    for beyond, marker, side in ((y > 1 + half_range, "^", 0.95), (y < 1 - half_range, "v", -0.95)):
+        edge = np.full(int(beyond.sum()), 1 + side * half_range)
         look: dict[str, Any] = {"color": colour, "markersize": 8, "markeredgewidth": 1.6}
         axes.plot(x[beyond], edge, marker, markerfacecolor="white", **look)
-    axes.set_ylim(1 - reach, 1 + reach)
+    axes.set_ylim(1 - half_range, 1 + half_range)
 
 
 def _decades(axes: Axes, edges: Sequence[float]) -> None:

@@ -208,9 +208,9 @@ def add_uncertainties(run: Run[Scale], showers: ShowerEnergies) -> None:
             score = "shifted" if kind == "quantile-regression" else "scaled"
             conformal = Conformal(method, score=score, levels=LEVELS)  # type: ignore[arg-type]
             conformal.calibrate(method, calibration.shapes, target)
-            for found, judged in ((before, method), (after, conformal)):
+            for worth, judged in ((before, method), (after, conformal)):
                 one = measured(judged, test, energy_sum(test), run.scale.edges)
-                found.setdefault(kind, []).append(one)
+                worth.setdefault(kind, []).append(one)
     report.add_heading("Uncertainties")
     report.add_text(COVERING.format(calibration=len(calibration), bar=100 * BAR))
     rows = []
@@ -235,7 +235,7 @@ def add_uncertainties(run: Run[Scale], showers: ShowerEnergies) -> None:
     )
     order = np.argsort(LEVELS)
     levels = [LEVELS[i] for i in order]
-    for found, count, caption in (
+    for worth, count, caption in (
         (before, None, "Coverage of central intervals minus their level, seed 0."),
         (
             after,
@@ -244,10 +244,10 @@ def add_uncertainties(run: Run[Scale], showers: ShowerEnergies) -> None:
             " what is off in one direction for all of them is these.",
         ),
     ):
-        curves = {kind: [each[0].curve[i] for i in order] for kind, each in found.items()}
+        curves = {kind: [each[0].curve[i] for i in order] for kind, each in worth.items()}
         report.add_figure(coverage_curves(levels, curves, count), caption)
-    for found, when in ((before, "before"), (after, "after")):
-        bins = {kind: each[0].bins for kind, each in found.items()}
+    for worth, when in ((before, "before"), (after, "after")):
+        bins = {kind: each[0].bins for kind, each in worth.items()}
         report.add_figure(
             coverage_against(run.scale.edges, bins, QUOTED[0]),
             f"Coverage in bins of energy, {when} conformal calibration, seed 0.",

@@ -120,8 +120,8 @@ def without_features(run: Run[Scale]) -> None:
         slopes, information = [], []
         for seed in run.seeds:
             sample = example.sample(run.scale.events, [number, seed])
-            for name, made in methods(training, feature=False).items():
-                method = run.fitted(f"{prior}, seed {seed}, {name}", made, *sample, seed=seed)
+            for name, unfitted in methods(training, feature=False).items():
+                method = run.fitted(f"{prior}, seed {seed}, {name}", unfitted, *sample, seed=seed)
                 closed.setdefault(name, []).append(example.closure(method.predict, TRUTHS))
                 if name == REGRESSION:
                     ends = method.predict(np.array([-5.0, 5.0])).estimate
@@ -187,8 +187,10 @@ def with_a_feature(run: Run[Scale]) -> None:
     for seed in run.seeds:
         sample = with_feature(events, [7, seed])
         measured, truth, feature = with_feature(events, [8, seed], 0.5)
-        for name, made in methods(training, feature=True).items():
-            method = run.fitted(f"with a feature, seed {seed}, {name}", made, *sample, seed=seed)
+        for name, unfitted in methods(training, feature=True).items():
+            method = run.fitted(
+                f"with a feature, seed {seed}, {name}", unfitted, *sample, seed=seed
+            )
             closed = method.closure(measured, truth, feature, bins=EDGES)
             bias.setdefault(name, []).append(closed.bias)
             resolution.setdefault(name, []).append(closed.resolution)

@@ -147,7 +147,7 @@ def jet_calibration(run: Run[Scale]) -> None:
         " half a radius and left out."
     )
     for quantity in scale.quantities:
-        calibrate(run, quantity, quantity.kept(train), quantity.kept(test))
+        calibrate(run, quantity, quantity.in_range(train), quantity.in_range(test))
 
 
 def generated(run: Run[Scale], path: Any) -> None:
@@ -167,17 +167,19 @@ def generated(run: Run[Scale], path: Any) -> None:
 
 def calibrate(run: Run[Scale], quantity: Quantity, train: Jets, test: Jets) -> None:
     """Fit all calibrations under all priors, apply them to the test jets, and judge the answers."""
-    seen, true, features = quantity.table(train)
-    test_seen, test_true, test_features = quantity.table(test)
+    measured, true, features = quantity.table(train)
+    test_measured, test_true, test_features = quantity.table(test)
     answers: dict[tuple[str, str], list[Calibrated]] = {
-        (RAW, prior): [Calibrated(test_seen, np.full(len(test), np.nan))] for prior in PRIORS
+        (RAW, prior): [Calibrated(test_measured, np.full(len(test), np.nan))] for prior in PRIORS
     }
 
     def fitted(method: Calibration, use: bool, prior: str, seed: int) -> dict[str, Floats]:
         table, test_table = (features, test_features) if use else (None, None)
         weight = weights(train, prior)
-        method.fit(seen, true, table, event=train.event, weight=weight, seed=seed, progress=False)
-        return method.predict(test_seen, test_table)._asdict()
+        method.fit(
+            measured, true, table, event=train.event, weight=weight, seed=seed, progress=False
+        )
+        return method.predict(test_measured, test_table)._asdict()
 
     for name, method in methods(run.scale).items():
         for prior in PRIORS:
@@ -219,8 +221,11 @@ def add_coverage(
     """
     report = run.report
     network: dict[str, Any] = {"hidden": run.scale.hidden, "training": run.scale.training}
-    (seen, true, features), (test_seen, truth, test_features) = map(PT.table, (train, test))
-    x, test_x = np.column_stack([seen, features]), np.column_stack([test_seen, test_features])
+    (measured, true, features), (test_measured, truth, test_features) = map(PT.table, (train, test))
+    x, test_x = (
+        np.column_stack([measured, features]),
+        np.column_stack([test_measured, test_features]),
+    )
     ensemble, quantile = DeepEnsemble(**network), QuantileRegression(**network)
     regressions: dict[str, Regression | Conformal] = {
         "deep ensemble": ensemble,

@@ -227,7 +227,7 @@ class CalibrationTask(Task):
         return page
 
     def summary(self, method: Calibration) -> str:
-        """Say what was fitted, of which columns."""
+        """Return a line on what was fitted, of which columns."""
         return f"fitted {method.name} of {', '.join(method.names_)}"
 
 

@@ -219,7 +219,7 @@ class RegressionTask(Task):
         return f"largest difference to torch {difference:.1e} of a spread on {len(rows)} events"
 
     def summary(self, method: Fitted) -> str:
-        """Say what was fitted, of which features."""
+        """Return a line on what was fitted, of which features."""
         return f"fitted {method.name} of {', '.join(method.names_)}"
 
 

@@ -29,8 +29,9 @@ def test_the_table_holds_logarithms_and_the_other_quantity():
     # Without the widths, the last two.
     assert features.tolist() == [[0, pytest.approx(np.log(80)), 1, 2, 3, 4]]
     assert (len(PT.names), len(MASS.names)) == (8, 6)
-    assert len(MASS.kept(jets)) == 1
-    assert len(MASS.kept(Jets(np.array([[100.0, 2.0]]), seen, jets.features, np.array([1])))) == 0
+    assert len(MASS.in_range(jets)) == 1
+    light = Jets(np.array([[100.0, 2.0]]), seen, jets.features, np.array([1]))
+    assert len(MASS.in_range(light)) == 0
 
 
 def test_jets_that_are_not_seen_are_left_out(tmp_path):
@@ -45,7 +46,7 @@ def test_jets_that_are_not_seen_are_left_out(tmp_path):
     jets = read_jets(tmp_path / "pairs.parquet")
     assert jets.event.tolist() == [2, 5]
     assert jets.truth[:, 0] == pytest.approx(np.asarray(levels[0].jet_pt)[1:])
-    assert jets.seen[:, 1] == pytest.approx(np.asarray(levels[1].jet_mass))
+    assert jets.reco[:, 1] == pytest.approx(np.asarray(levels[1].jet_mass))
     assert jets.features.shape == (2, 1 + len(COMPOSITION))
     # The counts of constituents, spread over the unit around them.
     counts = np.asarray(ak.num(levels[1].constituents))

@@ -128,9 +128,9 @@ class Response:
     def inverse(self, x: Floats) -> Floats:
         """Return z with f(z) = x, for x of any shape; f rises."""
         knots = self.location.knots
-        reach = np.ptp(knots)
+        length = np.ptp(knots)
         grid = np.linspace(knots[0], knots[-1], GRID)
-        ends = np.array([knots[0] - reach, knots[-1] + reach])
+        ends = np.array([knots[0] - length, knots[-1] + length])
         grid = np.concatenate([ends[:1], grid, ends[1:]])
         z = np.interp(x, self.location(grid), grid)
         # The ends are straight lines, so that one step is exact there; within the bins three

@@ -105,7 +105,7 @@ class Conformal(Method):
     def calibrate(
         self, method: Regression, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None
     ) -> Self:
-        """Take a regression that is fitted already, and events (n, F), (n,) that it has not seen.
+        """Calibrate the intervals of a fitted regression, on events (n, F), (n,) it has not seen.
 
         Raises `InputError` if there are too few of them for a level.
         """
