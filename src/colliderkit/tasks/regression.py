@@ -190,10 +190,10 @@ class RegressionTask(Task):
             closures({method.name: closure(columns[ESTIMATE], truth, edges)}, note["target"]),
             "Bias and resolution in bins of the target.",
         )
-        bins = {f"{100 * level:g}%": _coverages(columns, level, edges) for level in levels}
+        bins = {method.name: _coverages(columns, levels[0], edges)}
         page.add_figure(
             coverage_against(edges, bins, levels[0], label=note["target"]),
-            f"Coverage in bins of the target; the line is {100 * levels[0]:g}%.",
+            f"Coverage of {100 * levels[0]:g}% intervals in bins of the target.",
         )
         every = [_coverages(columns, level, edges[[0, -1]])[0] for level in sorted(levels)]
         page.add_figure(
