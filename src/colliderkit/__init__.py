@@ -1,13 +1,14 @@
 """Machine learning for particle physics, from events to physics results.
 
 >>> import colliderkit as ck
->>> tagger = ck.Tagger(network="pfn").fit(ck.read("jets.root"))
->>> tagger.save("tagger")
->>> ck.load("tagger").predict_proba(ck.read("others.root"))
+>>> train, test = ck.split(ck.read("jets.root"), (0.75, 0.25))
+>>> tagger = ck.Tagger("pfn").fit(train)
+>>> ck.auc(tagger.predict_proba(test)[:, 1], test.label)
+>>> ck.load(tagger.save("tagger")).predict_proba(ck.read("others.root"))
 
 The class of every method (`colliderkit.methods.METHODS`) is here by its own name, and so is what
-reads, generates and loads. A name is imported when it is first asked for: `import colliderkit`
-itself loads neither torch nor a file format.
+reads, generates, splits, scores and loads. A name is imported when it is first asked for:
+`import colliderkit` itself loads neither torch nor a file format.
 """
 
 from importlib import import_module
@@ -21,11 +22,15 @@ NAMES = {
     "METHODS": "colliderkit.methods",
     "Table": "colliderkit.events.tables",
     "Training": "colliderkit.training.settings",
+    "auc": "colliderkit.metrics.roc",
     "generate": "colliderkit.sources.pythia.shards",
     "iterate": "colliderkit.sources",
     "load": "colliderkit.methods.method",
     "read": "colliderkit.sources",
     "read_table": "colliderkit.sources",
+    "rejection": "colliderkit.metrics.roc",
+    "roc": "colliderkit.metrics.roc",
+    "split": "colliderkit.events.schema",
     "write": "colliderkit.sources",
 }
 

@@ -17,6 +17,7 @@ from colliderkit.events.ragged import Ragged
 from colliderkit.events.scaling import Standardise
 from colliderkit.events.sets import ParticleSet
 from colliderkit.methods.ratio import Ratio
+from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.networks.boosted_trees import BoostedTrees
 from colliderkit.networks.linear import Linear
 from colliderkit.networks.model import Model
@@ -85,17 +86,10 @@ def model(jets):
 def exported(model, jets, tmp_path_factory):
     """What a fitted tagger gives to the exporter."""
     path = tmp_path_factory.mktemp("onnx") / "tagger.onnx"
-    tagger = SimpleNamespace(
-        model_=model,
-        name="tagging",
-        classes=("qcd", "top", "w"),
-        columns_=COLUMNS,
-        regress=("jet_mass",),
-        target_mean_=torch.tensor([80.0]),
-        target_scale_=torch.tensor([25.0]),
-        seed_=7,
-        inputs=lambda jets: jets,
-    )
+    tagger = Tagger(classes=("qcd", "top", "w"), regress=("jet_mass",))
+    tagger.model_, tagger.columns_, tagger.seed_ = model, COLUMNS, 7
+    tagger.target_mean_, tagger.target_scale_ = torch.tensor([80.0]), torch.tensor([25.0])
+    tagger.inputs = lambda jets: jets
     return path, export_method(tagger, path, jets)
 
 

@@ -73,9 +73,9 @@ def test_a_sample_does_not_depend_on_the_workers(tmp_path: Path) -> None:
     one = generate_showers(SMALL, 10, tmp_path / "one.hdf5", **options)
     two = generate_showers(SMALL, 10, tmp_path / "two.hdf5", workers=2, **options)
     found = [read_showers(path, SMALL.geometry) for path in (one, two)]
-    assert np.array_equal(found[0][0], found[1][0])
-    assert np.array_equal(found[0][1], found[1][1])
-    assert len(np.unique(found[0][0])) == 10
+    assert np.array_equal(found[0].incident, found[1].incident)
+    assert np.array_equal(found[0].voxels, found[1].voxels)
+    assert len(np.unique(found[0].incident)) == 10
     with h5py.File(one) as file:
         assert file.attrs["physics"] == physics_name()
         assert file.attrs["particle"] == "e-"
@@ -145,7 +145,7 @@ def test_errors_say_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         Calorimeter(SMALL.geometry, SMALL.samplings[:2], 150.0)
     with pytest.raises(InputError, match="the voxels reach 40 mm, the slabs 35 mm only"):
         Calorimeter(SMALL.geometry, SMALL.samplings, 35.0)
-    with pytest.raises(InputError, match="energies 5 to 1 MeV must be positive and rise"):
+    with pytest.raises(InputError, match="energies are 5 to 1 MeV; they must be positive and rise"):
         generate_showers(SMALL, 10, tmp_path / "s.hdf5", energies=(5, 1))
     monkeypatch.setenv("GEANT4_DATA_DIR", str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=r"GEANT4_DATA_DIR is .*nowhere, which is no folder"):

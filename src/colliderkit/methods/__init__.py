@@ -18,6 +18,7 @@ METHODS = Registry(
         "inference-aware": "colliderkit.methods.inference.inferno:InferenceAware",
         "uncertainty-aware": "colliderkit.methods.inference.nuisance_ratio:UncertaintyAware",
         "shower-surrogate": "colliderkit.methods.simulation.surrogate:ShowerSurrogate",
+        "shower-comparison": "colliderkit.methods.simulation.comparison:ShowerComparison",
         "refinement": "colliderkit.methods.simulation.refinement:Refinement",
         "deep-ensemble": "colliderkit.methods.regression.ensemble:DeepEnsemble",
         "quantile-regression": "colliderkit.methods.regression.quantile:QuantileRegression",

@@ -10,6 +10,9 @@ TASKS = Registry(
         "calibration": "colliderkit.tasks.calibration:CalibrationTask",
         "regression": "colliderkit.tasks.regression:RegressionTask",
         "ratio": "colliderkit.tasks.ratio:RatioTask",
+        "showers": "colliderkit.tasks.showers:ShowersTask",
+        "shower-comparison": "colliderkit.tasks.showers:ShowerComparisonTask",
+        "refinement": "colliderkit.tasks.refinement:RefinementTask",
     },
 )
 

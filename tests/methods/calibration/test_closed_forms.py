@@ -152,8 +152,9 @@ def test_truths_of_two_numbers_have_a_covariance() -> None:
     found = method.predict(measured[:500, 0], measured[:500, 1])
     assert found.estimate == pytest.approx(measured[:500] @ np.linalg.inv(w).T, abs=0.05)
     exact = np.linalg.inv(w) @ noise @ noise.T @ np.linalg.inv(w).T
-    covariance = method.covariance(measured[:3, 0], measured[:3, 1])
-    assert covariance == pytest.approx(np.broadcast_to(exact, (3, 2, 2)), abs=0.02)
+    # A network that is kept gains one standard error or more, and wavers from event to event.
+    covariance = method.covariance(measured[:500, 0], measured[:500, 1])
+    assert covariance.mean(0) == pytest.approx(exact, abs=0.01)
     assert found.resolution[0] == pytest.approx(np.sqrt(np.diag(exact)), rel=0.05)
 
 

@@ -100,5 +100,5 @@ def test_what_cannot_be_overlaid_is_refused():
     events, pool = collisions([1] * 50), collisions([1] * 3)
     with pytest.raises(InputError, match=r"pool has 3; give a larger pool"):
         overlay(events, pool, 20.0)
-    with pytest.raises(InputError, match=r"pileup -1\.0 is negative"):
+    with pytest.raises(InputError, match=r"pileup is -1\.0"):
         overlay(events, pool, -1.0)

@@ -404,7 +404,7 @@ def test_a_file_of_no_layout(tmp_path: Path) -> None:
         read(tmp_path / "own.txt")
     with pytest.raises(InputError, match=r"the layout 'nanoaod' is one of ROOT files"):
         read(tmp_path / "own.h5", layout="nanoaod")
-    with pytest.raises(InputError, match="chunk 0 must be at least 1"):
+    with pytest.raises(InputError, match="chunk is 0; it must be at least 1"):
         next(iterate(tmp_path / "own.h5", chunk=0))
     write_tree(
         tmp_path / "mixed.root",

@@ -55,7 +55,8 @@ def test_parameters_are_uniform_and_independent():
     assert drawn[7] == tune.drawn("ee-dijets", 3, 0, 7)
     table = np.array([list(row.values()) for row in drawn])
     assert list(drawn[0]) == list(RANGES)
-    assert len(np.unique(table[:, 0])) == 2000
+    # 2000 draws among the 1e7 numbers of float32 in the range meet 0.2 times: above 5 once in 1e7.
+    assert len(np.unique(table[:, 0])) >= 1995
     # What a column of float32 holds is what Pythia is given.
     assert np.array_equal(table, table.astype(np.float32))
     low, high = np.array(list(RANGES.values())).T

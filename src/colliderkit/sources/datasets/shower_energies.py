@@ -72,12 +72,12 @@ class EnergySum:
 
 def read_shower_energies(path: Path, geometry: Geometry) -> ShowerEnergies:
     """Read a file of showers and return what is seen of them; see `sources.files.showers`."""
-    incident, showers = read_showers(path, geometry)
-    high_level = features(showers, incident, geometry)
+    showers = read_showers(path, geometry)
+    high_level = features(showers.voxels, showers.incident, geometry)
     rings, ring = np.unique(np.stack([geometry.layer, geometry.r]), axis=1, return_inverse=True)
-    sums = showers @ np.eye(rings.shape[1], dtype=np.float32)[ring.reshape(-1)]
+    sums = showers.voxels @ np.eye(rings.shape[1], dtype=np.float32)[ring.reshape(-1)]
     return ShowerEnergies(
-        incident.astype(np.float64) / 1e3,
+        showers.incident / 1e3,
         high_level.total / 1e3,
         high_level.shapes(),
         np.log1p(sums.astype(np.float64) / THRESHOLD),

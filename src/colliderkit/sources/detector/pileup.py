@@ -8,7 +8,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.schema import hash_uniform
 from colliderkit.seeds import derive
 
-__all__ = ["overlay"]
+__all__ = ["check_pileup", "overlay"]
 
 SPREAD = 53.0  # of the collisions along the beams [mm], as in the Delphes pileup card
 
@@ -31,8 +31,7 @@ def overlay(
 
     Raises `InputError` for a negative mu, or a pool with fewer collisions than an event needs.
     """
-    if mu < 0:
-        raise InputError(f"pileup {mu} is negative; give a mean number of collisions >= 0.")
+    check_pileup(mu)
     if mu == 0 or len(particles) == 0:
         return particles
     event = np.arange(len(particles)) if event is None else event
@@ -40,8 +39,8 @@ def overlay(
     counts = poisson(uniform(event, 0, seed), mu)
     if counts.max() > size:
         raise InputError(
-            f"pileup {mu} needs up to {counts.max()} collisions an event but the pool has {size};"
-            " give a larger pool."
+            f"pileup is {mu}, which needs up to {counts.max()} collisions an event, and the pool"
+            f" has {size}; give a larger pool."
         )
     owner = np.repeat(np.arange(len(particles)), counts)
     rank = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -50,16 +49,22 @@ def overlay(
     steps = np.flatnonzero(np.gcd(np.arange(size), size) == 1) if size > 1 else np.array([1])
     step = steps[(uniform(event, 1, seed) * len(steps)).astype(np.int64)]
     first = (uniform(event, 2, seed) * size).astype(np.int64)
-    chosen = (first[owner] + rank * step[owner]) % size
+    collision = (first[owner] + rank * step[owner]) % size
     key = event[owner] * 4096 + rank
     turn = 2 * np.pi * uniform(key, 3, seed)
     # Box and Muller: a Gaussian from two uniforms.
     radius = np.sqrt(-2 * np.log1p(-uniform(key, 4, seed)))
     shift = SPREAD * radius * np.cos(2 * np.pi * uniform(key, 5, seed))
-    added = moved(pool[chosen], turn, shift)
+    added = moved(pool[collision], turn, shift)
     lengths = np.bincount(owner, np.asarray(ak.num(added)), minlength=len(particles))
     added = ak.unflatten(ak.flatten(added), lengths.astype(np.int64))
     return ak.concatenate([particles, added[particles.fields]], axis=1)
+
+
+def check_pileup(mu: float) -> None:
+    """Raise `InputError` unless `mu` can be a mean number of collisions."""
+    if not 0 <= mu < float("inf"):
+        raise InputError(f"pileup is {mu}; give a mean number of collisions, 0 or more.")
 
 
 def uniform(key: NDArray[np.int64], use: int, seed: int) -> NDArray[np.float64]:

@@ -162,55 +162,55 @@ class Detector:
                 raise InputError(f"particles have no column '{name}'; the detector needs it.")
         random = np.random.default_rng(random)
         counts = np.asarray(ak.num(particles))
-        own = {name: np.asarray(ak.flatten(particles[name])) for name in particles.fields}
-        own["event"] = np.repeat(np.arange(len(counts)), counts)
-        pt = np.hypot(own["px"], own["py"])
-        eta = np.arcsinh(own["pz"] / np.maximum(pt, 1e-9))
-        charged = own["charge"] != 0
-        tracked = charged & (random.random(len(pt)) < efficiency(pt, eta, own["pid"]))
-        tracks = self.tracks({name: column[tracked] for name, column in own.items()}, random)
-        face_eta, face_phi = self.face(own, pt, eta)
-        seen = [tracks]
+        columns = {name: np.asarray(ak.flatten(particles[name])) for name in particles.fields}
+        columns["event"] = np.repeat(np.arange(len(counts)), counts)
+        pt = np.hypot(columns["px"], columns["py"])
+        eta = np.arcsinh(columns["pz"] / np.maximum(pt, 1e-9))
+        charged = columns["charge"] != 0
+        tracked = charged & (random.random(len(pt)) < efficiency(pt, eta, columns["pid"]))
+        tracks = self.tracks({name: column[tracked] for name, column in columns.items()}, random)
+        face_eta, face_phi = self.face(columns, pt, eta)
+        objects = [tracks]
         for calorimeter in (self.ecal, self.hcal):
-            share = energy_share(own["pid"], calorimeter.name)
+            share = energy_share(columns["pid"], calorimeter.name)
             hit = (share > 0) & (np.abs(face_eta) < calorimeter.eta_edges[-1])
-            energy = own["E"] * share
+            energy = columns["E"] * share
             if self.hadron_response and calorimeter.name == "HCAL":
-                energy = energy * self.hadron_response(own["E"], own["pid"])
+                energy = energy * self.hadron_response(columns["E"], columns["pid"])
             excess = self.excess(
                 calorimeter,
-                {"event": own["event"][hit], "energy": energy[hit]},
+                {"event": columns["event"][hit], "energy": energy[hit]},
                 (face_eta[hit], face_phi[hit]),
                 tracked[hit],
                 (tracks["E"] * share[tracked])[hit[tracked]],
                 tracks["error"][hit[tracked]],
                 random,
             )
-            seen.append(excess)
-        return merged(seen, len(counts))
+            objects.append(excess)
+        return merged(objects, len(counts))
 
-    def tracks(self, own: Columns, random: np.random.Generator) -> Columns:
+    def tracks(self, particles: Columns, random: np.random.Generator) -> Columns:
         """Smear the momenta and impact parameters of the tracked particles."""
-        pt = np.hypot(own["px"], own["py"])
-        eta = np.arcsinh(own["pz"] / pt)
-        relative = momentum_resolution(pt, eta, own["pid"])
+        pt = np.hypot(particles["px"], particles["py"])
+        eta = np.arcsinh(particles["pz"] / pt)
+        relative = momentum_resolution(pt, eta, particles["pid"])
         scale = log_normal(np.ones_like(pt), relative, random)
-        mass2 = np.maximum(own["E"] ** 2 - (pt * np.cosh(eta)) ** 2, 0.0)
-        smeared = {name: own[name] * scale for name in ("px", "py", "pz")}
+        mass2 = np.maximum(particles["E"] ** 2 - (pt * np.cosh(eta)) ** 2, 0.0)
+        smeared = {name: particles[name] * scale for name in ("px", "py", "pz")}
         smeared["E"] = np.sqrt(mass2 + (pt * scale * np.cosh(eta)) ** 2)
         # The energy resolution that energy flow expects of the track.
         smeared["error"] = relative * smeared["E"]
-        kept = {name: own[name] for name in ("pid", "charge", "event")}
-        return {**smeared, **kept, **measured(own, random)}
+        identity = {name: particles[name] for name in ("pid", "charge", "event")}
+        return {**smeared, **identity, **measured(particles, random)}
 
-    def face(self, own: Columns, pt: Floats, eta: Floats) -> tuple[Floats, Floats]:
+    def face(self, particles: Columns, pt: Floats, eta: Floats) -> tuple[Floats, Floats]:
         """Return eta and phi of the place where each particle meets the calorimeters.
 
         A helix of radius R = pt / (0.3 q B) has turned by the angle a when it is at distance
         2 R sin(a/2) from the beams and at R a sinh(eta) along them.
         """
-        phi = np.arctan2(own["py"], own["px"])
-        charge = own["charge"].astype(np.float64)
+        phi = np.arctan2(particles["py"], particles["px"])
+        charge = particles["charge"].astype(np.float64)
         bent = (charge != 0) & (self.field > 0)
         bend = np.where(bent, pt / (0.3 * np.abs(np.where(bent, charge, 1)) * (self.field or 1)), 1)
         slope = np.maximum(np.abs(np.sinh(eta)), 1e-9)
@@ -318,15 +318,20 @@ def log_normal(mean: Floats, sigma: Floats, random: np.random.Generator) -> Floa
     return mean * np.exp(np.sqrt(width2) * random.standard_normal(len(mean)) - width2 / 2)
 
 
-def impact_parameters(own: Columns) -> tuple[Floats, Floats]:
+def impact_parameters(particles: Columns) -> tuple[Floats, Floats]:
     """Return d0 = (x py - y px) / pt and z0 = z - (x px + y py) pz / pt^2 [mm].
 
     The tracks are taken as straight between production and closest approach to the beams: over
     a flight of L the bending is L^2 / 2R, 15 um for 10 mm at 4 GeV.
     """
-    pt = np.maximum(np.hypot(own["px"], own["py"]), 1e-9)
-    d0 = (own["x"] * own["py"] - own["y"] * own["px"]) / pt
-    z0 = own["z"] - (own["x"] * own["px"] + own["y"] * own["py"]) * own["pz"] / pt**2
+    pt = np.maximum(np.hypot(particles["px"], particles["py"]), 1e-9)
+    d0 = (particles["x"] * particles["py"] - particles["y"] * particles["px"]) / pt
+    z0 = (
+        particles["z"]
+        - (particles["x"] * particles["px"] + particles["y"] * particles["py"])
+        * particles["pz"]
+        / pt**2
+    )
     return d0, z0
 
 
@@ -342,12 +347,12 @@ def impact_errors(pt: Floats, eta: Floats) -> tuple[Floats, Floats]:
     return np.hypot(0.010, 0.090 / (pt * np.sqrt(sine))), np.hypot(0.030, 0.090 / (pt * sine**1.5))
 
 
-def measured(own: Columns, random: np.random.Generator) -> Columns:
+def measured(particles: Columns, random: np.random.Generator) -> Columns:
     """Return d0, z0 and their errors for tracks, smeared; zero vertices where none are given."""
-    pt = np.hypot(own["px"], own["py"])
-    vertex = {name: own.get(name, np.zeros(len(pt))) for name in ("x", "y", "z")}
-    d0, z0 = impact_parameters({**own, **vertex})
-    d0_error, z0_error = impact_errors(pt, np.arcsinh(own["pz"] / np.maximum(pt, 1e-9)))
+    pt = np.hypot(particles["px"], particles["py"])
+    vertex = {name: particles.get(name, np.zeros(len(pt))) for name in ("x", "y", "z")}
+    d0, z0 = impact_parameters({**particles, **vertex})
+    d0_error, z0_error = impact_errors(pt, np.arcsinh(particles["pz"] / np.maximum(pt, 1e-9)))
     d0 = d0 + d0_error * random.standard_normal(len(pt))
     z0 = z0 + z0_error * random.standard_normal(len(pt))
     return {"d0": d0, "z0": z0, "d0_error": d0_error, "z0_error": z0_error}
@@ -359,12 +364,12 @@ def track_parameters(particles: ak.Array, random: np.random.Generator | int = 0)
     `particles`: ``var * {px, py, pz, charge, x, y, z, ...}`` [GeV, mm]. Those of neutrals are 0.
     """
     counts = np.asarray(ak.num(particles))
-    own = {name: np.asarray(ak.flatten(particles[name])) for name in particles.fields}
-    added = measured(own, np.random.default_rng(random))
-    charged = own["charge"] != 0
+    columns = {name: np.asarray(ak.flatten(particles[name])) for name in particles.fields}
+    added = measured(columns, np.random.default_rng(random))
+    charged = columns["charge"] != 0
     for name, column in added.items():
-        own[name] = np.where(charged, column, 0.0)
-    return ak.unflatten(ak.zip(own), counts)
+        columns[name] = np.where(charged, column, 0.0)
+    return ak.unflatten(ak.zip(columns), counts)
 
 
 def merged(parts: list[Columns], events: int) -> ak.Array:

@@ -102,10 +102,10 @@ def family(columns: Mapping[str, Kind]) -> dict[str, list[str]]:
     """
     numbers: dict[str, dict[int, str]] = {}
     for name, kind in columns.items():
-        if kind.level == 0 and (found := re.fullmatch(r"(.+?)_(0|[1-9]\d*)", name)):
-            numbers.setdefault(found[1], {})[int(found[2])] = name
+        if kind.level == 0 and (members := re.fullmatch(r"(.+?)_(0|[1-9]\d*)", name)):
+            numbers.setdefault(members[1], {})[int(members[2])] = name
     return {
-        stem: [found[i] for i in range(len(found))]
-        for stem, found in numbers.items()
-        if len(found) > 1 and set(found) == set(range(len(found))) and stem not in columns
+        stem: [members[i] for i in range(len(members))]
+        for stem, members in numbers.items()
+        if len(members) > 1 and set(members) == set(range(len(members))) and stem not in columns
     }

@@ -235,10 +235,14 @@ class Expression:
         if counts is None:
             return function(*(part[0] for part in parts)), None, False
         arguments = []
-        for values, own, _ in parts:
-            if own is None and np.ndim(values) > 0:
+        for values, lengths, _ in parts:
+            if lengths is None and np.ndim(values) > 0:
                 values = np.repeat(np.asarray(values), counts)
-            elif own is not None and own is not counts and not np.array_equal(own, counts):
+            elif (
+                lengths is not None
+                and lengths is not counts
+                and not np.array_equal(lengths, counts)
+            ):
                 raise InputError(
                     f"expression '{self.text}' mixes collections of different lengths; combine"
                     " columns of the same particles."
@@ -261,8 +265,8 @@ class Expression:
         if name == "sum":
             total = np.bincount(jets, flat.astype(np.float64), minlength=len(counts))
             return (total.astype(np.int64) if flat.dtype.kind in "biu" else total), None, False
-        found = np.bincount(jets, flat.astype(bool), minlength=len(counts))
-        return (found == counts if name == "all" else found > 0), None, False
+        count = np.bincount(jets, flat.astype(bool), minlength=len(counts))
+        return (count == counts if name == "all" else count > 0), None, False
 
 
 def split_expressions(texts: Sequence[str] | str | None) -> list[str]:

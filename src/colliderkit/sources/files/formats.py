@@ -14,19 +14,19 @@ Paths = str | Path | Sequence[str | Path]
 
 def paths_of(path: Paths) -> list[Path]:
     """List the files of a path, a glob or several of these; raise `InputError` if there is none."""
-    given = [path] if isinstance(path, str | Path) else list(path)
-    found: list[Path] = []
-    for one in given:
-        if any(mark in str(one) for mark in "*?[") and not Path(one).exists():
-            matches = sorted(glob.glob(str(one), recursive=True))
+    patterns = [path] if isinstance(path, str | Path) else list(path)
+    files: list[Path] = []
+    for pattern in patterns:
+        if any(mark in str(pattern) for mark in "*?[") and not Path(pattern).exists():
+            matches = sorted(glob.glob(str(pattern), recursive=True))
             if not matches:
-                raise InputError(f"{one}: no file matches; check the pattern.")
-            found += map(Path, matches)
+                raise InputError(f"{pattern}: no file matches; check the pattern.")
+            files += map(Path, matches)
         else:
-            found.append(Path(one))
-    if not found:
+            files.append(Path(pattern))
+    if not files:
         raise InputError("no files are given; name at least one.")
-    return found
+    return files
 
 
 def open_table(path: Path, tree: str | None = None) -> TableFile:

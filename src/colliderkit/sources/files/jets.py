@@ -78,7 +78,7 @@ def iterate(
 ) -> Iterator[ak.Array]:
     """Yield what `read` returns in parts of at most `chunk` rows, in bounded memory."""
     if chunk < 1:
-        raise InputError(f"chunk {chunk} must be at least 1 row.")
+        raise InputError(f"chunk is {chunk}; it must be at least 1 row.")
     empty = True
     for part in _chunks(path, chunk, layout, columns, selection, start, stop, tree, longest):
         empty = False
@@ -220,8 +220,8 @@ def _chunks(
     first, last = start or 0, stop
     if first < 0 or (last is not None and last < first) or (longest is not None and longest < 1):
         raise InputError(
-            f"start {start}, stop {stop}, longest {longest}: rows count from 0, stop is not before"
-            " start, and at least 1 constituent is kept."
+            f"start is {start}, stop {stop} and longest {longest}; rows count from 0, stop is not"
+            " before start, and at least 1 constituent is kept."
         )
     begin = 0  # the first row of this file in all of them
     reference: Plan | None = None

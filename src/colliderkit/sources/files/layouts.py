@@ -399,17 +399,17 @@ def find_layout(table: TableFile, name: str | None) -> tuple[Layout | None, Tabl
         if name is None:
             fits = [layout for layout in LAYOUTS.values() if not layout.absent(columns)]
             return (fits[0] if fits else None), table
-    chosen, _, collection = name.partition(":")
-    if chosen not in LAYOUTS:
-        raise InputError(f"unknown layout '{chosen}'; known are {', '.join(LAYOUTS)}.")
-    layout = LAYOUTS[chosen]
+    title, _, collection = name.partition(":")
+    if title not in LAYOUTS:
+        raise InputError(f"unknown layout '{title}'; known are {', '.join(LAYOUTS)}.")
+    layout = LAYOUTS[title]
     if layout.unpack is not None:
         if not isinstance(table, RootTable):
-            raise InputError(f"{table.path}: the layout '{chosen}' is one of ROOT files.")
+            raise InputError(f"{table.path}: the layout '{title}' is one of ROOT files.")
         return layout, layout.unpack(table, collection or None)
     if absent := layout.absent(columns):
         have = shorten(columns)
         if len(absent) < 4:
-            raise missing(table.path, absent[0], columns, f", which the layout '{chosen}' needs")
-        raise InputError(f"{table.path}: is not of the layout '{chosen}'; its columns are {have}.")
+            raise missing(table.path, absent[0], columns, f", which the layout '{title}' needs")
+        raise InputError(f"{table.path}: is not of the layout '{title}'; its columns are {have}.")
     return layout, table

@@ -79,8 +79,8 @@ class ParquetTable:
         metadata = self._file.metadata
         lengths = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         edges = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-        chosen = [i for i in range(len(lengths)) if edges[i] < stop and edges[i + 1] > start]
-        return chosen, int(edges[chosen[0]]) if chosen else 0
+        groups = [i for i in range(len(lengths)) if edges[i] < stop and edges[i + 1] > start]
+        return groups, int(edges[groups[0]]) if groups else 0
 
 
 def unpack(batch: pa.Table | pa.RecordBatch, names: list[str]) -> dict[str, Column]:

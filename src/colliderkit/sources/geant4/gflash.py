@@ -189,11 +189,10 @@ def generate_showers(
     dN/dE ~ E^-index, voxels the visible energy [MeV]. Its bits depend on the request alone.
     """
     low, high = energies
-    if not 0 < low <= high or count < 1:
-        raise InputError(
-            f"energies {low:g} to {high:g} MeV must be positive and rise, and count {count} be at"
-            " least 1."
-        )
+    if not 0 < low <= high:
+        raise InputError(f"energies are {low:g} to {high:g} MeV; they must be positive and rise.")
+    if count < 1:
+        raise InputError(f"count is {count}; it must be at least 1.")
     chosen = calorimeter(geometry) if isinstance(geometry, str) else geometry
     medium, depths, seen = effective_medium(chosen)
     visible = seen[chosen.geometry.layer].astype(np.float32)

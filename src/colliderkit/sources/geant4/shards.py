@@ -95,9 +95,10 @@ def generate_showers(
     """
     low, high = energies
     if not 0 < low <= high:
-        raise InputError(f"energies {low:g} to {high:g} MeV must be positive and rise.")
-    if count < 1 or workers < 1 or shard < 1:
-        raise InputError(f"count {count}, workers {workers} and shard {shard} must be at least 1.")
+        raise InputError(f"energies are {low:g} to {high:g} MeV; they must be positive and rise.")
+    for name, number in (("count", count), ("workers", workers), ("shard", shard)):
+        if number < 1:
+            raise InputError(f"{name} is {number}; it must be at least 1.")
     derive(seed)  # raises for one out of range
     chosen = calorimeter(geometry) if isinstance(geometry, str) else geometry
     request = Request(
@@ -164,9 +165,9 @@ def _merge(request: Request, folder: Path, output: Path, force: bool) -> None:
         )
         for number in request.shards:
             start = number * request.shard
-            incident, found = read_showers(_path(folder, number))
-            energy[start : start + len(found), 0] = incident
-            showers[start : start + len(found)] = found
+            shard = read_showers(_path(folder, number))
+            energy[start : start + len(shard), 0] = shard.incident
+            showers[start : start + len(shard)] = shard.voxels
         file.attrs["physics"] = request.physics
         file.attrs["particle"] = request.beam.particle
         file.attrs["seed"] = request.seed

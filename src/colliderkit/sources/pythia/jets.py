@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.seeds import derive
-from colliderkit.sources.detector.pileup import overlay
+from colliderkit.sources.detector.pileup import check_pileup, overlay
 from colliderkit.sources.detector.response import Detector, track_parameters
 from colliderkit.sources.pythia.matching import Directions, matched
 from colliderkit.sources.pythia.processes import Process, process_named
@@ -49,14 +49,14 @@ def events(process: str, count: int, *, seed: int = 0) -> ak.Array:
     that live longer than any detector, neutrinos left out, with their production vertices.
     Raises `InputError` for an unknown process, a count below 1, or without the generate extra.
     """
-    chosen = process_named(process)
+    definition = process_named(process)
     check_count(count)
-    generator = start(chosen, generator_seed(process, seed, 0))
+    generator = start(definition, generator_seed(process, seed, 0))
     parts = []
-    made = 0
-    while made < count:
-        batch = generator.nextBatch(min(BATCH, count - made)).prt
-        made += len(batch)
+    count_made = 0
+    while count_made < count:
+        batch = generator.nextBatch(min(BATCH, count - count_made)).prt
+        count_made += len(batch)
         parts.append(final_state(batch, vertices=True))
     return ak.concatenate(parts)
 
@@ -95,72 +95,72 @@ def jets(
     Raises `InputError` for an unknown process, one without jets, a count below 1, a negative
     seed or pileup, a setting that Pythia refuses, or without the generate extra.
     """
-    chosen = process_named(process)
+    definition = process_named(process)
     reconstruct = reconstruction(process, seed, detector, pileup)
-    vertices = chosen.tracks or pileup > 0 or bool(detector)
+    vertices = definition.tracks or pileup > 0 or bool(detector)
 
-    def kept(record: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
+    def jets_of(record: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
         particles = reconstruct(final_state(record, vertices), number, random)
-        if chosen.tracks and not detector:
+        if definition.tracks and not detector:
             particles = track_parameters(particles, random)
-        return clustered(particles, record, chosen, number)
+        return clustered(particles, record, definition, number)
 
     tune = Tune.of(settings, parameters)
-    return collected(process, count, kept, seed=seed, shard=shard, tune=tune, progress=progress)
+    return collected(process, count, jets_of, seed=seed, shard=shard, tune=tune, progress=progress)
 
 
 def collected(
     process: str,
     count: int,
-    kept: Callable[[ak.Array, Numbers, np.random.Generator], ak.Array],
+    records_of: Callable[[ak.Array, Numbers, np.random.Generator], ak.Array],
     *,
     seed: int,
     shard: int,
     tune: Tune,
     progress: Callable[[int], None] | None = None,
 ) -> ak.Array:
-    """Generate batch after batch until `kept` has given exactly `count` records.
+    """Generate batch after batch until `records_of` has given exactly `count` records.
 
-    `kept` takes the event records of a batch, their numbers and a source of random numbers. The
-    parameters of the tune stand beside what it returns.
+    `records_of` takes the event records of a batch, their numbers and a source of random numbers.
+    The parameters of the tune stand beside what it returns.
     """
-    chosen = process_named(process)
+    definition = process_named(process)
     check_count(count)
-    if chosen.radius is None:
+    if definition.radius is None:
         raise InputError(f"process '{process}' has no jets; take its particles with events().")
     stream = tune.stream(process)
     random = np.random.default_rng(derive(seed, "detector", stream, shard))
     block_size = BLOCK if tune.parameters else count
     generator: Any = None
     parts: list[ak.Array] = []
-    made = have = 0
+    generated = total = 0
     for block, first in enumerate(range(0, count, block_size)):
         drawn = tune.drawn(process, seed, shard, block)
-        own = generator_seed(stream, seed, shard * BLOCKS + block if drawn else shard)
-        generator = start(chosen, own, (*tune.settings, *lines_of(drawn)), generator)
+        pythia_seed = generator_seed(stream, seed, shard * BLOCKS + block if drawn else shard)
+        generator = start(definition, pythia_seed, (*tune.settings, *lines_of(drawn)), generator)
         end, tried = min(first + block_size, count), 0
-        while have < end:
-            if tried >= 100 * BATCH and have == first:
+        while total < end:
+            if tried >= 100 * BATCH and total == first:
                 raise InputError(f"process '{process}': none of {tried} events has a jet to keep.")
             # Towards the end make no more events than the missing jets need.
-            rate = max(have - first, 1) / tried if tried else 1.0
-            size = int(np.clip(np.ceil((end - have) / rate), 10, BATCH))
+            rate = max(total - first, 1) / tried if tried else 1.0
+            size = int(np.clip(np.ceil((end - total) / rate), 10, BATCH))
             record = generator.nextBatch(size).prt
-            number = event_numbers(seed, shard, made, len(record))
-            made, tried = made + len(record), tried + len(record)
-            if chosen.z_pt:
+            number = event_numbers(seed, shard, generated, len(record))
+            generated, tried = generated + len(record), tried + len(record)
+            if definition.z_pt:
                 # Before the detector and the clustering, which are half of the work.
-                strong = z_momentum(record) > chosen.z_pt
+                strong = z_momentum(record) > definition.z_pt
                 record, number = record[strong], number[strong]
                 if not strong.any():
                     continue
-            part = kept(record, number, random)[: end - have]
+            part = records_of(record, number, random)[: end - total]
             for name, value in drawn.items():
                 part[name] = np.full(len(part), value, dtype=np.float32)
             parts.append(part)
-            have += len(part)
+            total += len(part)
             if progress:
-                progress(have)
+                progress(total)
     return ak.concatenate(parts)
 
 
@@ -168,17 +168,16 @@ def reconstruction(
     process: str, seed: int, detector: bool | Detector, pileup: float
 ) -> Callable[[ak.Array, Numbers, np.random.Generator], ak.Array]:
     """Return what turns the particles of events into those that are seen: pileup, detector."""
-    if pileup < 0:
-        raise InputError(f"pileup {pileup} is negative; give a mean number of collisions >= 0.")
+    check_pileup(pileup)
     pool = minimum_bias(seed) if pileup > 0 else None
-    chosen = Detector() if detector is True else detector
+    response = Detector() if detector is True else detector
     # Events of equal number in two processes get other collisions.
     pileup_seed = derive(seed, "pileup", process)
 
     def reconstruct(particles: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
         if pool is not None:
             particles = overlay(particles, pool, pileup, event=number, seed=pileup_seed)
-        return chosen.reconstruct(particles, random) if chosen else particles
+        return response.reconstruct(particles, random) if response else particles
 
     return reconstruct
 
@@ -186,7 +185,7 @@ def reconstruction(
 def check_count(count: int) -> None:
     """Raise `InputError` if fewer than one is asked for."""
     if count < 1:
-        raise InputError(f"count {count} must be at least 1.")
+        raise InputError(f"count is {count}; it must be at least 1.")
 
 
 def event_numbers(seed: int, shard: int, first: int, count: int) -> NDArray[np.int64]:
@@ -204,9 +203,9 @@ def charge_of(pid: NDArray[np.integer[Any]]) -> NDArray[np.int8]:
     """Return the charges [e] of long-lived particles by their PDG codes."""
     codes = np.sort(np.array(list(CHARGES)))
     charges = np.array([CHARGES[code] for code in codes], dtype=np.int8)
-    place = np.minimum(np.searchsorted(codes, np.abs(pid)), len(codes) - 1)
-    known = codes[place] == np.abs(pid)
-    return (charges[place] * np.sign(pid) * known).astype(np.int8)
+    index = np.minimum(np.searchsorted(codes, np.abs(pid)), len(codes) - 1)
+    known = codes[index] == np.abs(pid)
+    return (charges[index] * np.sign(pid) * known).astype(np.int8)
 
 
 def final_state(record: ak.Array, vertices: bool) -> ak.Array:
@@ -220,9 +219,9 @@ def final_state(record: ak.Array, vertices: bool) -> ak.Array:
     columns = {"px": px[keep], "py": py[keep], "pz": pz[keep], "E": flat(record.p.e)[keep]}
     columns |= {"pid": pid, "charge": charge_of(pid)}
     if vertices:
-        place = ak.flatten(record.vProd)[keep]
-        for name, own in (("x", "px"), ("y", "py"), ("z", "pz")):
-            columns[name] = np.asarray(ak.fill_none(place[own], 0.0))
+        vertex = ak.flatten(record.vProd)[keep]
+        for name, field in (("x", "px"), ("y", "py"), ("z", "pz")):
+            columns[name] = np.asarray(ak.fill_none(vertex[field], 0.0))
     return grouped(columns, np.add.reduceat(keep, np.cumsum(counts) - counts, dtype=np.int64))
 
 
@@ -233,9 +232,9 @@ def clustered(
     fastjet = imported("fastjet")
     definition = fastjet.JetDefinition(fastjet.antikt_algorithm, process.radius)
     sequence = fastjet.ClusterSequence(particles[["px", "py", "pz", "E"]], definition)
-    found = sequence.inclusive_jets(process.pt[0])
-    event = np.repeat(np.arange(len(found)), np.asarray(ak.num(found)))
-    px, py, pz, energy = (flat(found[name]) for name in ("px", "py", "pz", "E"))
+    clusters = sequence.inclusive_jets(process.pt[0])
+    event = np.repeat(np.arange(len(clusters)), np.asarray(ak.num(clusters)))
+    px, py, pz, energy = (flat(clusters[name]) for name in ("px", "py", "pz", "E"))
     pt = np.hypot(px, py)
     order = np.lexsort((-pt, event))
     rank = np.arange(len(order)) - np.searchsorted(event, event)
@@ -252,11 +251,11 @@ def clustered(
     members = ak.flatten(sequence.constituent_index(process.pt[0]), axis=1)[order]
     jet = np.repeat(np.arange(len(order)), np.asarray(ak.num(members)))
     starts = np.cumsum(np.asarray(ak.num(particles))) - np.asarray(ak.num(particles))
-    place = flat(members) + starts[event[jet]]
-    own = {name: flat(particles[name])[place] for name in particles.fields}
+    index = flat(members) + starts[event[jet]]
+    particle_columns = {name: flat(particles[name])[index] for name in particles.fields}
     if process.tracks:
-        own, jet = signed_tracks(own, jet, eta[jet], phi[jet])
-    constituents = {"constituents": ordered(own, jet, len(event), process.tracks)}
+        particle_columns, jet = signed_tracks(particle_columns, jet, eta[jet], phi[jet])
+    constituents = {"constituents": ordered(particle_columns, jet, len(event), process.tracks)}
     columns = {"jet_pt": pt, "jet_eta": eta, "jet_phi": phi, "jet_mass": mass}
     columns = {name: column.astype(np.float32) for name, column in columns.items()}
     return ak.zip({**constituents, **columns, "event": number[event]}, depth_limit=1)
@@ -274,20 +273,22 @@ def z_momentum(record: ak.Array) -> NDArray[np.float64]:
 
 
 def ordered(
-    own: dict[str, NDArray[Any]], jet: NDArray[np.int64], count: int, tracks: bool
+    particles: dict[str, NDArray[Any]], jet: NDArray[np.int64], count: int, tracks: bool
 ) -> ak.Array:
     """Return the columns of a jet array's constituents, by falling pt and at most 200."""
-    order = np.lexsort((-np.hypot(own["px"], own["py"]), jet))
+    order = np.lexsort((-np.hypot(particles["px"], particles["py"]), jet))
     jet = jet[order]
     short = np.arange(len(jet)) - np.searchsorted(jet, jet) < LONGEST
     names = COLUMNS + TRACK_COLUMNS if tracks else COLUMNS
     kinds = {"pid": np.int32, "charge": np.int8}
-    columns = {name: own[name][order[short]].astype(kinds.get(name, np.float32)) for name in names}
+    columns = {
+        name: particles[name][order[short]].astype(kinds.get(name, np.float32)) for name in names
+    }
     return grouped(columns, np.bincount(jet[short], minlength=count))
 
 
 def signed_tracks(
-    own: dict[str, NDArray[Any]],
+    particles: dict[str, NDArray[Any]],
     jet: NDArray[np.int64],
     jet_eta: NDArray[np.float64],
     jet_phi: NDArray[np.float64],
@@ -297,13 +298,15 @@ def signed_tracks(
     The point of closest approach lies at d0 (sin phi, -cos phi): d0 turns positive where that
     is on the jet's side of the collision, z0 where it is on the jet's side in eta.
     """
-    pt = np.hypot(own["px"], own["py"])
-    eta, phi = np.arcsinh(own["pz"] / pt), np.arctan2(own["py"], own["px"])
-    near = (np.abs(own["d0"]) < TRACK_D0) & (np.abs(own["z0"]) / np.cosh(eta) < TRACK_Z0)
-    keep = (own["charge"] != 0) & (pt > TRACK_PT) & (np.abs(eta) < TRACK_ETA) & near
-    own["d0"] = own["d0"] * np.where(np.sin(phi - jet_phi) < 0, -1, 1)
-    own["z0"] = own["z0"] * np.where(eta > jet_eta, -1, 1)
-    return {name: column[keep] for name, column in own.items()}, jet[keep]
+    pt = np.hypot(particles["px"], particles["py"])
+    eta, phi = np.arcsinh(particles["pz"] / pt), np.arctan2(particles["py"], particles["px"])
+    near = (np.abs(particles["d0"]) < TRACK_D0) & (
+        np.abs(particles["z0"]) / np.cosh(eta) < TRACK_Z0
+    )
+    keep = (particles["charge"] != 0) & (pt > TRACK_PT) & (np.abs(eta) < TRACK_ETA) & near
+    particles["d0"] = particles["d0"] * np.where(np.sin(phi - jet_phi) < 0, -1, 1)
+    particles["z0"] = particles["z0"] * np.where(eta > jet_eta, -1, 1)
+    return {name: column[keep] for name, column in particles.items()}, jet[keep]
 
 
 def flat(column: ak.Array) -> NDArray[Any]:

@@ -27,33 +27,33 @@ class Directions:
 
     def count_near(self, others: "Directions", cone: float) -> NDArray[np.int64]:
         """Count the others of the same event within `cone` of each of these."""
-        own, _, distance = self.pairs(others)
-        return np.bincount(own[distance < cone], minlength=len(self.event))
+        first, _, distance = self.pairs(others)
+        return np.bincount(first[distance < cone], minlength=len(self.event))
 
     def nearest(self, others: "Directions") -> tuple[NDArray[np.int64], Floats]:
         """Return the place of the nearest of the others in the same event, and its distance.
 
         Where there is none the place is 0 and the distance infinite.
         """
-        own, other, distance = self.pairs(others)
-        place = np.zeros(len(self.event), dtype=np.int64)
+        first, second, distance = self.pairs(others)
+        index = np.zeros(len(self.event), dtype=np.int64)
         least = np.full(len(self.event), np.inf)
         # The nearest is written last.
         order = np.argsort(-distance, kind="stable")
-        place[own[order]], least[own[order]] = other[order], distance[order]
-        return place, least
+        index[first[order]], least[first[order]] = second[order], distance[order]
+        return index, least
 
     def pairs(self, others: "Directions") -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
         """Return all pairs of one of these and one of the others in an event, and how far apart.
 
         The places of both and their distance, each (pairs,).
         """
-        first = np.searchsorted(others.event, self.event, side="left")
-        pairs = np.searchsorted(others.event, self.event, side="right") - first
-        own = np.repeat(np.arange(len(pairs)), pairs)
-        other = np.arange(len(own)) - np.repeat(np.cumsum(pairs) - pairs - first, pairs)
-        distance = delta_r(self.eta[own], self.phi[own], others.eta[other], others.phi[other])
-        return own, other, distance
+        begin = np.searchsorted(others.event, self.event, side="left")
+        pairs = np.searchsorted(others.event, self.event, side="right") - begin
+        first = np.repeat(np.arange(len(pairs)), pairs)
+        second = np.arange(len(first)) - np.repeat(np.cumsum(pairs) - pairs - begin, pairs)
+        distance = delta_r(self.eta[first], self.phi[first], others.eta[second], others.phi[second])
+        return first, second, distance
 
 
 def delta_r(eta: Floats, phi: Floats, other_eta: Floats, other_phi: Floats) -> Floats:
@@ -73,11 +73,11 @@ def matched(jets: Directions, record: ak.Array, process: Process) -> NDArray[np.
     pid, status = np.abs(np.asarray(particles.id)), np.abs(np.asarray(particles.status))
     px, py, pz = (np.asarray(particles.p[name]) for name in ("px", "py", "pz"))
 
-    def near(chosen: NDArray[np.bool_], cone: float) -> NDArray[np.int64]:
-        place = np.flatnonzero(chosen)
-        eta = np.arcsinh(pz[place] / np.hypot(px[place], py[place]))
-        phi = np.arctan2(py[place], px[place])
-        return jets.count_near(Directions(event[place], eta, phi), cone)
+    def near(selected: NDArray[np.bool_], cone: float) -> NDArray[np.int64]:
+        index = np.flatnonzero(selected)
+        eta = np.arcsinh(pz[index] / np.hypot(px[index], py[index]))
+        phi = np.arctan2(py[index], px[index])
+        return jets.count_near(Directions(event[index], eta, phi), cone)
 
     if process.match in ("top", "W"):
         code, quarks = (6, 3) if process.match == "top" else (24, 2)

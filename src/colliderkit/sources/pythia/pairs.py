@@ -55,28 +55,28 @@ def pairs(
     ``reco`` alone, and without a detector ``reco`` is ``truth`` under pileup. Raises `InputError`
     as `jets` does, and for a process that keeps jets by their origin, or tracks.
     """
-    chosen = process_named(process)
+    definition = process_named(process)
     check_unmatched(process)
     reconstruct = reconstruction(process, seed, detector, pileup)
 
-    def kept(record: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
+    def pairs_of(record: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
         particles = final_state(record, vertices=pileup > 0 or bool(detector))
         seen = reconstruct(particles, number, random)
-        if chosen.leading > 1:
-            every = replace(chosen, pt=(LEAST_PT, float("inf")), eta=FARTHEST, leading=MANY)
+        if definition.leading > 1:
+            every = replace(definition, pt=(LEAST_PT, float("inf")), eta=FARTHEST, leading=MANY)
             truth, reco = (clustered(level, record, every, number) for level in (particles, seen))
-            return nearest(truth, reco, chosen)
-        truth, reco = (clustered(level, record, chosen, number) for level in (particles, seen))
+            return nearest(truth, reco, definition)
+        truth, reco = (clustered(level, record, definition, number) for level in (particles, seen))
         return joined(truth, reco, number)
 
     tune = Tune.of(settings, parameters)
-    return collected(process, count, kept, seed=seed, shard=shard, tune=tune, progress=progress)
+    return collected(process, count, pairs_of, seed=seed, shard=shard, tune=tune, progress=progress)
 
 
 def check_unmatched(process: str) -> None:
     """Raise `InputError` for a process whose jets are kept by what only one level knows."""
-    chosen = process_named(process)
-    if chosen.match or chosen.tracks:
+    definition = process_named(process)
+    if definition.match or definition.tracks:
         raise InputError(
             f"process '{process}' keeps jets by their origin, or tracks, and makes no pairs; take"
             " z-jets, ee-dijets or dijets."
@@ -94,16 +94,19 @@ def nearest(truth: ak.Array, reco: ak.Array, process: Process) -> ak.Array:
     event = np.asarray(truth["event"])
     rank = np.arange(len(event)) - np.searchsorted(event, event)
     pt, eta = (np.asarray(truth[f"jet_{name}"]) for name in ("pt", "eta"))
-    kept = (rank < process.leading) & (pt > process.pt[0]) & (pt < process.pt[1])
-    own = directions(truth)
-    kept &= (np.abs(eta) < process.eta) & (own.count_near(own, 2.5 * radius) == 1)
-    truth = truth[kept]
-    place, distance = directions(truth).nearest(directions(reco))
-    found = distance < radius / 2
-    columns: dict[str, ak.Array | NDArray] = {"event": event[kept], "weight": np.ones(len(truth))}
-    columns |= {"pass_truth": np.ones(len(truth), dtype=bool), "pass_reco": found}
+    isolated = (rank < process.leading) & (pt > process.pt[0]) & (pt < process.pt[1])
+    axes = directions(truth)
+    isolated &= (np.abs(eta) < process.eta) & (axes.count_near(axes, 2.5 * radius) == 1)
+    truth = truth[isolated]
+    partner, distance = directions(truth).nearest(directions(reco))
+    matched = distance < radius / 2
+    columns: dict[str, ak.Array | NDArray] = {
+        "event": event[isolated],
+        "weight": np.ones(len(truth)),
+    }
+    columns |= {"pass_truth": np.ones(len(truth), dtype=bool), "pass_reco": matched}
     columns["truth"] = truth[[name for name in truth.fields if name != "event"]]
-    columns["reco"] = spread(reco[place[found]], np.flatnonzero(found), len(truth))
+    columns["reco"] = spread(reco[partner[matched]], np.flatnonzero(matched), len(truth))
     return ak.zip(columns, depth_limit=1)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.seeds import derive
+from colliderkit.sources.detector.pileup import check_pileup
 from colliderkit.sources.detector.response import Detector
 from colliderkit.sources.pythia.jets import check_count, jets
 from colliderkit.sources.pythia.pairs import check_unmatched, pairs
@@ -134,18 +135,17 @@ def check(request: Request, workers: int) -> None:
     check_count(request.count)
     names = [name for name, _ in request.classes]
     if not names or len(set(names)) < len(names):
-        raise InputError(f"processes {names} must be at least one, each given once.")
+        raise InputError(f"process is {names}; give one or more, each once.")
     for name in names:
         if process_named(name).radius is None:
             raise InputError(f"process '{name}' has no jets; choose another.")
     derive(request.seed)  # raises for one out of range
-    if request.pileup < 0:
-        raise InputError(f"pileup {request.pileup} must not be negative.")
+    check_pileup(request.pileup)
     # 20 bits of an event's number count its shard, 20 the event in the shard.
     if not 1 <= request.shard <= 100_000 or request.count > request.shard << 20:
-        raise InputError(f"shard {request.shard} does not fit; give 1 to 100000 jets.")
+        raise InputError(f"shard is {request.shard}; give 1 to 100000 jets.")
     if workers < 1:
-        raise InputError(f"workers {workers} must be at least 1.")
+        raise InputError(f"workers is {workers}; it must be at least 1.")
     imported("pythia8mc")
     imported("fastjet")
     for name in names:
@@ -184,9 +184,9 @@ def run(
         for task in tasks:
             before = [0]
 
-            def step(made: int, before: list[int] = before) -> None:
-                advance(made - before[0])
-                before[0] = made
+            def step(total: int, before: list[int] = before) -> None:
+                advance(total - before[0])
+                before[0] = total
 
             keep(task, make_shard(request, *task, progress=step))
         return
@@ -201,7 +201,7 @@ def make_shard(
 ) -> bytes:
     """Return one shard as the content of a Parquet file."""
     make = pairs if request.paired else jets
-    made = make(
+    events = make(
         process,
         request.size(number),
         seed=request.seed,
@@ -215,7 +215,7 @@ def make_shard(
     import pyarrow.parquet
 
     content = io.BytesIO()
-    pyarrow.parquet.write_table(ak.to_arrow_table(made), content, compression="zstd")
+    pyarrow.parquet.write_table(ak.to_arrow_table(events), content, compression="zstd")
     return content.getvalue()
 
 

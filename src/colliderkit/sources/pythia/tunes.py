@@ -129,11 +129,11 @@ def start(process: Process, seed: int, settings: Sequence[str] = (), generator: 
     """
     beams = (f"Beams:idA = {process.beams[0]}", f"Beams:idB = {process.beams[1]}")
     energy = f"Beams:eCM = {process.energy}"
-    own = ("Print:quiet = on", *beams, energy, "Random:setSeed = on", f"Random:seed = {seed}")
+    common = ("Print:quiet = on", *beams, energy, "Random:setSeed = on", f"Random:seed = {seed}")
     pythia = generator or imported("pythia8mc").Pythia("", False)
 
     def begin() -> None:
-        for line in (*own, *process.settings, *settings):
+        for line in (*common, *process.settings, *settings):
             apply(pythia, line)
         if not pythia.init():
             reason = f"the settings {', '.join(settings)}" if settings else "these settings"
@@ -146,9 +146,9 @@ def start(process: Process, seed: int, settings: Sequence[str] = (), generator: 
 
 def apply(pythia: Any, line: str) -> None:
     """Hand one line to Pythia, or raise `InputError` saying whether name or value is wrong."""
-    found = SETTING.fullmatch(line)
-    assert found is not None  # Tune.of has checked the form
-    key, value = found.groups()
+    parts = SETTING.fullmatch(line)
+    assert parts is not None  # Tune.of has checked the form
+    key, value = parts.groups()
     flag = pythia.settings.isFlag(key)
     # Pythia takes any other word for off.
     if (not flag or value.strip().lower() in TRUTHS) and pythia.readString(line, False):
