@@ -1,6 +1,7 @@
 """The base of all methods: state by declared types, one sentence where nothing is fitted."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,11 +49,13 @@ class Toy(Method):
         penalty: Bound | Fixed | None = None,
         training: Training = Training(),
         inner: Method | None = None,
+        classes: Sequence[str] = ("background", "signal"),
     ) -> None:
         self.width = width
         self.penalty = penalty
         self.training = training
         self.inner = inner
+        self.classes = classes
 
     def fit(self, x: Any, *, seed: int = 0, folder: Any = None, resume: bool = False) -> "Toy":
         self._begin(seed=seed, folder=folder, resume=resume)

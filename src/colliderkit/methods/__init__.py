@@ -27,7 +27,6 @@ METHODS = Registry(
         "evidential-regression": "colliderkit.methods.regression.evidential:EvidentialRegression",
         "boosted-regression": "colliderkit.methods.regression.trees:BoostedRegression",
         "conformal": "colliderkit.methods.regression.conformal:Conformal",
-        "decorrelated-tagging": "colliderkit.methods.decorrelation:DecorrelatedTagger",
         "flow-decorrelation": "colliderkit.methods.decorrelation.maps:FlowDecorrelation",
         "transport-decorrelation": "colliderkit.methods.decorrelation.maps:TransportDecorrelation",
         "regression-calibration": "colliderkit.methods.calibration:TruthRegression",

@@ -98,7 +98,9 @@ def decode(value: JSON, hint: Any, tensors: Tensors) -> Any:
             key, item = arguments or (str, Any)
             return {key(n) if key is int else n: decode(v, item, tensors) for n, v in value.items()}
         if issubclass(kind, Sequence):
-            return [decode(item, arguments[0] if arguments else Any, tensors) for item in value]
+            items = [decode(item, arguments[0] if arguments else Any, tensors) for item in value]
+            # What is typed as any sequence has a tuple for its default.
+            return items if issubclass(kind, list) else tuple(items)
     raise TypeError(f"a value cannot be read as {hint}")
 
 

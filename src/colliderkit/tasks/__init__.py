@@ -7,6 +7,8 @@ __all__ = ["TASKS", "task_of"]
 TASKS = Registry(
     "task",
     {
+        "tagging": "colliderkit.tasks.tagging:TaggingTask",
+        "decorrelation": "colliderkit.tasks.decorrelation:DecorrelationTask",
         "calibration": "colliderkit.tasks.calibration:CalibrationTask",
         "regression": "colliderkit.tasks.regression:RegressionTask",
         "ratio": "colliderkit.tasks.ratio:RatioTask",

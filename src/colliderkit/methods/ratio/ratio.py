@@ -66,7 +66,7 @@ def events_of(
             f"the {what} is no jet array, which network '{design.network}' takes; read it with"
             " colliderkit.sources.read, or take network=None for a table."
         )
-    inputs = design.inputs([events])
+    inputs = design.inputs(events)
     summary, columns = jet_summary(events)
     return Events(inputs, _table(summary, what, columns), columns)
 
