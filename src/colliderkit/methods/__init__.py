@@ -34,7 +34,7 @@ METHODS = Registry(
         "conformal": "colliderkit.methods.regression.conformal:Conformal",
         "flow-decorrelation": "colliderkit.methods.decorrelation.maps:FlowDecorrelation",
         "transport-decorrelation": "colliderkit.methods.decorrelation.maps:TransportDecorrelation",
-        "regression-calibration": "colliderkit.methods.calibration:Regression",
+        "regression-calibration": "colliderkit.methods.calibration:TruthRegression",
         "numerical-inversion": "colliderkit.methods.calibration:NumericalInversion",
         "sequential-calibration": "colliderkit.methods.calibration:SequentialCalibration",
         "generalised-inversion": "colliderkit.methods.calibration:GeneralisedInversion",

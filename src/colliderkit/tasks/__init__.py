@@ -14,6 +14,8 @@ TASKS = Registry(
         "neyman-construction": "colliderkit.tasks.neyman:NeymanTask",
         "observable": "colliderkit.tasks.observable:ObservableTask",
         "parameters": "colliderkit.tasks.parameters:ParametersTask",
+        "calibration": "colliderkit.tasks.calibration:CalibrationTask",
+        "regression": "colliderkit.tasks.regression:RegressionTask",
         "ratio": "colliderkit.tasks.ratio:RatioTask",
         "refinement": "colliderkit.tasks.refinement:RefinementTask",
         "search": "colliderkit.tasks.search:SearchTask",
