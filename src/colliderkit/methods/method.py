@@ -151,7 +151,8 @@ class Method(BaseEstimator):
                 raise KeyError(f"{cls.__name__} has no fitted attribute {name}")
             if name not in modules:
                 setattr(method, name, decode(value, hints[name], tensors))
-        method._rebuild()
+        if modules:
+            method._rebuild()
         for name in modules:
             restore_modules(getattr(method, name), fitted[name], tensors)
         return method
