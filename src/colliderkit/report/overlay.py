@@ -1,45 +1,49 @@
-"""Plots of showers overlaid in one calorimeter: cells of a jet, their spectrum, and jets."""
+"""Plots of events in one calorimeter, as several sources of showers make them."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from colliderkit.events.calorimeter.geometry import Geometry
+from colliderkit.events.calorimeter.geometry import Geometry, Grid
 from colliderkit.report.plots import COLOURS, style
 
-__all__ = ["cell_images", "cell_spectrum", "jet_ratios"]
+__all__ = ["cell_spectrum", "layer_images", "ratio_histogram"]
 
 Floats = NDArray[np.float64]
+GEV = 1e3  # MeV
+PALETTE = tuple(COLOURS[i] for i in (3, 8, 1, 0, 2, 4))
 
 
-def _colours(names: Any) -> dict[str, str]:
-    order = (COLOURS[3], COLOURS[8], COLOURS[1], COLOURS[0])
-    return dict(zip(names, order, strict=False))
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each source; the first, the reference, is grey."""
+    return dict(zip(names, PALETTE, strict=False))
 
 
 @style()
-def cell_images(
-    readings: Mapping[str, Floats], cells: Geometry, layer: int, reach: float, threshold: float
+def layer_images(
+    readings: Mapping[str, Floats], cells: Geometry, layer: int, *, reach: float, threshold: float
 ) -> Figure:
-    """Draw the cells (C,) [MeV] of one jet in a layer, for each source.
+    """Draw a layer of one event, for each source of its readings (C,) [MeV].
 
-    `reach` is half of the side in eta and phi, `threshold` [MeV] the lowest reading.
+    `layer` is the index of a grid of `cells`, which ends at +-`reach` in eta and phi; the colours
+    begin at `threshold` [MeV].
     """
     figure = Figure(figsize=(6.2 * len(readings) + 1.5, 6.4), layout="compressed")
     axes = figure.subplots(1, len(readings), sharey=True, squeeze=False)[0]
-    shape = cells.layers[layer].shape
-    top = max(float(r[cells.layer == layer].max()) for r in readings.values()) / 1e3
+    grid = cells.layers[layer]
+    assert isinstance(grid, Grid)
+    here = cells.layer == layer
+    top = max(float(reading[here].max()) for reading in readings.values()) / GEV
     for panel, (name, reading) in zip(axes, readings.items(), strict=True):
-        image = reading[cells.layer == layer].reshape(shape) / 1e3
+        image = reading[here].reshape(grid.shape) / GEV
         drawn = panel.imshow(
             np.where(image > 0, image, np.nan),
             origin="lower",
             extent=(-reach, reach, -reach, reach),
-            norm=LogNorm(threshold / 1e3, max(top, 1.0)),
+            norm=LogNorm(threshold / GEV, max(top, 1.0)),
             cmap="viridis",
             interpolation="nearest",
         )
@@ -51,23 +55,24 @@ def cell_images(
 
 
 @style()
-def cell_spectrum(readings: Mapping[str, Floats], threshold: float) -> Figure:
-    """Draw cells a jet against energy, and the ratio to the first source."""
+def cell_spectrum(readings: Mapping[str, Floats], *, threshold: float) -> Figure:
+    """Draw cells an event against energy, readings (N, C) [MeV], and the ratio to the first."""
     figure = Figure()
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     edges = np.geomspace(threshold, 1e5, 31)
-    base = None
-    for name, colour in _colours(readings).items():
-        cells = readings[name]
-        count = np.histogram(cells[cells > 0], edges)[0]
-        top.stairs(count / len(cells), edges, color=colour, label=name, linewidth=2.2)
-        base = count if base is None else base
+    middle = np.sqrt(edges[1:] * edges[:-1])
+    reference = next(iter(readings))
+    counts = {name: np.histogram(cells[cells > 0], edges)[0] for name, cells in readings.items()}
+    base = counts[reference]
+    for name, colour in colours(list(readings)).items():
+        count = counts[name]
+        top.stairs(count / len(readings[name]), edges, color=colour, label=name, linewidth=2.2)
+        if name == reference:
+            continue
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.where(base > 0, count / base, np.nan)
             error = ratio * np.sqrt(1 / np.maximum(count, 1) + 1 / np.maximum(base, 1))
-        middle = np.sqrt(edges[1:] * edges[:-1])
-        if name != next(iter(readings)):
-            bottom.errorbar(middle, ratio, error, fmt="o", markersize=4, color=colour)
+        bottom.errorbar(middle, ratio, error, fmt="o", markersize=4, color=colour)
     bottom.axhline(1, color="k", linewidth=1)
     top.set_xscale("log")
     top.set_yscale("log")
@@ -80,31 +85,28 @@ def cell_spectrum(readings: Mapping[str, Floats], threshold: float) -> Figure:
 
 
 @style()
-def jet_ratios(quantities: Mapping[str, Mapping[str, Floats]], quantity: str) -> Figure:
-    """Draw the distribution of a quantity over that of the first source, of the same jets."""
+def ratio_histogram(quantity: Mapping[str, Floats], label: str) -> Figure:
+    """Draw the distribution of a jet's quantity (N,) over the first source's, of the same jets."""
     figure = Figure()
     axes = figure.subplots()
-    colours = _colours(quantities)
-    first = next(iter(quantities))
-    reference = quantities[first][quantity]
+    reference = next(iter(quantity))
     ratios = {
-        name: values[quantity] / np.maximum(reference, 1e-9)
-        for name, values in quantities.items()
-        if name != first
+        name: values / np.maximum(quantity[reference], 1e-9)
+        for name, values in quantity.items()
+        if name != reference
     }
-    pool = np.concatenate(list(ratios.values()))
-    low, high = np.quantile(pool, [0.01, 0.99])
+    low, high = np.quantile(np.concatenate(list(ratios.values())), [0.01, 0.99])
     room = 0.15 * (high - low) + 1e-3
     edges = np.linspace(low - room, high + room, 31)
+    colour = colours(list(quantity))
     for name, values in ratios.items():
-        label = f"{name}: {values.mean():.3f} ± {values.std():.3f}"
+        legend = f"{name}: {values.mean():.3f} ± {values.std():.3f}"
         count = np.histogram(values, edges)[0]
-        axes.stairs(count, edges, color=colours[name], linewidth=2.4, label=label)
+        axes.stairs(count, edges, color=colour[name], linewidth=2.4, label=legend)
     axes.axvline(1, color="k", linestyle=":", linewidth=1.4)
     axes.set_ylim(0, 1.5 * axes.get_ylim()[1])
     axes.set_xlim(edges[0], edges[-1])
-    label = quantity.replace(" [GeV]", "")
-    axes.set_xlabel(f"Jet {label} / that of {first}")
+    axes.set_xlabel(f"Jet {label} / that of {reference}")
     axes.set_ylabel("Jets")
     axes.legend(fontsize=15, title="mean ± spread", title_fontsize=14)
     return figure

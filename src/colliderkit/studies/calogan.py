@@ -1,41 +1,33 @@
 """CaloGAN: a generative adversarial network for three layers of cells (1712.10321)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from sklearn.base import clone
-from torch import Tensor
 
 from colliderkit.events.calorimeter.showers import Showers
-from colliderkit.events.tables import Floats, validation_mask
 from colliderkit.generators.gan import GAN
 from colliderkit.methods.simulation.comparison import ShowerComparison
-from colliderkit.metrics.two_sample import histogram_chi2
+from colliderkit.methods.simulation.generator import ConditionalGenerator
 from colliderkit.metrics.value import Value
-from colliderkit.networks.calogan import CaloDiscriminator, CaloGenerator
+from colliderkit.report.conditioning import energy_lines
 from colliderkit.report.html import Report
-from colliderkit.report.plots import style
 from colliderkit.report.results import Result
 from colliderkit.report.showers import add_showers, results_of
 from colliderkit.report.training import training
 from colliderkit.serve.latency import cpu_seconds
 from colliderkit.sources.files.showers import read_showers
-from colliderkit.sources.geant4 import Beam, calorimeter
+from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.shards import generate_showers
+from colliderkit.sources.geant4.simulation import Beam
 from colliderkit.sources.geant4.timing import seconds_a_shower
 from colliderkit.studies.run import Run, Study
-from colliderkit.training.adversarial import GanSchedule, fit_adversarial
-from colliderkit.training.batches import Dataset
-from colliderkit.training.settings import Epoch, Training
+from colliderkit.training.adversarial import GanSchedule
+from colliderkit.training.settings import Training
 
 __all__ = ["STUDY"]
 
@@ -49,27 +41,29 @@ is given, and what a shower costs beside Geant4, in one run.
 
 REMARKS = """
 A stand-in for the published set-up: the published showers hold the energy in lead and argon, ours
-that in the argon alone, divided by the sampling fraction, {fraction:.4g} (the mean of E_tot/E_inc
-of the training showers); {showers} showers of {low:g} to {high:g} GeV where the paper has 100,000
-of 1 to 100; a generator of {parameters} parameters, where the published widths make 29.7 million;
-and the physics named {physics}. Energies below {threshold:g} MeV count as zero in all figures.
+that in the argon alone, divided by the sampling fraction {fraction:.4g} (the mean of E_tot/E_inc of
+the training showers); {showers} showers of {low:g} to {high:g} GeV where the paper has 100,000 of
+1 to 100; a generator of {parameters} parameters, where the published widths make 29.7 million; and
+the physics named {physics}. Energies below {threshold:g} MeV count as zero in all figures.
 
 The epoch is the one whose chi^2 of E_tot/E_inc against the validation showers is lowest (as in
 FastCaloGAN, arXiv:2109.02551); the test showers had no part in that. The floor is Geant4 against
 Geant4: the two halves of the test showers.
 """
 
-NAME, MODEL, REFERENCE, FLOOR = "calogan", "CaloGAN", "Geant4", "Geant4, second half"
+MODEL, REFERENCE, FLOOR = "CaloGAN", "Geant4", "Geant4, second half"
+CALORIMETER = calorimeter("calogan")
+POSITRONS = Beam("e+")
 THRESHOLD = 0.1  # MeV, after division by the sampling fraction
 GEV = 1e3  # MeV
-HELD = 0.15  # of the training showers, for validation
-# Milliseconds a shower of 1 to 100 GeV on one CPU core (1712.10321, table 4).
+SOURCE = "arXiv:1712.10321"
+# Milliseconds a shower of 1 to 100 GeV on one CPU core (table 4).
 PUBLISHED = {"Geant4": 1772.0, "batch 1": 13.1, "batch 1024": 2.03}
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Number of showers and their energies [GeV], widths, trainings, and what is timed."""
+    """Showers of which energies [GeV], widths of the networks, how long, and what is timed."""
 
     train: int
     test: int
@@ -107,37 +101,36 @@ SCALES = {
 
 
 def calogan(run: Run[Scale]) -> None:
-    """Shoot positrons, train CaloGAN, and compare what it draws with the test showers."""
-    scale, report = run.scale, run.report
-    geometry = calorimeter(NAME).geometry
-    every = read_showers(run.file("showers.hdf5", partial(_shoot, run)), geometry)
-    ends = np.cumsum([0, scale.train, scale.test // 2, scale.test - scale.test // 2])
-    train = every.at(slice(scale.train))
-    fraction = float((train.voxels.sum(1) / train.incident).mean())
-    train, reference, again = (
-        Showers.checked(part.incident, part.voxels / np.float32(fraction))
-        for part in (every.at(slice(*two)) for two in pairwise(ends))
+    """Shoot positrons, train CaloGAN on them, and compare and time what it makes."""
+    scale, report, geometry = run.scale, run.report, CALORIMETER.geometry
+    showers = read_showers(run.file("showers.hdf5", partial(_shoot, run)), geometry)
+    seen = slice(scale.train)
+    fraction = float((showers.voxels[seen].sum(1) / showers.incident[seen]).mean())
+    showers = replace(showers, voxels=showers.voxels / np.float32(fraction))
+    half = scale.train + scale.test // 2
+    train, reference, floor = (
+        showers.at(rows) for rows in (seen, slice(scale.train, half), slice(half, None))
     )
-    with run.step("training"):
-        model, history = trained(scale, train, run.out / "models" / MODEL)
-    sample = Showers.checked(reference.incident, generated(model, reference.incident, seed=1))
+    method = run.fitted(MODEL, network(scale), train.voxels, train.incident, seed=1)
+    sample = Showers.checked(
+        reference.incident, method.sample(reference.incident, seed=1), MODEL, geometry=geometry
+    )
     comparison = ShowerComparison(
         threshold=THRESHOLD, classifier=scale.classifier, width=128, levels=("high-level",)
     )
     # Each in its own half, so that no shower stands on both sides.
     comparisons = {
-        name: run.fitted(f"comparison, {name}", clone(comparison), reference, other, geometry)
-        for name, other in ((MODEL, sample), (FLOOR, again))
+        name: run.fitted(f"comparison, {name}", comparison, reference, other, geometry)
+        for name, other in ((MODEL, sample), (FLOOR, floor))
     }
     middle = (scale.low + scale.high) / 2 * GEV
-    milliseconds = run.value("time", partial(timed, model, middle, scale.timed, scale.batches))
-    _add_timing(report, milliseconds, middle)
-    _add_conditioning(report, model, reference)
-    results = [row for name, each in comparisons.items() for row in results_of(name, [each])]
+    _add_times(report, run.value("times", partial(_times, method, middle, scale)), middle)
+    _add_conditioning(report, method, reference)
+    results = [r for name, each in comparisons.items() for r in results_of(name, [each])]
     add_showers(report, results, comparisons, reference=REFERENCE, floor=FLOOR)
     report.add_heading("Training")
     report.add_figure(
-        training({MODEL: history}),
+        training({MODEL: method.history_["generator"]}),
         "The generator's loss, and as validation loss the chi^2 per degree of freedom of"
         " E_tot/E_inc by which the epoch was chosen.",
     )
@@ -145,10 +138,10 @@ def calogan(run: Run[Scale]) -> None:
     report.add_text(
         REMARKS.format(
             showers=scale.train,
+            fraction=fraction,
             low=scale.low,
             high=scale.high,
-            fraction=fraction,
-            parameters=sum(p.numel() for p in model.network.parameters()),
+            parameters=sum(p.numel() for p in gan(method).network.parameters()),
             physics=physics_name(),
             threshold=THRESHOLD,
         )
@@ -158,81 +151,63 @@ def calogan(run: Run[Scale]) -> None:
 def _shoot(run: Run[Scale], path: Path) -> None:
     scale = run.scale
     generate_showers(
-        NAME, scale.train + scale.test, path, energies=(scale.low * GEV, scale.high * GEV),
-        index=0.0, beam=Beam("e+"), seed=1, workers=run.workers, dask=run.dask,
+        CALORIMETER, scale.train + scale.test, path, energies=(scale.low * GEV, scale.high * GEV),
+        index=0.0, beam=POSITRONS, seed=1, workers=run.workers, dask=run.dask,
     )  # fmt: skip
 
 
-def trained(scale: Scale, showers: Showers, folder: Path) -> tuple[GAN, list[Epoch]]:
-    """Train CaloGAN on showers of 504 cells; checkpoints in `folder`, where it goes on."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        model = GAN(
-            showers.voxels.shape[1],
-            1,
-            noise=scale.noise,
-            network=CaloGenerator(noise=scale.noise, channels=scale.channels),
-            discriminator=CaloDiscriminator(channels=scale.discriminator),
-            regression=0.05,
-            # GeV in the paper, where the largest energy is 100: its constants fit other ranges so.
-            unit=scale.high * GEV / 100,
-        )
-    x, c = torch.from_numpy(showers.voxels), torch.from_numpy(showers.incident).float()[:, None]
-    model.fit_scaling(x, c)
-    data = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), c)
-    history = fit_adversarial(
-        model,
-        response_chi2,
-        *data.split(validation_mask(showers.event, HELD, 1)),
-        scale.training,
+def network(scale: Scale) -> ConditionalGenerator:
+    """Return CaloGAN, which learns cells (N, 504) [MeV] given the incident energy [MeV]."""
+    return ConditionalGenerator(
+        generator="gan",
+        # GeV in the paper, where the largest energy is 100: its constants fit other ranges so.
+        options={"noise": scale.noise, "regression": 0.05, "unit": scale.high * GEV / 100},
+        network="calogan-generator",
+        network_options={"noise": scale.noise, "channels": scale.channels},
+        discriminator="calogan-discriminator",
+        discriminator_options={"channels": scale.discriminator},
+        distance="response",
         schedule=scale.schedule,
-        folder=folder,
-        seed=1,
-        resume=True,
-        title=MODEL,
+        validation=0.15,
+        training=scale.training,
     )
-    return model, history
 
 
-def response_chi2(data: Tensor, samples: Tensor, context: Tensor) -> float:
-    """Return chi^2 of E_tot/E_inc of generated showers (N, V) against the data."""
-    response = (rows.double().sum(1) / context[:, 0].double() for rows in (data, samples))
-    return histogram_chi2(*response)
+def gan(method: ConditionalGenerator) -> GAN:
+    """Return the fitted networks."""
+    assert isinstance(method.generator_, GAN)
+    return method.generator_
 
 
-def generated(model: GAN, incident: Floats, *, seed: int) -> NDArray[np.float32]:
-    """Return a shower (V,) [MeV] for each incident energy (N,) [MeV]."""
-    voxels = model.sample(torch.from_numpy(incident).float()[:, None], seed=seed)
-    return np.asarray(voxels)
-
-
-def timed(model: GAN, energy: float, count: int, batches: Sequence[int]) -> dict[str, float]:
+def _times(method: ConditionalGenerator, energy: float, scale: Scale) -> dict[str, float]:
     """Return the CPU milliseconds of a shower of `energy` [MeV] on one core, by what makes it."""
-    geant4 = seconds_a_shower(calorimeter(NAME), energy, count, beam=Beam("e+"))
+    geant4 = seconds_a_shower(CALORIMETER, energy, scale.timed, beam=POSITRONS)
     milliseconds = {REFERENCE: 1e3 * geant4}
-    for batch in batches:
-        noise = torch.randn(batch, model.noise_size)
-        make = partial(model.decode, noise, torch.full((batch, 1), energy))
+    for batch in scale.batches:
+        noise = torch.randn(batch, gan(method).noise_size)
+        make = partial(gan(method).decode, noise, torch.full((batch, 1), energy))
         milliseconds[f"batch {batch}"] = 1e3 * cpu_seconds(make) / batch
     return milliseconds
 
 
-def _add_timing(report: Report, milliseconds: Mapping[str, float], energy: float) -> None:
+def _add_times(report: Report, milliseconds: Mapping[str, float], energy: float) -> None:
     report.add_heading("Time of a shower")
-    rows: list[list[str]] = []
+    rows = []
     for name, value in milliseconds.items():
-        theirs, known = PUBLISHED.get(name), name in PUBLISHED
         subject = name if name == REFERENCE else f"{MODEL}, {name}"
-        ratios = f"{milliseconds[REFERENCE] / value:.3g}", ""
-        if theirs is not None:
-            ratios = ratios[0], f"{PUBLISHED[REFERENCE] / theirs:.3g}"
-        ours, other = ("", "") if name == REFERENCE else ratios
-        rows.append([subject, f"{value:.3g}", ours, f"{theirs:g}" if known else "", other])
-        source = "arXiv:1712.10321" if known else ""
-        quantity = "CPU time of a shower"
+        published = PUBLISHED.get(name)
+        row = [subject, f"{value:.3g}", "", "" if published is None else f"{published:g}", ""]
+        if name != REFERENCE:
+            row[2] = f"{milliseconds[REFERENCE] / value:.3g}"
+            row[4] = "" if published is None else f"{PUBLISHED[REFERENCE] / published:.3g}"
+        rows.append(row)
+        source = "" if published is None else SOURCE
         report.results.append(
-            Result(subject, quantity, value, published=theirs, source=source, unit="ms")
-        )
+            Result(
+                subject, "CPU time of a shower", value, published=published, source=source,
+                unit="ms",
+            )
+        )  # fmt: skip
     report.add_table(
         ["", "ms", "Geant4 over it", "published ms", "published ratio"],
         rows,
@@ -241,55 +216,27 @@ def _add_timing(report: Report, milliseconds: Mapping[str, float], energy: float
     )
 
 
-def _add_conditioning(report: Report, model: GAN, reference: Showers) -> None:
-    incident, showers = reference.incident, reference.voxels
+def _add_conditioning(report: Report, method: ConditionalGenerator, reference: Showers) -> None:
     report.add_heading("Conditioning on the energy")
-    energies = np.linspace(incident.min(), incident.max(), 9).astype(np.float32)
-    few = torch.randn(200, model.noise_size, generator=torch.Generator().manual_seed(5))
+    incident = reference.incident
+    energies = np.linspace(incident.min(), incident.max(), 9)
+    noise = torch.randn(30, gan(method).noise_size, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         # The same noise at each energy: what changes comes from the energy alone.
-        lines = np.stack(
-            [model.decode(few, torch.full((200, 1), float(e))).sum(1).numpy() for e in energies]
-        )
+        totals = [gan(method).decode(noise, torch.full((30, 1), e)).sum(1) for e in energies]
     report.add_figure(
-        _response(energies, lines, incident, showers),
+        energy_lines(energies, torch.stack(totals).numpy(), reference, name=MODEL),
         "Visible energy, over the sampling fraction, against the incident energy: single noises"
         " carried through all energies (lines), and the mean and standard deviation of Geant4.",
     )
-    values = []
-    for name, e in ((REFERENCE, showers), (MODEL, generated(model, incident, seed=2))):
-        response = e.sum(1) / incident
-        n = len(response)
-        values += [
-            (name, "mean of E_tot/E_inc", Value(response.mean(), response.std() / n**0.5)),
-            (name, "width of E_tot/E_inc", Value(response.std(), response.std() / (2 * n) ** 0.5)),
-        ]
-    results = [Result(name, what, float(v.value), float(v.error)) for name, what, v in values]
+    results = []
+    for name, voxels in ((REFERENCE, reference.voxels), (MODEL, method.sample(incident, seed=2))):
+        response = voxels.sum(1, dtype=np.float64) / incident
+        mean = Value(float(response.mean()), float(response.std()) / len(response) ** 0.5)
+        width = Value(float(response.std()), mean.error / 2**0.5)
+        results.append(Result(name, "mean of E_tot/E_inc", mean.value, mean.error))
+        results.append(Result(name, "width of E_tot/E_inc", width.value, width.error))
     report.add_results(results, "Over all test energies; errors are those of counting.")
-
-
-@style()
-def _response(energies: NDArray[Any], lines: NDArray, incident: Floats, showers: Floats) -> Figure:
-    figure = Figure(layout="constrained")
-    axes = figure.subplots()
-    axes.plot(energies / GEV, lines[:, :30] / GEV, color="#3f90da", alpha=0.35, linewidth=1)
-    axes.plot([], [], color="#3f90da", label=f"{MODEL}, one noise each")
-    edges = np.linspace(incident.min(), incident.max(), 9)
-    place = np.clip(np.digitize(incident, edges) - 1, 0, 7)
-    total = showers.sum(1) / GEV
-    filled = [k for k in range(8) if (place == k).sum() > 1]
-    axes.errorbar(
-        [incident[place == k].mean() / GEV for k in filled],
-        [total[place == k].mean() for k in filled],
-        [(total - incident / GEV)[place == k].std() for k in filled],
-        fmt="o",
-        color="black",
-        label=REFERENCE,
-    )
-    axes.set_xlabel("Incident energy [GeV]")
-    axes.set_ylabel("Total energy [GeV]")
-    axes.legend()
-    return figure
 
 
 STUDY = Study("calogan", "CaloGAN", SUMMARY, SCALES, calogan, takes=("workers", "dask"))

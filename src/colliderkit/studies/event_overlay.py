@@ -5,7 +5,7 @@ event is the sum of its showers, read out once.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,16 @@ from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.metrics.separation import separation
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
-from colliderkit.report.overlay import cell_images, cell_spectrum, jet_ratios
+from colliderkit.report.overlay import cell_spectrum, layer_images, ratio_histogram
 from colliderkit.report.results import Result
-from colliderkit.sources.datasets.jet_particles import CENTRAL, LEAST, JetParticles, jet_particles
-from colliderkit.sources.files.showers import drawn_energies, read_showers, write_showers
-from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
+from colliderkit.seeds import derive
+from colliderkit.sources.datasets.jet_particles import CENTRAL, Particles, make_particles
+from colliderkit.sources.files.showers import read_showers
+from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.geant4.gflash import effective_medium
 from colliderkit.sources.geant4.gflash import showers as parametrised
 from colliderkit.sources.geant4.physics import physics_name
+from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.simulation import Beam, simulate
 from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
@@ -35,7 +37,7 @@ __all__ = ["STUDY"]
 
 Floats = NDArray[np.float64]
 # (particles, seed) -> showers (P, V) [MeV], the visible energy
-Sampler = Callable[[JetParticles, int], NDArray[Any]]
+Sampler = Callable[[Particles, int], NDArray[Any]]
 
 SUMMARY = """
 The electrons and photons of jets beside a Z enter a calorimeter one by one. Each shower is made by
@@ -47,8 +49,8 @@ enter, summed, and read out once, with noise and a threshold. Cells and jets are
 STAND_IN = """
 A stand-in for a detector: lead and liquid argon in the voxels of data set 1 of the CaloChallenge,
 at 1.5 m from the beams and unrolled around each jet; all particles enter at right angles, no
-hadrons, no magnetic field, no material in front. Geant4's physics is that of its set-up here (see
-the configuration). Electrons are given to the surrogate as photons of their energy, and to the
+hadrons, no magnetic field, no material in front. Geant4's physics is that of its set-up here,
+{physics}. Electrons are given to the surrogate as photons of their energy, and to the
 parametrisation too.
 """
 
@@ -60,21 +62,22 @@ of a deposit e is e P(z) + s p(z), z = (e - t) / s, so that both orders are know
 deposits of Geant4.
 """
 
-PROCESS = "z-jets"
-PHOTONS = Beam("gamma")
-MOST = 200e3  # MeV, up to which the surrogate is trained
+CALORIMETER = calorimeter("photons-368")
+LEAST, MOST = 500.0, 200e3  # MeV: lower ones are left out, up to the higher the surrogate learns
 RADIUS = 1500.0  # mm from the beams to the calorimeter's face
 REACH = 600.0  # mm from the jet's axis to the edge of what is read out
 READOUT = Digitiser(noise=20.0, threshold=60.0)
 REFERENCE, AGAIN = "Geant4", "Geant4 again"
-LAYERS = ("presampler", "strips", "middle", "back", "tile")
+LAYERS = ("presampler", "strips", "middle", "back")
+MIDDLE = LAYERS.index("middle")
+ORDERED = 30  # jets that are read out in both orders
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Number of jets, Geant4 showers to train the surrogate on (0: none), and epochs.
+    """How many jets, Geant4 showers to train the surrogate on (0: none), and epochs.
 
-    JetParticles above `most` [MeV] are left out: they are most of Geant4's time.
+    Particles above `most` [MeV] are left out: they are most of Geant4's time.
     """
 
     jets: int
@@ -90,6 +93,69 @@ SCALES = {
 }
 
 
+def event_overlay(run: Run[Scale]) -> None:
+    """Send the particles of jets through four sources of showers, and read the events out."""
+    scale, report, cells = run.scale, run.report, readout_cells()
+    make = partial(make_particles, scale.jets, RADIUS, seed=1, least=LEAST, most=scale.most)
+    columns: dict[str, Any] = run.arrays("particles", lambda: asdict(make()))
+    particles = Particles(**{**columns, "jets": int(columns["jets"])})
+    samplers: dict[str, Sampler] = {
+        REFERENCE: by_geant4,
+        AGAIN: by_geant4,
+        "parametrisation": by_parametrisation,
+    }
+    if scale.trained:
+        samplers["surrogate"] = surrogate_of(run)
+    energies: dict[str, Floats] = {}
+    showers: dict[str, NDArray[Any]] = {}
+    for name, sampler in samplers.items():
+        draw = partial(drawn, sampler, particles, derive(1, "showers", name))
+        seen = run.arrays(f"showers, {name}", draw)["seen"]
+        # Each has its own sampling fraction, as any calorimeter is calibrated.
+        showers[name] = seen * (particles.energy.sum() / seen.sum())
+        energies[name] = deposits(
+            showers[name], CALORIMETER.geometry, particles.x, particles.y, particles.jet, cells,
+            events=particles.jets, seed=derive(1, "deposits", name),
+        )  # fmt: skip
+    readings = {name: READOUT(e, derive(1, "noise", name)) for name, e in energies.items()}
+    report.add_text(STAND_IN.format(physics=physics_name()))
+    report.add_text(
+        f"{particles.jets} jets of |eta| < {CENTRAL:g} with {len(particles)} electrons and"
+        f" photons above {LEAST / 1e3:g} GeV, {particles.electron.mean():.1%} of them electrons;"
+        f" {cells.voxels} cells a jet, noise {READOUT.noise:g} MeV, threshold"
+        f" {READOUT.threshold:g} MeV. Each source is calibrated by its own sampling fraction."
+    )
+    report.add_heading("Jets and cells")
+    quantities = {name: jet_quantities(reading, cells) for name, reading in readings.items()}
+    _add_comparison(report, quantities)
+    busiest = int(np.argmax(quantities[REFERENCE]["cells hit"]))
+    report.add_figure(
+        layer_images(
+            {name: reading[busiest] for name, reading in readings.items()},
+            cells,
+            MIDDLE,
+            reach=REACH / RADIUS,
+            threshold=READOUT.threshold,
+        ),
+        "The jet of most cells, as read out in the middle layer: the same particles in each.",
+        wide=True,
+    )
+    report.add_figure(
+        cell_spectrum(readings, threshold=READOUT.threshold),
+        "Energies of all cells, after noise and threshold.",
+    )
+    for quantity, label, caption in (
+        ("energy [GeV]", "energy", "Jet energy over that of Geant4, jet by jet."),
+        ("width", "width", "Jet width over that of Geant4, jet by jet."),
+        ("cells hit", "cells hit", "Cells that are read out, over those of Geant4."),
+    ):
+        values = {name: each[quantity] for name, each in quantities.items()}
+        report.add_figure(ratio_histogram(values, label), caption)
+    report.add_heading("Sum first, then digitise")
+    report.add_text(ORDER)
+    _add_order(report, showers[REFERENCE], particles, cells)
+
+
 def readout_cells() -> Geometry:
     """Return cells of about the ATLAS barrel's widths: strips fine in eta, then squares."""
     side = 2 * REACH
@@ -97,204 +163,135 @@ def readout_cells() -> Geometry:
     return Geometry("cells", tuple(Grid(i, *shape, side, side) for i, shape in enumerate(shapes)))
 
 
-def geant4(detector: Calorimeter) -> Sampler:
-    """Return Geant4 as a sampler, photons and electrons as they are."""
-
-    def sampler(particles: JetParticles, seed: int) -> NDArray[Any]:
-        found = np.zeros((len(particles.energy), detector.geometry.voxels), np.float32)
-        for i, name in enumerate(("gamma", "e-")):
-            rows = np.flatnonzero(particles.electron == (name == "e-"))
-            if len(rows):
-                energy = particles.energy[rows]
-                found[rows] = simulate(detector, energy, beam=Beam(name), seed=2 * seed + i)
-        return found
-
-    return sampler
+def drawn(sampler: Sampler, particles: Particles, seed: int) -> dict[str, NDArray[Any]]:
+    """Draw the showers of all particles, the energy that is seen."""
+    return {"seen": sampler(particles, seed)}
 
 
-def parametrisation(detector: Calorimeter) -> Sampler:
-    """Return the parametrisation as a sampler."""
-    medium, depths, seen = effective_medium(detector)
-    visible = seen[detector.geometry.layer]
-
-    def sampler(particles: JetParticles, seed: int) -> NDArray[Any]:
-        energy = particles.energy
-        drawn = parametrised(energy, detector.geometry, medium, seed=seed, depths=depths)
-        return np.asarray(drawn * visible)
-
-    return sampler
-
-
-def shoot_photons(detector: Calorimeter, count: int, path: Path) -> None:
-    """Shoot the photons that a surrogate is trained on, dN/dE ~ E^-1.5."""
-    energy = drawn_energies(count, LEAST, MOST, 1.5, np.random.default_rng(5))
-    write_showers(path, energy, simulate(detector, energy, beam=PHOTONS, seed=6))
+def by_geant4(particles: Particles, seed: int) -> NDArray[Any]:
+    """Shoot photons and electrons by Geant4."""
+    showers = np.zeros((len(particles), CALORIMETER.geometry.voxels), np.float32)
+    for name in ("gamma", "e-"):
+        rows = np.flatnonzero(particles.electron == (name == "e-"))
+        if len(rows):
+            showers[rows] = simulate(
+                CALORIMETER, particles.energy[rows], beam=Beam(name), seed=derive(seed, name)
+            )
+    return showers
 
 
-def event_overlay(run: Run[Scale]) -> None:
-    """Send the particles of jets through each source of showers, and compare the jets."""
-    scale, report = run.scale, run.report
-    detector, cells = calorimeter("photons-368"), readout_cells()
-    with run.step("jets"):
-        particles = jet_particles(PROCESS, scale.jets, radius=RADIUS, seed=1, most=scale.most)
-    samplers: dict[str, Sampler] = {
-        REFERENCE: geant4(detector),
-        AGAIN: geant4(detector),
-        "parametrisation": parametrisation(detector),
-    }
-    if scale.trained:
-        path = run.file("photons.hdf5", partial(shoot_photons, detector, scale.trained))
-        options: dict[str, Any] = {"epochs": scale.epochs, "learning_rate": 1e-3}
-        surrogate = ShowerSurrogate(
-            layers=Training(batch_size=256, **options), voxels=Training(batch_size=128, **options)
-        )
-        surrogate = run.fitted(
-            "surrogate", surrogate, read_showers(path), detector.geometry, seed=5
-        )
-        samplers["surrogate"] = lambda p, seed: surrogate.sample(p.energy, seed=seed, outside=True)
-    showers: dict[str, NDArray[Any]] = {}
-    energies: dict[str, Floats] = {}
-    for i, (name, sampler) in enumerate(samplers.items()):
-        draw = partial(_drawn, sampler, particles, 11 + i)
-        drawn = run.arrays(f"{len(particles.energy)} particles through {name}", draw)["showers"]
-        # Each has its own sampling fraction, as any calorimeter is calibrated.
-        showers[name] = drawn * (particles.energy.sum() / drawn.sum())
-        place = particles.x, particles.y, particles.jet
-        energies[name] = deposits(
-            showers[name], detector.geometry, *place, cells, events=particles.jets, seed=i
-        )
-    readings = {name: READOUT(e, 100 + i) for i, (name, e) in enumerate(energies.items())}
-    report.add_text(STAND_IN)
-    report.add_text(
-        f"{particles.jets} jets of |eta| < {CENTRAL:g} with {len(particles.energy)} electrons and"
-        f" photons above {LEAST / 1e3:g} GeV, {particles.electron.mean():.1%} of them electrons;"
-        f" {cells.voxels} cells a jet, noise {READOUT.noise:g} MeV, threshold"
-        f" {READOUT.threshold:g} MeV. Each source is calibrated by its own sampling fraction."
-        f" Geant4's physics: {physics_name()}; the surrogate is trained on {scale.trained} photons."
+def by_parametrisation(particles: Particles, seed: int) -> NDArray[Any]:
+    """Draw showers from the parametrisation, in one medium for the whole calorimeter."""
+    geometry = CALORIMETER.geometry
+    medium, depths, seen = effective_medium(CALORIMETER)
+    deposited = parametrised(particles.energy, geometry, medium, seed=seed, depths=depths)
+    return np.asarray(deposited * seen[geometry.layer])
+
+
+def surrogate_of(run: Run[Scale]) -> Sampler:
+    """Train a surrogate on Geant4's photons, dN/dE ~ E^-1.5, and return what draws from it."""
+    scale = run.scale
+
+    def shoot(path: Path) -> None:
+        generate_showers(
+            CALORIMETER, scale.trained, path, energies=(LEAST, MOST), index=1.5,
+            beam=Beam("gamma"), seed=5, workers=run.workers, dask=run.dask,
+        )  # fmt: skip
+
+    photons = read_showers(run.file("photons.hdf5", shoot), CALORIMETER.geometry)
+    options: dict[str, Any] = {"epochs": scale.epochs, "learning_rate": 1e-3}
+    surrogate = ShowerSurrogate(
+        layers=Training(batch_size=256, **options), voxels=Training(batch_size=128, **options)
     )
-    report.add_heading("Jets and cells")
-    quantities = {name: jet_quantities(reading, cells) for name, reading in readings.items()}
-    _add_comparison(report, quantities)
-    _add_figures(report, quantities, readings, cells)
-    report.add_heading("Sum first, then digitise")
-    report.add_text(ORDER)
-    _add_order(report, showers[REFERENCE], particles, detector.geometry, cells)
-
-
-def _drawn(sampler: Sampler, particles: JetParticles, seed: int) -> dict[str, NDArray[Any]]:
-    return {"showers": sampler(particles, seed)}
+    fitted = run.fitted("surrogate", surrogate, photons, CALORIMETER.geometry, seed=5)
+    return lambda particles, seed: fitted.sample(particles.energy, seed=seed, outside=True)
 
 
 def jet_quantities(readings: Floats, cells: Geometry) -> dict[str, Floats]:
     """Return numbers of each jet (N,) from its cells (N, C) [MeV]."""
-    layer, d = cells.layer, np.hypot(cells.eta(), cells.phi()) / RADIUS
+    distance = np.hypot(cells.eta(), cells.phi()) / RADIUS
     total = np.maximum(readings.sum(1), 1e-9)
-    found = {"energy [GeV]": readings.sum(1) / 1e3, "width": readings @ d / total}
-    found["cells hit"] = (readings > 0).sum(1).astype(np.float64)
-    found["hottest cell / energy"] = readings.max(1) / total
-    for i, name in enumerate(LAYERS[:4]):
-        found[f"{name} / energy"] = readings[:, layer == i].sum(1) / total
-    return found
+    quantities = {
+        "energy [GeV]": readings.sum(1) / 1e3,
+        "width": readings @ distance / total,
+        "cells hit": (readings > 0).sum(1).astype(np.float64),
+        "hottest cell / energy": readings.max(1) / total,
+    }
+    for i, name in enumerate(LAYERS):
+        quantities[f"{name} / energy"] = readings[:, cells.layer == i].sum(1) / total
+    return quantities
 
 
 def _add_comparison(report: Report, quantities: Mapping[str, Mapping[str, Floats]]) -> None:
     """Add the mean of each quantity over Geant4's, and separations, of the same jets."""
-    results = []
-    reference = quantities[REFERENCE]
-    for name, own in quantities.items():
-        if name == REFERENCE:
-            continue
-        for quantity, values in own.items():
-            mean = float(reference[quantity].mean())
-            shift = values - reference[quantity]
+    results, rows = [], []
+    others = [name for name in quantities if name != REFERENCE]
+    for quantity, exact in quantities[REFERENCE].items():
+        inner = np.unique(np.quantile(exact, np.linspace(0, 1, min(11, len(exact) // 3 + 2))))
+        edges = np.array([-np.inf, *inner[1:-1], np.inf])
+        row = [quantity]
+        for name in others:
+            values, mean = quantities[name][quantity], float(exact.mean())
+            shift = values - exact
             error = float(shift.std(ddof=1)) / len(shift) ** 0.5
             ratio = Value(1 + float(shift.mean()) / mean, error / abs(mean))
             results.append(Result.over_seeds(quantity, f"{name} / {REFERENCE}", [ratio]))
+            row.append(str(separation(exact, values, edges)))
+        rows.append(row)
     report.add_results(
         results,
         "Mean over that of Geant4, of the same jets, ± the error of the mean difference.",
     )
-    rows = []
-    for quantity, exact in reference.items():
-        inner = np.unique(np.quantile(exact, np.linspace(0, 1, min(11, len(exact) // 3 + 2))))
-        edges = np.array([-np.inf, *inner[1:-1], np.inf])
-        others = [own for name, own in quantities.items() if name != REFERENCE]
-        rows.append([quantity, *(str(separation(exact, own[quantity], edges)) for own in others)])
     report.add_table(
-        ["", *(name for name in quantities if name != REFERENCE)],
+        ["", *others],
         rows,
         "Separation from Geant4 x 1000, in bins of equal counts, with its counting floor.",
     )
 
 
-def _add_figures(
-    report: Report,
-    quantities: Mapping[str, Mapping[str, Floats]],
-    readings: Mapping[str, Floats],
-    cells: Geometry,
-) -> None:
-    busiest = int(np.argmax(quantities[REFERENCE]["cells hit"]))
-    report.add_figure(
-        cell_images(
-            {name: each[busiest] for name, each in readings.items()},
-            cells,
-            2,
-            REACH / RADIUS,
-            READOUT.threshold,
-        ),
-        "The jet of most cells, as read out in the middle layer: the same particles in each.",
-        wide=True,
-    )
-    report.add_figure(
-        cell_spectrum(readings, READOUT.threshold),
-        "Energies of all cells, after noise and threshold.",
-    )
-    report.add_figure(
-        jet_ratios(quantities, "energy [GeV]"), "Jet energy over that of Geant4, jet by jet."
-    )
-    report.add_figure(jet_ratios(quantities, "width"), "Jet width over that of Geant4, jet by jet.")
-    report.add_figure(
-        jet_ratios(quantities, "cells hit"), "Cells that are read out, over those of Geant4."
-    )
-
-
 def _add_order(
-    report: Report,
-    showers: NDArray[Any],
-    particles: JetParticles,
-    geometry: Geometry,
-    cells: Geometry,
+    report: Report, showers: NDArray[Any], particles: Particles, cells: Geometry
 ) -> None:
     """Compare both orders of summing and digitising with their exact expectations."""
-    sums: dict[str, list[tuple[float, float, float, float]]] = {"right": [], "wrong": []}
-    random = np.random.default_rng(7)
-    for jet in range(min(particles.jets, 30)):
-        own = np.flatnonzero(particles.jet == jet)
-        if len(own) == 0:
+    orders: dict[str, list[tuple[float, ...]]] = {
+        "sum, then digitise": [],
+        "digitise, then sum": [],
+    }
+    random = np.random.default_rng(derive(1, "noise of both orders"))
+    for jet in range(min(particles.jets, ORDERED)):
+        rows = np.flatnonzero(particles.jet == jet)
+        if len(rows) == 0:
             continue
-        place = particles.x[own], particles.y[own]
         single = deposits(
-            showers[own], geometry, *place, np.arange(len(own)), cells, events=len(own), seed=jet
-        )
-        for name, e in (("right", single.sum(0)), ("wrong", single)):
-            read, expected = READOUT(e, random), float(READOUT.expected(e).sum())
-            hit = np.count_nonzero(read.sum(0) if e.ndim == 2 else read)
-            sums[name].append((float(single.sum()), float(read.sum()), expected, float(hit)))
-    rows: list[list[Any]] = []
-    for name, title in (("right", "sum, then digitise"), ("wrong", "digitise, then sum")):
-        deposit, read, expected, hits = np.array(sums[name]).T
-        each = read / expected
-        error = float(np.std(each, ddof=1)) / len(each) ** 0.5 if len(each) > 1 else float("nan")
+            showers[rows], CALORIMETER.geometry, particles.x[rows], particles.y[rows],
+            np.arange(len(rows)), cells, events=len(rows), seed=derive(1, "both orders", jet),
+        )  # fmt: skip
+        for order, energy in zip(orders, (single.sum(0), single), strict=True):
+            read = READOUT(energy, random)
+            expected = float(READOUT.expected(energy).sum())
+            hit = np.count_nonzero(np.atleast_2d(read).sum(0))
+            orders[order].append((float(single.sum()), float(read.sum()), expected, float(hit)))
+    table = []
+    for order, sums in orders.items():
+        deposit, read, expected, hits = np.array(sums).T
+        ratios = read / expected
+        error = float(np.std(ratios, ddof=1)) / len(ratios) ** 0.5 if len(ratios) > 1 else np.nan
+        exact = float(expected.sum() / deposit.sum())
         ratio = Value(float(read.sum() / expected.sum()), error)
         share = float(read.sum() / deposit.sum())
-        rows.append(
-            [title, float(hits.mean()), share, float(expected.sum() / deposit.sum()), ratio]
-        )
+        table.append([order, float(hits.mean()), share, exact, ratio])
     report.add_table(
         ["", "cells read out a jet", "read / deposited", "exact", "read / exact"],
-        rows,
-        f"Deposits of Geant4, {len(sums['right'])} jets.",
+        table,
+        f"Deposits of Geant4, {len(ratios)} jets.",
     )
 
 
-STUDY = Study("event-overlay", "Jets of showers in one calorimeter", SUMMARY, SCALES, event_overlay)
+STUDY = Study(
+    "event-overlay",
+    "Jets of showers in one calorimeter",
+    SUMMARY,
+    SCALES,
+    event_overlay,
+    takes=("workers", "dask"),
+)

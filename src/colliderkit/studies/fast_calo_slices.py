@@ -1,28 +1,23 @@
 """FastCaloGAN: a generative network for each slice in eta, put together (2109.02551)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from colliderkit.events.calorimeter.geometry import Geometry
-from colliderkit.events.tables import validation_mask
-from colliderkit.generators.gan import WGANGP
+from colliderkit.methods.simulation.generator import ConditionalGenerator
 from colliderkit.metrics.two_sample import histogram_chi2
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
-from colliderkit.report.slices import response_against_eta, share_by_slice
+from colliderkit.report.slices import against_eta, means_by_slice
 from colliderkit.report.training import training
-from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
+from colliderkit.seeds import derive
+from colliderkit.sources.datasets.eta_showers import GEOMETRY, EtaShowers, make_eta_showers
 from colliderkit.studies.run import Run, Study
-from colliderkit.training.adversarial import GanSchedule, fit_adversarial
-from colliderkit.training.batches import Dataset
+from colliderkit.training.adversarial import GanSchedule
 from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["STUDY"]
@@ -48,18 +43,14 @@ test showers of other seeds. Chi^2 per degree of freedom is 1 within {error:.2g}
 densities; the floor is the test showers against as many others of the same slice.
 """
 
-Floats = NDArray[np.float32]
 NAME, FLOOR = "WGAN-GP", "GFlash"
 GEV = 1e3  # MeV
-GEOMETRY = Geometry.regular("slices", 5, 4, (0, 4, 9, 18, 40))
-DEPTHS = np.array([0.0, 8.0, 24.0, 56.0, 90.0, 140.0])  # mm, at eta = 0
 BINS = 30
-CELLS = 5  # in eta, drawn in a slice
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Number of slices up to the highest eta, showers in each, and their energies [GeV]."""
+    """Slices up to which eta, showers in each, of which energies [GeV], width, and training."""
 
     slices: int
     highest: float
@@ -93,65 +84,42 @@ SCALES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Showers (N, V) [MeV] of incident energies (N,) [MeV] at eta (N,)."""
-
-    eta: NDArray[np.float64]
-    incident: Floats
-    energy: Floats
-
-    @property
-    def response(self) -> NDArray[np.float64]:
-        """E_tot / E_inc, (N,)."""
-        return self.energy.sum(1, dtype=np.float64) / self.incident
-
-    @property
-    def layers(self) -> NDArray[np.float64]:
-        """The energy of each layer over E_inc, (N, L)."""
-        sums = np.add.reduceat(self.energy.astype(np.float64), GEOMETRY.starts[:-1], axis=1)
-        return sums / self.incident[:, None]
-
-    @property
-    def late(self) -> NDArray[np.float64]:
-        """The share of the energy that is in the last two layers, (N,)."""
-        last = GEOMETRY.layer >= len(GEOMETRY.layers) - 2
-        share = self.energy[:, last].sum(1) / np.maximum(self.energy.sum(1), 1e-9)
-        return share.astype(np.float64)
-
-
 def fast_calo_slices(run: Run[Scale]) -> None:
-    """Train a network in each slice, and put the showers of all slices together."""
-    scale, report = run.scale, run.report
-    models, histories, tests, floors = [], {}, [], []
-    for i, (low, high) in enumerate(pairwise(scale.edges)):
+    """Train a network in each slice of eta, and compare all of them with what they learned."""
+    scale, report, edges = run.scale, run.report, run.scale.edges
+    histories: dict[str, list[Epoch]] = {}
+    tests: list[EtaShowers] = []
+    generated: list[EtaShowers] = []
+    floors: list[EtaShowers] = []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
         name = f"eta {low:.3g} to {high:.3g}"
-        with run.step(name):
-            data = shot(scale, scale.train, low, high, seed=10 * i)
-            tests.append(shot(scale, scale.test, low, high, seed=10 * i + 1))
-            floors.append(shot(scale, scale.test, low, high, seed=10 * i + 2))
-            model, histories[name] = trained(scale, data, run.out / "models" / str(i), name)
-            models.append(model)
-    drawn = [
-        Sample(test.eta, test.incident, generated(model, test.incident, seed=1))
-        for model, test in zip(models, tests, strict=True)
-    ]
-    _add_slices(report, list(histories), tests, drawn, floors)
+        train, test, floor = (
+            EtaShowers(**run.arrays(f"{what} of {name}", partial(shot, scale, low, high, what)))
+            for what in ("training", "test", "floor")
+        )
+        rows = train.voxels / train.incident[:, None]
+        method = run.fitted(name, network(scale), rows, log_energy(train.incident), seed=1)
+        histories[name] = method.history_["generator"]
+        tests.append(test)
+        floors.append(floor)
+        generated.append(EtaShowers(test.eta, test.incident, sampled(method, test.incident)))
+    _add_slices(report, list(histories), tests, generated, floors)
     report.add_heading("Put together")
-    stitched = {FLOOR: _joined(tests), NAME: _joined(drawn)}
+    together = {FLOOR: EtaShowers.joined(tests), NAME: EtaShowers.joined(generated)}
     report.add_figure(
-        response_against_eta(
-            {name: (each.eta, each.response) for name, each in stitched.items()}, scale.edges, NAME
+        against_eta(
+            {name: (showers.eta, showers.response) for name, showers in together.items()},
+            edges,
+            r"$E_\mathrm{tot} / E_\mathrm{inc}$",
         ),
         "Mean and standard deviation of the visible energy over the incident one against eta. The"
         " showers change with eta, the networks at the ends of their slices (dotted).",
         wide=True,
     )
     report.add_figure(
-        share_by_slice(
-            {name: (each.eta, each.late) for name, each in stitched.items()},
-            scale.edges,
-            NAME,
+        means_by_slice(
+            {name: (showers.eta, late_share(showers)) for name, showers in together.items()},
+            edges,
             "Energy in the last two layers / total",
         ),
         "Mean share of the energy that is in the last two layers, by slice.",
@@ -177,99 +145,73 @@ def fast_calo_slices(run: Run[Scale]) -> None:
     )
 
 
-def shot(scale: Scale, count: int, low: float, high: float, *, seed: int) -> Sample:
-    """Draw showers with eta between `low` and `high`, by the parametrisation."""
-    random = np.random.default_rng([seed, 7])
-    incident = GEV * scale.low * (scale.high / scale.low) ** random.random(count)
-    # All showers of a call have one depth: a few values of eta, the middles of equal parts.
-    parts = np.array_split(np.arange(count), CELLS)
-    eta, energy = np.empty(count), np.empty((count, GEOMETRY.voxels), np.float32)
-    for k, rows in enumerate(parts):
-        eta[rows] = low + (k + 0.5) / CELLS * (high - low)
-        energy[rows] = showers(
-            incident[rows],
-            GEOMETRY,
-            TUNGSTEN_SILICON,
-            seed=100 * seed + k,
-            depths=DEPTHS * np.cosh(eta[rows[0]]),
-        )
-    order = random.permutation(count)
-    return Sample(eta[order], incident[order].astype(np.float32), energy[order])
+def shot(scale: Scale, low: float, high: float, what: str) -> dict[str, NDArray]:
+    """Draw the showers of a slice: those to train on, to test on, and others for the floor."""
+    count = scale.train if what == "training" else scale.test
+    energies = scale.low * GEV, scale.high * GEV
+    seed = derive(1, what, f"{low:.6g} to {high:.6g}")
+    return asdict(make_eta_showers(count, (low, high), energies, seed=seed))
 
 
-def trained(scale: Scale, data: Sample, folder: Path, title: str) -> tuple[WGANGP, list[Epoch]]:
-    """Train the network of a slice on voxels over E_inc, given ln E_inc [GeV].
-
-    Checkpoints are kept in `folder`, where it goes on.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        model = WGANGP(GEOMETRY.voxels, 1, noise=50, width=scale.width)
-    x = torch.from_numpy(data.energy / data.incident[:, None])
-    c = torch.from_numpy(data.incident / GEV).log()[:, None]
-    model.fit_scaling(x, c)
-    rows = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), c)
-    history = fit_adversarial(
-        model,
-        response_chi2,
-        *rows.split(validation_mask(np.arange(len(x)), 0.2, 1)),
-        scale.training,
+def network(scale: Scale) -> ConditionalGenerator:
+    """Return the network of a slice, for voxels over E_inc given ln E_inc [GeV]."""
+    return ConditionalGenerator(
+        generator="wgan-gp",
+        options={"noise": 50, "width": scale.width},
+        distance="sum",
         schedule=SCHEDULE,
-        folder=folder,
-        seed=1,
-        resume=True,
-        title=title,
+        validation=0.2,
+        training=scale.training,
     )
-    return model, history
 
 
-def response_chi2(data: Tensor, samples: Tensor, context: Tensor) -> float:
-    """Return chi^2 of the sums of voxels over E_inc, (N, V) each; there are none below zero."""
-    return histogram_chi2(data.double().sum(1), samples.double().clamp(min=0).sum(1), bins=BINS)
+def log_energy(incident: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what a network is given, ln(E_inc / GeV)."""
+    return np.asarray(np.log(incident / GEV))
 
 
-def generated(model: WGANGP, incident: Floats, *, seed: int) -> Floats:
+def sampled(method: ConditionalGenerator, incident: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a shower (V,) [MeV] for each incident energy (N,) [MeV]."""
-    c = torch.from_numpy(incident / GEV).log()[:, None]
-    drawn: Floats = model.sample(c, seed=seed).clamp(min=0).numpy() * incident[:, None]
-    return drawn
+    rows = method.sample(log_energy(incident), seed=1)
+    return np.maximum(rows, 0) * incident[:, None]
 
 
-def _joined(samples: Sequence[Sample]) -> Sample:
-    return Sample(
-        *(
-            np.concatenate([getattr(s, name) for s in samples])
-            for name in ("eta", "incident", "energy")
-        )
-    )
-
-
-# What follows writes the report.
+def late_share(showers: EtaShowers) -> NDArray[np.float64]:
+    """Return the share of the energy that is in the last two layers, (N,)."""
+    late = GEOMETRY.layer >= len(GEOMETRY.layers) - 2
+    total = np.maximum(showers.voxels.sum(1), 1e-9)
+    return np.asarray(showers.voxels[:, late].sum(1) / total)
 
 
 def _add_slices(
     report: Report,
     names: Sequence[str],
-    tests: Sequence[Sample],
-    drawn: Sequence[Sample],
-    floors: Sequence[Sample],
+    tests: Sequence[EtaShowers],
+    generated: Sequence[EtaShowers],
+    floors: Sequence[EtaShowers],
 ) -> None:
     report.add_heading("Slices")
     rows, results = [], []
-    for name, test, *others in zip(names, tests, drawn, floors, strict=True):
+    for name, test, *others in zip(names, tests, generated, floors, strict=True):
         cells: list[object] = [name]
         for who, sample in zip((NAME, FLOOR), others, strict=True):
             chi2 = histogram_chi2(test.response, sample.response, bins=BINS)
             ratio = sample.response.mean() / test.response.mean()
-            spread = test.response.std() / test.response.mean() * (2 / len(test.eta)) ** 0.5
+            spread = test.response.std() / test.response.mean() * (2 / len(test)) ** 0.5
             width = sample.response.std() / test.response.std()
-            pairs = zip(test.layers.T, sample.layers.T, strict=True)
-            layers = float(np.mean([histogram_chi2(*pair, bins=BINS) for pair in pairs]))
+            layers = float(
+                np.mean(
+                    [
+                        histogram_chi2(one, two, bins=BINS)
+                        for one, two in zip(test.layers.T, sample.layers.T, strict=True)
+                    ]
+                )
+            )
             cells += [
                 f"{chi2:.3g}",
                 f"{layers:.3g}",
                 Value(ratio, spread),
-                Value(width, width / len(test.eta) ** 0.5),
+                Value(width, width / len(test) ** 0.5),
             ]
             subject = f"{who}, {name}"
             results += [

@@ -1,4 +1,4 @@
-"""Electrons and photons of Pythia's jets, where they enter a calorimeter."""
+"""Electrons and photons of Pythia's jets, and where they enter a calorimeter around the jet."""
 
 from dataclasses import dataclass
 
@@ -9,17 +9,23 @@ from numpy.typing import NDArray
 from colliderkit.events.schema import CONSTITUENTS
 from colliderkit.sources.pythia.jets import jets
 
-__all__ = ["CENTRAL", "LEAST", "JetParticles", "jet_particles"]
+__all__ = ["Particles", "make_particles"]
 
 Floats = NDArray[np.float64]
+PROCESS = "z-jets"
 CENTRAL = 1.0  # |eta| of the jets
-LEAST = 500.0  # MeV, below which a particle is left out
-SEEN = 10e3  # MeV, of the electrons and photons of a jet that is taken
+SEEN = 10e3  # MeV, of the electrons and photons of a jet that is kept
+GEV = 1e3  # MeV
 
 
 @dataclass(frozen=True)
-class JetParticles:
-    """P particles: energy [MeV], whether an electron, place (x, y) [mm], number of the jet."""
+class Particles:
+    """P electrons and photons of N jets, in front of a calorimeter.
+
+    - `energy` (P,) float64 [MeV], and whether it is an `electron` (P,) bool;
+    - `x`, `y` (P,) float64 [mm]: where it enters, from the jet's axis;
+    - `jet` (P,) int64: the number of its jet, from 0 to `jets` - 1.
+    """
 
     energy: Floats
     electron: NDArray[np.bool_]
@@ -28,36 +34,43 @@ class JetParticles:
     jet: NDArray[np.int64]
     jets: int
 
+    def __len__(self) -> int:
+        return len(self.energy)
 
-def jet_particles(
-    process: str, count: int, *, radius: float, seed: int, most: float = np.inf
-) -> JetParticles:
-    """Generate electrons and photons of `count` central jets of a process, around their axes.
 
-    Jets with less than 10 GeV of them are left out, and particles above `most` [MeV].
+def make_particles(
+    count: int, radius: float, *, seed: int, least: float = 500.0, most: float = np.inf
+) -> Particles:
+    """Generate central jets beside a Z; return their electrons and photons around the jet's axis.
 
-    x = R (eta - eta_jet) and y = R (phi - phi_jet), at the distance R (`radius` [mm]) from the
-    beams.
+    With R the `radius` [mm] of the calorimeter's face around the beams,
+
+        x = R (eta - eta_jet),  y = R (phi - phi_jet).
+
+    `count` jets of |eta| < 1, or fewer if Pythia has fewer in four times as many. Particles up to
+    `least` and from `most` [MeV] on are left out, and jets with less than 10 GeV above `least`.
     """
-    sample = jets(process, 4 * count + 20, seed=seed)
+    sample = jets(PROCESS, 4 * count + 20, seed=seed)
     particles = sample[CONSTITUENTS]
-    particles = particles[
-        ((abs(particles.pid) == 11) | (particles.pid == 22)) & (particles.E * 1e3 > LEAST)
-    ]
-    bright = np.asarray(ak.sum(particles.E, axis=1)) * 1e3 > SEEN
-    central = np.flatnonzero(bright & (np.abs(np.asarray(sample["jet_eta"])) < CENTRAL))[:count]
-    sample, particles = sample[central], particles[central]
-    particles = particles[most > particles.E * 1e3]
+    electromagnetic = (abs(particles.pid) == 11) | (particles.pid == 22)
+    particles = particles[electromagnetic & (least < particles.E * GEV)]
+    bright = np.asarray(ak.sum(particles.E, axis=1)) * GEV > SEEN
+    central = np.abs(np.asarray(sample["jet_eta"])) < CENTRAL
+    rows = np.flatnonzero(bright & central)[:count]
+    sample, particles = sample[rows], particles[rows]
+    particles = particles[most > particles.E * GEV]
     jet = np.repeat(np.arange(len(sample)), np.asarray(ak.num(particles)))
     px, py, pz, energy = (
-        np.asarray(ak.flatten(particles[c]), np.float64) for c in ("px", "py", "pz", "E")
+        np.asarray(ak.flatten(particles[name]), np.float64) for name in ("px", "py", "pz", "E")
     )
-    eta, phi = np.arcsinh(pz / np.hypot(px, py)), np.arctan2(py, px)
-    around = phi - np.asarray(sample["jet_phi"], dtype=np.float64)[jet]
-    return JetParticles(
-        1e3 * energy,
+    axis_eta, axis_phi = (
+        np.asarray(sample[f"jet_{name}"], dtype=np.float64)[jet] for name in ("eta", "phi")
+    )
+    around = np.arctan2(py, px) - axis_phi
+    return Particles(
+        GEV * energy,
         np.abs(np.asarray(ak.flatten(particles.pid))) == 11,
-        radius * (eta - np.asarray(sample["jet_eta"], dtype=np.float64)[jet]),
+        radius * (np.arcsinh(pz / np.hypot(px, py)) - axis_eta),
         radius * ((around + np.pi) % (2 * np.pi) - np.pi),
         jet,
         len(sample),
