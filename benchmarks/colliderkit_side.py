@@ -147,7 +147,8 @@ def shower_test(options: argparse.Namespace) -> dict[str, Any]:
     from colliderkit.cli import main as command
 
     start = clock()
-    argv = ["evaluate", "--showers", options.file, "--sample", options.test, "--threshold", "0.015"]
+    argv = ["evaluate", "showers", "--showers", options.file, "--sample", options.test]
+    argv += ["--threshold", "0.015"]
     argv += ["--geometry", "electrons-6480", "--out", options.found, "--width", "2048"]
     argv += ["--classifier.epochs", str(options.epochs)]
     if command(argv):

@@ -20,15 +20,20 @@ import torch
 
 from colliderkit.files import atomic_file
 from colliderkit.methods.inference.inferno import InferenceAware
-from colliderkit.methods.inference.nuisance_ratio import UncertaintyAware
+from colliderkit.methods.inference.nuisance_ratio import EDGES, UncertaintyAware
+from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.templates import fill
 from colliderkit.methods.method import versions
-from colliderkit.sources.toys.inferno import BENCHMARKS, Inferno
-from colliderkit.studies.inference_aware import EDGES, PUBLISHED, SOURCE, nuisances
+from colliderkit.sources.toys.inferno import BENCHMARKS, PUBLISHED, SOURCE, Inferno
 from comparison import row, save
 
 COMMAND = "python benchmarks/inferno.py --work FOLDER"
 TRAIN, TEST, TEST_SEED = 100_000, 500_000, 10_047
+
+
+def nuisances(benchmark: str) -> list[Nuisance]:
+    """Return the nuisance parameters of a benchmark."""
+    return [Nuisance(**keywords) for keywords in BENCHMARKS[benchmark].nuisances]
 
 
 def inference_aware(seed: int, name: str) -> dict[str, float]:
@@ -36,7 +41,8 @@ def inference_aware(seed: int, name: str) -> dict[str, float]:
     toy = Inferno()
     started = time.process_time()
     summary = InferenceAware(nuisances(name))
-    summary.fit(*toy.sample(TRAIN, seed), seed=seed, progress=False)
+    x, label, weight = toy.sample(TRAIN, seed)
+    summary.fit(x, label, weight=weight, seed=seed, progress=False)
     cpu = time.process_time() - started
     return {"error": summary.templates(*toy.sample(TEST, TEST_SEED)).expected_error(), "cpu_s": cpu}
 
@@ -45,15 +51,13 @@ def classifier(seed: int) -> dict[str, float]:
     """Train one classifier and evaluate it in all benchmarks."""
     toy = Inferno()
     started = time.process_time()
-    model = UncertaintyAware().fit(*toy.sample(TRAIN, seed), seed=seed, progress=False)
+    events, labels, weights = toy.sample(TRAIN, seed)
+    model = UncertaintyAware().fit(events, labels, weight=weights, seed=seed, progress=False)
     cpu = time.process_time() - started
     x, label, weight = toy.sample(TEST, TEST_SEED)
     found = {"cpu_s": cpu}
     for name in BENCHMARKS:
-        counted = fill(
-            lambda x: model.predict_proba(x)[:, 1], x, label, weight, EDGES, nuisances(name)
-        )
-        found[name] = counted.expected_error()
+        found[name] = model.templates(x, label, weight, nuisances(name)).expected_error()
     return found
 
 

@@ -24,18 +24,18 @@ import torch
 from numpy.typing import NDArray
 
 from colliderkit.files import atomic_file
-from colliderkit.methods.inference.intervals import (
-    Intervals,
-    NeymanConstruction,
-    profile_intervals,
-    profile_path,
-)
+from colliderkit.methods.inference.neyman import NeymanConstruction
 from colliderkit.methods.inference.nuisance_ratio import UncertaintyAware
+from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.method import versions
 from colliderkit.methods.ratio import Ratio
 from colliderkit.metrics.coverage import coverage
+from colliderkit.metrics.intervals import (
+    Intervals,
+    profile_intervals,
+    profile_path,
+)
 from colliderkit.sources.toys.inferno import BENCHMARKS, Inferno
-from colliderkit.studies.inference_aware import nuisances
 from colliderkit.training.settings import Training
 from comparison import row, save
 
@@ -90,9 +90,8 @@ def of_gaussian(experiments: int, built: int) -> list[dict[str, Any]]:
         found.append(measured("Gaussian, mu = 0.2, Wilks", level, wilks, TRUTH))
         neyman = {}
         for name, side in sides.items():
-            construction = NeymanConstruction.build(
-                gaussian, side, SCAN, confidence=level, experiments=built, seed=3
-            )
+            construction = NeymanConstruction(confidence=level, experiments=built)
+            construction.fit(SCAN, gaussian, side, seed=3)
             neyman[name] = construction.intervals(rows[name])
         found.append(measured("Gaussian, mu = 0.2, Neyman", level, neyman, TRUTH, built))
     return found
@@ -144,12 +143,18 @@ def exact_known(data: list[Floats], scan: Floats) -> Floats:
     return np.array(found)
 
 
+def nuisances(benchmark: str) -> list[Nuisance]:
+    """Return the nuisance parameters of a benchmark."""
+    return [Nuisance(**keywords) for keywords in BENCHMARKS[benchmark].nuisances]
+
+
 def trained(folder: Path) -> UncertaintyAware:
     """Train the ratios of B4 on two million events, or load them."""
     if not folder.exists():
         training = Training(epochs=3, batch_size=1000, learning_rate=3e-3)
         model = UncertaintyAware(nuisances("B4"), validation=0.1, training=training)
-        model.fit(*TOY.sample(1_000_000, 0), seed=0, progress=False).save(folder)
+        x, label, weight = TOY.sample(1_000_000, 0)
+        model.fit(x, label, weight=weight, seed=0, progress=False).save(folder)
     return UncertaintyAware.load(folder)
 
 
@@ -190,8 +195,8 @@ def of_neyman(folder: Path, experiments: int, built: int) -> list[dict[str, Any]
     found = []
     for level in LEVELS:
         built_by = {
-            name: NeymanConstruction.build(
-                simulate, side, scan, confidence=level, experiments=built, seed=6
+            name: NeymanConstruction(confidence=level, experiments=built).fit(
+                scan, simulate, side, seed=6
             )
             for name, side in sides.items()
         }

@@ -11,13 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.methods.method import load
-from colliderkit.methods.simulation.comparison import ShowerTest
 from colliderkit.metrics.showers import RESPONSE
 from colliderkit.sources.files.showers import read_showers
 from colliderkit.sources.geant4.calorimeters import calorimeter
-from colliderkit.studies.calo_surrogate import CALORIMETER, MODELS, SCALES, THRESHOLD
 from comparison import options, row, save
+from shower_models import CALORIMETER, comparison, diffusion
 
 COMMAND = (
     "python benchmarks/layer_model.py"
@@ -38,19 +38,22 @@ def main() -> None:
         read_showers(file, geometry) for file in (chosen.training, chosen.reference)
     )
     if chosen.fit:
-        bare = MODELS["diffusion"](SCALES["laptop"]).set_params(layer_generator=None)
-        bare.fit(*training, geometry, seed=1).save(chosen.bare)
-    test = ShowerTest(geometry, THRESHOLD, levels=())
-    found = {"floor": test.figures(reference, training)[SEPARATION]}
+        bare = diffusion().set_params(layer_generator=None)
+        bare.fit(training, geometry, seed=1).save(chosen.bare)
+    samples = {"floor": training}
     for name, folder in (("with", chosen.model), ("without", chosen.bare)):
-        made = load(folder).sample(reference[0], seed=1, outside=True)
-        found[name] = test.figures(reference, (reference[0], made))[SEPARATION]
+        drawn = load(folder).sample(reference.incident, seed=1, outside=True)
+        samples[name] = Showers.checked(reference.incident, drawn)
+    found = {
+        name: comparison(levels=()).fit(reference, sample, geometry).quantities_[SEPARATION]
+        for name, sample in samples.items()
+    }
     common: dict[str, Any] = {
         "command": COMMAND,
         "threads": 1,
         "versions": {name: version(name) for name in ("colliderkit", "torch", "geant4_pybind")},
-        "training_showers": len(training[0]),
-        "reference_showers": len(reference[0]),
+        "training_showers": len(training),
+        "reference_showers": len(reference),
     }
     ours, without, floor = found["with"], found["without"], found["floor"]
     ratio = without.value / ours.value

@@ -18,15 +18,25 @@ import numpy as np
 import torch
 
 from colliderkit.files import atomic_file
-from colliderkit.methods.inference.estimates import Calibration, Estimate
+from colliderkit.methods.inference.dijets import (
+    Size,
+    fit_arguments,
+    fit_of,
+    measured,
+    names_of,
+    particle_ratio,
+    table_coverage,
+    training_data,
+)
+from colliderkit.methods.inference.estimates import Estimate, EstimateCalibration
+from colliderkit.methods.inference.experiments import Experiments, coverages, normal_coverage
 from colliderkit.methods.method import versions
+from colliderkit.methods.ratio import Ratio
 from colliderkit.sources.datasets import dijets
-from colliderkit.studies import dijet_ratio
-from colliderkit.studies import parameter_fit as study
 from comparison import row, save
 
 COMMAND = "python benchmarks/parameter_fit.py --work FOLDER"
-SIZE = dijet_ratio.Size(200_000, 10)
+SIZE = Size(200_000, 10)
 REFERENCE, DATA, PUBLISHED_DATA = 100_000, 10_000, 20_000
 BLINDED, VALIDATION, TOGETHER = 20, 12, 32
 TOYS = 300
@@ -45,20 +55,13 @@ def kept(work: Path, name: str, measure: Any) -> Any:
     return json.loads(path.read_text())["found"]
 
 
-def written(estimates: list[Any]) -> list[Any]:
-    """Return estimates as JSON."""
-    return [
-        {"names": e.names, "theta": e.theta.tolist(), "covariance": e.covariance.tolist()}
-        for e in estimates
-    ]
-
-
-def read(content: list[Any]) -> list[Estimate]:
-    """Return estimates from JSON."""
-    return [
-        Estimate(tuple(e["names"]), np.array(e["theta"]), np.array(e["covariance"]))
-        for e in content
-    ]
+def trained(work: Path) -> Ratio:
+    """Return the ratio of particles, trained once."""
+    folder = work / "models" / "ratio"
+    if not folder.exists():
+        arguments = fit_arguments(*training_data(work / "data", SIZE))
+        particle_ratio(SIZE).fit(**arguments, seed=0).save(folder)
+    return Ratio.load(folder)
 
 
 def main() -> None:
@@ -68,7 +71,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     work, folder = chosen.work, chosen.work / "data"
-    ratio = dijet_ratio.trained(work, SIZE, timing={})
+    ratio = trained(work)
     reference = dijets.events_over(folder, "reference", REFERENCE, 4, scanned=False)
     shared: dict[str, Any] = {
         "command": COMMAND,
@@ -76,41 +79,31 @@ def main() -> None:
         "threads": chosen.threads,
     }
     rows = []
-    calibrations = {}
-    pulls: dict[str, Any] = {}
     for which in dijets.TARGETS:
-        fit = study.fit_of(ratio, which, reference)
+        fit = fit_of(ratio, which, reference)
         sets = {}
         for kind, count in (
             ("validation", TOGETHER if which == "all" else VALIDATION),
             ("blinded", BLINDED),
         ):
-            found = kept(
+            plain = kept(
                 work,
                 f"{kind}-{which}",
-                lambda fit=fit, kind=kind, which=which, count=count: written(
-                    study.measured(fit, folder, kind, which, count, DATA).estimates
-                ),
+                lambda fit=fit, kind=kind, which=which, count=count: measured(
+                    fit, folder, kind, which, count, DATA
+                ).plain(),
             )
-            names = study.names_of(which)
-            theta = dijets.drawn(names, count, kind)
-            columns = [list(dijets.RANGES).index(name) for name in names]
-            sets[kind] = read(found), theta[:, columns]
-        calibration = calibrations[which] = Calibration().fit(*sets["validation"])
-        estimates, truth = sets["blinded"]
-        corrected = [calibration(estimate) for estimate in estimates]
-        for i, name in enumerate(study.names_of(which)):
+            sets[kind] = Experiments.of(plain)
+        validation, blinded = sets["validation"], sets["blinded"]
+        calibration = EstimateCalibration().fit(validation.estimates, validation.truth)
+        truth = blinded.truth
+        corrected = [calibration.correct(estimate) for estimate in blinded.estimates]
+        for i, name in enumerate(names_of(which)):
             title = f"{name}, all three together" if which == "all" else f"{name} alone"
-            for text, chosen_estimates in (("calibrated", corrected), ("statistics", estimates)):
-                pull = np.array(
-                    [
-                        (e.theta[i] - t) / e.error[i]
-                        for e, t in zip(chosen_estimates, truth[:, i], strict=True)
-                    ]
-                )
-                error = float(np.mean([e.error[i] for e in chosen_estimates]))
-                pulls[f"{title}, {text}"] = pull
-                for key, share in study.coverages(pull).items():
+            for text, estimates in (("calibrated", corrected), ("statistics", blinded.estimates)):
+                pull = blinded.pulls(estimates)[:, i]
+                error = float(np.mean([estimate.error[i] for estimate in estimates]))
+                for key, share in coverages(pull).items():
                     if key not in BARS:
                         continue
                     rows.append(
@@ -130,8 +123,8 @@ def main() -> None:
                         )
                     )
         rows += published(work, which, fit, calibration, shared)
-        if which in study.BLINDED:
-            true, theirs, their_error = study.BLINDED[which]
+        if which in dijets.BLINDED:
+            true, theirs, their_error = dijets.BLINDED[which]
             first = corrected[0]
             rows.append(
                 row(
@@ -151,7 +144,7 @@ def main() -> None:
 
 
 def published(
-    work: Path, which: str, fit: Any, calibration: Calibration, shared: dict[str, Any]
+    work: Path, which: str, fit: Any, calibration: EstimateCalibration, shared: dict[str, Any]
 ) -> list[Any]:
     """Fit data sets at the published values."""
     truth = dijets.point(dijets.TARGETS[which])
@@ -161,20 +154,22 @@ def published(
         found = fit.estimate(data)
         profiles = {name: found.profile(name) for name in found.names}
         return {
-            "estimate": written([found])[0],
+            "theta": found.theta.tolist(),
+            "covariance": found.covariance.tolist(),
             "bootstrap": found.bootstrap(400, seed=0).std(0, ddof=1).tolist(),
             "profile": {name: [p.low, p.high] for name, p in profiles.items()},
         }
 
     content = kept(work, f"published-{which}", measure)
-    (estimate,) = read([content["estimate"]])
-    corrected = calibration(estimate)
+    theta, covariance = np.array(content["theta"]), np.array(content["covariance"])
+    estimate = Estimate(tuple(names_of(which)), theta, covariance)
+    corrected = calibration.correct(estimate)
     rows = []
-    for i, name in enumerate(study.names_of(which)):
+    for i, name in enumerate(names_of(which)):
         true = dijets.TARGETS[which][name]
         title = f"{name} = {true:g}" + (" of all three" if which == "all" else "")
         low, high = content["profile"][name]
-        theirs = study.PUBLISHED[which][name]
+        theirs = dijets.PUBLISHED[which][name]
         rows.append(
             row(
                 f"{title}, by gradient, calibrated",
@@ -188,7 +183,7 @@ def published(
                 statistics=float(estimate.error[i]),
                 bootstrap=content["bootstrap"][i],
                 profile=[low, high],
-                published_by_scan=study.SCANNED[name] if which != "all" else None,
+                published_by_scan=dijets.SCANNED[name] if which != "all" else None,
                 source=dijets.SOURCE,
                 **shared,
             )
@@ -204,7 +199,7 @@ def covered(work: Path, folder: Path, shared: dict[str, Any]) -> list[Any]:
         "toys",
         lambda: [
             [name, level, c.inside, c.experiments, c.low, c.high]
-            for name, level, c in study.toy_coverage(TOYS)
+            for name, level, c in normal_coverage(TOYS)
         ],
     )
     for name, level, inside, experiments, low, high in toys:
@@ -225,9 +220,7 @@ def covered(work: Path, folder: Path, shared: dict[str, Any]) -> list[Any]:
         )
 
     def measure() -> Any:
-        found, corrected = study.table_coverage(
-            folder, SIZE, REFERENCE, (VALIDATION, BLINDED), DATA
-        )
+        found, corrected = table_coverage(folder, SIZE, REFERENCE, (VALIDATION, BLINDED), DATA)
         return {
             "statistics": found.pulls()[:, 0].tolist(),
             "calibrated": found.pulls(corrected)[:, 0].tolist(),
@@ -237,7 +230,7 @@ def covered(work: Path, folder: Path, shared: dict[str, Any]) -> list[Any]:
     content = kept(work, "observables", measure)
     for text in ("statistics", "calibrated"):
         pull = np.array(content[text])
-        for key, share in study.coverages(pull).items():
+        for key, share in coverages(pull).items():
             nominal = {"1 sigma": 0.6827, "2 sigma": 0.9545, "95%": 0.95}[key]
             judged = text == "calibrated"
             rows.append(

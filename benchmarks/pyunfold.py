@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from colliderkit.methods.unfolding.binned import IterativeBayes, unfold_iteratively
-from colliderkit.methods.unfolding.omnifold import Sample
 from colliderkit.methods.unfolding.response import Response
+from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.sources.toys.unfolding import turn_on, unfolding_toy
 from comparison import options, row, run, save
 
@@ -36,7 +36,7 @@ def main() -> None:
     chosen = parser.parse_args()
     toy = unfolding_toy(500_000, smear=0.5, efficiency=turn_on(), seed=1)
     nature = unfolding_toy(50_000, mean=0.3, smear=0.5, efficiency=turn_on(), seed=2)
-    sample = Sample.checked(
+    sample = UnfoldingSample.checked(
         nature.seen, toy.reco, toy.truth, pass_reco=toy.pass_reco, pass_truth=toy.pass_truth
     )
     cases, given = {}, {}

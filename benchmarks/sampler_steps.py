@@ -13,17 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import load
-from colliderkit.methods.simulation.comparison import ShowerTest
 from colliderkit.sources.files.showers import read_showers
 from colliderkit.sources.geant4.calorimeters import calorimeter
-from colliderkit.studies.calo_surrogate import CALORIMETER, SCALES, THRESHOLD
 from comparison import options, row, save
+from shower_models import CALORIMETER, comparison
 
 COMMAND = "python benchmarks/sampler_steps.py --reference TEST --model FOLDER --work WORK"
 FEW, MANY = 8, 200
-LAPTOP = SCALES["laptop"]
 
 
 def main() -> None:
@@ -35,17 +34,18 @@ def main() -> None:
     chosen.work.mkdir(parents=True, exist_ok=True)
     geometry = calorimeter(CALORIMETER).geometry
     reference = read_showers(chosen.reference, geometry, stop=chosen.count)
-    test = ShowerTest(geometry, THRESHOLD, classifier=LAPTOP.classifier, width=LAPTOP.width)
     found: dict[int, dict[str, list[float]]] = {}
     for calls in (FEW, MANY):
         kept = chosen.work / f"calls-{calls}.json"
         if not kept.exists():
             surrogate = load(chosen.model)
             surrogate.voxels_.sample_by("midpoint", calls // 2)
-            made = surrogate.sample(reference[0], seed=1, outside=True)
-            figures = test.figures(reference, (reference[0], made))
+            drawn = surrogate.sample(reference.incident, seed=1, outside=True)
+            sample = Showers.checked(reference.incident, drawn)
+            compared = comparison().fit(reference, sample, geometry)
+            values = {k: [v.value, v.error] for k, v in compared.quantities_.items()}
             with atomic_file(kept) as part:
-                part.write_text(json.dumps({k: [v.value, v.error] for k, v in figures.items()}))
+                part.write_text(json.dumps(values))
         found[calls] = json.loads(kept.read_text())
     rows = []
     for figure in ("FPD", "AUC low-level", "AUC high-level", "separation of voxel energy"):

@@ -1,4 +1,4 @@
-"""Peak memory of `colliderkit evaluate --showers` on 100,000 showers of 6,480 voxels a file.
+"""Peak memory of `colliderkit evaluate showers` on 100,000 showers of 6,480 voxels a file.
 
     python benchmarks/shower_memory.py
 

@@ -16,15 +16,12 @@ from pathlib import Path
 
 from colliderkit.errors import InputError
 from colliderkit.methods.method import load
+from colliderkit.serve.showers import shower_times
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.geant4.simulation import Beam
 from colliderkit.sources.geant4.timing import seconds_a_shower as geant4_seconds
-from colliderkit.studies.calo_surrogate import (
-    CALORIMETER,
-    TIMED,
-    seconds_a_shower,
-)
 from comparison import options, row, save
+from shower_models import CALORIMETER, TIMED
 
 COMMAND = "python benchmarks/shower_time.py --model NAME=FOLDER..."
 BARS = {1: ">= 10", 100: ">= 100"}
@@ -49,13 +46,13 @@ def main() -> None:
             )
             for name, model in models.items():
                 try:
-                    found = seconds_a_shower(load(model), files[name])
+                    found = shower_times(load(model), files[name], TIMED)
                 except InputError as error:
                     raise SystemExit(str(error)) from error
-                for batch, seconds in found.batches.items():
-                    both = seconds, found.onnx[batch]
-                    times.setdefault((name, batch), []).append(both)
-                    ratios.setdefault((name, batch), []).append(geant4[-1] / min(both))
+                for each in found:
+                    both = each.torch, each.onnx
+                    times.setdefault((name, each.batch), []).append(both)
+                    ratios.setdefault((name, each.batch), []).append(geant4[-1] / min(both))
         apart = {name: _differences(file) for name, file in files.items()}
     rows = []
     for (name, batch), each in ratios.items():

@@ -18,19 +18,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import load
-from colliderkit.methods.simulation.comparison import ShowerTest
 from colliderkit.sources.files.showers import read_showers
 from colliderkit.sources.geant4.calorimeters import calorimeter
-from colliderkit.studies.calo_surrogate import CALORIMETER, MODELS, SCALES, THRESHOLD
 from comparison import options, row, save
+from shower_models import CALORIMETER, comparison, diffusion
 
 COMMAND = (
     "python benchmarks/surrogate.py --training TRAIN --reference TEST --model FOLDER --work WORK"
 )
 NAME = "diffusion"
-LAPTOP = SCALES["laptop"]
 BARS = {"AUC low-level": 0.65, "AUC high-level": 0.65}
 FPD_FLOORS = 5.0
 
@@ -47,20 +46,21 @@ def main() -> None:
         read_showers(file, geometry) for file in (chosen.training, chosen.reference)
     )
     if chosen.fit:
-        surrogate = MODELS[NAME](LAPTOP).fit(*training, geometry, seed=1)
+        surrogate = diffusion().fit(training, geometry, seed=1)
         surrogate.save(chosen.model)
-    test = ShowerTest(geometry, THRESHOLD, classifier=LAPTOP.classifier, width=LAPTOP.width)
 
     def figures(name: str) -> dict[str, tuple[float, float]]:
         kept = chosen.work / f"{name}.json"
         if not kept.exists():
             if name == "floor":
-                found = test.figures(reference, training)
+                found = comparison().fit(reference, training, geometry)
             else:
-                made = load(chosen.model).sample(reference[0], seed=1, outside=True)
-                found = test.figures(reference, (reference[0], made), training=training)
+                drawn = load(chosen.model).sample(reference.incident, seed=1, outside=True)
+                sample = Showers.checked(reference.incident, drawn)
+                found = comparison().fit(reference, sample, geometry, training=training)
+            values = {k: [v.value, v.error] for k, v in found.quantities_.items()}
             with atomic_file(kept) as part:
-                part.write_text(json.dumps({k: [v.value, v.error] for k, v in found.items()}))
+                part.write_text(json.dumps(values))
         answer: dict[str, tuple[float, float]] = json.loads(kept.read_text())
         return answer
 
@@ -69,8 +69,8 @@ def main() -> None:
         "command": COMMAND,
         "threads": 1,
         "versions": {name: version(name) for name in ("colliderkit", "torch", "geant4_pybind")},
-        "training_showers": len(training[0]),
-        "classifier_showers": int(0.6 * len(reference[0])),
+        "training_showers": len(training),
+        "classifier_showers": int(0.6 * len(reference)),
     }
     rows = []
     for figure, (value, error) in ours.items():

@@ -29,10 +29,10 @@ from typing import Any
 import numpy as np
 
 from colliderkit.methods.unfolding.binned import iteration_curve, unfold_iteratively
-from colliderkit.methods.unfolding.omnifold import Sample
 from colliderkit.methods.unfolding.response import Response
+from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.metrics.separation import binned_separation, separation
-from colliderkit.studies.unfolding import OBSERVABLES, edges_of, observed
+from colliderkit.sources.datasets.zjets import OBSERVABLES, PairedTable
 from comparison import RESULTS, Answer, options, row, run, save
 
 COMMAND = (
@@ -65,7 +65,7 @@ def prepared(simulation: Path, nature: Path, work: Path) -> Path:
     """Write the tables of one problem, and the truth of nature, as both sides read them."""
     file = work / f"{nature.stem}.npz"
     if not file.exists():
-        simulated, real = observed(simulation), observed(nature)
+        simulated, real = PairedTable.read(simulation), PairedTable.read(nature)
         np.savez(
             file,
             truth=simulated.truth,
@@ -193,7 +193,7 @@ def binning(problem: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray
     """Return the bins of truth and of detector level of each observable."""
     both = problem["pass_truth"] & problem["pass_reco"]
     return [
-        (edges_of(o, problem["truth"][both, i]), edges_of(o, problem["reco"][both, i]))
+        (o.edges(problem["truth"][both, i]), o.edges(problem["reco"][both, i]))
         for i, o in enumerate(OBSERVABLES)
     ]
 
@@ -213,7 +213,7 @@ def of_bayes(
 ) -> float:
     """Return 1000 D of iterative Bayesian unfolding of one observable."""
     column = slice(i, i + 1)
-    sample = Sample.checked(
+    sample = UnfoldingSample.checked(
         *(problem[name][:, column] for name in ("data", "reco", "truth")),
         pass_reco=problem["pass_reco"],
         pass_truth=problem["pass_truth"],

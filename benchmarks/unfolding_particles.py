@@ -18,9 +18,10 @@ import numpy as np
 from colliderkit.events.schema import CONSTITUENTS
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import versions
-from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
+from colliderkit.methods.unfolding.omnifold import OmniFold
+from colliderkit.methods.unfolding.sample import UnfoldingSample
+from colliderkit.sources.datasets.zjets import OBSERVABLES
 from colliderkit.sources.files.pairs import read_pairs
-from colliderkit.studies.unfolding import OBSERVABLES
 from colliderkit.training.settings import Training
 from comparison import options, row, save
 from unfolding import BUDGET, binning, of_bayes, of_weights, prepared, spread
@@ -36,7 +37,7 @@ FEATURES = ("deta", "dphi", "log_pt", "log_ptrel", "dr")
 def pushes(simulation: Any, nature: Path, seed: int) -> np.ndarray:
     """Unfold all particles of one nature; return the push weights after each iteration."""
     real = read_pairs(nature)
-    sample = Sample.checked(
+    sample = UnfoldingSample.checked(
         real["reco"][COLUMNS][real["pass_reco"]],
         simulation["reco"][COLUMNS],
         simulation["truth"][COLUMNS],

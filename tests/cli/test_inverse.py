@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from colliderkit.cli import main
-from colliderkit.methods.unfolding.result import UnfoldedEvents
+from colliderkit.serve.unfolded_events import read_unfolded
 from colliderkit.sources import read, write
 from colliderkit.sources.files.rows import read_rows
 from samples import make_jets
@@ -244,14 +244,17 @@ def unfold(capsys, files: Path, out: Path, *more: object, **replace: object) -> 
         ({"simulation": "lengths.h5"}, "column 'm' is of type 397 rows where others have 400"),
         ({"truth": "m_tru"}, "no column 'm_tru'; did you mean m_true"),
         ({"reco": "m,m_true"}, "data.root: no column 'm_true'; it has m."),
-        ({"weight": "minus"}, "the weights sum to -400; they must be positive"),
-        ({"truth": None}, "give both --reco and --truth; or neither, for all particles of jets"),
+        ({"weight": "minus"}, "the weights sum to -400; their sum must be positive"),
+        (
+            {"truth": None},
+            "--reco and truth are one without the other; give both, or neither for all particles",
+        ),
         ({"background": "many.root"}, "the background, 800, is as large as the data, 400"),
         ({"reco": None, "truth": None}, "holds no paired jets, which generate --paired writes"),
-        ({"pass_reco": "m < -1e3"}, "no event fulfils --pass_reco m < -1e3"),
+        ({"pass_reco": "m < -1e3"}, "--pass_reco is m < -1e3, which no event of"),
         ({"bootstraps": "1"}, "--bootstraps is 1, which has no spread"),
-        ({"iterations": "0"}, "--iterations, --members and --data_members must be at least 1"),
-        ({"workers": "0"}, "--workers must be at least 1"),
+        ({"iterations": "0"}, "--iterations is 0; it must be at least 1"),
+        ({"workers": "0"}, "--workers is 0; it must be at least 1"),
     ],
 )
 def test_an_unfolding_that_cannot_be(capsys, files, tmp_path, options, sentence) -> None:
@@ -275,7 +278,7 @@ def test_an_unfolding_is_neither_applied_nor_overwritten(
         capsys, "apply", out, "--files", files / "data.root", "--out", tmp_path / "x"
     )
     assert code == 2
-    assert "holds the method 'omnifold', and apply is for tagging" in error
+    assert "unfolding has no apply; it offers read, page, export" in error
     code, error = said(capsys, "report", out, "--edges", "{mm: [0, 1]}")
     assert (code, "--edges names 'mm'; there are m_true" in error) == (2, True)
     assert said(capsys, "report", out) == (0, "")
@@ -300,7 +303,7 @@ def test_paired_jets_are_unfolded_with_all_particles(capsys, tmp_path: Path) -> 
     argv = ("fit", "unfolding", "--data", tmp_path / "data.root", "--iterations", 1, *QUICK)
     simulation = ("--simulation", tmp_path / "simulation.parquet", "--out", out)
     assert said(capsys, *argv, *simulation) == (0, "")
-    found = UnfoldedEvents.read(out / "unfolded.h5")
+    found = read_unfolded(out / "unfolded.h5")
     assert list(found.names) == ["mass", "multiplicity", "width", "ln_rho", "tau21", "zg"]
     assert len(found.weights) == 300
     lengths = np.asarray(ak.num(truth["constituents"], axis=1))
@@ -321,4 +324,4 @@ def test_paired_jets_are_unfolded_with_all_particles(capsys, tmp_path: Path) -> 
     again = tmp_path / "again"
     simulation = ("--simulation", tmp_path / "simulation.parquet", "--out", again)
     assert said(capsys, *argv, *simulation) == (0, "")
-    assert len(UnfoldedEvents.read(again / "unfolded.h5").weights) == 300
+    assert len(read_unfolded(again / "unfolded.h5").weights) == 300

@@ -1,6 +1,7 @@
 """The base of all methods: state by declared types, one sentence where nothing is fitted."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -45,14 +46,18 @@ class Toy(Method):
         self,
         *,
         width: int = 3,
+        edges: Sequence[float] | None = None,
         penalty: Bound | Fixed | None = None,
         training: Training = Training(),
         inner: Method | None = None,
+        classes: Sequence[str] = ("background", "signal"),
     ) -> None:
         self.width = width
+        self.edges = edges
         self.penalty = penalty
         self.training = training
         self.inner = inner
+        self.classes = classes
 
     def fit(self, x: Any, *, seed: int = 0, folder: Any = None, resume: bool = False) -> "Toy":
         self._begin(seed=seed, folder=folder, resume=resume)
@@ -69,6 +74,10 @@ class Toy(Method):
 
     def _rebuild(self) -> None:
         self.networks_ = [nn.Linear(self.width, 1) for _ in range(2)]
+
+    @property
+    def span_(self) -> float:
+        return float(np.ptp(self.edges_))
 
     def predict(self, x: Tensor) -> Tensor:
         return sum(network(x) for network in self.networks_) + self.center_[0]
@@ -100,6 +109,11 @@ def test_everything_comes_back_with_its_type(tmp_path):
     assert torch.equal(again.predict(x), toy.predict(x))
 
 
+def test_a_list_of_numbers_may_be_given_as_an_array(tmp_path):
+    toy = Toy(edges=np.linspace(0, 1, 3)).fit(None)
+    assert load(toy.save(tmp_path / "toy")).edges == (0.0, 0.5, 1.0)
+
+
 def test_a_method_inside_a_method(tmp_path):
     toy = Toy(inner=Toy(width=4)).fit(None)
     toy.save(tmp_path / "toy")
@@ -115,6 +129,9 @@ def test_not_fitted_is_one_sentence(tmp_path):
         Toy().predict(torch.ones(1, 3))
     with pytest.raises(NotFitted):
         Toy().save(tmp_path / "toy")
+    with pytest.raises(NotFitted, match=r"^Toy is not fitted"):
+        _ = Toy().span_
+    assert not hasattr(Toy(), "span_")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = Toy().nothing
     assert not hasattr(Toy(), "edges_")

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import awkward as ak
 import h5py
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from colliderkit.cli import main
 from colliderkit.events.calorimeter import write_xml
 from colliderkit.events.calorimeter.features import features
-from colliderkit.report.showers import Drawn
+from colliderkit.methods.method import load
 from colliderkit.sources.files.showers import read_showers, write_showers
 from colliderkit.sources.geant4.calorimeters import calorimeter
 
@@ -31,9 +32,16 @@ def folder(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("showers")
     for seed, name in enumerate(("reference", "floor", "train")):
         made(out / f"{name}.hdf5", seed + 1)
-    incident, showers = read_showers(out / "train.hdf5")
-    write_showers(out / "bright.hdf5", incident, 1.1 * showers)
-    argv = ["evaluate", "--showers", out / "reference.hdf5", "--sample", out / "bright.hdf5"]
+    train = read_showers(out / "train.hdf5")
+    write_showers(out / "bright.hdf5", train.incident, 1.1 * train.voxels)
+    argv = [
+        "evaluate",
+        "showers",
+        "--showers",
+        out / "reference.hdf5",
+        "--sample",
+        out / "bright.hdf5",
+    ]
     argv += ["--floor", out / "floor.hdf5", "--training", out / "train.hdf5"]
     argv += ["--geometry", "photons-368", "--threshold", "0.1", "--bands", "[200, 300, 400]"]
     assert main([*map(str, argv), *QUICK, "--out", str(out / "run")]) == 0
@@ -41,7 +49,8 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_files_hold_what_was_asked_for(folder: Path) -> None:
-    incident, showers = read_showers(folder / "reference.hdf5", CLASSIC)
+    reference = read_showers(folder / "reference.hdf5", CLASSIC)
+    incident, showers = reference.incident, reference.voxels
     assert len(incident) == COUNT
     assert 200 <= incident.min() < 202 < 397 < incident.max() <= 400
     # Log-uniform: the median is the geometric mean, known to 1/(2 f sqrt(N)) of the logarithm.
@@ -50,15 +59,15 @@ def test_files_hold_what_was_asked_for(folder: Path) -> None:
     with h5py.File(folder / "reference.hdf5") as file:
         assert "hep-ex/0001020" in file.attrs["physics"]
     again = made(folder / "again.hdf5", 1)
-    np.testing.assert_array_equal(read_showers(again)[1], showers)
+    np.testing.assert_array_equal(read_showers(again).voxels, showers)
 
 
 def test_figures_are_those_of_the_files(folder: Path) -> None:
     about = json.loads((folder / "run" / "results.json").read_text())
     rows = {(row["subject"], row["quantity"]): row for row in about["rows"]}
     reference, bright, floor = (
-        features(showers, incident, CLASSIC, 0.1)
-        for incident, showers in (
+        features(sample.voxels, sample.incident, CLASSIC, 0.1)
+        for sample in (
             read_showers(folder / f"{name}.hdf5") for name in ("reference", "bright", "floor")
         )
     )
@@ -87,25 +96,26 @@ def test_the_report_is_drawn_from_the_evaluation_alone(folder: Path) -> None:
     for word in ("AUC low-level", "coverage", "0.3 to 0.4 GeV", "floor", "bright"):
         assert word in page
     assert page.count("data:image/svg+xml") >= 9
-    drawn = Drawn.read(folder / "run" / "showers.hdf5")
-    assert list(drawn.spectra) == ["reference", "floor", "bright"]
-    assert drawn.geometry.layers == CLASSIC.layers
-    incident, showers = read_showers(folder / "bright.hdf5")
-    seen = np.where(showers < 0.1, 0, showers)
-    np.testing.assert_allclose(drawn.spectra["bright"].mean, seen.mean(0), rtol=1e-5)
-    assert drawn.spectra["bright"].showers == len(incident)
+    about = json.loads((folder / "run" / "results.json").read_text())
+    assert about["samples"] == ["floor", "bright"]
+    comparison = load(folder / "run" / "comparisons" / "1")
+    assert comparison.geometry_ == CLASSIC
+    bright = read_showers(folder / "bright.hdf5")
+    seen = np.where(bright.voxels < 0.1, 0, bright.voxels)
+    np.testing.assert_allclose(comparison.histograms_[1].mean, seen.mean(0), rtol=1e-5)
+    assert comparison.histograms_[1].showers == len(bright)
 
 
 def test_an_xml_file_is_a_geometry(folder: Path, tmp_path: Path) -> None:
     xml = write_xml(tmp_path / "binning.xml", CLASSIC)
-    argv = ["evaluate", "--showers", folder / "reference.hdf5", "--geometry", xml]
+    argv = ["evaluate", "showers", "--showers", folder / "reference.hdf5", "--geometry", xml]
     argv += ["--sample", f"{{other: {folder / 'floor.hdf5'}}}", "--out", tmp_path / "run"]
     assert main([*map(str, argv), "--levels", "[]", "--count", "500"]) == 0
     about = json.loads((tmp_path / "run" / "results.json").read_text())
     assert {row["subject"] for row in about["rows"]} == {"other"}
     # What is kept of a run repeats it.
     (tmp_path / "again.yaml").write_text(about["configuration"])
-    argv = ["evaluate", "--config", tmp_path / "again.yaml", "--out", tmp_path / "again"]
+    argv = ["evaluate", "showers", "--config", tmp_path / "again.yaml", "--out", tmp_path / "again"]
     assert main([*map(str, argv)]) == 0
     again = json.loads((tmp_path / "again" / "results.json").read_text())
     assert again["rows"] == about["rows"]
@@ -115,11 +125,11 @@ def test_an_xml_file_is_a_geometry(folder: Path, tmp_path: Path) -> None:
     ("options", "sentence"),
     [
         ({"sample": "missing.hdf5"}, "missing.hdf5: no such file"),
-        ({"geometry": "photons-367"}, "--geometry photons-367: is no XML file and no calorimeter"),
+        ({"geometry": "photons-367"}, "--geometry is photons-367, no XML file and no calorimeter"),
         ({"geometry": "electrons-6480"}, "geometry 'electron' has 6480 voxels"),
         ({"sample": "reference.hdf5"}, "cannot be called 'reference'"),
         ({"sample": "{copy: reference.hdf5}"}, "1200 showers stand in both samples"),
-        ({"bands": "[1]"}, "--bands [1.0] must be at least two energies"),
+        ({"bands": "[1]"}, "--bands is [1.0]; give at least two rising energies"),
         ({"bands": "[1, 2]"}, "the band of 1 to 2 MeV has 0 showers"),
         ({"threshold": "-1"}, "the threshold is -1"),
         ({"sample": "cut.hdf5"}, "cut.hdf5: no readable HDF5 file"),
@@ -132,11 +142,11 @@ def test_bad_input_is_one_sentence(
     monkeypatch.chdir(folder)
     content = (folder / "floor.hdf5").read_bytes()
     (folder / "cut.hdf5").write_bytes(content[: len(content) // 2])
-    incident, showers = read_showers(folder / "floor.hdf5", stop=10)
-    showers[3, 5] = -1
-    write_showers(folder / "negative.hdf5", incident, showers, force=True)
+    floor = read_showers(folder / "floor.hdf5", stop=10)
+    floor.voxels[3, 5] = -1
+    write_showers(folder / "negative.hdf5", floor.incident, floor.voxels, force=True)
     given = {"sample": "train.hdf5", "geometry": "photons-368", "levels": "[]", **options}
-    argv = ["evaluate", "--showers", "reference.hdf5", "--out", str(tmp_path / "run")]
+    argv = ["evaluate", "showers", "--showers", "reference.hdf5", "--out", str(tmp_path / "run")]
     assert main([*argv, *(x for k, v in given.items() for x in (f"--{k}", v))]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("colliderkit: ")
@@ -155,3 +165,20 @@ def test_options_that_do_not_apply_are_errors(tmp_path: Path, capsys) -> None:
     assert main([*argv, "--energies", "[20, 40]"]) == 2
     assert "the parametrisation begins at" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_comparison_is_fitted_saved_and_applied(folder: Path, tmp_path: Path) -> None:
+    argv = ["fit", "shower-comparison", "--reference", folder / "reference.hdf5"]
+    argv += ["--sample", folder / "bright.hdf5", "--trained", folder / "train.hdf5"]
+    argv += ["--geometry", "photons-368", "--threshold", "0.1", "--out", tmp_path / "fit"]
+    assert main([*map(str, argv), *QUICK, "--levels", "[high-level]"]) == 0
+    assert main(["report", str(tmp_path / "fit")]) == 0
+    page = (tmp_path / "fit" / "report.html").read_text()
+    assert "nearer to the training" in page
+    out = tmp_path / "scores.parquet"
+    argv = ["apply", tmp_path / "fit", folder / "floor.hdf5", "--out", out]
+    assert main([*map(str, argv)]) == 0
+    scores = ak.from_parquet(out)
+    assert len(scores) == COUNT
+    assert np.asarray(scores["probability"]).min() >= 0
+    assert np.asarray(scores["probability"]).max() <= 1

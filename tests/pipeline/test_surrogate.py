@@ -9,6 +9,7 @@ import pytest
 from colliderkit.cli import main
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Layer, write_xml
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.sources.files.showers import read_showers, write_showers
 from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
@@ -34,7 +35,8 @@ def test_from_showers_to_a_surrogate_and_its_showers(
     made = tmp_path / "made.hdf5"
     apply = ["apply", files["model"], "--files", files["geant4.hdf5"], "--out", str(made)]
     assert main(apply) == 0
-    incident, ours = read_showers(made, GEOMETRY)
+    sample = read_showers(made, GEOMETRY)
+    incident, ours = sample.incident, sample.voxels
     assert np.array_equal(incident, energy.astype(np.float32))
     assert (ours[ours > 0] >= 0.1 - 1e-6).all()
     # Half of the energy is seen; a barely trained layer model knows its mean.
@@ -67,8 +69,8 @@ def test_a_band_of_energy_is_left_out(tmp_path: Path, monkeypatch: pytest.Monkey
     write_xml(tmp_path / "toy.xml", GEOMETRY)
     seen: list[np.ndarray] = []
 
-    def fit(self: ShowerSurrogate, incident: np.ndarray, *_: object, **__: object) -> None:
-        seen.append(incident)
+    def fit(self: ShowerSurrogate, showers: Showers, *_: object, **__: object) -> None:
+        seen.append(showers.incident)
         raise InputError("enough")
 
     monkeypatch.setattr(ShowerSurrogate, "fit", fit)

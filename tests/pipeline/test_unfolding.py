@@ -8,7 +8,7 @@ import pytest
 
 from colliderkit.cli import main
 from colliderkit.methods.method import load
-from colliderkit.methods.unfolding.result import UnfoldedEvents
+from colliderkit.serve.unfolded_events import read_unfolded
 from colliderkit.sources import write
 from colliderkit.sources.toys.unfolding import UnfoldingToy, unfolding_toy
 
@@ -80,7 +80,7 @@ def fitting(folder: Path, out: str = "run") -> list[object]:
 
 
 def test_the_spectrum_is_that_of_the_truth(folder: Path, toys: dict[str, UnfoldingToy]) -> None:
-    found = UnfoldedEvents.read(folder / "run" / "unfolded.h5")
+    found = read_unfolded(folder / "run" / "unfolded.h5")
     assert list(found.names) == ["m_true"]
     assert sorted(set(found.kinds)) == ["bootstrap", "member"]
     assert found.seed == 0
@@ -109,7 +109,7 @@ def test_the_result_needs_three_lines(folder: Path) -> None:
         counts, _ = np.histogram(
             file["observables"][:, names.index("m_true")], EDGES, weights=weights
         )
-    found = UnfoldedEvents.read(folder / "run" / "unfolded.h5")
+    found = read_unfolded(folder / "run" / "unfolded.h5")
     np.testing.assert_allclose(counts, found.binned("m_true", EDGES).values)
     # The fitted method holds the same weights, of all simulated events and after each iteration.
     push = load(folder / "run").weights()
@@ -138,16 +138,16 @@ def test_a_killed_run_goes_on_and_ends_the_same(folder: Path, monkeypatch, capsy
     whole = OmniFold._iterate
     calls = []
 
-    def stopped(self, sample, inputs, push, seed):
-        calls.append(seed)
+    def stopped(self, *arguments):
+        calls.append(arguments)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return whole(self, sample, inputs, push, seed)
+        return whole(self, *arguments)
 
     argv = [str(a) for a in (*fitting(folder, "again"), *QUICK)]
     monkeypatch.setattr(OmniFold, "_iterate", stopped)
     assert main(argv) == 2
-    assert "--resume goes on from there" in capsys.readouterr().err
+    assert "resume goes on from there" in capsys.readouterr().err
     assert not (folder / "again").exists()
     monkeypatch.setattr(OmniFold, "_iterate", whole)
     assert main(argv) == 2
@@ -155,7 +155,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(folder: Path, monkeypatch, capsy
     assert main([*argv, "--resume"]) == 0
     assert not (folder / "again.training").exists()
     # One member of the first run, which has two, is the same unfolding.
-    whole_run = UnfoldedEvents.read(folder / "run" / "unfolded.h5")
+    whole_run = read_unfolded(folder / "run" / "unfolded.h5")
     first = whole_run.replicas[:, list(whole_run.kinds).index("member")]
-    again = UnfoldedEvents.read(folder / "again" / "unfolded.h5")
+    again = read_unfolded(folder / "again" / "unfolded.h5")
     np.testing.assert_array_equal(again.weights, first)

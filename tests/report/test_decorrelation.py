@@ -7,9 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import CARETUPBASE
 
-from colliderkit.methods.search.bump_hunt import Bump
 from colliderkit.metrics.value import Value
-from colliderkit.report.decorrelation import bump, efficiencies, frontier
+from colliderkit.report.decorrelation import efficiencies, frontier
 from colliderkit.report.plots import style
 
 
@@ -46,17 +45,6 @@ def test_efficiencies_are_drawn_over_the_bins():
     (axes,) = figure.axes
     assert axes.get_xlim() == (50, 250)
     assert axes.get_ylim()[0] == 0
-    drawn(figure)
-
-
-def test_the_bump_is_marked_and_named():
-    counts = np.array([40.0, 30, 50, 20, 10])
-    found = Bump((70, 80), 50, 25.4, 2.0, 3.9, 5e-5, 0.01, 2, np.array([40.0, 31, 25.4, 20, 15]))
-    figure = bump(counts, np.linspace(50, 100, 6), found, "unconstrained")
-    assert [axes.get_xlim() for axes in figure.axes] == [(50, 100)] * 2
-    (text,) = figure.axes[0].texts
-    assert "70-80 GeV: 50 events, 25" in text.get_text()
-    assert "global p = 0.01" in text.get_text()
     drawn(figure)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from colliderkit.methods.inference.estimates import Estimate
-from colliderkit.methods.inference.parameter_fit import Profile
+from colliderkit.methods.inference.parameter_fit import LikelihoodProfile
 from colliderkit.metrics.closure import agreement
 from colliderkit.report.parameter_fit import corner, histogram_ratios, likelihood, recovered
 
@@ -21,7 +21,9 @@ def test_recovered_counts_what_lies_within_the_errors():
 
 def test_likelihood_is_twice_the_fall_from_its_maximum():
     values = np.linspace(-1, 1, 5)
-    figure = likelihood(Profile("mean", values, 7 - 2 * values**2, -0.5, 0.5, 0.6827), 0.1)
+    figure = likelihood(
+        LikelihoodProfile("mean", values, 7 - 2 * values**2, -0.5, 0.5, 0.6827), 0.1
+    )
     np.testing.assert_allclose(figure.axes[0].get_lines()[0].get_ydata(), 4 * values**2)
 
 

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from colliderkit.methods.unfolding.binned import IterationCurve
-from colliderkit.report.unfolding import Spectrum, correlations, iteration_choice, unfolded
+from colliderkit.report.unfolding import (
+    Spectrum,
+    by_bin,
+    correlations,
+    iteration_choice,
+    responses,
+    unfolded,
+)
 
 EDGES = np.array([0.0, 1.0, 2.0, 4.0])
 COUNTS = np.array([30.0, 50.0, 20.0])
@@ -56,3 +63,21 @@ def test_correlations_are_those_of_the_covariance() -> None:
     matrix = figure.axes[0].images[0].get_array()
     assert matrix[0, 1] == pytest.approx(1 / 3)
     assert matrix[0, 0] == pytest.approx(1)
+
+
+def test_plots_show_every_learned_observable() -> None:
+    edges = np.linspace(-1, 0, 4)
+    figure = by_bin(
+        {"plain": np.array([3.0, 2.0, 1.0]), "learned": np.ones(3)},
+        edges,
+        "y",
+        "variance",
+        log=True,
+        powers=True,
+    )
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["plain", "learned"]
+    assert axes.get_xlim() == pytest.approx((0.1, 1.0))
+    assert axes.get_ylim()[1] > 3
+    figure = responses({"plain": np.eye(3), "learned": np.eye(3, 6)}, "y")
+    assert [panel.get_title(loc="left") for panel in figure.axes[:2]] == ["plain", "learned"]

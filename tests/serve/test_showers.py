@@ -10,6 +10,7 @@ import torch
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Layer
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.serve.showers import export_surrogate
@@ -31,7 +32,7 @@ def fitted(geometry: Geometry, **options: object) -> ShowerSurrogate:
         options={"steps": 2},
         layers=once,
         voxels=once,
-    ).fit(energy, truth, geometry, progress=False)
+    ).fit(Showers.checked(energy, truth), geometry, progress=False)
 
 
 def test_noise_and_energy_in_megaelectronvolts_out(tmp_path: Path) -> None:

@@ -73,9 +73,9 @@ def test_a_sample_does_not_depend_on_the_workers(tmp_path: Path) -> None:
     one = generate_showers(SMALL, 10, tmp_path / "one.hdf5", **options)
     two = generate_showers(SMALL, 10, tmp_path / "two.hdf5", workers=2, **options)
     found = [read_showers(path, SMALL.geometry) for path in (one, two)]
-    assert np.array_equal(found[0][0], found[1][0])
-    assert np.array_equal(found[0][1], found[1][1])
-    assert len(np.unique(found[0][0])) == 10
+    assert np.array_equal(found[0].incident, found[1].incident)
+    assert np.array_equal(found[0].voxels, found[1].voxels)
+    assert len(np.unique(found[0].incident)) == 10
     with h5py.File(one) as file:
         assert file.attrs["physics"] == physics_name()
         assert file.attrs["particle"] == "e-"

@@ -1,23 +1,16 @@
-"""The models of the study, and whose a shower might be."""
+"""The models of the study, and the folder that a run makes them in."""
 
-import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from colliderkit.events.calorimeter import Geometry
-from colliderkit.methods.simulation.comparison import ShowerTest
-from colliderkit.studies.calo_surrogate import MODELS, SCALES, posteriors
-from colliderkit.training.settings import Training
-
-GEOMETRY = Geometry.regular("small", 2, 4, (0, 5, 15), 11)
-
-
-def sample(seed: int, response: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(seed)
-    incident = np.full(1000, 1000.0, np.float32)
-    total = random.normal(900 * response, 45, 1000)
-    shares = random.dirichlet(np.full(GEOMETRY.voxels, 5.0), 1000)
-    return incident, (total[:, None] * shares).astype(np.float32)
+from colliderkit.errors import InputError
+from colliderkit.methods.method import load
+from colliderkit.sources.files.showers import read_showers, write_showers
+from colliderkit.studies import calo_surrogate
+from colliderkit.studies.calo_surrogate import CALORIMETER, MODELS, SCALES, STUDY
 
 
 def test_every_scale_has_models_that_can_be_made() -> None:
@@ -27,8 +20,8 @@ def test_every_scale_has_models_that_can_be_made() -> None:
 
 
 def test_models_hold_the_generators_of_their_names() -> None:
-    held = {name: make(SCALES["smoke"]).generator for name, make in MODELS.items()}
-    assert held == {
+    generators = {name: make(SCALES["smoke"]).generator for name, make in MODELS.items()}
+    assert generators == {
         "diffusion": "diffusion",
         "flow matching": "flow-matching",
         "CaloFlow": "student-flow",
@@ -37,17 +30,28 @@ def test_models_hold_the_generators_of_their_names() -> None:
     }
 
 
-def test_showers_are_most_likely_of_the_model_that_is_right() -> None:
-    classifier = Training(epochs=10, batch_size=100, learning_rate=1e-3, schedule="constant")
-    test = ShowerTest(
-        GEOMETRY, 0.0, classifier=classifier, width=32, levels=["high-level"], standardised=True
-    )
-    samples = {"right": sample(1), "low": sample(2, 0.9), "high": sample(3, 1.1)}
-    right, low, high = posteriors(test, samples, sample(4))
-    assert [r.subject for r in (right, low, high)] == ["right", "low", "high"]
-    assert {r.quantity for r in (right, low, high)} == {"log-posterior, high-level"}
-    # Two sigma apart on either side: better than chance, and than both others.
-    assert right.value > -math.log(3) > max(low.value, high.value)
-    assert right.counting is not None
-    assert 0 < right.counting < 0.1
-    assert posteriors(test, {"right": sample(1)}, sample(4)) == []
+def test_another_scale_in_the_same_folder_makes_its_own_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is shot, drawn, exported and timed takes long, and is not what this is about.
+    def shoot(calorimeter, count, path, *, seed, **_):
+        random = np.random.default_rng(seed)
+        voxels = random.gamma(1, 1, (count, CALORIMETER.geometry.voxels)).astype(np.float32)
+        write_showers(path, random.uniform(1000, 2000, count), voxels)
+
+    monkeypatch.setattr(calo_surrogate, "generate_showers", shoot)
+    monkeypatch.setattr(calo_surrogate, "geant4_seconds", lambda *_, **__: 1.0)
+    monkeypatch.setattr(calo_surrogate, "add_showers", lambda *_, **__: None)
+    monkeypatch.setattr(calo_surrogate, "shower_times", lambda *_, **__: [])
+    smoke = replace(SCALES["smoke"], training=80, reference=80)
+    scales = {"smoke": smoke, "night": replace(smoke, epochs=2, training=90)}
+    study = replace(STUDY, scales=scales)
+    study.run(scale="smoke", out=tmp_path)
+    (model,) = (tmp_path / "models").glob("diffusion*")
+    assert load(model).voxels.epochs == 1
+    with pytest.raises(InputError, match="exists"):
+        study.run(scale="night", out=tmp_path)
+    study.run(scale="night", out=tmp_path, force=True)
+    assert load(model).voxels.epochs == 2
+    assert len(load(model).history_["voxels"]) == 2
+    assert len(read_showers(tmp_path / "data" / "training.hdf5")) == 90

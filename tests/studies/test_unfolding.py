@@ -4,33 +4,12 @@ import json
 from pathlib import Path
 
 import h5py
-import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.report.results import read_results
+from colliderkit.sources.datasets.zjets import OBSERVABLES
 from colliderkit.studies import reproduce
-from colliderkit.studies.unfolding import OBSERVABLES, coarse, edges_of
-
-
-def test_bins_hold_enough_events_and_end_where_the_observable_does() -> None:
-    zg = OBSERVABLES[5]
-    random = np.random.default_rng(1)
-    values = np.concatenate([np.zeros(100), random.uniform(0.1, 0.5, 4_000)])
-    edges = edges_of(zg, values)
-    # Nothing lies between 0 and 0.1: one bin, with the zeros, ends where the next events begin.
-    assert edges[0] == 0
-    assert edges[-1] == 0.5
-    assert edges[1] == pytest.approx(0.01)
-    assert edges[2] == pytest.approx(0.11)
-    assert np.histogram(values, edges)[0].min() >= 20
-    with pytest.raises(InputError, match="zg: 30 events fill less than two bins"):
-        edges_of(zg, values[:30])
-
-
-def test_coarse_bins_keep_the_ends() -> None:
-    assert coarse(np.arange(51.0)).tolist() == [*range(0, 51, 5)]
-    assert coarse(np.array([0.0, 1.0, 2.0])).tolist() == [0, 1, 2]
 
 
 @pytest.mark.slow

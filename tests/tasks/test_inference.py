@@ -34,7 +34,7 @@ def options(files: Path) -> list[object]:
 
 def fit(files: Path, out: Path, *more: object) -> int:
     quick = ("--training.epochs", 2, "--training.batch_size", 1000, "--bins", 4)
-    argv = ("fit", "inference-aware", *options(files), "--columns", "m,log(e)", "--out", out)
+    argv = ("fit", "inference", *options(files), "--columns", "m,log(e)", "--out", out)
     return main([str(a) for a in (*argv, *quick, "--training.devices", 1, *more)])
 
 

@@ -71,7 +71,12 @@ def call(argv: Sequence[str], verb: str) -> Call:
         positional=["files"] if "files" in takes else [],
     )
     output, bound, *reading = parsed.taken
-    values = {"reading": reading[0] if reading else None, "out": output.out, "force": output.force}
+    values = {
+        "reading": reading[0] if reading else None,
+        "model": model,
+        "out": output.out,
+        "force": output.force,
+    }
     given = {key: value for key, value in values.items() if key in takes}
 
     def run() -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from colliderkit.cli.parsing import leading, option, run
 from colliderkit.sources.geant4.calorimeters import CALORIMETERS
@@ -62,13 +63,98 @@ def generate(
     print(f"generated: {path}")
 
 
+def shoot(
+    process: str,
+    count: int,
+    *,
+    out: Path,
+    energies: tuple[float, float] = (1000.0, 64000.0),
+    index: float = 1.0,
+    particle: Literal["gamma", "e-", "e+"] = "gamma",
+    x: float = 0.0,
+    y: float = 0.0,
+    angle: float = 0.0,
+    seed: int = 0,
+    workers: int = 1,
+    dask: str | None = None,
+    cut: float = 0.7,
+    simulation: Literal["geant4"] = "geant4",
+    force: bool = False,
+) -> None:
+    """Shoot particles into a calorimeter with Geant4 and write the showers as HDF5.
+
+    Args:
+        process: a calorimeter, such as photons-368.
+        count: showers.
+        out: the .hdf5 file, in the CaloChallenge's layout.
+        energies: the lowest and the highest incident energy, in MeV.
+        index: of the spectrum, dN/dE ~ E^-index; 1 is log-uniform.
+        particle: what enters.
+        x: where it enters, in mm.
+        y: where it enters, in mm.
+        angle: to the axis, in radian, in the plane of x.
+        seed: fixes every shower, whatever the number of workers.
+        workers: processes side by side.
+        dask: address of a Dask scheduler to work on instead.
+        cut: the range below which Geant4 makes no particles, in mm.
+        simulation: geant4; gflash parametrises, with fewer options.
+        force: overwrite `out`, and shards of another request.
+    """
+    from colliderkit.sources.geant4.shards import generate_showers
+    from colliderkit.sources.geant4.simulation import Beam
+
+    path = generate_showers(
+        process,
+        count,
+        out,
+        energies=energies,
+        index=index,
+        beam=Beam(particle, x, y, angle),
+        seed=seed,
+        cut=cut,
+        workers=workers,
+        dask=dask,
+        force=force,
+    )
+    print(f"generated: {path}")
+
+
+def parametrise(
+    process: str,
+    count: int,
+    *,
+    out: Path,
+    energies: tuple[float, float] = (1000.0, 64000.0),
+    index: float = 1.0,
+    seed: int = 0,
+    simulation: Literal["gflash"] = "gflash",
+    force: bool = False,
+) -> None:
+    """Draw electromagnetic showers by the parametrisation of Grindhammer and Peters.
+
+    Args:
+        process: a calorimeter, such as photons-368.
+        count: showers.
+        out: the .hdf5 file, in the CaloChallenge's layout.
+        energies: the lowest and the highest incident energy, in MeV.
+        index: of the spectrum, dN/dE ~ E^-index; 1 is log-uniform.
+        seed: fixes every shower.
+        simulation: gflash.
+        force: overwrite `out`.
+    """
+    from colliderkit.sources.geant4.gflash import generate_showers
+
+    path = generate_showers(
+        process, count, out, energies=energies, index=index, seed=seed, force=force
+    )
+    print(f"generated: {path}")
+
+
 def main(argv: Sequence[str]) -> None:
     """Parse and run; a calorimeter in place of a process has the options of showers."""
     function: Callable[..., None] = generate
     words = leading(argv)
     process = words[0] if words else option(argv, "process")
     if process in CALORIMETERS:
-        from colliderkit.cli.showers import parametrise, shoot
-
         function = parametrise if option(argv[len(words) :], "simulation") == "gflash" else shoot
     run(function, argv, "colliderkit generate", positional=["process", "count"])

@@ -80,6 +80,8 @@ class Method(BaseEstimator):
             kind = type(self)
             if name in attributes(kind):
                 raise NotFitted(f"{kind.__name__} is not fitted; call fit, or load a fitted one.")
+            if isinstance(computed := getattr(kind, name, None), property):
+                return computed.__get__(self)  # raises again what it raised: Python hides it here
             raise AttributeError(f"'{kind.__name__}' object has no attribute '{name}'")
 
     def _begin(self, *, seed: int, folder: str | Path | None = None, resume: bool = False) -> None:
@@ -149,7 +151,8 @@ class Method(BaseEstimator):
                 raise KeyError(f"{cls.__name__} has no fitted attribute {name}")
             if name not in modules:
                 setattr(method, name, decode(value, hints[name], tensors))
-        method._rebuild()
+        if fitted:  # an argument that is a method is not
+            method._rebuild()
         for name in modules:
             restore_modules(getattr(method, name), fitted[name], tensors)
         return method

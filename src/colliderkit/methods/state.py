@@ -98,7 +98,11 @@ def decode(value: JSON, hint: Any, tensors: Tensors) -> Any:
             key, item = arguments or (str, Any)
             return {key(n) if key is int else n: decode(v, item, tensors) for n, v in value.items()}
         if issubclass(kind, Sequence):
-            return [decode(item, arguments[0] if arguments else Any, tensors) for item in value]
+            if isinstance(value, dict):  # an array was given for a list of numbers
+                value = tensors[value["tensor"]].tolist()
+            items = [decode(item, arguments[0] if arguments else Any, tensors) for item in value]
+            # What is typed as any sequence has a tuple for its default.
+            return items if issubclass(kind, list) else tuple(items)
     raise TypeError(f"a value cannot be read as {hint}")
 
 
@@ -148,7 +152,7 @@ def _unlike(value: JSON, hint: Any) -> bool:
         return kind is type(None)
     if isinstance(value, dict):
         if "tensor" in value:
-            return not issubclass(kind, np.ndarray | Tensor)
+            return not issubclass(kind, np.ndarray | Tensor | Sequence) or issubclass(kind, str)
         if "method" in value:
             return not _is_method(kind)
         return not issubclass(kind, Mapping)

@@ -1,4 +1,4 @@
-"""Plots of decorrelation: the frontier, the background's efficiency by mass, and a bump search."""
+"""Plots of decorrelation: the frontier, the background's efficiency by mass."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,11 +6,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from colliderkit.methods.search.bump_hunt import Bump
 from colliderkit.metrics.value import Value
 from colliderkit.report.plots import COLOURS, style
 
-__all__ = ["bump", "efficiencies", "frontier"]
+__all__ = ["efficiencies", "frontier"]
 
 Floats = NDArray[np.float64]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
@@ -30,9 +29,9 @@ def frontier(
     """
     figure = Figure(figsize=(11.5, 7.6))
     axes = figure.subplots()
-    for place, (name, own) in enumerate(methods.items()):
-        points = sorted(own, key=lambda point: point[0].value)
-        colour = COLOURS[place % len(COLOURS)]
+    for number, (name, members) in enumerate(methods.items()):
+        points = sorted(members, key=lambda point: point[0].value)
+        colour = COLOURS[number % len(COLOURS)]
         limits = [point[1].lower_limit for point in points]
         axes.errorbar(
             [point[0].value for point in points],
@@ -43,7 +42,7 @@ def frontier(
             ],
             [point[0].error for point in points],
             lolims=limits,
-            fmt=MARKERS[place % len(MARKERS)],
+            fmt=MARKERS[number % len(MARKERS)],
             linestyle="-" if len(points) > 1 else "none",
             linewidth=1.6,
             markersize=9,
@@ -73,7 +72,11 @@ def frontier(
 
 
 @style()
-def efficiencies(curves: Mapping[str, tuple[Floats, Floats]], edges: ArrayLike) -> Figure:
+def efficiencies(
+    curves: Mapping[str, tuple[Floats, Floats]],
+    edges: ArrayLike,
+    quantity: str = "Jet mass [GeV]",
+) -> Figure:
     """Draw the background's efficiency by mass over that of all masses, {method: (K,), (K,)}.
 
     The second array of a method holds the errors. At 1 throughout nothing is sculpted; a bump here
@@ -84,60 +87,25 @@ def efficiencies(curves: Mapping[str, tuple[Floats, Floats]], edges: ArrayLike) 
     borders = np.asarray(edges, dtype=np.float64)
     middle, width = (borders[1:] + borders[:-1]) / 2, np.diff(borders)
     axes.axhline(1, color="k", linewidth=1.2, linestyle="--")
-    for place, (name, (share, error)) in enumerate(curves.items()):
+    for number, (name, (share, error)) in enumerate(curves.items()):
         # Beside each other within a bin, so that all bars can be seen.
-        shift = (place + 0.5) / len(curves) - 0.5
+        shift = (number + 0.5) / len(curves) - 0.5
         axes.errorbar(
             middle + 0.5 * shift * width,
             share,
             error,
-            fmt=MARKERS[place % len(MARKERS)],
+            fmt=MARKERS[number % len(MARKERS)],
             linestyle="-",
             linewidth=1.4,
             markersize=7,
             elinewidth=1.4,
-            color=COLOURS[place % len(COLOURS)],
+            color=COLOURS[number % len(COLOURS)],
             markeredgecolor="white",
             label=name,
         )
     axes.set_xlim(borders[0], borders[-1])
     axes.set_ylim(0, None)
-    axes.set_xlabel("Jet mass [GeV]")
+    axes.set_xlabel(quantity)
     axes.set_ylabel(r"$\varepsilon_B(m)$ / $\varepsilon_B$")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=15)
-    return figure
-
-
-@style()
-def bump(counts: ArrayLike, edges: ArrayLike, found: Bump, title: str) -> Figure:
-    """Draw a spectrum, what its sidebands foretell, the window of the largest excess, and pulls."""
-    figure = Figure()
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    borders, events = np.asarray(edges, dtype=np.float64), np.asarray(counts, dtype=np.float64)
-    middle = (borders[1:] + borders[:-1]) / 2
-    top.errorbar(middle, events, np.sqrt(events), fmt="ko", markersize=5, elinewidth=1.2)
-    top.stairs(found.background, borders, baseline=None, color=COLOURS[0], linewidth=2.4)
-    pulls = (events - found.background) / np.sqrt(np.maximum(found.background, 1e-9))
-    bottom.stairs(pulls, borders, color=COLOURS[0], fill=True, alpha=0.6)
-    bottom.axhline(0, color="k", linewidth=1.0)
-    for axes in (top, bottom):
-        axes.axvspan(*found.window, color=COLOURS[1], alpha=0.25, linewidth=0)
-    top.set_yscale("log")
-    least = events[events > 0].min()
-    top.set_ylim(0.5 * least, 12 * events.max())
-    top.set_xlim(borders[0], borders[-1])
-    top.text(
-        0.96,
-        0.95,
-        f"{title}\n{found.window[0]:g}-{found.window[1]:g} GeV: {found.observed:g} events,"
-        f" {found.expected:.0f} $\\pm$ {found.uncertainty:.0f} foretold\n"
-        f"local {found.significance:.1f}$\\sigma$, global p = {found.global_p:.2g}",
-        transform=top.transAxes,
-        ha="right",
-        va="top",
-        fontsize=16,
-    )
-    top.set_ylabel(f"Background jets / {borders[1] - borders[0]:g} GeV")
-    bottom.set_ylabel("Pull", loc="center")
-    bottom.set_xlabel("Jet mass [GeV]")
     return figure

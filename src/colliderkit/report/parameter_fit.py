@@ -8,7 +8,7 @@ from matplotlib.patches import Ellipse
 from numpy.typing import NDArray
 
 from colliderkit.methods.inference.estimates import Estimate
-from colliderkit.methods.inference.parameter_fit import Profile
+from colliderkit.methods.inference.parameter_fit import LikelihoodProfile
 from colliderkit.metrics.closure import Agreement
 from colliderkit.report.plots import COLOURS, style
 
@@ -60,7 +60,7 @@ def recovered(name: str, truth: Floats, found: Floats, error: Floats) -> Figure:
     return figure
 
 
-def likelihood(profile: Profile, truth: float | None = None) -> Figure:
+def likelihood(profile: LikelihoodProfile, truth: float | None = None) -> Figure:
     """Draw -2 Delta ln L along one parameter, its interval, and the truth where it is known."""
     height = 2 * (profile.log_likelihood.max() - profile.log_likelihood)
     with style():

@@ -1,26 +1,20 @@
-"""The page of an evaluation of showers: figures beside the floor, and what showers look like."""
+"""Comparisons of showers on a page: quantities beside the floor, and what showers look like."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-import h5py
 import numpy as np
-from numpy.typing import NDArray
 
-from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
-from colliderkit.files import atomic_file, existing_file
-from colliderkit.metrics.showers import RESPONSE, VOXELS, ShowerHistograms, separations
+from colliderkit.events.calorimeter.geometry import Geometry
+from colliderkit.methods.simulation.comparison import ShowerComparison
+from colliderkit.metrics.showers import RESPONSE, VOXELS, ShowerHistograms
 from colliderkit.metrics.value import Value
 from colliderkit.report import calorimeter
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 
-__all__ = ["Drawn", "add_showers", "example"]
+__all__ = ["FLOOR", "REFERENCE", "add_showers", "results_of"]
 
-Floats = NDArray[np.float64]
+REFERENCE, FLOOR = "reference", "floor"
 MOST = 6  # layers of which histograms are drawn
 KINDS = {
     "centre eta": "The centre in eta",
@@ -30,198 +24,131 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Hold what is drawn of samples of showers, small however many showers they have.
+def results_of(subject: str, comparisons: Sequence[ShowerComparison]) -> list[Result]:
+    """Return the quantities of comparisons that differ by the seed of their sample's model.
 
-    `spectra` by sample, the reference first, with the bins `edges`; `examples`, a single shower
-    (V,) [MeV] of each, of about one energy; `floor`, the name of the sample that is a second
-    reference, if there is one.
+    Those of bands of incident energy are named "FPD, 2 to 8 GeV".
     """
-
-    geometry: Geometry
-    threshold: float
-    edges: dict[str, Floats]
-    spectra: dict[str, ShowerHistograms]
-    examples: dict[str, tuple[float, Floats]]
-    floor: str | None = None
-
-    def write(self, path: str | Path, force: bool = False) -> Path:
-        """Write all as HDF5."""
-        with atomic_file(path, force) as part, h5py.File(part, "w") as file:
-            file.attrs["geometry"] = self.geometry.name
-            file.attrs["threshold"] = self.threshold
-            file.attrs["floor"] = self.floor or ""
-            for i, layer in enumerate(self.geometry.layers):
-                group = file.create_group(f"layers/{i}")
-                group.attrs.update(asdict(layer))
-            # Names may hold a slash, which parts groups: they are attributes.
-            for i, (name, edges) in enumerate(self.edges.items()):
-                file[f"edges/{i}"] = edges
-                file[f"edges/{i}"].attrs["name"] = name
-            for i, (sample, spectra) in enumerate(self.spectra.items()):
-                group = file.create_group(f"samples/{i}")
-                energy, shower = self.examples[sample]
-                group.attrs["name"], group.attrs["showers"] = sample, spectra.showers
-                group.attrs["example_energy"] = energy
-                group["example"] = shower
-                for field in ("voxel_covariance", "mean", "layer", "radial"):
-                    group[field] = getattr(spectra, field)
-                for k, name in enumerate(self.edges):
-                    group[f"counts/{k}"] = spectra.counts[name]
-        return Path(path)
-
-    @classmethod
-    def read(cls, path: str | Path) -> "Drawn":
-        """Read what `write` wrote; raise `InputError` where it is damaged."""
-        path = existing_file(path)
-        try:
-            with h5py.File(path) as file:
-                layers = tuple(_layer(group.attrs) for group in _ordered(file["layers"]))
-                edges = {str(each.attrs["name"]): each[:] for each in _ordered(file["edges"])}
-                spectra, examples = {}, {}
-                for group in _ordered(file["samples"]):
-                    name = str(group.attrs["name"])
-                    counts = [each[:] for each in _ordered(group["counts"])]
-                    arrays = {
-                        f.name: group[f.name][:]
-                        for f in fields(ShowerHistograms)
-                        if f.name not in ("showers", "counts")
-                    }
-                    spectra[name] = ShowerHistograms(
-                        int(group.attrs["showers"]),
-                        dict(zip(edges, counts, strict=True)),
-                        **arrays,
-                    )
-                    examples[name] = float(group.attrs["example_energy"]), group["example"][:]
-                geometry = Geometry(str(file.attrs["geometry"]), layers)
-                floor = str(file.attrs["floor"]) or None
-                threshold = float(file.attrs["threshold"])
-                return cls(geometry, threshold, edges, spectra, examples, floor)
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(f"{path}: is damaged ({error}); evaluate again.") from error
+    columns = [
+        {
+            **each.quantities_,
+            **{
+                f"{name}, {band}": value
+                for band, quantities in each.bands_.items()
+                for name, value in quantities.items()
+            },
+        }
+        for each in comparisons
+    ]
+    return [
+        Result.over_seeds(subject, name, [column[name] for column in columns])
+        for name in columns[0]
+    ]
 
 
-def _layer(attributes: Any) -> Layer | Grid:
-    if "r_edges" in attributes:
-        edges = tuple(float(edge) for edge in attributes["r_edges"])
-        return Layer(int(attributes["number"]), edges, int(attributes["angles"]))
-    number, rows, columns = (int(attributes[name]) for name in ("number", "rows", "columns"))
-    return Grid(number, rows, columns, float(attributes["height"]), float(attributes["width"]))
+def add_showers(
+    page: Report,
+    results: Sequence[Result],
+    comparisons: Mapping[str, ShowerComparison],
+    *,
+    reference: str = REFERENCE,
+    floor: str = FLOOR,
+) -> None:
+    """Add the quantities of each sample beside the floor, and plots of the showers.
 
-
-def _ordered(group: Any) -> list[Any]:
-    return [group[name] for name in sorted(group, key=int)]
-
-
-def example(incident: NDArray[Any], showers: NDArray[Any], energy: float) -> tuple[float, Floats]:
-    """Return the shower (V,) whose incident energy is nearest to `energy` [MeV], and its energy."""
-    incident = np.asarray(incident).reshape(-1)
-    nearest = int(np.argmin(np.abs(np.log(incident / energy))))
-    return float(incident[nearest]), np.asarray(showers[nearest], dtype=np.float64)
-
-
-def add_showers(page: Report, results: Sequence[Result], drawn: Drawn) -> None:
-    """Add the figures of each sample beside the floor, and the drawings.
-
-    `results` have the samples as subjects.
+    `results` have the samples as subjects; `comparisons` are with one reference, by sample, that
+    of `floor` is with a second sample of the reference's density, if there is one.
     """
-    reference, *others = drawn.spectra
-    models = [name for name in others if name != drawn.floor]
-    _add_figures(page, results, drawn)
+    first = next(iter(comparisons.values()))
+    geometry, edges = first.geometry_, first.edges_
+    histograms = {reference: first.histograms_[0]}
+    histograms |= {name: each.histograms_[1] for name, each in comparisons.items()}
+    beside = floor if floor in comparisons else None
+    models = [name for name in comparisons if name != floor]
+    _add_quantities(page, results, beside)
     page.add_heading("Energy")
     page.add_figure(
-        calorimeter.histograms(drawn.spectra, drawn.edges, [RESPONSE, VOXELS], floor=drawn.floor),
+        calorimeter.histograms(histograms, edges, [RESPONSE, VOXELS], floor=beside),
         f"Visible over incident energy, and the energies of all voxels of at least"
-        f" {drawn.threshold:g} MeV. Bands and bars: counting; entries of one shower's voxels"
+        f" {first.threshold:g} MeV. Bands and bars: counting; entries of one shower's voxels"
         " fluctuate together.",
         wide=True,
     )
     page.add_figure(
-        calorimeter.profiles(drawn.spectra, drawn.geometry, floor=drawn.floor),
+        calorimeter.profiles(histograms, geometry, floor=beside),
         "Mean energy along the shower, and its density across, with the errors of the means.",
         wide=True,
     )
-    layers = _chosen(drawn)
+    layers = _shown_layers(histograms[reference], geometry)
     page.add_figure(
-        calorimeter.histograms(
-            drawn.spectra, drawn.edges, [f"E layer {n}" for n in layers], floor=drawn.floor
-        ),
+        calorimeter.histograms(histograms, edges, [f"E layer {n}" for n in layers], floor=beside),
         "Energies of layers"
-        + (
-            ", six that part the energy evenly."
-            if len(layers) < len(drawn.geometry.layers)
-            else "."
-        ),
+        + (", six that part the energy evenly." if len(layers) < len(geometry.layers) else "."),
         wide=True,
         tall=len(layers) > 3,
     )
     page.add_heading("Shape")
     for kind, title in KINDS.items():
-        names = [f"{kind} layer {n}" for n in layers if f"{kind} layer {n}" in drawn.edges]
+        names = [f"{kind} layer {n}" for n in layers if f"{kind} layer {n}" in edges]
         if names:
             page.add_figure(
-                calorimeter.histograms(drawn.spectra, drawn.edges, names, floor=drawn.floor),
+                calorimeter.histograms(histograms, edges, names, floor=beside),
                 f"{title} of the showers in a layer.",
                 wide=True,
                 tall=len(names) > 3,
             )
-    apart = {
-        name: separations(drawn.spectra[reference], drawn.spectra[name])
-        for name in ([drawn.floor] if drawn.floor else []) + models
-    }
+    separations = {name: each.separations_ for name, each in comparisons.items()}
     page.add_figure(
-        calorimeter.separation_by_layer(apart, drawn.geometry, floor=drawn.floor),
+        calorimeter.separation_by_layer(separations, geometry, floor=beside),
         "Separation power of each histogram of a layer, 1/2 Σ (h₁ - h₂)² / (h₁ + h₂), and what"
         " counting alone would give.",
         wide=True,
         tall=True,
     )
     page.add_heading("What showers look like")
-    shown = {name: drawn.spectra[name].mean for name in (reference, *models)}
+    shown = {name: histograms[name].mean for name in (reference, *models)}
     page.add_figure(
-        calorimeter.images(shown, drawn.geometry),
+        calorimeter.images(shown, geometry),
         "The mean shower, layer by layer, seen along the axis."
         + (
             " The radius is drawn as ln(1 + r / r₁), r₁ the end of the first ring."
-            if calorimeter.irregular(drawn.geometry)
+            if calorimeter.irregular(geometry)
             else ""
         ),
         wide=True,
         tall=len(shown) > 2,
     )
-    single = {
-        f"{name}, {drawn.examples[name][0] / 1e3:.3g} GeV": drawn.examples[name][1]
-        for name in (reference, *models[:2])
-    }
+    examples = {reference: first.examples_[0]}
+    examples |= {name: comparisons[name].examples_[1] for name in models[:2]}
+    single = {f"{name}, {e / 1e3:.3g} GeV": shower for name, (e, shower) in examples.items()}
     page.add_figure(
-        calorimeter.view(single, drawn.geometry),
+        calorimeter.view(single, geometry),
         "One shower of each, the voxels that were hit; the shower goes to the right.",
         wide=True,
     )
 
 
-def _add_figures(page: Report, results: Sequence[Result], drawn: Drawn) -> None:
+def _add_quantities(page: Report, results: Sequence[Result], floor: str | None) -> None:
     subjects = list(dict.fromkeys(result.subject for result in results))
-    if drawn.floor in subjects:  # beside the names of the figures
-        subjects.remove(drawn.floor)
-        subjects.insert(0, drawn.floor)
+    if floor in subjects:  # beside the names of the quantities
+        subjects.remove(floor)
+        subjects.insert(0, floor)
     cells = {(r.subject, r.quantity): r for r in results}
-    figures = list(dict.fromkeys(result.quantity for result in results))
-    bands = list(dict.fromkeys(f.partition(", ")[2] for f in figures if ", " in f))
-    page.add_heading("Figures")
+    quantities = list(dict.fromkeys(result.quantity for result in results))
+    bands = list(dict.fromkeys(f.partition(", ")[2] for f in quantities if ", " in f))
+    page.add_heading("Quantities")
     page.add_table(
         ["", *subjects],
         [
-            [_named(figure), *(_cell(cells.get((subject, figure))) for subject in subjects)]
-            for figure in figures
-            if ", " not in figure
+            [_named(quantity), *(_cell(cells.get((subject, quantity))) for subject in subjects)]
+            for quantity in quantities
+            if ", " not in quantity
         ],
         "Each sample against the reference; "
         + (
-            f"“{drawn.floor}” is a second sample of the reference's density, what a perfect model"
+            f"“{floor}” is a second sample of the reference's density, what a perfect model"
             " would show."
-            if drawn.floor
+            if floor
             else "without a second sample of the reference's density there is no floor to compare"
             " them with."
         )
@@ -231,7 +158,7 @@ def _add_figures(page: Report, results: Sequence[Result], drawn: Drawn) -> None:
         " biased by the number of showers, in proportion to 1/N, as its floor is.",
     )
     if bands:
-        kinds = list(dict.fromkeys(f.partition(", ")[0] for f in figures if ", " in f))
+        kinds = list(dict.fromkeys(f.partition(", ")[0] for f in quantities if ", " in f))
         page.add_table(
             ["", "sample", *bands],
             [
@@ -248,12 +175,12 @@ def _add_figures(page: Report, results: Sequence[Result], drawn: Drawn) -> None:
     page.results += results
 
 
-def _thousand(figure: str) -> bool:
-    return figure.startswith(("FPD", "KPD", "MMD", "separation", "Wasserstein"))
+def _thousand(quantity: str) -> bool:
+    return quantity.startswith(("FPD", "KPD", "MMD", "separation", "Wasserstein"))
 
 
-def _named(figure: str) -> str:
-    return figure + (" × 10³" if _thousand(figure) else "")
+def _named(quantity: str) -> str:
+    return quantity + (" × 10³" if _thousand(quantity) else "")
 
 
 def _cell(result: Result | None) -> Value | str:
@@ -263,10 +190,10 @@ def _cell(result: Result | None) -> Value | str:
     return Value(unit * result.value, unit * (result.error or np.nan))
 
 
-def _chosen(drawn: Drawn) -> list[int]:
+def _shown_layers(reference: ShowerHistograms, geometry: Geometry) -> list[int]:
     """Return the numbers of the layers that are drawn: all, or six that part the energy evenly."""
-    mean = next(iter(drawn.spectra.values())).layer[0]
-    numbers = [layer.number for layer in drawn.geometry.layers]
+    mean = reference.layer[0]
+    numbers = [layer.number for layer in geometry.layers]
     if len(numbers) <= MOST:
         return numbers
     depth = (np.cumsum(mean) - mean / 2) / mean.sum()

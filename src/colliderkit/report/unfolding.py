@@ -1,25 +1,41 @@
-"""Plots of unfolded spectra, of the choice of an iteration and of covariances."""
+"""Plots of unfolded spectra, covariances, responses, and the choice of an iteration."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from colliderkit.methods.unfolding.binned import IterationCurve
+from colliderkit.methods.unfolding.closure import ClosureTest, Spectra
+from colliderkit.methods.unfolding.result import BinnedSpectrum
 from colliderkit.report.plots import COLOURS, MARKERS, style
-from colliderkit.report.spectra import correlation_matrix
 
-__all__ = ["Spectrum", "correlations", "iteration_choice", "unfolded"]
+__all__ = [
+    "Spectrum",
+    "by_bin",
+    "closure_spectra",
+    "correlation",
+    "correlation_matrix",
+    "correlations",
+    "iteration_choice",
+    "responses",
+    "spectrum",
+    "unfolded",
+]
 
 Floats = NDArray[np.float64]
+# Neighbours in the legend are far apart in colour.
+ORDER = tuple(COLOURS[i] for i in (3, 1, 9, 5, 0, 4, 2, 6))
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Hold a spectrum as shares of its sum: `values` (K,), `error` (K,), and `counts` (K,)."""
+    """Spectrum as shares of its sum: `values` (K,), `error` (K,), and `counts` (K,)."""
 
     values: Floats
     error: Floats
@@ -31,9 +47,80 @@ class Spectrum:
         total = counts.sum()
         share = counts / total
         jacobian = (np.eye(len(share)) - share[:, None]) / total
-        given = np.diag(covariance) if covariance.ndim == 1 else covariance
-        error = np.sqrt(np.maximum(np.diag(jacobian @ given @ jacobian.T), 0))
+        matrix = np.diag(covariance) if covariance.ndim == 1 else covariance
+        error = np.sqrt(np.maximum(np.diag(jacobian @ matrix @ jacobian.T), 0))
         return cls(share, error, counts)
+
+
+@style()
+def spectrum(unfolding: BinnedSpectrum, prior: Floats) -> Figure:
+    """Draw an unfolded spectrum over the simulation's own, `prior` (K,), and their ratio.
+
+    Bars are the total uncertainty, and the bands in the ratio its parts, each added in quadrature
+    to those before.
+    """
+    edges, widths = unfolding.edges, np.diff(unfolding.edges)
+    centres = (edges[1:] + edges[:-1]) / 2
+    figure = Figure(figsize=(8, 8.4))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.5))
+    above.stairs(prior / widths, edges, color=COLOURS[3], linestyle="--", label="simulation")
+    look = {"fmt": "o", "color": "black", "markersize": 5}
+    above.errorbar(
+        centres, unfolding.values / widths, unfolding.error / widths, label="unfolded", **look
+    )
+
+    def over(values: Floats) -> Floats:
+        return np.divide(values, prior, out=np.full_like(prior, np.nan), where=prior > 0)
+
+    variance = np.zeros_like(prior)
+    for i, (name, part) in enumerate(unfolding.covariances.items()):
+        variance = variance + np.diag(part)
+        band = np.nan_to_num(over(np.sqrt(variance)))
+        middle = np.nan_to_num(over(unfolding.values))
+        below.stairs(
+            middle + band,
+            edges,
+            baseline=middle - band,
+            fill=True,
+            color=COLOURS[i % len(COLOURS)],
+            alpha=0.5,
+            zorder=-i,
+            label=name,
+        )
+    below.errorbar(centres, over(unfolding.values), over(unfolding.error), **look)
+    below.axhline(1, color=COLOURS[3], linestyle="--")
+    unit = f" [{unfolding.unit}]" if unfolding.unit else ""
+    above.set_ylabel(f"{unfolding.kind} / width")
+    above.set_ylim(0, 1.25 * above.get_ylim()[1])
+    above.legend()
+    below.set_ylabel("over simulation")
+    below.set_xlabel(unfolding.observable + unit)
+    below.set_xlim(edges[0], edges[-1])
+    if unfolding.covariances:
+        below.legend(fontsize=13, ncols=len(unfolding.covariances))
+    return figure
+
+
+@style()
+def correlation(unfolding: BinnedSpectrum) -> Figure:
+    """Draw the correlation matrix of the bins of an unfolded spectrum."""
+    matrix = correlation_matrix(unfolding.covariance)
+    figure = Figure(figsize=(8.4, 7.2))
+    axes = figure.subplots()
+    mesh = axes.pcolormesh(unfolding.edges, unfolding.edges, matrix, cmap="RdBu_r", vmin=-1, vmax=1)
+    unit = f" [{unfolding.unit}]" if unfolding.unit else ""
+    axes.set_xlabel(unfolding.observable + unit)
+    axes.set_ylabel(unfolding.observable + unit)
+    axes.set_aspect("equal")
+    figure.colorbar(mesh, ax=axes, label="correlation")
+    return figure
+
+
+def correlation_matrix(covariance: Floats) -> Floats:
+    """Return cov_ij / (sigma_i sigma_j), (K, K), NaN where a variance is zero."""
+    spread = np.sqrt(np.diag(covariance))
+    outer = np.outer(spread, spread)
+    return np.divide(covariance, outer, out=np.full_like(outer, np.nan), where=outer > 0)
 
 
 @style()
@@ -75,12 +162,12 @@ def unfolded(
         if name == "simulation":
             below.stairs(over(share), edges, **look)
     names = list(spectra)
-    for i, (name, spectrum) in enumerate(spectra.items()):
+    for i, (name, each) in enumerate(spectra.items()):
         colour = COLOURS[(0, 2, 1, 4, 5, 6)[i % 6]]
         offset = widths * 0.22 * (i - len(names) / 2)
         for axes, value, error in (
-            (above, spectrum.values / widths, spectrum.error / widths),
-            (below, over(spectrum.values), over(spectrum.error)),
+            (above, each.values / widths, each.error / widths),
+            (below, over(each.values), over(each.error)),
         ):
             if i == 0:
                 axes.stairs(value, edges, color=colour, linewidth=2, label=name)
@@ -105,6 +192,22 @@ def unfolded(
     below.set_xlabel(label)
     below.set_xlim(edges[0], edges[-1])
     return figure
+
+
+def closure_spectra(
+    test: ClosureTest, i: int, answers: Mapping[str, Spectra], label: str = ""
+) -> Figure:
+    """Draw the spectra of observable i by several methods over its known truth; see `unfolded`."""
+    edges, truth = test.truth_edges[i], test.expected(i)
+    counts = {name: answer.spectra[i] for name, answer in answers.items()}
+    return unfolded(
+        edges,
+        {name: Spectrum.of(*each) for name, each in counts.items() if each is not None},
+        truth=Spectrum.of(truth, truth),
+        prior=test.spectrum(i)[0],
+        data=np.histogram(test.sample.data[:, i], edges, weights=test.sample.data_weight)[0],
+        label=label,
+    )
 
 
 @style()
@@ -165,4 +268,78 @@ def correlations(covariance: Floats, edges: Sequence[Floats], labels: Sequence[s
     axes.tick_params(which="both", length=0)
     axes.minorticks_off()
     figure.colorbar(image, ax=axes, label="correlation")
+    return figure
+
+
+@style()
+def by_bin(
+    curves: Mapping[str, Floats],
+    edges: Floats,
+    label: str,
+    quantity: str,
+    *,
+    line: float | None = None,
+    log: bool = False,
+    limits: tuple[float, float] | None = None,
+    powers: bool = False,
+) -> Figure:
+    """Draw one number a bin, {observable: (K,)}, as steps over `edges` (K + 1,).
+
+    Names that begin with "learned" have full lines, the others dashes. `line` marks the value of a
+    perfect observable; `powers`: the edges are log10 of the quantity.
+    """
+    figure = Figure()
+    axes = figure.subplots()
+    where = 10**edges if powers else edges
+    for (name, values), colour in zip(curves.items(), ORDER, strict=False):
+        full = name.startswith("learned")
+        look: dict[str, Any] = {"color": colour, "linestyle": "-" if full else (0, (4, 1.5))}
+        axes.stairs(values, where, baseline=None, label=name, linewidth=2.8, **look)
+    if line is not None:
+        axes.axhline(line, color="k", linestyle=":", linewidth=1.4)
+    if powers:
+        axes.set_xscale("log")
+    if log:
+        axes.set_yscale("log")
+    axes.set_xlim(where[0], where[-1])
+    if limits is not None:
+        axes.set_ylim(*limits)
+    low, high = axes.get_ylim()
+    room = 0.09 * (len(curves) + 1) / 2
+    axes.set_ylim(low, high * (high / low) ** room if log else high + room * (high - low))
+    for axis, logarithmic in ((axes.xaxis, powers), (axes.yaxis, log)):
+        if logarithmic:
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel(label)
+    axes.set_ylabel(quantity)
+    axes.legend(ncols=2, loc="upper center", fontsize=15)
+    return figure
+
+
+@style()
+def responses(matrices: Mapping[str, Floats], label: str) -> Figure:
+    """Draw p(detector bin | truth bin) of {observable: (T, R)} side by side, bins by number."""
+    figure = Figure(figsize=(6.2 * len(matrices) + 1.4, 6.4), layout="compressed")
+    panels = figure.subplots(1, len(matrices), sharey=True, squeeze=False)[0]
+    top = max(float(matrix.max()) for matrix in matrices.values())
+    for axes, (name, matrix) in zip(panels, matrices.items(), strict=True):
+        axes.imshow(
+            matrix,
+            origin="lower",
+            aspect="auto",
+            cmap="Blues",
+            vmin=0,
+            vmax=top,
+            extent=(0.5, matrix.shape[1] + 0.5, 0.5, len(matrix) + 0.5),
+        )
+        axes.set_title(name, loc="left")
+        axes.set_xlabel("Detector bin")
+        axes.minorticks_off()
+        axes.tick_params(which="both", direction="out", top=False, right=False)
+    panels[0].set_ylabel(f"Truth bin of {label}")
+    mappable = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, top), "Blues")
+    figure.colorbar(mappable, ax=list(panels), label="p(detector bin | truth bin)")
     return figure

@@ -1,7 +1,9 @@
-"""A surrogate of showers as one ONNX file: sampler and preprocessing inside the graph."""
+"""ONNX export of a surrogate of showers, sampler and preprocessing inside, and its speed."""
 
 import copy
 import json
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
+from colliderkit.serve.latency import cpu_seconds
 from colliderkit.serve.translation import session, translate
 
-__all__ = ["TOLERANCE", "export_surrogate"]
+__all__ = ["TOLERANCE", "ShowerTime", "export_surrogate", "shower_times"]
 
 # The difference of a voxel, in units of its shower's energy, at which a file is still written.
 TOLERANCE = 1e-5
@@ -34,7 +37,8 @@ class _Graph(nn.Module):
         super().__init__()
         self.surrogate = surrogate
         # As parts of the module, so that their tensors are found.
-        self.parts = nn.ModuleDict(surrogate._parts())
+        parts = surrogate.layers_, surrogate.voxels_, surrogate.variables_
+        self.parts = nn.ModuleList(part for part in parts if part is not None)
 
     def forward(self, noise: Tensor, incident: Tensor) -> Tensor:
         return self.surrogate.decode(noise, incident[:, 0])
@@ -152,3 +156,35 @@ def export_surrogate(
     with atomic_file(path, force) as part:
         part.write_bytes(proto.SerializeToString())
     return usual
+
+
+@dataclass(frozen=True)
+class ShowerTime:
+    """CPU seconds of one shower on one core, of `batch` at once, by torch and by onnxruntime."""
+
+    batch: int
+    torch: float
+    onnx: float
+
+
+def shower_times(
+    surrogate: ShowerSurrogate, path: Path, energy: float, *, repetitions: int = 5
+) -> list[ShowerTime]:
+    """Time one shower of `energy` [MeV] alone and in a hundred, by torch and the file at `path`.
+
+    The ONNX file is written if it is not there. Each time is the median over repetitions.
+    """
+    if not path.exists():
+        export_surrogate(surrogate, path)
+    running = session(path.read_bytes(), threads=1)
+    random = torch.Generator().manual_seed(0)
+    times = []
+    for batch in (1, 100):
+        noise = torch.randn(batch, surrogate.noise_size, generator=random)
+        incident = torch.full((batch, 1), energy)
+        feed = {"noise": noise.numpy(), "incident": incident.numpy()}
+        by_torch = partial(surrogate.decode, noise, incident[:, 0])
+        by_onnx = partial(running.run, None, feed)
+        seconds = [cpu_seconds(make, repetitions) / batch for make in (by_torch, by_onnx)]
+        times.append(ShowerTime(batch, *seconds))
+    return times

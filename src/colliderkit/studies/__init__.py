@@ -20,6 +20,7 @@ STUDIES = Registry(
         "reweighting": "colliderkit.studies.reweighting:STUDY",
         "parameter-fit": "colliderkit.studies.parameter_fit:STUDY",
         "learned-observables": "colliderkit.studies.learned_observables:STUDY",
+        "jet-observables": "colliderkit.studies.jet_observables:STUDY",
         "unfolding": "colliderkit.studies.unfolding:STUDY",
         "calo-diffusion": "colliderkit.studies.calo_diffusion:STUDY",
         "refinement": "colliderkit.studies.refinement:STUDY",

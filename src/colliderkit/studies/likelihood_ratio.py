@@ -53,6 +53,7 @@ LOSSES = ("bce", "mse", "mlc", "exponential-mlc", "sqr", "exponential-sqr")
 SCALES = {
     "smoke": Scale(2_000, 2, ("gaussian-0.5", "gamma"), ("bce",), 2),
     "laptop": Scale(50_000, 3, ALL, ("bce", "exponential-mlc", "exponential-sqr"), 10),
+    "night": Scale(300_000, 10, ALL, LOSSES, 20),
     "paper": Scale(1_000_000, 20, ALL, LOSSES, 20),
 }
 

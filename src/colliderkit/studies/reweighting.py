@@ -1,30 +1,27 @@
 """One simulation made into another, in full phase space, by a learned ratio (DCTR, 1907.08209)."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.events import observables
-from colliderkit.files import refuse_existing
-from colliderkit.methods.ratio import Ratio, classifier_test
-from colliderkit.metrics.closure import Agreement, agreement, effective_size
-from colliderkit.metrics.value import Value
+from colliderkit.methods.inference.dijets import Size, fit_arguments, particle_ratio, training_data
+from colliderkit.methods.ratio import Diagnostics, Ratio
+from colliderkit.methods.ratio.diagnostics import diagnose
+from colliderkit.metrics.closure import agreement
 from colliderkit.report.html import Report
 from colliderkit.report.parameter_fit import histogram_ratios
 from colliderkit.report.ratio import closure
 from colliderkit.report.results import Result
 from colliderkit.sources.datasets import dijets
 from colliderkit.sources.toys.normal import NormalRatio
-from colliderkit.studies import dijet_ratio
+from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
 
-__all__ = ["CASES", "Closure", "closures", "run"]
+__all__ = ["CASES", "SIZES", "STUDY"]
 
 Floats = NDArray[np.float64]
 
@@ -63,9 +60,9 @@ CASE_SEEDS = {"small": 21, "localised": 22}
 
 @dataclass(frozen=True)
 class Scale:
-    """Say how much: jets to train on, of the reference and of each target, and of the two cases."""
+    """Jets to train on, of the reference, of each target, of the two cases; epochs of these."""
 
-    size: dijet_ratio.Size
+    size: Size
     reference: int
     target: int
     case: int
@@ -73,102 +70,61 @@ class Scale:
     targets: tuple[str, ...] = tuple(dijets.TARGETS)
 
 
+# The published widths; 1.8 million jets of both samples together.
+SIZES = {
+    "smoke": Size(4_000, 2, 250, (32,), (32,)),
+    "laptop": Size(100_000, 12),
+    "night": Size(400_000, 30),
+    "paper": Size(1_200_000, 50),
+}
 SCALES = {
-    "smoke": Scale(dijet_ratio.SIZES["smoke"], 2_000, 1_000, 2_000, 2, ("alphaS",)),
-    "laptop": Scale(dijet_ratio.SIZES["laptop"], 20_000, 20_000, 40_000, 8),
-    "paper": Scale(dijet_ratio.SIZES["paper"], 200_000, 200_000, 500_000, 30),
+    "smoke": Scale(SIZES["smoke"], 600, 600, 600, 1, ("alphaS",)),
+    "laptop": Scale(SIZES["laptop"], 20_000, 20_000, 40_000, 8),
+    "night": Scale(SIZES["night"], 100_000, 100_000, 200_000, 20),
+    "paper": Scale(SIZES["paper"], 200_000, 200_000, 500_000, 30),
 }
 
 
 @dataclass(frozen=True)
 class Closure:
-    """Hold how source and target agree by observable, before and after, and what it costs."""
+    """How source and target agree on all observables, before reweighting and after."""
 
-    before: dict[str, Agreement]
-    after: dict[str, Agreement]
-    auc_before: Value
-    auc_after: Value
-    share: float
-    largest: float
-
-    def per_bin(self, when: str) -> float:
-        """Return chi^2 over the degrees of freedom, summed over the observables."""
-        found: dict[str, Agreement] = getattr(self, when)
-        return sum(a.chi2 for a in found.values()) / sum(a.ndf for a in found.values())
+    before: Diagnostics
+    after: Diagnostics
 
 
-def observed(jets: ak.Array) -> tuple[Floats, list[str]]:
-    """Return observables of jets, (N, C), and their names."""
-    rest, names = observables.table(jets, FURTHER)
-    return np.column_stack([dijets.table(jets), rest]), [*dijets.OBSERVED, *names]
-
-
-def closures(
-    source: Floats, target: Floats, names: Sequence[str], weight: Floats, seed: int = 0
-) -> Closure:
-    """Compare source (N, C), weighted (N,), with target (M, C)."""
-    ones, flat = np.ones(len(target)), np.ones(len(source))
-    before, after = (
-        {
-            name: agreement(source[:, i], target[:, i], source_weight=w)
-            for i, name in enumerate(names)
-        }
-        for w in (flat, weight)
-    )
-    return Closure(
-        before,
-        after,
-        classifier_test(target, source, ones, flat, seed),
-        classifier_test(target, source, ones, weight, seed),
-        effective_size(weight) / len(weight),
-        float(weight.max() / weight.mean()),
-    )
-
-
-def run(
-    *,
-    scale: str,
-    out: Path,
-    seeds: int | None = None,
-    workers: int = 2,
-    force: bool = False,
-    **_: Any,
-) -> Path:
-    """Run the study into `out` and return the path of its report."""
-    refuse_existing(out / "report.html", force)
-    chosen = SCALES[scale]
-    folder = out / "data"
-    timing: dict[str, float] = {}
-    ratio = dijet_ratio.trained(out, chosen.size, workers=workers, timing=timing)
-    begin = time.perf_counter()
-    reference = dijets.events_over(folder, "reference", chosen.reference, 4, scanned=False)
+def reweighting(run: Run[Scale]) -> None:
+    """Reweight nominal jets to each target, by one ratio, and to two small differences."""
+    scale, report, folder = run.scale, run.report, run.out / "data"
+    with run.step("jets to train on"):
+        scan, nominal = training_data(folder, scale.size, run.workers)
+        reference = dijets.events_over(folder, "reference", scale.reference, 4, scanned=False)
+    ratio = run.fitted("ratio", particle_ratio(scale.size), **fit_arguments(scan, nominal))
     source, names = observed(reference)
-    found = {}
-    for which in chosen.targets:
+    targets = {}
+    for which in scale.targets:
         values = dijets.TARGETS[which]
         theta = dijets.point(values)
-        target = dijets.events_at(folder, f"published-{which}", chosen.target, 3, theta)
-        weight = ratio.weights(reference, theta)
         title = ", ".join(f"{name} = {value:g}" for name, value in values.items())
         title = "all three" if which == "all" else title
-        found[title] = closures(source, observed(target)[0], names, weight)
-    timing["targets"] = time.perf_counter() - begin
-    begin = time.perf_counter()
+        with run.step(title):
+            jets = dijets.events_at(folder, f"published-{which}", scale.target, 3, theta)
+            weight = ratio.weights(reference, theta)
+            targets[title] = closed(source, observed(jets)[0], names, weight)
     cases = {}
-    for name, (settings, text) in CASES.items():
-        print(f"the {name} difference", flush=True)
-        cases[name] = text, _case(folder, name, settings, chosen, workers)
-    timing["small and localised"] = time.perf_counter() - begin
-    report = Report(
-        "Reweighting in full phase space",
-        SUMMARY,
-        command=f"colliderkit study reweighting --scale {scale}",
-        configuration=f"{chosen}\n",
-        seeds=[0],
-        timing=timing,
-    )
+    for name, (settings, _) in CASES.items():
+        seed = CASE_SEEDS[name]
+        with run.step(f"jets of the {name} difference"):
+            train, test = (
+                dijets.events_with(
+                    folder, f"{name}-{part}", count, seed + more, settings, run.workers
+                )
+                for part, count, more in (("train", scale.case, 0), ("test", scale.target, 100))
+            )
+        learned = run.fitted(name, case_ratio(scale), train, nominal)
+        cases[name] = closed(source, observed(test)[0], names, learned.weights(reference))
     report.add_heading("Before and after")
-    everything = {**found, **{name: case for name, (_, case) in cases.items()}}
+    everything = {**targets, **cases}
     report.add_results(
         [row for title, each in everything.items() for row in _rows(title, each)],
         f"chi^2 over bins, all {len(names)} observables; the AUC of boosted trees on them. The"
@@ -177,43 +133,74 @@ def run(
     report.add_table(
         ["", "effective size", "largest weight / mean"],
         [
-            [title, f"{each.share:.1%}", float(f"{each.largest:.3g}")]
+            [
+                title,
+                f"{each.after.effective_size / each.after.events:.1%}",
+                float(f"{each.after.largest:.3g}"),
+            ]
             for title, each in everything.items()
         ],
-        f"What reweighting costs: of {chosen.reference} nominal jets.",
+        f"What reweighting costs: of {scale.reference} nominal jets.",
     )
     report.add_text(REMARKS)
-    _targets(report, found)
+    _targets(report, targets)
     report.add_heading("Small and localised differences")
-    for name, (text, case) in cases.items():
+    for name, (_, text) in CASES.items():
+        case = cases[name]
         report.add_figure(
-            histogram_ratios(case.after, case.before, f"{name}: {text}"),
+            histogram_ratios(case.after.agreement, case.before.agreement, f"{name}: {text}"),
             f"The {name} difference: target over source in bins of equal counts of the target.",
             wide=True,
         )
-    _toy(report, chosen)
-    return report.write(out, force=force)
+    _toy(run)
 
 
-def _rows(title: str, found: Closure) -> list[Result]:
+def observed(jets: ak.Array) -> tuple[Floats, list[str]]:
+    """Return observables of jets, (N, C), and their names."""
+    rest, names = observables.table(jets, FURTHER)
+    return np.column_stack([dijets.table(jets), rest]), [*dijets.OBSERVED, *names]
+
+
+def closed(source: Floats, target: Floats, names: Sequence[str], weight: Floats) -> Closure:
+    """Compare source (N, C), weighted (N,), with target (M, C)."""
+    ones, flat = np.ones(len(target)), np.ones(len(source))
+    before, after = (diagnose(target, source, ones, w, names, [], 0) for w in (flat, weight))
+    return Closure(before, after)
+
+
+def case_ratio(scale: Scale) -> Ratio:
+    """Return the network that learns one difference."""
+    return Ratio(
+        network="pfn",
+        options={"phi": scale.size.phi, "f": scale.size.f},
+        features=dijets.FEATURES,
+        training=Training(
+            epochs=scale.epochs,
+            batch_size=scale.size.batch,
+            learning_rate=1e-3,
+            schedule="cosine",
+        ),
+    )
+
+
+def _rows(title: str, closure: Closure) -> list[Result]:
     rows = []
-    for when, auc in (("before", found.auc_before), ("after", found.auc_after)):
-        ndf = sum(a.ndf for a in getattr(found, when).values())
+    for when, diagnostics in (("before", closure.before), ("after", closure.after)):
         # The bins of one observable fluctuate as chi^2; those of others are not independent.
-        error = (2 / ndf) ** 0.5
-        rows.append(Result(title, f"chi^2 / bin, {when}", found.per_bin(when), error))
-        rows.append(Result(title, f"AUC, {when}", auc.value, auc.error))
+        error = (2 / diagnostics.degrees) ** 0.5
+        rows.append(Result(title, f"chi^2 / bin, {when}", diagnostics.chi2_per_bin, error))
+        assert diagnostics.auc is not None
+        rows.append(Result(title, f"AUC, {when}", diagnostics.auc.value, diagnostics.auc.error))
     return rows
 
 
-def _targets(report: Report, found: dict[str, Closure]) -> None:
+def _targets(report: Report, targets: dict[str, Closure]) -> None:
     report.add_heading("Observables")
-    for title, each in found.items():
-        names = list(each.after)
-        worst = sorted(names, key=lambda name: -each.before[name].chi2)[:2]
-        for name in worst:
+    for title, each in targets.items():
+        before, after = each.before.agreement, each.after.agreement
+        for name in sorted(after, key=lambda name: -before[name].chi2)[:2]:
             report.add_figure(
-                closure(each.after[name], each.before[name], name),
+                closure(after[name], before[name], name),
                 f"{title}: {name}, one of the two observables that differ most.",
             )
         report.add_table(
@@ -221,57 +208,28 @@ def _targets(report: Report, found: dict[str, Closure]) -> None:
             [
                 [
                     name,
-                    round(each.before[name].chi2),
-                    round(each.after[name].chi2),
-                    each.after[name].ndf,
-                    float(f"{np.abs(each.after[name].pulls).max():.2f}"),
+                    round(before[name].chi2),
+                    round(after[name].chi2),
+                    after[name].ndf,
+                    float(f"{np.abs(after[name].pulls).max():.2f}"),
                 ]
-                for name in names
+                for name in after
             ],
             f"{title}: all observables.",
         )
 
 
-def _case(folder: Path, name: str, settings: Sequence[str], chosen: Scale, workers: int) -> Closure:
-    """Learn one difference with a ratio of its own and test it on other jets."""
-    seed, samples = CASE_SEEDS[name], []
-    for part, count in (("train", chosen.case), ("test", chosen.target)):
-        samples.append(
-            dijets.events_with(
-                folder, f"{name}-{part}", count, seed + 100 * (part == "test"), settings, workers
-            )
-        )
-    _, nominal = dijet_ratio.samples(folder, chosen.size, workers)
-    ratio = Ratio(
-        network="pfn",
-        options={"phi": chosen.size.phi, "f": chosen.size.f},
-        features=dijets.FEATURES,
-        training=Training(
-            epochs=chosen.epochs,
-            batch_size=chosen.size.batch,
-            learning_rate=1e-3,
-            schedule="cosine",
-        ),
-    ).fit(samples[0], nominal, seed=0, progress=False)
-    reference = dijets.events_over(folder, "reference", chosen.reference, 4, scanned=False)
-    source, names = observed(reference)
-    return closures(source, observed(samples[1])[0], names, ratio.weights(reference))
-
-
-def _toy(report: Report, chosen: Scale) -> None:
+def _toy(run: Run[Scale]) -> None:
     """Show the lecture's toy: N(0, 1) to N(1, 1), whose weight is exp(x - 1/2)."""
-    toy = NormalRatio()
-    count = chosen.reference
+    toy, count = NormalRatio(), run.scale.reference
     samples = [toy.sample((mean, 1.0), count, 31 + i) for i, mean in enumerate((1.0, 0.0))]
-    test = [toy.sample((mean, 1.0), count, 41 + i) for i, mean in enumerate((1.0, 0.0))]
-    ratio = Ratio(columns=["x"]).fit(*samples)
-    weight = ratio.weights(test[1])
-    exact = np.exp(test[1][:, 0] - 0.5)
-    found, before = (
-        agreement(test[1][:, 0], test[0][:, 0], source_weight=w) for w in (weight, None)
+    target, source = (
+        toy.sample((mean, 1.0), count, 41 + i)[:, 0] for i, mean in enumerate((1.0, 0.0))
     )
-    error = np.abs(weight - exact)
-    report.results.append(
+    weight = run.fitted("toy", Ratio(columns=["x"]), *samples).weights(source)
+    after, before = (agreement(source, target, source_weight=w) for w in (weight, None))
+    error = np.abs(weight - np.exp(source - 0.5))
+    run.report.results.append(
         Result(
             "N(0, 1) to N(1, 1)",
             "mean |weight - exp(x - 1/2)|",
@@ -279,9 +237,19 @@ def _toy(report: Report, chosen: Scale) -> None:
             float(error.std() / count**0.5),
         )
     )
-    report.add_heading("A case with an exact answer")
-    report.add_figure(
-        closure(found, before, "x"),
+    run.report.add_heading("A case with an exact answer")
+    run.report.add_figure(
+        closure(after, before, "x"),
         f"N(0, 1) weighted to N(1, 1): the exact weight is exp(x - 1/2), and the learned one is"
         f" off by {error.mean():.3g} in the mean of {count} events (mean weight 1).",
     )
+
+
+STUDY = Study(
+    "reweighting",
+    "Reweighting in full phase space",
+    SUMMARY,
+    SCALES,
+    reweighting,
+    takes=("workers",),
+)

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from colliderkit.errors import InputError
+from colliderkit.events.tables import as_weight
 from colliderkit.files import existing_file
 from colliderkit.methods.method import load
 from colliderkit.methods.ratio import Diagnostics, Ratio, classifier_test
 from colliderkit.methods.ratio.diagnostics import diagnose
-from colliderkit.methods.ratio.ratio import weight_of
 from colliderkit.metrics.closure import agreement, gaps
 from colliderkit.report import training
 from colliderkit.report.html import Report
@@ -29,7 +29,7 @@ from colliderkit.tasks import runs
 from colliderkit.tasks.reading import OfSamples, Reading, of_sample
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 
-__all__ = ["RatioTask"]
+__all__ = ["RatioSample", "RatioTask", "read_sample"]
 
 Floats = NDArray[np.float64]
 Files = list[str] | str
@@ -84,7 +84,7 @@ class RatioTask(Task):
                 raise InputError("columns is missing; name what the table holds, as mass,log(pt).")
             method.set_params(columns=names)
         one, two = (
-            _given(
+            read_sample(
                 method,
                 files,
                 reading,
@@ -98,10 +98,8 @@ class RatioTask(Task):
             "numerator": one.events,
             "denominator": two.events,
             "theta": one.theta,
-            "numerator_weight": one.weight,
-            "denominator_weight": two.weight,
-            "numerator_event": one.event,
-            "denominator_event": two.event,
+            "event": (one.event, two.event),
+            "weight": (one.weight, two.weight),
         }
         return Inputs(method, arguments)
 
@@ -125,16 +123,16 @@ class RatioTask(Task):
         if method.particles:
             parts = []
             for jets in _with_theta(reading, point).chunks(files):
-                given = _jets(jets, point)
-                kept = jets[[name for name in jets.fields if name not in _names(point)]]
-                weights = method.weights(given.events, given.theta)
-                parts.append(ak.with_field(kept, weights, "ratio"))
+                sample = _jets(jets, point)
+                columns = jets[[name for name in jets.fields if name not in _names(point)]]
+                weights = method.weights(sample.events, sample.theta)
+                parts.append(ak.with_field(columns, weights, "ratio"))
             write(out, ak.concatenate(parts), force=force)
         else:
             _no_columns(reading)
             rows = reading.rows(files, [*method.columns, *point], own=True)
-            given_theta = rows.table(point) if point else None
-            ratio = method.weights(rows.table(method.columns), given_theta)
+            values = rows.table(point) if point else None
+            ratio = method.weights(rows.table(method.columns), values)
             write(out, {**rows.own, "ratio": ratio}, force=force)
 
     def evaluate(
@@ -159,7 +157,7 @@ class RatioTask(Task):
         if not method.particles:
             _no_columns(reading)
         samples = [
-            _given(
+            read_sample(
                 method,
                 files,
                 reading,
@@ -168,13 +166,13 @@ class RatioTask(Task):
             )
             for sample, files in zip(SAMPLES, (numerator, denominator), strict=True)
         ]
-        x, y = (method.summary(given.events) for given in samples)
+        x, y = (method.summary(sample.events) for sample in samples)
         wx, wy = (
-            weight_of(given.weight, len(table), sample)
-            for given, table, sample in zip(samples, (x, y), SAMPLES, strict=True)
+            as_weight(sample.weight, len(table), name)
+            for sample, table, name in zip(samples, (x, y), SAMPLES, strict=True)
         )
         ratio = method.weights(samples[1].events, samples[1].theta)
-        found = diagnose(
+        diagnostics = diagnose(
             x, y, wx, wy * ratio, method.names_, gaps(x, y, method.names_), method.seed_
         )
         before = {
@@ -182,22 +180,24 @@ class RatioTask(Task):
             for i, name in enumerate(method.names_)
         }
         # The classifier test is of positive weights alone.
-        unweighted = None if found.auc is None else classifier_test(x, y, wx, wy, method.seed_)
+        unweighted = (
+            None if diagnostics.auc is None else classifier_test(x, y, wx, wy, method.seed_)
+        )
         rows = [
             Result(name, figure, value)
-            for name, now in found.agreement.items()
+            for name, now in diagnostics.agreement.items()
             for figure, value in (
                 ("χ² before", before[name]),
                 ("χ²", now.chi2),
                 (NDF, float(now.ndf)),
             )
         ]
-        for figure, auc in (("AUC before", unweighted), ("AUC", found.auc)):
+        for figure, auc in (("AUC before", unweighted), ("AUC", diagnostics.auc)):
             if auc is not None:
                 rows.append(Result(WHOLE, figure, auc.value, auc.error, None, auc.error))
         rows += [
-            Result(WHOLE, "effective sample size", found.effective_size),
-            Result(WHOLE, "largest weight / mean", found.largest),
+            Result(WHOLE, "effective sample size", diagnostics.effective_size),
+            Result(WHOLE, "largest weight / mean", diagnostics.largest),
         ]
         label = np.repeat([1, 0], [len(x), len(y)])
         weighted = {
@@ -210,7 +210,7 @@ class RatioTask(Task):
             f"p1/p0 on {len(x)} and {len(y)} events",
             rows,
             weighted,
-            {"theta": point, "gaps": [str(gap) for gap in found.gaps]},
+            {"theta": point, "gaps": [str(gap) for gap in diagnostics.gaps]},
         )
 
     def page(self, model: Path, evaluation: Path) -> Report:
@@ -269,8 +269,7 @@ class RatioTask(Task):
             )
             page.add_figure(closure(now, before, name), f"{name} before and after reweighting.")
         page.add_heading("Training")
-        members = {f"member {m + 1}": history for m, history in enumerate(method.history_)}
-        page.add_figure(training.training(members), "Loss of each epoch.", wide=True)
+        page.add_figure(training.training(method.history_), "Loss of each epoch.", wide=True)
         return page
 
     def export(
@@ -290,15 +289,15 @@ class RatioTask(Task):
         return f"largest difference to torch {difference:.1e} on {len(events)} events"
 
     def summary(self, method: Ratio) -> str:
-        """Print what the reweighting leaves to find on held-out events."""
-        if not method.parameters:
+        """Print what the reweighting leaves to find on validation events."""
+        if method.diagnostics_ is not None:
             _print(method.diagnostics_)
         return "fitted ratio"
 
 
 @dataclass(frozen=True)
-class _Events:
-    """Hold a sample as `Ratio` takes it: a table or jets, weights, numbers and theta."""
+class RatioSample:
+    """A sample as `Ratio` takes it: a table or jets, weights, event numbers and theta."""
 
     events: Any
     weight: Floats | None = None
@@ -306,7 +305,7 @@ class _Events:
     theta: Floats | None = None
 
 
-def _given(
+def read_sample(
     method: Ratio,
     files: Files,
     reading: Reading,
@@ -314,28 +313,30 @@ def _given(
     weight: str | None = None,
     event: str | None = None,
     theta: Sequence[str] = (),
-) -> _Events:
+) -> RatioSample:
     """Read one sample, with an expression each for its weights, numbers and theta."""
     extra = [text for text in (weight, event) if text is not None]
     if not method.particles:
         rows = reading.rows(files, [*method.columns, *extra, *theta])
-        return _Events(
+        return RatioSample(
             rows.table(method.columns),
             None if weight is None else rows.table([weight])[:, 0],
             None if event is None else rows.columns[event].astype(np.int64),
             rows.table(theta) if theta else None,
         )
-    chosen = {"weight": weight, "event": event}
-    given = {name: text for name, text in chosen.items() if text is not None}
-    reading = replace(reading, columns={**(reading.columns or {}), **given} or None)
+    options = {"weight": weight, "event": event}
+    named = {name: text for name, text in options.items() if text is not None}
+    reading = replace(reading, columns={**(reading.columns or {}), **named} or None)
     return _jets(_with_theta(reading, theta).jets(files), theta)
 
 
-def _jets(jets: ak.Array, theta: Sequence[str]) -> _Events:
-    """Take weights, numbers and theta from the fields of a jet array."""
+def _jets(jets: ak.Array, theta: Sequence[str]) -> RatioSample:
+    """Return a sample of jets: weights, event numbers and theta are fields of the array."""
     weight = np.asarray(jets["weight"]) if "weight" in jets.fields else None
     point = [np.asarray(jets[name], dtype=np.float64) for name in _names(theta)]
-    return _Events(jets, weight, np.asarray(jets["event"]), np.stack(point, 1) if point else None)
+    return RatioSample(
+        jets, weight, np.asarray(jets["event"]), np.stack(point, 1) if point else None
+    )
 
 
 def _with_theta(reading: Reading, theta: Sequence[str]) -> Reading:
@@ -351,28 +352,30 @@ def _names(theta: Sequence[str]) -> list[str]:
 
 def _point(method: Ratio, theta: Texts) -> list[str]:
     """Return the expression of each parameter; raise `InputError` if some are missing."""
-    given = split_expressions(theta)
-    if len(given) != len(method.parameters):
+    point = split_expressions(theta)
+    if len(point) != len(method.parameters):
         wanted = ", ".join(method.parameters) or "none"
         raise InputError(
-            f"--theta has {len(given)} values for the parameters of this ratio: {wanted}."
+            f"theta has {len(point)} values for the parameters of this ratio: {wanted}."
         )
-    return given
+    return point
 
 
 def _no_columns(reading: Reading) -> None:
     if reading.columns is not None:
-        raise InputError("a ratio on a table has the columns of its fit; leave out --columns.")
+        raise InputError("columns are those of the fit for a ratio on a table; leave them out.")
 
 
-def _print(found: Diagnostics) -> None:
+def _print(diagnostics: Diagnostics) -> None:
     table = Table("on events that the fit has not seen", "after reweighting")
-    for name, now in found.agreement.items():
+    for name, now in diagnostics.agreement.items():
         table.add_row(f"χ² of {name}", f"{now.chi2:.1f} / {now.ndf}")
-    if found.auc is not None:
-        table.add_row("AUC of boosted trees", str(found.auc))
-    table.add_row("effective sample size", f"{found.effective_size:.0f} of {found.events}")
-    table.add_row("largest weight / mean", f"{found.largest:.3g}")
-    for gap in found.gaps:
+    if diagnostics.auc is not None:
+        table.add_row("AUC of boosted trees", str(diagnostics.auc))
+    table.add_row(
+        "effective sample size", f"{diagnostics.effective_size:.0f} of {diagnostics.events}"
+    )
+    table.add_row("largest weight / mean", f"{diagnostics.largest:.3g}")
+    for gap in diagnostics.gaps:
         table.add_row("no denominator in", str(gap))
     Console().print(table)

@@ -1,44 +1,44 @@
-"""The verbs of an unfolding: fit, report and export."""
+"""The task of an unfolding: fit, page and export, without bins (OmniFold, a flow) or in them."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import awkward as ak
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from colliderkit.errors import InputError, Interrupted
+from colliderkit.errors import InputError
 from colliderkit.events import observables
-from colliderkit.events.schema import CONSTITUENTS
-from colliderkit.files import atomic_file, refuse_existing
-from colliderkit.methods.method import load
-from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
-from colliderkit.methods.unfolding.result import UnfoldedEvents
+from colliderkit.methods.method import DESCRIPTION, Method, load
+from colliderkit.methods.unfolding.binned import BinnedUnfolding
+from colliderkit.methods.unfolding.omnifold import OmniFold
+from colliderkit.methods.unfolding.result import BinnedSpectrum, UnfoldedEvents
+from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.methods.unfolding.uncertainty import Replicas, replicate
+from colliderkit.methods.unfolding.unfolding import Unfolding
 from colliderkit.metrics.closure import effective_size
 from colliderkit.metrics.value import Value, rounded
-from colliderkit.report import spectra
 from colliderkit.report.html import Report
 from colliderkit.report.plots import round_edges
+from colliderkit.report.unfolding import correlation, spectrum
+from colliderkit.serve.hepdata import write_hepdata
+from colliderkit.serve.unfolded_events import read_unfolded, write_unfolded
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.sources.files.formats import open_table, paths_of
 from colliderkit.sources.files.pairs import read_pairs
 from colliderkit.sources.files.rows import Rows
 from colliderkit.tasks import runs
 from colliderkit.tasks.reading import OfSamples, Reading, of_sample
+from colliderkit.tasks.task import Inputs, Task
 
-__all__ = ["export_unfolding", "fit_unfolding", "report_unfolding"]
+__all__ = ["UnfoldingTask"]
 
 Floats = NDArray[np.float64]
 Files = list[str] | str
 Texts = list[str] | str | None
+Edges = dict[str, list[float]]
 SAMPLES = ("data", "simulation", "background")
 RESULT = "unfolded.h5"
 # Of jets the six observables of 1911.09107 are kept beside the weights.
@@ -46,175 +46,267 @@ OBSERVABLES = "unfolding"
 UNITS = {"mass": "GeV"}
 
 
-def fit_unfolding(
-    *,
-    out: Path,
-    method: OmniFold,
-    reading: Reading,
-    data: Files,
-    simulation: Files,
-    reco: Texts = None,
-    truth: Texts = None,
-    pass_reco: str | None = None,
-    pass_truth: str | None = None,
-    background: Files | None = None,
-    weight: OfSamples = None,
-    event: OfSamples = None,
-    members: int = 1,
-    bootstraps: int = 0,
-    workers: int = 1,
-    seed: int = 0,
-    resume: bool = False,
-    force: bool = False,
-    configuration: str = "",
-) -> Path:
-    """Unfold measured events with a simulation: weights of its truth (OmniFold).
+@dataclass
+class Unfolded:
+    """What is unfolded, the true observables that are published, and the replicas once made."""
 
-    Args:
-        out: the folder of the fitted method and of unfolded.h5.
-        data: ROOT, HDF5 or Parquet files of what was measured.
-        simulation: files with an event at both levels in each row. Without `reco` and `truth`
-            they are paired jets, as generate --paired writes them, and all particles are taken.
-        reco: observables of the detector, by name or expression, in data and simulation.
-        truth: observables of the particles, in the simulation.
-        pass_reco: an expression of what the detector sees, all if not given. It also selects the
-            data and the background where they have its columns.
-        pass_truth: an expression of what is to be unfolded, all if not given.
-        background: files of events to be subtracted; their weights sum to how many are expected.
-        weight: an expression for simulation and background, or one a sample: ``{data: w}``.
-        event: an expression for data and simulation of the number by which events are split, or
-            one a sample; rows if not given.
-        members: unfoldings with other initial networks, whose mean is the result.
-        bootstraps: unfoldings of data and simulation drawn again, for the uncertainty.
-        workers: processes side by side.
-        seed: of initial weights, batches, splits and draws.
-        resume: go on from the finished iterations of an interrupted run.
-        force: overwrite `out`, and drop what an interrupted run left.
-    """
-    work = runs.begin(out, resume, force)
-    if bootstraps == 1:
-        raise InputError("--bootstraps is 1, which has no spread; give 0, or 2 and more.")
-    levels = split_expressions(reco), split_expressions(truth)
-    if bool(levels[0]) != bool(levels[1]):
-        raise InputError("give both --reco and --truth; or neither, for all particles of jets.")
+    sample: UnfoldingSample
     table: NDArray[Any]
-    if levels[0]:
-        sample, table, names = _tables(
-            reading, data, simulation, background, levels, (pass_reco, pass_truth), weight, event
+    names: list[str]
+    replicas: Replicas | None = None
+
+    def events(self, method: Unfolding, **about: Any) -> UnfoldedEvents:
+        """Return the true events with the weights of a fitted method, to be binned."""
+        about |= {"units": [UNITS.get(name, "") for name in self.names], "seed": method.seed_}
+        if self.replicas is not None:
+            return self.replicas.unfolded_events(self.sample, self.table, self.names, **about)
+        true = self.sample.pass_truth
+        push = (
+            method.weights(self.sample.truth[true])
+            if isinstance(method, BinnedUnfolding)
+            else method.weights()[true]
         )
-    else:
-        if (pass_reco, pass_truth, weight, event) != (None,) * 4:
+        return UnfoldedEvents(self.table, self.names, self.sample.weight[true] * push, **about)
+
+
+class UnfoldingTask(Task):
+    """Unfold measured events with a simulation of the detector."""
+
+    methods = ("omnifold", "generative-unfolding", "iterative-bayes", "matrix-inversion")
+
+    def read(
+        self,
+        method: Unfolding,
+        reading: Reading,
+        *,
+        data: Files,
+        simulation: Files,
+        reco: Texts = None,
+        truth: Texts = None,
+        pass_reco: str | None = None,
+        pass_truth: str | None = None,
+        background: Files | None = None,
+        weight: OfSamples = None,
+        event: OfSamples = None,
+        members: int = 1,
+        bootstraps: int = 0,
+        workers: int = 1,
+    ) -> Inputs:
+        """Unfold measured events with a simulation: its truth with weights, or a spectrum in bins.
+
+        Args:
+            data: ROOT, HDF5 or Parquet files of what was measured.
+            simulation: files with an event at both levels in each row. Without `reco` and `truth`
+                they are paired jets, as generate --paired writes them, and all particles are taken.
+            reco: observables of the detector, by name or expression, in data and simulation.
+            truth: observables of the particles, in the simulation.
+            pass_reco: an expression of what the detector sees, all if not given. It also selects
+                the data and the background where they have its columns.
+            pass_truth: an expression of what is to be unfolded, all if not given.
+            background: files of events to be subtracted; their weights sum to how many are
+                expected.
+            weight: an expression for simulation and background, or one a sample: ``{data: w}``.
+            event: an expression for data and simulation of the number by which events are split,
+                or one a sample; rows if not given.
+            members: of OmniFold, unfoldings with other initial networks, whose mean is the result.
+            bootstraps: of OmniFold, unfoldings of data and simulation drawn again, for the
+                uncertainty.
+            workers: processes side by side.
+        """
+        if bootstraps == 1:
+            raise InputError("bootstraps is 1, which has no spread; give 0, or 2 and more.")
+        if not isinstance(method, OmniFold):
+            for name, number, none in (("members", members, 1), ("bootstraps", bootstraps, 0)):
+                if number != none:
+                    raise InputError(
+                        f"{name} is {number}, and {method.name} has no replicas; leave it out or"
+                        " take omnifold."
+                    )
+        levels = split_expressions(reco), split_expressions(truth)
+        if bool(levels[0]) != bool(levels[1]):
             raise InputError(
-                "paired jets hold their own passes, weights and numbers: leave out --pass_reco,"
-                " --pass_truth, --weight and --event, or name observables by --reco and --truth."
+                "reco and truth are one without the other; give both, or neither for all particles"
+                " of jets."
             )
-        sample, table, names = _particles(reading, data, simulation, background)
-    with runs.kept(work, "*.npy"):
-        replicas = _replicas(method, sample, members, bootstraps, seed, workers, work)
-    method.pushes_, method.seed_, method.history_ = replicas.nominal, seed, []
-    runs.finish(method, out, work, configuration, force)
-    found = _result(method, sample, replicas, table, names, seed, out)
-    found.write(out / RESULT, force=True)
-    print(f"unfolded {', '.join(names)}: {out / RESULT}")
-    return out
+        passes = pass_reco, pass_truth
+        if levels[0]:
+            unfolded = _tables(reading, data, simulation, background, levels, passes, weight, event)
+        else:
+            given = {"pass_reco": pass_reco, "pass_truth": pass_truth}
+            for name, value in (given | {"weight": weight, "event": event}).items():
+                if value is not None:
+                    raise InputError(
+                        f"{name} is {value}, and paired jets hold their own passes, weights and"
+                        " numbers; leave it out, or name observables by reco and truth."
+                    )
+            unfolded = _particles(reading, data, simulation, background)
+        arguments = {"members": members, "bootstraps": bootstraps, "workers": workers}
+        return Inputs(method, arguments, unfolded)
 
+    def fit(self, inputs: Inputs, *, seed: int, folder: Path, resume: bool) -> Method:
+        """Unfold, by OmniFold with all replicas."""
+        method, unfolded = inputs.method, inputs.beside
+        if isinstance(method, OmniFold):
+            unfolded.replicas = replicate(
+                method, unfolded.sample, seed=seed, folder=folder, resume=resume, **inputs.arguments
+            )
+            fitted: Method = unfolded.replicas.method
+            return fitted
+        assert isinstance(method, Unfolding)
+        return method.fit_sample(unfolded.sample, seed=seed)
 
-def report_unfolding(
-    model: Path,
-    *,
-    edges: dict[str, list[float]] | None = None,
-    bins: int = 20,
-    force: bool = False,
-) -> None:
-    """Draw the unfolded spectra with their covariances into report.html of the run's folder.
-
-    Args:
-        model: a folder written by fit unfolding.
-        edges: of the bins of an observable: ``{mass: [0, 10, 20, 40]}``; the others get `bins`
-            of equal width between their 0.5% and 99.5% quantiles.
-        bins: about how many.
-        force: overwrite report.html.
-    """
-    path = refuse_existing(model / "report.html", force)
-    method: OmniFold = load(model)
-    found = UnfoldedEvents.read(model / RESULT)
-    chosen = edges or {}
-    for name in chosen:
-        if name not in found.names:
-            raise InputError(f"--edges names '{name}'; there are {', '.join(found.names)}.")
-    push = method.weights()[method.weights() > 0]
-    if len(push) != len(found.weights):
-        raise InputError(f"{model}: method and {RESULT} are of different runs; fit again.")
-    prior = found.weights / push
-    kinds = {kind: found.kinds.count(kind) for kind in dict.fromkeys(found.kinds)}
-    counted = ", ".join(f"{count} of kind {kind}" for kind, count in kinds.items())
-    page = Report(
-        f"Unfolded {', '.join(found.names)}",
-        f"OmniFold after {method.iterations} iterations, in {model}: weights of {len(push)}"
-        f" simulated events. Replicas: {counted or 'none, hence no uncertainties'}.",
-        command=found.command,
-        configuration=(model / "config.yaml").read_text(),
-        seeds=[] if found.seed is None else [found.seed],
-    )
-    page.add_table(
-        ["", "simulation", "unfolded"],
-        [
-            ["events expected", float(prior.sum()), float(found.weights.sum())],
-            ["effective sample size", *(round(effective_size(w)) for w in (prior, found.weights))],
-            ["largest weight / mean", *(float(w.max() / w.mean()) for w in (prior, found.weights))],
-        ],
-    )
-    for i, name in enumerate(found.names):
-        x = np.asarray(found.observables[:, i], dtype=np.float64)
-        limits = np.asarray(chosen.get(name, _edges(x, found.weights, bins)), dtype=np.float64)
-        binned = found.binned(name, limits)
-        before = replace(found, weights=prior, replicas=None, kinds=()).binned(name, limits)
-        page.add_heading(name)
-        outside = 1 - binned.values.sum() / found.weights.sum()
-        caption = (
-            f"{name} of the particles: unfolded, and in the simulation. {outside:.1%} of the events"
-            " lie outside of the bins."
+    def keep(self, method: Method, inputs: Inputs, folder: Path) -> None:
+        """Write the unfolded events, to be binned by anyone."""
+        assert isinstance(method, Unfolding)
+        parameters = json.loads((folder / DESCRIPTION).read_text())["parameters"]
+        events = inputs.beside.events(
+            method,
+            description=_title(method),
+            command=f"colliderkit fit unfolding --config {runs.CONFIGURATION}",
+            metadata={
+                "method": parameters,
+                "measured": float(inputs.beside.sample.data_weight.sum()),
+            },
         )
-        page.add_figure(spectra.spectrum(binned, before.values), caption)
-        if binned.covariances:
-            page.add_figure(
-                spectra.correlation(binned), f"Correlations between the bins of {name}."
+        write_unfolded(events, folder / RESULT)
+
+    def page(self, model: Path, *, edges: Edges | None = None, bins: int = 20) -> Report:
+        """Draw the unfolded spectra with their covariances.
+
+        Args:
+            edges: of the bins of an observable: ``{mass: [0, 10, 20, 40]}``; the others get `bins`
+                of equal width between their 0.5% and 99.5% quantiles. A method that unfolds in
+                bins has its own.
+            bins: about how many.
+        """
+        method: Unfolding = load(model)
+        events = read_unfolded(model / RESULT)
+        note = {
+            "configuration": (model / runs.CONFIGURATION).read_text(),
+            "command": events.command,
+            "seeds": [method.seed_],
+        }
+        limits = edges or {}
+        for name in limits:
+            if name not in events.names:
+                raise InputError(f"edges names '{name}'; there are {', '.join(events.names)}.")
+        if isinstance(method, BinnedUnfolding):
+            binned = _of_bins(method, events, limits)
+            page = runs.page(
+                f"Unfolded {binned.observable}", f"{_title(method)}, in {model}.", model, note
             )
-        sources = list(binned.covariances)
-        parts = [np.sqrt(np.diag(binned.covariances[source])) for source in sources]
+            total = method.response_.truth.sum(), method.spectrum_.sum()
+            rows: list[list[Any]] = [["events expected in the bins", *map(float, total)]]
+            page.add_table(["", "simulation", "unfolded"], rows)
+            _add_spectrum(page, binned, method.response_.truth, "")
+            return page
+        push = method.weights()[method.weights() > 0]
+        if len(push) != len(events.weights):
+            raise InputError(f"{model}: method and {RESULT} are of different runs; fit again.")
+        before = replace(events, weights=events.weights / push, replicas=None, kinds=())
+        kinds = {kind: events.kinds.count(kind) for kind in dict.fromkeys(events.kinds)}
+        counted = ", ".join(f"{count} of kind {kind}" for kind, count in kinds.items())
+        page = runs.page(
+            f"Unfolded {', '.join(events.names)}",
+            f"{_title(method)}, in {model}: weights of {len(push)} simulated events. Replicas:"
+            f" {counted or 'none, hence no uncertainties'}.",
+            model,
+            note,
+        )
+        weights = before.weights, events.weights
         page.add_table(
-            ["bin", "unfolded", *sources],
+            ["", "simulation", "unfolded"],
             [
-                [f"{low:.4g} to {high:.4g}", Value(v, e), *(rounded(p[k], p[k]) for p in parts)]
-                for k, (low, high, v, e) in enumerate(
-                    zip(limits, limits[1:], binned.values, binned.error, strict=False)
-                )
+                ["events expected", *(float(w.sum()) for w in weights)],
+                ["effective sample size", *(round(effective_size(w)) for w in weights)],
+                ["largest weight / mean", *(float(w.max() / w.mean()) for w in weights)],
             ],
-            "Events in the bins with the total uncertainty, and its parts.",
         )
-    with atomic_file(path, force) as part:
-        part.write_text(page.html(), encoding="utf-8")
-    print(f"report: {path}")
+        for i, name in enumerate(events.names):
+            x = np.asarray(events.observables[:, i], dtype=np.float64)
+            borders = np.asarray(limits.get(name, _edges(x, events.weights, bins)))
+            binned = events.binned(name, borders)
+            outside = 1 - binned.values.sum() / events.weights.sum()
+            _add_spectrum(
+                page,
+                binned,
+                before.binned(name, borders).values,
+                f" {outside:.1%} of the events lie outside of the bins.",
+            )
+        return page
+
+    def export(
+        self,
+        method: Unfolding,
+        model: Path,
+        *,
+        out: Path,
+        edges: Edges | None = None,
+        force: bool = False,
+    ) -> str:
+        """Write an unfolded spectrum with its covariance as a submission to HEPData (YAML).
+
+        Args:
+            edges: of the bins of one observable: ``{mass: [0, 10, 20, 40]}``. A method that unfolds
+                in bins has its own.
+        """
+        events = read_unfolded(model / RESULT)
+        limits = edges or {}
+        if isinstance(method, BinnedUnfolding):
+            binned = _of_bins(method, events, limits)
+        elif len(limits) != 1:
+            raise InputError(
+                f"edges are of {len(limits)} observables; a submission is of one:"
+                f" {{{events.names[0]}: [0, 1, 2]}}."
+            )
+        else:
+            binned = events.binned(*next(iter(limits.items())))
+        write_hepdata(binned, out, description=events.description, force=force)
+        return f"{binned.observable} in {len(binned.values)} bins, against HEPData's schema"
+
+    def summary(self, method: Method) -> str:
+        """Name the method and how far it went."""
+        assert isinstance(method, Unfolding)
+        return f"unfolded by {_title(method)}"
 
 
-def export_unfolding(
-    model: Path, *, out: Path, edges: dict[str, list[float]], force: bool = False
-) -> None:
-    """Write an unfolded spectrum with its covariance as a submission to HEPData (YAML).
+def _title(method: Unfolding) -> str:
+    """Name a method with its paper and how far it went."""
+    if isinstance(method, BinnedUnfolding):
+        iterations = getattr(method, "iterations", None)
+        after = "" if iterations is None else f" after {iterations} iterations"
+        return f"{method.name} in {len(method.spectrum_)} bins{after}"
+    names = {"omnifold": "OmniFold (1911.09107)", "generative-unfolding": "a flow (2212.08674)"}
+    return f"{names[method.name]} after {len(method.pushes_) - 1} iterations"
 
-    Args:
-        model: a folder written by fit unfolding.
-        out: the folder of the submission.
-        edges: of the bins of one observable: ``{mass: [0, 10, 20, 40]}``.
-        force: overwrite `out`.
-    """
-    refuse_existing(out, force)
-    if len(edges) != 1:
-        raise InputError(f"--edges are of {len(edges)} observables; a submission is of one.")
-    found = UnfoldedEvents.read(model / RESULT)
-    ((name, limits),) = edges.items()
-    found.binned(name, limits).to_hepdata(out, description=found.description, force=force)
-    print(f"exported: {out}")
+
+def _of_bins(method: BinnedUnfolding, events: UnfoldedEvents, edges: Edges) -> BinnedSpectrum:
+    """Return the spectrum of a method that has bins; refuse others."""
+    if edges:
+        raise InputError(f"edges are those of the fit, of {method.name}; leave them out.")
+    return method.spectrum(events.names[0], events.units[0])
+
+
+def _add_spectrum(page: Report, binned: BinnedSpectrum, prior: Floats, outside: str) -> None:
+    """Draw a spectrum and its correlations, and list its bins."""
+    name = binned.observable
+    page.add_heading(name)
+    caption = f"{name} of the particles: unfolded, and in the simulation.{outside}"
+    page.add_figure(spectrum(binned, prior), caption)
+    if binned.covariances:
+        page.add_figure(correlation(binned), f"Correlations between the bins of {name}.")
+    parts = [np.sqrt(np.diag(part)) for part in binned.covariances.values()]
+    edges = binned.edges
+    page.add_table(
+        ["bin", "unfolded", *binned.covariances],
+        [
+            [f"{low:.4g} to {high:.4g}", Value(v, e), *(rounded(p[k], p[k]) for p in parts)]
+            for k, (low, high, v, e) in enumerate(
+                zip(edges, edges[1:], binned.values, binned.error, strict=False)
+            )
+        ],
+        "Events in the bins with the total uncertainty, and its parts.",
+    )
 
 
 def _tables(
@@ -226,10 +318,10 @@ def _tables(
     passes: tuple[str | None, str | None],
     weight: OfSamples,
     event: OfSamples,
-) -> tuple[Sample, Floats, list[str]]:
-    """Read observables of both levels; return them with the truth (N, T) and its names."""
+) -> Unfolded:
+    """Read observables of both levels, and the truth (N, T) with its names."""
     if reading.columns is not None:
-        raise InputError("observables are named by --reco and --truth; leave out --columns.")
+        raise InputError("columns is given, and reco and truth name observables; leave it out.")
     reco, truth = levels
     weights = {name: of_sample(weight, "weight", name, SAMPLES) for name in SAMPLES}
     if not isinstance(weight, dict):
@@ -244,7 +336,7 @@ def _tables(
     if background is not None:
         other = _measured(reading, background, reco, passes[0], weights["background"], None)
     table = rows.table(truth, true)
-    sample = Sample.checked(
+    sample = UnfoldingSample.checked(
         measured.table(reco),
         rows.table(reco, seen),
         table,
@@ -257,7 +349,7 @@ def _tables(
         event=_number(rows, numbers["simulation"]),
         data_event=_number(measured, numbers["data"]),
     )
-    return sample, table[true], truth
+    return Unfolded(sample, table[true], truth)
 
 
 def _measured(
@@ -275,7 +367,9 @@ def _measured(
         return rows
     keep = rows.columns[passed].astype(bool)
     if not keep.any():
-        raise InputError(f"{files}: no event fulfils --pass_reco {passed}; nothing is measured.")
+        raise InputError(
+            f"pass_reco is {passed}, which no event of {files} fulfils; nothing is measured."
+        )
     return rows.at(keep)
 
 
@@ -289,34 +383,29 @@ def _number(rows: Rows, text: str | None) -> NDArray[np.int64] | None:
 
 def _particles(
     reading: Reading, data: Files, simulation: Files, background: Files | None
-) -> tuple[Sample, NDArray[Any], list[str]]:
-    """Read jets of both levels; return them with observables of the true ones and their names."""
+) -> Unfolded:
+    """Read jets of both levels, and the observables of the true ones with their names."""
     paths = paths_of(simulation)
     for path in paths:
         if not _paired(path):
             raise InputError(
                 f"{path}: holds no paired jets, which generate --paired writes; name observables"
-                " by --reco and --truth to unfold a table."
+                " by reco and truth to unfold a table."
             )
     pairs = ak.concatenate([read_pairs(path) for path in paths])
     measured = _seen(reading, data)
     other = None if background is None else _seen(reading, background)
     true = np.asarray(pairs["pass_truth"])
     values, names = observables.table(pairs["truth"][true], OBSERVABLES)
-    sample = Sample.checked(
-        measured[[CONSTITUENTS]],
-        pairs["reco"][[CONSTITUENTS]],
-        pairs["truth"][[CONSTITUENTS]],
-        pass_reco=np.asarray(pairs["pass_reco"]),
-        pass_truth=true,
-        weight=np.asarray(pairs["weight"]),
+    sample = UnfoldingSample.of_pairs(
+        measured,
+        pairs,
         data_weight=_field(measured, "weight"),
-        background=None if other is None else other[[CONSTITUENTS]],
-        background_weight=None if other is None else _field(other, "weight"),
-        event=np.asarray(pairs["event"]),
         data_event=_field(measured, "event"),
+        background=other,
+        background_weight=None if other is None else _field(other, "weight"),
     )
-    return sample, values, list(names)
+    return Unfolded(sample, values, list(names))
 
 
 def _seen(reading: Reading, files: Files) -> ak.Array:
@@ -335,86 +424,6 @@ def _paired(path: Path) -> bool:
 
 def _field(jets: ak.Array, name: str) -> Any:
     return np.asarray(jets[name]) if name in jets.fields else None
-
-
-def _replicas(
-    method: OmniFold,
-    sample: Sample,
-    members: int,
-    bootstraps: int,
-    seed: int,
-    workers: int,
-    work: Path,
-) -> Replicas:
-    try:
-        with _bar(work, (members + bootstraps) * method.iterations):
-            return replicate(
-                method,
-                sample,
-                bootstraps=bootstraps,
-                members=members,
-                seed=seed,
-                workers=workers,
-                folder=work,
-            )
-    except KeyboardInterrupt:
-        raise Interrupted(
-            f"interrupted; finished iterations are kept in {work}, the same command with --resume"
-            " goes on from there."
-        ) from None
-
-
-@contextmanager
-def _bar(work: Path, total: int) -> Iterator[None]:
-    """Show how many iterations are finished, of all replicas: other processes write them."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    ended = threading.Event()
-    with Progress(*columns, TimeElapsedColumn(), refresh_per_second=2) as bar:
-        task = bar.add_task("iterations", total=total)
-
-        def watch() -> None:
-            while not ended.wait(0.5):
-                bar.update(task, completed=sum(1 for _ in work.glob("*.iterations/push-*.npy")))
-
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
-        try:
-            yield
-            bar.update(task, completed=total)
-        finally:
-            ended.set()
-            watcher.join()
-
-
-def _result(
-    method: OmniFold,
-    sample: Sample,
-    replicas: Replicas,
-    table: NDArray[Any],
-    names: list[str],
-    seed: int,
-    out: Path,
-) -> UnfoldedEvents:
-    true = sample.pass_truth
-    weight = sample.weight[true]
-    # One member alone has no spread.
-    spread = [i for i, kind in enumerate(replicas.kinds) if replicas.kinds.count(kind) > 1]
-    again = replicas.weights[spread, -1][:, true] * weight
-    return UnfoldedEvents(
-        observables=table,
-        names=names,
-        weights=weight * replicas.nominal[-1, true],
-        replicas=again.T if spread else None,
-        kinds=[replicas.kinds[i] for i in spread],
-        units=[UNITS.get(name, "") for name in names],
-        seed=seed,
-        description=f"OmniFold (1911.09107) after {method.iterations} iterations",
-        command=f"colliderkit fit unfolding --config {out / 'config.yaml'}",
-        metadata={
-            "method": yaml.safe_load(json.dumps(method._parameters())),
-            "measured": float(sample.data_weight.sum()),
-        },
-    )
 
 
 def _edges(x: Floats, weight: Floats, bins: int) -> Floats:

@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from colliderkit.errors import InputError
-from colliderkit.methods.inference.intervals import profile, profile_intervals
 from colliderkit.methods.inference.nuisance_ratio import UncertaintyAware
 from colliderkit.methods.inference.nuisances import Nuisance
-from colliderkit.sources.toys.inferno import Inferno
-from colliderkit.studies.inference_aware import nuisances
+from colliderkit.metrics.intervals import profile, profile_intervals
+from colliderkit.sources.toys.inferno import BENCHMARKS, Inferno
 from colliderkit.training.settings import Training
 
 SHIFT = Nuisance("theta", "shift", column=0, width=0.3)
 YIELD = Nuisance("b", "yield", nominal=900.0, width=30.0)
+B4 = [Nuisance(**keywords) for keywords in BENCHMARKS["B4"].nuisances]
 SHORT = Training(epochs=6, batch_size=1000, learning_rate=3e-3)
 
 
@@ -36,7 +36,8 @@ def model():
 
 def fitted(nuisances=(SHIFT, YIELD), count=100_000, training=SHORT):
     model = UncertaintyAware(nuisances, options={"hidden": (32, 32)}, training=training)
-    return model.fit(*sample(count, 1), seed=0, progress=False)
+    x, label, weight = sample(count, 1)
+    return model.fit(x, label, weight=weight, seed=0, progress=False)
 
 
 @pytest.mark.slow
@@ -80,9 +81,9 @@ def test_the_densities_sum_to_one_at_each_theta(model):
     """Z over other events of the reference; its error from 100,000 is 0.004 or less."""
     x, label, _ = sample(100_000, 11)
     x, label = torch.from_numpy(x).float(), torch.from_numpy(label).float()
-    drawn = model._drawn()
+    shown = model._random_nuisances()
     random = torch.Generator().manual_seed(1)
-    reference, _ = drawn.moved(x, label, drawn.draw(len(x), random))
+    reference, _ = shown.moved(x, label, shown.draw(len(x), random))
     for u in (-1.5, 0.0, 1.0):
         at = torch.full((len(x), 1), u)
         log_r = model.model_(torch.cat([reference, at], 1)).double()
@@ -103,8 +104,9 @@ def test_the_signal_of_inferno_b4_is_that_of_the_exact_likelihood():
     x, _, weight = toy.asimov(2048)
     scan = np.linspace(20, 80, 7)
     training = Training(epochs=4, batch_size=1000, learning_rate=3e-3)
-    model = UncertaintyAware(nuisances("B4"), training=training)
-    model.fit(*toy.sample(100_000, 1), seed=0, progress=False)
+    model = UncertaintyAware(B4, training=training)
+    events, label, weights = toy.sample(100_000, 1)
+    model.fit(events, label, weight=weights, seed=0, progress=False)
     found = profile_intervals(scan, model.profile(scan, x, weight))
     assert abs(found.best[0] - toy.s) < 2 * (2**0.5 * 2.8 + 0.5)
     np.testing.assert_allclose((found.high - found.low) / 2, toy.expected_error("B4"), rtol=0.1)

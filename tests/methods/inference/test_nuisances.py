@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from colliderkit.errors import InputError
+from colliderkit.methods.inference.inferno import InferenceAware
 from colliderkit.methods.inference.nuisances import Nuisance
 
 X = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
@@ -47,8 +48,12 @@ def test_a_function_of_both_events_and_weights():
     torch.testing.assert_close(slope, X)
     torch.testing.assert_close(log, -X[:, 0])
     assert float(nuisance.apply(X, WEIGHT, LABEL, 0.1)[1][2]) == pytest.approx(3 * math.exp(-0.5))
+
+
+def test_a_function_is_saved_in_no_file(tmp_path):
+    nuisance = Nuisance("t", lambda x, w, value: (x + value, w), width=0.1)
     with pytest.raises(InputError, match="'t' is a function"):
-        nuisance.plain()
+        InferenceAware([nuisance]).save(tmp_path / "summary")
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.methods.inference.estimates import Calibration, Estimate
-from colliderkit.methods.inference.intervals import profile_intervals
+from colliderkit.methods.inference.estimates import Estimate, EstimateCalibration
 from colliderkit.methods.inference.parameter_fit import ParameterFit
 from colliderkit.metrics.coverage import coverage
+from colliderkit.metrics.intervals import profile_intervals
 from colliderkit.sources.toys.normal import NormalRatio
 
 TOY = NormalRatio()
@@ -17,7 +17,7 @@ DATA = TOY.sample(TRUTH, 4_000, 5)
 
 @pytest.fixture(scope="module")
 def both():
-    return ParameterFit(TOY).fit().estimate(DATA)
+    return ParameterFit().fit(None, TOY).estimate(DATA)
 
 
 def test_estimate_is_mean_and_standard_deviation(both):
@@ -69,7 +69,7 @@ def test_bootstrap_is_that_of_mean_and_deviation(both):
 
 
 def test_one_parameter_by_gradient_and_by_scan():
-    fit = ParameterFit(TOY, fixed={"width": 1.2}).fit()
+    fit = ParameterFit(fixed={"width": 1.2}).fit(None, TOY)
     found = fit.estimate(DATA)
     assert found.theta[0] == pytest.approx(DATA.mean(), abs=1e-6)
     assert found.error[0] == pytest.approx(DATA.std() / len(DATA) ** 0.5, rel=1e-3)
@@ -79,7 +79,7 @@ def test_one_parameter_by_gradient_and_by_scan():
 
 
 def test_weights_count_events_twice():
-    fit = ParameterFit(TOY, fixed={"width": 1.2}).fit()
+    fit = ParameterFit(fixed={"width": 1.2}).fit(None, TOY)
     counts = np.random.default_rng(2).integers(0, 3, len(DATA)).astype(float)
     weighted = fit.estimate(DATA, weight=counts)
     repeated = fit.estimate(np.repeat(DATA, counts.astype(int), axis=0))
@@ -98,32 +98,32 @@ def test_wrong_normalisation_is_taken_out_by_the_reference():
     """
 
     class Tilted(NormalRatio):
-        def bound(self, events):
-            exact = super().bound(events)
+        def log_ratio_of(self, events):
+            exact = super().log_ratio_of(events)
             return lambda theta: exact(theta) + 3 * theta[..., 0]
 
     reference = TOY.sample((0.0, 1.0), 200_000, 8)
-    exact = ParameterFit(TOY, fixed={"width": 1.0}).fit(reference).estimate(DATA)
-    tilted = ParameterFit(Tilted(), fixed={"width": 1.0}).fit(reference).estimate(DATA)
+    exact = ParameterFit(fixed={"width": 1.0}).fit(reference, TOY).estimate(DATA)
+    tilted = ParameterFit(fixed={"width": 1.0}).fit(reference, Tilted()).estimate(DATA)
     np.testing.assert_allclose(tilted.theta, exact.theta, atol=1e-6)
     # r x over p0 has variance (1 + mean^2 + mean^4...) e^(mean^2) ~ 1.2 at .3: .0025 in the mean.
     assert tilted.theta[0] == pytest.approx(DATA.mean(), abs=4 * 0.0025)
     # The error has the reference in it.
-    bare = ParameterFit(TOY, fixed={"width": 1.0}).fit().estimate(DATA)
+    bare = ParameterFit(fixed={"width": 1.0}).fit(None, TOY).estimate(DATA)
     assert 1.0 < tilted.error[0] / bare.error[0] < 1.1
 
 
 def test_classification_agrees_with_the_likelihood():
     """Of the cross-entropy with f frozen, data and reference are both samples."""
     reference = TOY.sample((0.0, 1.0), 100_000, 9)
-    fit = ParameterFit(TOY, fixed={"width": 1.2}, objective="classification").fit(reference)
+    fit = ParameterFit(fixed={"width": 1.2}, objective="classification").fit(reference, TOY)
     found = fit.estimate(DATA)
     assert abs(found.theta[0] - 0.3) < 4 * found.error[0]
     assert found.error[0] > DATA.std() / len(DATA) ** 0.5
     replicas = found.bootstrap(200, seed=1)
     np.testing.assert_allclose(replicas.std(ddof=1), found.error[0], rtol=5 / np.sqrt(400))
     with pytest.raises(InputError, match="needs events of p0"):
-        ParameterFit(TOY, objective="classification").fit()
+        ParameterFit(objective="classification").fit(None, TOY)
     with pytest.raises(InputError, match="has no likelihood"):
         found.profile("mean")
 
@@ -141,7 +141,7 @@ def test_coverage_over_experiments_that_share_no_event(confidence):
     )
     weight = np.kron(np.eye(experiments), np.ones(events))
     scan = np.linspace(-0.99, 0.99, 34)
-    fit = ParameterFit(TOY, fixed={"width": 1.0}).fit()
+    fit = ParameterFit(fixed={"width": 1.0}).fit(None, TOY)
     rows = fit.scan(pool, scan, weight=weight)
     found = profile_intervals(scan, rows, confidence)
     np.testing.assert_allclose(found.best, pool.reshape(experiments, events).mean(1), atol=1e-9)
@@ -155,16 +155,19 @@ def test_calibration_undoes_a_bias_and_finds_its_spread():
     noise = random.normal(0, np.hypot(0.1, 0.2), (400, 1))
     covariance = np.array([[0.01]])
     estimates = [Estimate(("mean",), t, covariance) for t in 0.1 + 1.3 * truth + noise]
-    fitted = Calibration().fit(estimates, truth)
+    fitted = EstimateCalibration().fit(estimates, truth)
     assert fitted.slope_[0, 0] == pytest.approx(1.3, abs=4 * 0.224 / (0.577 * 20))
-    assert fitted.extra_[0] == pytest.approx(0.2, abs=4 * 0.05 / np.sqrt(800) * 0.224 / 0.2 * 5)
-    corrected = fitted(Estimate(("mean",), np.array([0.1 + 1.3 * 0.4]), covariance))
+    assert fitted.extra_sigma_[0] == pytest.approx(
+        0.2, abs=4 * 0.05 / np.sqrt(800) * 0.224 / 0.2 * 5
+    )
+    corrected = fitted.correct(Estimate(("mean",), np.array([0.1 + 1.3 * 0.4]), covariance))
     assert corrected.theta[0] == pytest.approx(0.4, abs=0.04)
     assert corrected.error[0] == pytest.approx(0.2236 / 1.3, rel=0.1)
-    pulls = [(fitted(e).theta - t) / fitted(e).error for e, t in zip(estimates, truth, strict=True)]
+    corrected = [fitted.correct(estimate) for estimate in estimates]
+    pulls = [(c.theta - t) / c.error for c, t in zip(corrected, truth, strict=True)]
     assert np.std(pulls) == pytest.approx(1.0, abs=4 / np.sqrt(800))
     with pytest.raises(InputError, match="give 4 or more"):
-        Calibration().fit(estimates[:3], truth[:3])
+        EstimateCalibration().fit(estimates[:3], truth[:3])
 
 
 def test_calibration_of_two_parameters_mixes_them():
@@ -173,37 +176,37 @@ def test_calibration_of_two_parameters_mixes_them():
     slope = np.array([[1.1, 0.3], [-0.2, 0.9]])
     names, covariance = ("mean", "width"), np.diag([1e-6, 1e-6])
     estimates = [Estimate(names, slope @ t + [0.1, 0.2], covariance) for t in truth]
-    fitted = Calibration().fit(estimates, truth)
+    fitted = EstimateCalibration().fit(estimates, truth)
     np.testing.assert_allclose(fitted.slope_, slope, atol=1e-9)
-    np.testing.assert_allclose(fitted(estimates[7]).theta, truth[7], atol=1e-9)
-    assert fitted.extra_ == pytest.approx([0, 0], abs=1e-12)
+    np.testing.assert_allclose(fitted.correct(estimates[7]).theta, truth[7], atol=1e-9)
+    assert fitted.extra_sigma_ == pytest.approx([0, 0], abs=1e-12)
 
 
 def test_what_cannot_be_fitted_is_said():
     with pytest.raises(InputError, match="fixed 'slope' is no parameter; they are mean, width"):
-        ParameterFit(TOY, fixed={"slope": 1.0}).fit()
+        ParameterFit(fixed={"slope": 1.0}).fit(None, TOY)
     with pytest.raises(InputError, match="width = 9 is outside the trained range"):
-        ParameterFit(TOY, fixed={"width": 9.0}).fit()
+        ParameterFit(fixed={"width": 9.0}).fit(None, TOY)
     with pytest.raises(InputError, match="all parameters are fixed"):
-        ParameterFit(TOY, fixed={"mean": 0.0, "width": 1.0}).fit()
+        ParameterFit(fixed={"mean": 0.0, "width": 1.0}).fit(None, TOY)
     with pytest.raises(InputError, match=r"width = 1\.6 is outside the trained range"):
-        ParameterFit(TOY).fit().scan(DATA, [[0.0, 1.0], [0.0, 1.6]])
-    with pytest.raises(InputError, match="call fit first"):
-        ParameterFit(TOY).estimate(DATA)
+        ParameterFit().fit(None, TOY).scan(DATA, [[0.0, 1.0], [0.0, 1.6]])
+    with pytest.raises(InputError, match="ParameterFit is not fitted"):
+        ParameterFit().estimate(DATA)
 
 
 def test_a_scan_of_other_data_takes_the_reference_from_before(both):
     reference = TOY.sample((0.0, 1.0), 5_000, 10)
     scan = np.linspace(0.2, 0.4, 5)
-    fit = ParameterFit(TOY, fixed={"width": 1.0}).fit(reference)
+    fit = ParameterFit(fixed={"width": 1.0}).fit(reference, TOY)
     first = fit.scan(DATA, scan)
     again = fit.scan(DATA[:100], scan)
-    other = ParameterFit(TOY, fixed={"width": 1.0}).fit(reference).scan(DATA[:100], scan)
+    other = ParameterFit(fixed={"width": 1.0}).fit(reference, TOY).scan(DATA[:100], scan)
     np.testing.assert_array_equal(again, other)
     assert not np.array_equal(first, again)
 
 
 def test_data_beyond_the_range_end_at_its_edge_with_a_warning():
     with pytest.warns(UserWarning, match="mean ends at the edge of the trained range"):
-        found = ParameterFit(TOY, fixed={"width": 1.0}).fit().estimate(DATA + 5)
+        found = ParameterFit(fixed={"width": 1.0}).fit(None, TOY).estimate(DATA + 5)
     assert found.theta[0] == 1.0

@@ -13,18 +13,6 @@ SCATTER = {"B0": 0.0016, "B1": 0.0066, "B2": 0.0105, "B3": 0.0067, "B4": 0.0116}
 OPTIMAL = {"B0": 14.97, "B1": 19.12, "B2": 24.93, "B3": 22.13, "B4": 27.98}
 
 
-def nuisances(benchmark: str) -> list[Nuisance]:
-    widths = BENCHMARKS[benchmark].constraints
-    known = {
-        "r": Nuisance("r", "shift", column=0, step=0.2, width=widths.get("r")),
-        "lambda": Nuisance(
-            "lambda", "rate", column=2, nominal=3.0, step=0.5, width=widths.get("lambda")
-        ),
-        "b": Nuisance("b", "yield", nominal=1000.0, step=100.0, width=widths.get("b")),
-    }
-    return [known[name] for name in BENCHMARKS[benchmark].floating]
-
-
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
 def test_the_published_row_of_the_best_classifier(benchmark: str) -> None:
     """Ten bins in p_s / (p_s + p_b), 10^6 events, the steps of the published program.
@@ -37,7 +25,7 @@ def test_the_published_row_of_the_best_classifier(benchmark: str) -> None:
         lambda x: 1 / (1 + np.exp(-toy.log_ratio(x))),
         *toy.sample(500_000, seed=47),
         np.linspace(0, 1, 11),
-        nuisances(benchmark),
+        [Nuisance(**keywords) for keywords in BENCHMARKS[benchmark].nuisances],
     )
     scatter = SCATTER[benchmark]
     assert found.expected_error() == pytest.approx(OPTIMAL[benchmark], rel=3 * 2**0.5 * scatter)

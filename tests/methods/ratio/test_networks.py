@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from colliderkit.errors import InputError
+from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.method import load
-from colliderkit.methods.ratio import Ratio, classifier_test, one_sample, two_samples
+from colliderkit.methods.ratio import Ratio, classifier_test, same_events, two_samples
 from colliderkit.sources.toys.jets import exponential_jets, exponential_log_ratio
 from colliderkit.training.settings import Training
 
@@ -70,7 +71,7 @@ def test_theta_enters_beside_the_jet(tmp_path: Path) -> None:
             np.abs(ratio.log_ratio(fresh, value) - exponential_log_ratio(fresh, value)).mean()
             < 0.12
         )
-    at = ratio.bound(fresh)
+    at = ratio.log_ratio_of(fresh)
     assert at(torch.tensor([1.1])).detach().numpy() == pytest.approx(
         ratio.log_ratio(fresh, 1.1), abs=1e-5
     )
@@ -98,7 +99,7 @@ def test_a_table_is_bound_for_a_fit(network: str | None) -> None:
     ratio.fit(random.normal(mu, 1), random.normal(0, 1, (30_000, 1)), theta=mu, progress=False)
     x = np.linspace(-2, 2, 21)[:, None]
     assert np.abs(ratio.log_ratio(x, 0.7) - (0.7 * x[:, 0] - 0.245)).mean() < 0.1
-    at = ratio.bound(x)
+    at = ratio.log_ratio_of(x)
     assert at(torch.tensor([0.7])).detach().numpy() == pytest.approx(
         ratio.log_ratio(x, 0.7), abs=1e-5
     )
@@ -114,13 +115,10 @@ def test_two_weights_of_one_event_cost_as_two_copies() -> None:
     x = torch.from_numpy(random.normal(size=(400, 2))).float()
     w1, w0 = random.uniform(0.5, 2, (2, 400))
     event = np.arange(400)
-    once, _ = one_sample(x, (w1, w0), event, 0.25, 3)
+    once, _ = same_events(x, (w1, w0), event, 0.25, 3)
     twice, _ = two_samples((x, x), (w1, w0), (event, event), 0.25, 3)
-    ratio = Ratio(columns=["a", "b"])
     for loss in ("bce", "mlc", "exponential-sqr"):
-        ratio.set_params(loss=loss)
-        ratio.names_ = ["a", "b"]
-        each = ratio._build().loss.each
+        each = ratio_loss(loss).each
         z = [data.inputs.sum(1) for data in (once, twice)]  # type: ignore[union-attr]
         sums = [
             float((each(a, data.target) * data.weight).mean())
@@ -142,7 +140,7 @@ def test_a_classifier_test_finds_what_is_left() -> None:
 
 def test_errors_say_what_a_network_takes() -> None:
     sample = exponential_jets(100, 1.0, 1)
-    with pytest.raises(InputError, match="the numerator is no jet array, which network 'pfn'"):
+    with pytest.raises(InputError, match="the numerator: is no jet array, which network 'pfn'"):
         Ratio(network="pfn").fit(np.zeros((10, 3)), sample)
     with pytest.raises(InputError, match="network 'boosted-trees' is grown on classes"):
         Ratio(network="boosted-trees").fit(
@@ -150,6 +148,6 @@ def test_errors_say_what_a_network_takes() -> None:
             np.random.default_rng(1).normal(size=(400, 2)),
         )
     with pytest.raises(InputError, match="no parameters; name them"):
-        Ratio().bound(np.zeros((3, 1)))
+        Ratio().log_ratio_of(np.zeros((3, 1)))
     with pytest.raises(InputError, match="calibrate is for a ratio without parameters"):
         Ratio(calibrate=True, parameters=["mu"]).fit(np.zeros((3, 1)), np.zeros((3, 1)))

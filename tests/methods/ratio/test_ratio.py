@@ -76,7 +76,7 @@ def test_weights_of_events_change_the_ratio_as_they_must() -> None:
     # p0 weighted by x's exact ratio is p1 itself: the ratio left to learn is 1.
     toy = ratio_toy("gaussian-0.5")
     x1, x0 = toy.numerator(20_000, 1), toy.denominator(20_000, 2)
-    ratio = Ratio(training=SHORT).fit(x1, x0, denominator_weight=toy.ratio(x0), seed=2)
+    ratio = Ratio(training=SHORT).fit(x1, x0, weight=(None, toy.ratio(x0)), seed=2)
     x = np.linspace(-2, 2, 41)[:, None]
     assert np.abs(ratio.log_ratio(x)).max() < 0.1
 
@@ -88,7 +88,7 @@ def test_negative_weights_keep_their_sign() -> None:
     extra = toy.numerator(10_000, 4)
     numerator = np.concatenate([x1, extra, extra])
     weight = np.concatenate([np.ones(30_000), np.full(10_000, 1.0), np.full(10_000, -1.0)])
-    ratio = Ratio(training=SHORT).fit(numerator, x0, numerator_weight=weight, seed=2)
+    ratio = Ratio(training=SHORT).fit(numerator, x0, weight=(weight, None), seed=2)
     assert mean_error(ratio, "gaussian-0.5") < 0.08
 
 
@@ -200,14 +200,16 @@ def test_errors_name_what_is_wrong() -> None:
     ratio = Ratio(columns=["pt", "eta"], training=SHORT)
     spoiled = x.copy()
     spoiled[7, 1] = np.nan
-    with pytest.raises(InputError, match="eta of event 7 of the denominator is nan"):
+    with pytest.raises(InputError, match="the denominator: column 'eta' is nan in event 7"):
         ratio.fit(x, spoiled)
     with pytest.raises(InputError, match="do not overlap in pt"):
         ratio.fit(x, x + np.array([50, 0]))
-    with pytest.raises(InputError, match="weights of the numerator sum to -400"):
-        ratio.fit(x, x, numerator_weight=-np.ones(400))
-    with pytest.raises(InputError, match="400 events and"):
-        ratio.fit(x, x, denominator_weight=np.ones(3))
+    with pytest.raises(InputError, match="the numerator: the weights sum to -400"):
+        ratio.fit(x, x, weight=(-np.ones(400), None))
+    with pytest.raises(InputError, match=r"denominator: weight has shape \(3,\) for 400"):
+        ratio.fit(x, x, weight=(None, np.ones(3)))
+    with pytest.raises(InputError, match=r"give a pair \(numerator, denominator\)"):
+        ratio.fit(x, x, weight=np.ones(400))
     with pytest.raises(InputError, match="not fitted"):
         Ratio().weights(x)
     wide = np.concatenate([x, x + np.array([10, 0])])

@@ -9,6 +9,7 @@ import torch
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Layer
 from colliderkit.events.calorimeter.features import features
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.methods.method import load
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate, rotations
 from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
@@ -20,10 +21,12 @@ GEOMETRY = Geometry(
 ENDS = np.array([0.0, 25, 45, 76])
 
 
-def sample(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def sample(count: int, seed: int) -> Showers:
     energy = 10 ** np.random.default_rng(seed).uniform(3, 3.7, count)
     energy[:2] = 1000, 5011.9  # both ends, so that no fresh shower is outside the trained range
-    return energy, showers(energy, GEOMETRY, TUNGSTEN_SILICON, seed=seed, depths=ENDS)
+    return Showers.checked(
+        energy, showers(energy, GEOMETRY, TUNGSTEN_SILICON, seed=seed, depths=ENDS)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +37,13 @@ def fitted() -> ShowerSurrogate:
         layers=Training(epochs=12, batch_size=256, learning_rate=4e-3, schedule="one-cycle"),
         voxels=Training(epochs=15, batch_size=256, learning_rate=4e-3, schedule="one-cycle"),
     )
-    return surrogate.fit(*sample(5000, 1), GEOMETRY, seed=1, progress=False)
+    return surrogate.fit(sample(5000, 1), GEOMETRY, seed=1, progress=False)
 
 
 @pytest.mark.slow
 def test_means_and_widths_of_fresh_showers(fitted: ShowerSurrogate) -> None:
-    energy, truth = sample(4000, 2)
+    test = sample(4000, 2)
+    energy, truth = test.incident, test.voxels
     made = fitted.sample(energy, seed=3)
     ours, theirs = (features(x, energy, GEOMETRY, 0.1) for x in (made, truth))
     for i in range(3):
@@ -70,7 +74,7 @@ def test_energies_outside_the_trained_range_are_refused(fitted: ShowerSurrogate)
 def test_without_layers_voxels_depend_on_the_incident_energy_alone(tmp_path: Path) -> None:
     once = Training(epochs=2, batch_size=256, learning_rate=4e-3)
     plain = ShowerSurrogate(layer_generator=None, network="residual", voxels=once)
-    plain.fit(*sample(600, 4), GEOMETRY, progress=False)
+    plain.fit(sample(600, 4), GEOMETRY, progress=False)
     assert plain.noise_size == GEOMETRY.voxels
     assert list(plain.history_) == ["voxels"]
     energy = np.array([1500.0, 3000.0])
@@ -93,13 +97,13 @@ def test_any_generator_makes_voxels(generator: str) -> None:
         layers=once,
         voxels=once,
     )
-    surrogate.fit(*sample(600, 4), GEOMETRY, progress=False)
+    surrogate.fit(sample(600, 4), GEOMETRY, progress=False)
     made = surrogate.sample(np.array([2000.0] * 3), seed=1)
     # Whatever the voxels' generator is, layers have the energies of the first step.
     with torch.no_grad():
         noise = torch.randn(3, surrogate.noise_size, generator=torch.Generator().manual_seed(1))
         a = surrogate.layers_.decode(noise[:, :3], torch.log(torch.full((3, 1), 2.0)))
-        energy = surrogate.shares_.layer_energies(a, torch.full((3,), 2000.0)).numpy()
+        energy = surrogate.variables_.layer_energies(a, torch.full((3,), 2000.0)).numpy()
     layers = features(made, np.full(3, 2000.0), GEOMETRY).energy
     bright = energy > 0.1
     assert np.allclose(layers[bright], energy[bright], rtol=1e-4)
@@ -123,14 +127,12 @@ def test_errors_say_what_is_wrong() -> None:
     surrogate = ShowerSurrogate()
     with pytest.raises(InputError, match="not fitted"):
         surrogate.sample([1000.0])
-    with pytest.raises(InputError, match="shower 1 has -3"):
-        surrogate.fit([5.0, -3.0], np.ones((2, 25)), GEOMETRY)
     with pytest.raises(InputError, match="geometry 'toy' has 25 voxels"):
-        surrogate.fit([5.0, 3.0], np.zeros((2, 24)), GEOMETRY)
-    with pytest.raises(InputError, match="2 incident energies for 3 showers"):
-        surrogate.fit([5.0, 3.0], np.zeros((3, 25)), GEOMETRY)
+        surrogate.fit(Showers.checked([5.0, 3.0], np.zeros((2, 24))), GEOMETRY)
+    with pytest.raises(InputError, match=r"weight of event 1 .* showers are drawn from a density"):
+        surrogate.fit(sample(40, 1), GEOMETRY, weight=[1.0, -1.0] * 20)
     with pytest.raises(InputError, match="no network of showers is called 'ring'"):
-        ShowerSurrogate(network="ring").fit(*sample(40, 1), GEOMETRY)
+        ShowerSurrogate(network="ring").fit(sample(40, 1), GEOMETRY)
 
 
 @pytest.mark.slow

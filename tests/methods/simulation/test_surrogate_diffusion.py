@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from colliderkit.events.calorimeter import Geometry, Layer
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.generators.distillation import Distillation
 from colliderkit.methods.method import load
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
@@ -27,7 +28,7 @@ def test_diffusion_through_a_u_net_is_a_surrogate(tmp_path: Path) -> None:
         network_options={"widths": [8, 8], "embedding": 8},
         layers=ONCE,
         voxels=ONCE,
-    ).fit(energy, truth, GEOMETRY, progress=False)
+    ).fit(Showers.checked(energy, truth), GEOMETRY, progress=False)
     drawn = surrogate.sample(energy, seed=1)
     assert drawn.shape == truth.shape
     assert np.isfinite(drawn).all()

@@ -14,8 +14,8 @@ from colliderkit.methods.unfolding.binned import (
     iteration_curve,
     unfold_iteratively,
 )
-from colliderkit.methods.unfolding.omnifold import Sample
 from colliderkit.methods.unfolding.response import Response
+from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.sources.toys.unfolding import gaussian_weight, turn_on, unfolding_toy
 
 TRUTH = [-2.5, -1.5, -0.75, 0.0, 0.75, 1.5, 2.5]
@@ -37,7 +37,7 @@ def fitted(method, data, toy, **options):
 
 
 def response_of(toy, weight=None):
-    sample = Sample.checked(
+    sample = UnfoldingSample.checked(
         toy.seen,
         toy.reco,
         toy.truth,
@@ -256,19 +256,19 @@ def broken(**given):
     [
         ({"pass_reco": lambda t: t.pass_reco & ~(t.truth[:, 0] > 1.5)}, r"efficiency is zero.*1.5"),
         ({"method": IterativeBayes(truth_edges=[*TRUTH, 8, 9], reco_edges=RECO)}, r"\[8, 9\)"),
-        ({"data": [0.1, np.nan]}, "event 1 of data is nan"),
-        ({"pass_reco": lambda t: np.ones(len(t.reco), bool)}, "of reco is nan"),
+        ({"data": [0.1, np.nan]}, "data is nan in event 1"),
+        ({"pass_reco": lambda t: np.ones(len(t.reco), bool)}, "reco is nan"),
         ({"truth": lambda t: t.truth[:-1]}, "at truth level and"),
         ({"weight": lambda t: np.zeros(len(t.truth))}, "must be positive"),
         ({"data": [0.1, 0.2]}, "fakes"),
         ({"data": np.full(5000, 7.0)}, "nothing is left"),
         ({"background": np.zeros(99999)}, "as large as the data"),
         ({"truth": lambda t: np.repeat(t.truth, 2, 1)}, "2 true and 1 measured"),
-        ({"method": BOTH[0](iterations=0)}, "--iterations is 0"),
+        ({"method": BOTH[0](iterations=0)}, "iterations is 0"),
         ({"method": BOTH[0](prior=[1, 2])}, "6 positive numbers"),
         ({"method": BOTH[0](prior="jeffreys")}, "prior 'jeffreys'"),
         ({"method": BOTH[1](fakes="none")}, "fakes are 'none'"),
-        ({"method": BOTH[0](replicas=1)}, "--replicas is 1"),
+        ({"method": BOTH[0](replicas=1)}, "replicas is 1"),
         ({"method": MatrixInversion(truth_edges=TRUTH, reco_edges=[-9, 0, 9])}, "rank 2 for 6"),
         ({"method": IterativeBayes(truth_edges=[1, 0], reco_edges=RECO)}, "truth_edges must rise"),
     ],

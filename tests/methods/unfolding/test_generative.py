@@ -103,7 +103,7 @@ def test_seed_repeats_and_a_saved_method_is_the_same(tmp_path):
     ("given", "options", "message"),
     [
         ({"iterations": 0}, {}, "at least 1"),
-        ({}, {"weight": np.array([1.0, -1, 1, 1])}, "simulated event 1 is -1"),
+        ({}, {"weight": np.array([1.0, -1, 1, 1])}, "weight of event 1 .* is -1"),
         ({}, {"data_weight": np.zeros(4)}, "must be positive"),
     ],
 )
@@ -114,5 +114,5 @@ def test_errors(given, options, message):
 
 
 def test_unfitted_says_so():
-    with pytest.raises(InputError, match="nothing is unfolded yet"):
+    with pytest.raises(InputError, match="GenerativeUnfolding is not fitted"):
         GenerativeUnfolding().sample([0.0])

@@ -15,7 +15,8 @@ from colliderkit.methods.unfolding.iterations import (
     folded,
     pseudo_data,
 )
-from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
+from colliderkit.methods.unfolding.omnifold import OmniFold
+from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.methods.unfolding.uncertainty import replicate
 from colliderkit.sources.toys.unfolding import unfolding_toy
 from colliderkit.training.settings import Training
@@ -28,10 +29,10 @@ Z, X = np.linspace(-6, 6, 1_201), np.linspace(-9, 9, 361)
 METHOD = OmniFold(iterations=4, family=True, training=SHORT)
 
 
-def toy(seed: int, events: int = EVENTS, **options: float) -> Sample:
+def toy(seed: int, events: int = EVENTS, **options: float) -> UnfoldingSample:
     simulation = unfolding_toy(events, smear=SMEAR, seed=[seed, 1], **options)
     nature = unfolding_toy(events, mean=SHIFT, smear=SMEAR, seed=[seed, 2], **options)
-    return Sample.checked(
+    return UnfoldingSample.checked(
         nature.seen,
         simulation.reco,
         simulation.truth,
@@ -139,20 +140,20 @@ def test_what_is_finished_is_kept(tmp_path: Path) -> None:
     method = OmniFold(iterations=2, training=SHORT)
     one = choose_iteration(method, sample, counted, bootstraps=2, folder=tmp_path)
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")}
-    two = choose_iteration(method, sample, counted, bootstraps=2, folder=tmp_path)
+    two = choose_iteration(method, sample, counted, bootstraps=2, folder=tmp_path, resume=True)
     assert np.array_equal(one.curve.squared_error, two.curve.squared_error)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")} == written
     # Another sample, or another training, does not take them for its own.
     with pytest.raises(InputError, match="iterations of another unfolding"):
-        replicate(method, toy(4, 1_000), folder=tmp_path)
+        replicate(method, toy(4, 1_000), folder=tmp_path, resume=True)
     # More iterations go on from those that are there.
-    more = replicate(OmniFold(iterations=3, training=SHORT), sample, folder=tmp_path)
+    more = replicate(OmniFold(iterations=3, training=SHORT), sample, folder=tmp_path, resume=True)
     assert np.array_equal(more.weights[0, :3], one.replicas.weights[0])
 
 
 def test_errors_say_what_is_wrong() -> None:
     sample = toy(5, 500)
-    with pytest.raises(InputError, match="--bootstraps is 1; a variance needs at least 2"):
+    with pytest.raises(InputError, match=r"^bootstraps is 1; a variance needs at least 2"):
         counted = Histograms.of(sample, [TRUE], [SEEN])
         choose_iteration(METHOD, sample, counted, bootstraps=1)
     with pytest.raises(InputError, match=r"truth has shape .* and 2 sets of edges"):

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.methods.method import load
-from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
+from colliderkit.methods.unfolding.omnifold import OmniFold
+from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.methods.unfolding.uncertainty import replicate, resampled
 from colliderkit.sources.toys.jets import exponential_jets, smeared_jets
 from colliderkit.sources.toys.unfolding import turn_on, unfolding_toy
@@ -54,7 +55,8 @@ def test_misses_fakes_and_background_are_accounted_for() -> None:
     random = np.random.default_rng(17)
     background = random.uniform(-3, 3, (6000, 1)), random.uniform(-3, 3, (6000, 1))
     data = np.concatenate([nature.seen, background[0]])
-    method = OmniFold(iterations=6, family=True, training=SHORT)
+    # With fakes and a turn-on the ratio at detector level is in no exponential family.
+    method = OmniFold(iterations=6, training=SHORT)
     method.fit(
         data,
         simulation.reco,
@@ -122,17 +124,23 @@ def test_an_interrupted_unfolding_goes_on(tmp_path: Path) -> None:
     tables = nature.seen, simulation.reco, simulation.truth
     whole = OmniFold(iterations=3, training=SHORT).fit(*tables, seed=5)
     OmniFold(iterations=1, training=SHORT).fit(*tables, seed=5, folder=tmp_path)
-    again = OmniFold(iterations=3, training=SHORT).fit(*tables, seed=5, folder=tmp_path)
+    method = OmniFold(iterations=3, training=SHORT)
+    again = method.fit(*tables, seed=5, folder=tmp_path, resume=True)
     assert np.array_equal(whole.pushes_, again.pushes_)
+    # The history is of all iterations, those of before included.
+    assert list(again.history_) == list(whole.history_)
     with pytest.raises(InputError, match="iterations of another unfolding"):
-        OmniFold(iterations=3, training=SHORT).fit(*tables, seed=6, folder=tmp_path)
+        method.fit(*tables, seed=6, folder=tmp_path, resume=True)
+    # Without resume what was there is dropped.
+    other = method.fit(*tables, seed=6, folder=tmp_path)
+    assert not np.array_equal(whole.pushes_, other.pushes_)
 
 
 def test_replicas_are_the_same_with_one_worker_and_with_two(tmp_path: Path) -> None:
     simulation = unfolding_toy(2000, seed=1)
     nature = unfolding_toy(2000, mean=0.3, seed=2)
-    sample = Sample.checked(nature.seen, simulation.reco, simulation.truth)
-    shifted = Sample.checked(nature.seen, simulation.reco + 0.1, simulation.truth)
+    sample = UnfoldingSample.checked(nature.seen, simulation.reco, simulation.truth)
+    shifted = UnfoldingSample.checked(nature.seen, simulation.reco + 0.1, simulation.truth)
     method = OmniFold(iterations=2, family=True, training=SHORT)
     options: dict = {"bootstraps": 2, "members": 2, "systematics": {"scale": shifted}, "seed": 3}
     one = replicate(method, sample, **options, workers=1, folder=tmp_path)
@@ -141,13 +149,34 @@ def test_replicas_are_the_same_with_one_worker_and_with_two(tmp_path: Path) -> N
     assert one.kinds == ["member", "member", "bootstrap", "bootstrap", "systematic:scale"]
     # All five differ, and what is kept is read again.
     assert len(np.unique(one.weights[:, -1, 0])) == 5
-    kept = replicate(method, sample, **options, folder=tmp_path)
+    kept = replicate(method, sample, **options, folder=tmp_path, resume=True)
     assert np.array_equal(one.weights, kept.weights)
+    assert kept.method.history_ == one.method.history_
+    # The mean of the members is a fitted unfolding, which is saved as any other.
+    assert np.array_equal(one.method.weights(), one.weights[:2, -1].mean(0))
+    again = load(one.method.save(tmp_path / "mean"))
+    assert np.array_equal(again.pushes_, one.nominal)
+    assert {key.partition(",")[0] for key in again.history_} == {"member 0", "member 1"}
+
+
+def test_a_mean_is_of_fits_to_one_sample() -> None:
+    simulation = unfolding_toy(1000, seed=1)
+    tables = simulation.seen, simulation.reco, simulation.truth
+    one = OmniFold(iterations=1, training=SHORT).fit(*tables, seed=1)
+    two = OmniFold(iterations=2, training=SHORT).fit(*tables, seed=1)
+    with pytest.raises(InputError, match="of the shapes"):
+        OmniFold().fit_mean([one, two])
+    with pytest.raises(InputError, match="members is empty"):
+        OmniFold().fit_mean([])
+    with pytest.raises(InputError, match="OmniFold is not fitted"):
+        OmniFold().fit_mean([OmniFold()])
 
 
 def test_bootstrap_weights_are_poisson_and_fixed_by_the_seed() -> None:
-    sample = Sample.checked(np.zeros((50_000, 1)), np.zeros((50_000, 1)), np.zeros((50_000, 1)))
-    one, same, other = (resampled(sample, [1, 2, n]) for n in (0, 0, 1))
+    sample = UnfoldingSample.checked(
+        np.zeros((50_000, 1)), np.zeros((50_000, 1)), np.zeros((50_000, 1))
+    )
+    one, same, other = (resampled(sample, 1, n) for n in (0, 0, 1))
     assert np.array_equal(one.weight, same.weight)
     assert not np.array_equal(one.weight, other.weight)
     assert one.weight.mean() == pytest.approx(1, abs=4 / np.sqrt(50_000))
@@ -166,23 +195,23 @@ def test_errors_name_what_is_wrong() -> None:
     x = np.random.default_rng(0).normal(size=(100, 2))
     spoiled = x.copy()
     spoiled[3, 1] = np.inf
-    with pytest.raises(InputError, match="observable 1 of event 3 of truth is inf"):
-        Sample.checked(x, x, spoiled)
+    with pytest.raises(InputError, match="truth: column 1 is inf in event 3"):
+        UnfoldingSample.checked(x, x, spoiled)
     with pytest.raises(InputError, match="100 events at truth level and 90 at detector"):
-        Sample.checked(x, x[:90], x)
-    with pytest.raises(InputError, match="data have 1 observables, reco 2"):
-        Sample.checked(x[:, :1], x, x)
+        UnfoldingSample.checked(x, x[:90], x)
+    with pytest.raises(InputError, match="data has 1 observables, reco 2"):
+        UnfoldingSample.checked(x[:, :1], x, x)
     with pytest.raises(InputError, match="the weights sum to -100"):
-        Sample.checked(x, x, x, weight=-np.ones(100))
+        UnfoldingSample.checked(x, x, x, weight=-np.ones(100))
     with pytest.raises(InputError, match="nothing is left to unfold"):
-        Sample.checked(x, x, x, background=x)
+        UnfoldingSample.checked(x, x, x, background=x)
     with pytest.raises(InputError, match="nothing links the two"):
-        Sample.checked(x, x, x, pass_truth=np.zeros(100))
+        UnfoldingSample.checked(x, x, x, pass_truth=np.zeros(100))
     most = np.arange(100) < 5
     with pytest.raises(InputError, match="the fakes, 95, are as many"):
-        Sample.checked(x[:90], x, x, pass_truth=most)
+        UnfoldingSample.checked(x[:90], x, x, pass_truth=most)
     # What does not pass may be anything.
-    Sample.checked(x, x, spoiled, pass_truth=np.arange(100) != 3)
+    UnfoldingSample.checked(x, x, spoiled, pass_truth=np.arange(100) != 3)
 
 
 def test_a_truth_that_is_never_seen_is_named() -> None:
@@ -223,5 +252,6 @@ def test_networks_alone_unfold_what_is_not_normal() -> None:
     # The error of the mean of data is 0.008; three exact iterations leave 0.2^3 of the shift.
     assert mean == pytest.approx(0.4, abs=0.03)
     assert width == pytest.approx(1.0, abs=0.04)
-    # Data once, and two steps an iteration that share its ratio.
-    assert len(method.history_) == 6
+    # Data once, by three networks, and two steps an iteration that share its ratio.
+    steps = [f"iteration {i}, step {s}" for i, s in ((1, 2), (2, 1), (2, 2), (3, 1), (3, 2))]
+    assert list(method.history_) == [*(f"data, member {m}" for m in range(3)), *steps]

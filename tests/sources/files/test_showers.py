@@ -34,11 +34,11 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     incident, showers = random.uniform(1, 9, 50), random.exponential(1, (50, 24))
     path = write_showers(tmp_path / "s.hdf5", incident, showers.astype(np.float32))
     found = read_showers(path, GEOMETRY)
-    assert found[0] == pytest.approx(incident)
-    assert np.array_equal(found[1], showers.astype(np.float32))
+    assert found.incident == pytest.approx(incident)
+    assert np.array_equal(found.voxels, showers.astype(np.float32))
     pieces = list(iterate_showers(path, start=5, stop=40, chunk=10))
-    assert [len(piece[0]) for piece in pieces] == [10, 10, 10, 5]
-    assert np.array_equal(np.concatenate([p[1] for p in pieces]), found[1][5:40])
+    assert [len(piece) for piece in pieces] == [10, 10, 10, 5]
+    assert np.array_equal(np.concatenate([p.voxels for p in pieces]), found.voxels[5:40])
 
 
 def test_calogan_is_read_layer_after_layer(tmp_path: Path) -> None:
@@ -47,10 +47,10 @@ def test_calogan_is_read_layer_after_layer(tmp_path: Path) -> None:
         file["energy"] = np.array([[50.0], [2.0]])
         for i, shape in enumerate(((3, 96), (12, 12), (12, 6))):
             file[f"layer_{i}"] = np.full((2, *shape), i + 1.0)
-    incident, showers = read_showers(path)
-    assert incident.tolist() == [50_000, 2000]
-    assert showers.shape == (2, 504)
-    assert showers[0, [0, 287, 288, 431, 432, 503]].tolist() == [1, 1, 2, 2, 3, 3]
+    found = read_showers(path)
+    assert found.incident.tolist() == [50_000, 2000]
+    assert found.voxels.shape == (2, 504)
+    assert found.voxels[0, [0, 287, 288, 431, 432, 503]].tolist() == [1, 1, 2, 2, 3, 3]
 
 
 def test_calogan_is_written_and_read(tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_calogan_is_written_and_read(tmp_path: Path) -> None:
         assert file["energy"][:, 0] == pytest.approx(incident / 1e3)
         assert file.attrs["physics"] == "none"
     found = read_showers(path)
-    assert np.array_equal(found[1], showers)
-    assert found[0] == pytest.approx(incident, rel=1e-6)
+    assert np.array_equal(found.voxels, showers)
+    assert found.incident == pytest.approx(incident, rel=1e-6)
     with pytest.raises(InputError, match=r"holds 504 cells, these showers have shape \(5, 24\)"):
         write_showers(tmp_path / "f.hdf5", np.ones(5), np.ones((5, 24)), layout="calogan")
 
@@ -117,13 +117,13 @@ def test_the_number_of_a_bad_shower_is_that_of_the_file(tmp_path: Path) -> None:
 def test_a_map_is_what_is_read_and_survives_its_release(tmp_path: Path) -> None:
     showers = np.random.default_rng(1).gamma(1, 1, (30, 2)).astype(np.float32)
     path = write_showers(tmp_path / "x.hdf5", np.ones(30), showers)
-    incident, mapped = mapped_showers(path, tmp_path, stop=20)
-    assert len(incident) == len(mapped) == 20
+    mapped = mapped_showers(path, tmp_path, stop=20)
+    assert len(mapped) == len(mapped.voxels) == 20
     for _ in range(2):
-        np.testing.assert_array_equal(mapped, showers[:20])
-        release(mapped)
+        np.testing.assert_array_equal(mapped.voxels, showers[:20])
+        release(mapped.voxels)
     release(showers)  # no map, nothing to give back
-    np.testing.assert_array_equal(mapped, showers[:20])
+    np.testing.assert_array_equal(mapped.voxels, showers[:20])
 
 
 def test_energies_fall_as_asked() -> None:

@@ -1,10 +1,7 @@
 """Inference-aware training: a summary learned for the error of the measurement (1806.04743)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +16,10 @@ from colliderkit.methods.inference.templates import Templates, fill
 from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import fit as train
 from colliderkit.training.fit import predict
-from colliderkit.training.settings import Epoch, Training
+from colliderkit.training.settings import Training
 
-__all__ = ["InferenceAware"]
+__all__ = ["InferenceAware", "NuisanceJacobian"]
 
 Floats = NDArray[np.float64]
 
@@ -41,9 +37,14 @@ class InferenceAware(NuisanceMethod):
     B2 after 30 epochs: 17.1 at 0.1, 16.6 at 1), and the outputs grow until bins are sharp.
 
     `columns` are the names of the table's columns, by which the command line reads them.
+
+    After `fit`, beside what `NuisanceMethod` has: `moving_`, the places of the nuisance parameters
+    that move events and do not only weight them.
     """
 
     name = "inference-aware"
+
+    moving_: list[int]
 
     def __init__(
         self,
@@ -66,80 +67,9 @@ class InferenceAware(NuisanceMethod):
         self.validation = validation
         self.training = training
 
-    def fit(
-        self,
-        X: NDArray[np.floating[Any]],
-        y: NDArray[np.integer[Any]],
-        weight: Floats | None = None,
-        *,
-        seed: int = 0,
-        folder: str | Path | None = None,
-        resume: bool = False,
-        progress: bool = True,
-    ) -> Self:
-        """Train on events X (N, C), y (N,) 1 for signal and 0 for background; return self.
-
-        The weights of a process sum to its expected yield (None: each event counts one).
-        Negative weights are refused: a bin could then expect less than nothing. A share
-        `self.validation` of the events chooses the epoch. Checkpoints go to `folder`.
-        """
-        if folder is None:
-            with TemporaryDirectory(prefix="colliderkit-") as temporary:
-                options: dict[str, Any] = {"seed": seed, "resume": resume, "progress": progress}
-                return self.fit(X, y, weight, folder=temporary, **options)
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        if self.bins < 2 or not self.temperature > 0:
-            raise InputError(
-                f"{self.bins} bins at temperature {self.temperature}; give two bins or more and"
-                " a positive temperature."
-            )
-        x, label, weights = checked(X, y, weight)
-        self.seed_ = seed
-        self.columns_ = x.shape[1]
-        self.yields_ = {
-            "signal": float(weights[label == 1].sum()),
-            "background": float(weights[label == 0].sum()),
-        }
-        torch.manual_seed(seed)
-        self.model_ = self._build()
-        scaling: Any = self.model_.representation
-        scaling.fit(x)
-        slopes = [nuisance.slopes(x, label)[0] for nuisance in self.nuisances]
-        moving = [i for i, slope in enumerate(slopes) if bool((slope != 0).any())]
-        loss = InferenceLoss(
-            self.bins,
-            self.yields_["signal"],
-            self.yields_["background"],
-            [nuisance.width for nuisance in self.nuisances],
-            moving,
-        )
-        # The label travels as a last column: it decides which events a nuisance moves.
-        data = Dataset(torch.cat([x, label[:, None].float()], 1), label.float(), weights.float())
-        held, kept = self._parts(len(x), seed)
-        self.history_: list[Epoch] = train(
-            Pushed(self.model_, self.nuisances, moving, self.temperature),
-            loss,
-            data.at(kept),
-            data.at(held),
-            self.training,
-            folder=folder,
-            seed=seed,
-            resume=resume,
-            title=self.name,
-            progress=progress,
-        )
-        return self
-
     def transform(self, X: NDArray[np.floating[Any]], *, soft: bool = False) -> NDArray[Any]:
         """Return the bin of each event, (N,) int64, or with `soft` its memberships (N, bins)."""
-        if not hasattr(self, "model_"):
-            raise InputError("the summary is not fitted; call fit or load a fitted one.")
-        x = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
-        if x.ndim != 2 or x.shape[1] != self.columns_:
-            raise InputError(
-                f"events of shape {tuple(x.shape)}; fitted was a table of {self.columns_} columns."
-            )
+        x = self._table(X)
         outputs = predict(self.model_, Dataset(x, torch.zeros(len(x)), torch.ones(len(x))), 16384)
         if soft:
             return soft_bins(outputs.double(), self.temperature).numpy()
@@ -154,49 +84,50 @@ class InferenceAware(NuisanceMethod):
     ) -> Templates:
         """Fill the histograms of the hard bins of events that the training has not seen."""
         edges = np.arange(self.bins + 1) - 0.5
-        chosen = self.nuisances if nuisances is None else nuisances
-        return fill(self.transform, X, y, weight, edges, chosen)
+        varied = self.nuisances if nuisances is None else nuisances
+        return fill(self.transform, X, y, weight, edges, varied)
+
+    def _prepare(self, x: Tensor, label: Tensor, weight: Tensor) -> None:
+        if self.bins < 2 or not self.temperature > 0:
+            raise InputError(
+                f"{self.bins} bins at temperature {self.temperature}; give two bins or more and"
+                " a positive temperature."
+            )
+        slopes = [nuisance.slopes(x, label)[0] for nuisance in self.nuisances]
+        self.moving_ = [i for i, slope in enumerate(slopes) if bool((slope != 0).any())]
 
     def _build(self) -> Model:
-        options = {"hidden": (100, 100)} if self.options is None else dict(self.options)
-        net = NETWORKS.build(self.network, inputs=self.columns_, outputs=self.bins, **options)
+        net = NETWORKS.build(
+            self.network, inputs=self.columns_, outputs=self.bins, **self._options()
+        )
         return Model(Standardise(self.columns_), net)
 
-    def _parts(self, count: int, seed: int) -> tuple[Tensor, Tensor]:
-        """Return the events held for validation and those trained on, in whole batches.
+    def _dataset(self, x: Tensor, label: Tensor, weight: Tensor) -> Dataset:
+        """Return whole batches of events.
 
-        The loss of a small rest of events would be that of another, worse measured experiment.
+        The loss of a small rest of events would be that of another, worse measured experiment. The
+        label travels as a last column: it decides which events a nuisance moves.
         """
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
-        cut = int(self.validation * count)
         size = self.training.batch_size
-        held, kept = order[:cut], order[cut:]
-        whole = [part[: max(len(part) // size, 1) * size] for part in (held, kept)]
-        return whole[0], whole[1]
+        whole = slice(max(len(x) // size, 1) * size)
+        data = Dataset(torch.cat([x, label[:, None].float()], 1), label.float(), weight.float())
+        return data.at(torch.arange(len(x))[whole])
 
-    def _tensors(self) -> dict[str, Tensor]:
-        return dict(self.model_.state_dict())
+    def _module(self) -> nn.Module:
+        return NuisanceJacobian(self.model_, self.nuisances, self.moving_, self.temperature)
 
-    def _state(self) -> dict[str, Any]:
-        return {
-            "columns": self.columns_,
-            "seed": self.seed_,
-            "yields": self.yields_,
-            "history": [asdict(epoch) for epoch in self.history_],
-        }
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.columns_ = state["columns"]
-        self.seed_ = state["seed"]
-        self.yields_ = state["yields"]
-        self.history_ = [Epoch(**row) for row in state["history"]]
-        self.model_ = self._build()
-        self.model_.load_state_dict(tensors)
-        self.model_.eval()
+    def _loss(self) -> InferenceLoss:
+        return InferenceLoss(
+            self.bins,
+            self.yields_["signal"],
+            self.yields_["background"],
+            [nuisance.width for nuisance in self.nuisances],
+            self.moving_,
+        )
 
 
-class Pushed(nn.Module):
-    """Give soft bins, their derivatives by the nuisance parameters and those of ln w.
+class NuisanceJacobian(nn.Module):
+    """Soft bins of events, with their derivatives, and those of ln w, by nuisance parameters.
 
     Input is a table (B, C + 1) whose last column is the label; the output is what
     `losses.inference.InferenceLoss` takes. The derivative of the bins is that of the network
@@ -243,44 +174,10 @@ class Pushed(nn.Module):
         """Return soft bins (B, K) and their derivatives along each direction, (D, B, K)."""
 
         def along(direction: Tensor) -> tuple[Tensor, Tensor]:
-            found: Any = torch.func.jvp(self._bins, (x,), (direction,))
-            return found[0], found[1]
+            bins_and_slopes: Any = torch.func.jvp(self._bins, (x,), (direction,))
+            return bins_and_slopes[0], bins_and_slopes[1]
 
         # None: the value is the same along each direction.
         out_dims: Any = (None, 0)
         bins, slopes = torch.func.vmap(along, out_dims=out_dims)(directions)
         return bins, slopes
-
-
-def checked(
-    x: NDArray[np.floating[Any]], y: NDArray[np.integer[Any]], weight: Floats | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return events (N, C), labels (N,) and weights (N,) as tensors, or say what is wrong."""
-    events = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))
-    label = torch.from_numpy(np.asarray(y, dtype=np.int64))
-    weights = (
-        torch.ones(len(label), dtype=torch.float64)
-        if weight is None
-        else torch.from_numpy(np.asarray(weight, dtype=np.float64))
-    )
-    if events.ndim != 2 or not len(events) == len(label) == len(weights):
-        raise InputError(
-            f"events {tuple(events.shape)}, labels {tuple(label.shape)} and weights"
-            f" {tuple(weights.shape)}; give a table (N, C) and one label and weight a row."
-        )
-    finite = torch.isfinite(events).all(1) & torch.isfinite(weights)
-    if not bool(finite.all()):
-        bad = int((~finite).nonzero()[0])
-        raise InputError(f"event {bad} holds NaN or an infinite value; remove or repair it.")
-    if bool(((label != 0) & (label != 1)).any()):
-        raise InputError("labels must be 1 for signal and 0 for background.")
-    if bool((weights < 0).any()):
-        bad = int((weights < 0).nonzero()[0])
-        raise InputError(
-            f"event {bad} has a negative weight, which can make a bin expect less than nothing;"
-            " reweight to positive weights first."
-        )
-    for kind, name in ((1, "signal"), (0, "background")):
-        if not float(weights[label == kind].sum()) > 0:
-            raise InputError(f"no {name} events, or weights that sum to zero; give some.")
-    return events, label, weights

@@ -2,11 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import combinations_with_replacement
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,24 +12,26 @@ from torch import Tensor, nn
 
 from colliderkit.errors import InputError
 from colliderkit.events.scaling import Standardise
+from colliderkit.events.tables import as_weight
 from colliderkit.losses.classification import cross_entropy
 from colliderkit.losses.inference import ratios_to_reference
-from colliderkit.methods.inference.inferno import checked
-from colliderkit.methods.inference.intervals import profile_path
 from colliderkit.methods.inference.nuisances import Nuisance, NuisanceMethod
+from colliderkit.methods.inference.templates import Templates, fill
+from colliderkit.metrics.intervals import profile_path
 from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import fit as train
 from colliderkit.training.fit import predict
-from colliderkit.training.settings import Epoch, Training
+from colliderkit.training.settings import Objective, Training
 
-__all__ = ["UncertaintyAware"]
+__all__ = ["EDGES", "UncertaintyAware"]
 
 Floats = NDArray[np.float64]
 BACKGROUND, SIGNAL = 0, 1
 TERMS, DEGREE = 100, 5  # of the polynomial of Z in the nuisance parameters, at most
 NORMALISING = 40_000  # events, at most
+EDGES = np.linspace(0, 1, 11)  # of the bins of p_s
 LEAST = 0.01  # of a nominal yield: what no nuisance parameter goes below
 
 
@@ -57,9 +56,20 @@ class UncertaintyAware(NuisanceMethod):
     trained region raises `InputError`. Nuisance parameters that change yields alone are no inputs;
     several yields that change multiply. A mean error eta of ln r_b where the signal is moves the
     best s by sigma(s)^2 eta: with N background events there, eta is about 1 / sqrt(N) at best.
+
+    `columns` are the names of the table's columns, by which the command line reads them.
+
+    The events that choose the epoch normalise the ratios. After `fit`, beside what
+    `NuisanceMethod` has: `shaping_`, the places of the parameters that change shapes;
+    `yield_slopes_` (R, 2), d ln yield / d theta of background and signal; and `norms_` (K, 2), the
+    coefficients of Z.
     """
 
     name = "uncertainty-aware"
+
+    shaping_: list[int]
+    yield_slopes_: list[list[float]]
+    norms_: Tensor
 
     def __init__(
         self,
@@ -68,6 +78,7 @@ class UncertaintyAware(NuisanceMethod):
         network: str = "mlp",
         options: Mapping[str, Any] | None = None,
         reach: float = 2.0,
+        columns: Sequence[str] = (),
         validation: float = 0.2,
         training: Training = Training(epochs=20, batch_size=500, learning_rate=1e-3),
     ) -> None:
@@ -75,69 +86,15 @@ class UncertaintyAware(NuisanceMethod):
         self.network = network
         self.options = options
         self.reach = reach
+        self.columns = columns
         self.validation = validation
         self.training = training
-
-    def fit(
-        self,
-        X: NDArray[np.floating[Any]],
-        y: NDArray[np.integer[Any]],
-        weight: Floats | None = None,
-        *,
-        seed: int = 0,
-        folder: str | Path | None = None,
-        resume: bool = False,
-        progress: bool = True,
-    ) -> Self:
-        """Train on events X (N, C), y (N,) 1 for signal and 0 for background; return self.
-
-        The weights of a process sum to its expected yield; negative ones are refused. Held
-        events choose the epoch and, with nuisance parameters, normalise the ratios.
-        """
-        if folder is None:
-            with TemporaryDirectory(prefix="colliderkit-") as temporary:
-                options: dict[str, Any] = {"seed": seed, "resume": resume, "progress": progress}
-                return self.fit(X, y, weight, folder=temporary, **options)
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        x, label, weights = checked(X, y, weight)
-        self.seed_ = seed
-        self.columns_ = x.shape[1]
-        self._find_slopes(x, label, weights)
-        random = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(x), generator=random)
-        cut = int(self.validation * len(x))
-        kept, held = (
-            self._dataset(x[part], label[part], weights[part])
-            for part in (order[cut:], order[:cut])
-        )
-        torch.manual_seed(seed)
-        self.model_ = self._build()
-        scaling: Any = self.model_.representation
-        assert isinstance(kept.inputs, Tensor)
-        scaling.fit(kept.inputs[:, : self.columns_])
-        self.history_: list[Epoch] = train(
-            self._drawn() if self.nuisances else self.model_,
-            ratios_to_reference if self.nuisances else cross_entropy,
-            kept,
-            held,
-            self.training,
-            folder=folder,
-            seed=seed,
-            resume=resume,
-            title=self.name,
-            progress=progress,
-        )
-        self.model_.requires_grad_(False)
-        self.norms_ = self._normalise(held) if self.nuisances else torch.zeros(0, 2)
-        return self
 
     def log_ratio(
         self, X: NDArray[np.floating[Any]], theta: ArrayLike | None = None
     ) -> NDArray[np.float64]:
         """Return ln p_s / p_b of events (N, C) at theta (R,), nominal if None; (N,)."""
-        self._check_fitted()
-        x = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
+        x = self._table(X)
         u = self._units(self._nominal() if theta is None else np.asarray(theta, dtype=np.float64))
         rows = torch.cat([x, u.float().expand(len(x), -1)], 1)
         n = len(x)
@@ -150,6 +107,17 @@ class UncertaintyAware(NuisanceMethod):
         """Return p_b and p_s of equal prior shares at the nominal theta, (N, 2)."""
         p = 1 / (1 + np.exp(-self.log_ratio(X)))
         return np.column_stack([1 - p, p])
+
+    def templates(
+        self,
+        X: NDArray[np.floating[Any]],
+        y: NDArray[np.integer[Any]],
+        weight: Floats,
+        nuisances: Sequence[Nuisance] | None = None,
+    ) -> Templates:
+        """Fill histograms of p_s at nominal theta, of events that the training has not seen."""
+        varied = self.nuisances if nuisances is None else nuisances
+        return fill(lambda x: self.predict_proba(x)[:, SIGNAL], X, y, weight, EDGES, varied)
 
     def profile(
         self,
@@ -166,11 +134,10 @@ class UncertaintyAware(NuisanceMethod):
         yield. `measured` (R,) is what the measurements behind the constraints found: the centres
         of the Gaussians, nominal if None. Without `floating` the nuisance parameters stay nominal.
         """
-        self._check_fitted()
         if not self.nuisances:
             raise InputError("a classifier without nuisances has no likelihood to profile.")
-        x = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
-        w = torch.ones(len(x)) if weight is None else torch.from_numpy(np.asarray(weight)).float()
+        x = self._table(X)
+        w = torch.from_numpy(as_weight(weight, len(x), "events")).float()
         step = np.array([nuisance.size for nuisance in self.nuisances])
         nominal = self._nominal()
         centre = nominal if measured is None else np.asarray(measured, dtype=np.float64)
@@ -196,7 +163,7 @@ class UncertaintyAware(NuisanceMethod):
 
         bounds = self._bounds()
         # In single precision a network's sum over events is not smooth beyond 1e-8 of itself.
-        found, places = profile_path(
+        log_likelihood, pulls = profile_path(
             minus,
             values,
             np.zeros(len(step)),
@@ -204,13 +171,13 @@ class UncertaintyAware(NuisanceMethod):
             bounds=bounds,
             tolerance=1e-8,
         )
-        for i, k in np.argwhere((places <= bounds[:, 0]) | (places >= bounds[:, 1])):
+        for i, k in np.argwhere((pulls <= bounds[:, 0]) | (pulls >= bounds[:, 1])):
             raise InputError(
-                f"nuisance '{self.nuisances[k].name}' is pulled {places[i, k]:.1f} steps at"
+                f"nuisance '{self.nuisances[k].name}' is pulled {pulls[i, k]:.1f} steps at"
                 f" s = {values[i]:g}, to the end of what was trained;"
                 " enlarge reach or narrow the scan."
             )
-        return found
+        return log_likelihood
 
     def _log_likelihood(self, x: Tensor, weight: Tensor, signals: Tensor, theta: Tensor) -> Tensor:
         """Return the extended ln L of events alone at `signals` (T,), (T,) float64.
@@ -244,12 +211,10 @@ class UncertaintyAware(NuisanceMethod):
                     bounds[i, side] = (max, min)[side](bounds[i, side], end)
         return bounds
 
-    def _find_slopes(self, x: Tensor, label: Tensor, weight: Tensor) -> None:
-        """Find the yields, their logarithmic derivatives (R, 2), and what changes shapes."""
-        sums = [float(weight[label == kind].sum()) for kind in (BACKGROUND, SIGNAL)]
-        self.yields_ = {"background": sums[BACKGROUND], "signal": sums[SIGNAL]}
-        self.shaping_: list[int] = []
-        self.yield_slopes_: list[list[float]] = []
+    def _prepare(self, x: Tensor, label: Tensor, weight: Tensor) -> None:
+        """Find the logarithmic derivatives (R, 2) of the yields, and what changes shapes."""
+        self.shaping_ = []
+        self.yield_slopes_ = []
         for i, nuisance in enumerate(self.nuisances):
             dx, dw = nuisance.slopes(x, label)
             touched = dw[nuisance.touches(label)]
@@ -257,8 +222,8 @@ class UncertaintyAware(NuisanceMethod):
             if bool((dx != 0).any()) or uneven:
                 self.shaping_.append(i)
             means = [
-                float((weight * dw.double())[label == kind].sum()) / sums[kind]
-                for kind in (BACKGROUND, SIGNAL)
+                float((weight * dw.double())[label == kind].sum()) / total
+                for kind, total in enumerate(self.yields_.values())
             ]
             self.yield_slopes_.append(means)
 
@@ -271,33 +236,42 @@ class UncertaintyAware(NuisanceMethod):
         inputs = torch.cat([x, label[:, None].float()], 1) if self.nuisances else x
         return Dataset(inputs, label, (balance / balance.mean()).float())
 
-    def _drawn(self) -> "Drawn":
-        return Drawn(self.model_, [self.nuisances[i] for i in self.shaping_], self.reach)
+    def _module(self) -> nn.Module:
+        return self._random_nuisances() if self.nuisances else self.model_
+
+    def _loss(self) -> Objective:
+        return ratios_to_reference if self.nuisances else cross_entropy
+
+    def _finish(self, validation: Dataset) -> None:
+        self.model_.requires_grad_(False)
+        self.norms_ = self._normalise(validation) if self.nuisances else torch.zeros(0, 2)
+
+    def _random_nuisances(self) -> "RandomNuisances":
+        return RandomNuisances(self.model_, [self.nuisances[i] for i in self.shaping_], self.reach)
 
     @torch.no_grad()
-    def _normalise(self, held: Dataset) -> Tensor:
+    def _normalise(self, validation: Dataset) -> Tensor:
         """Fit Z of both processes by a polynomial in the nuisance parameters, (K, 2)."""
-        assert isinstance(held.inputs, Tensor)
-        random = torch.Generator().manual_seed(self.seed_)
-        held = held.at(torch.arange(min(len(held), NORMALISING)))
-        assert isinstance(held.inputs, Tensor)
-        x, label = held.inputs[:, :-1], held.inputs[:, -1]
-        drawn = self._drawn()
-        reference, scaled = drawn.moved(x, label, drawn.draw(len(x), random))
-        share = (held.weight * scaled).double()
+        random = torch.Generator().manual_seed(derive(self.seed_, "normalisation"))
+        events = validation.at(torch.arange(min(len(validation), NORMALISING)))
+        assert isinstance(events.inputs, Tensor)
+        x, label = events.inputs[:, :-1], events.inputs[:, -1]
+        nuisances = self._random_nuisances()
+        reference, scaled = nuisances.moved(x, label, nuisances.draw(len(x), random))
+        share = (events.weight * scaled).double()
         # The same events at each theta: what is left of their fluctuation hardly depends on it.
-        points = drawn.draw(2 * self._powers(torch.zeros(len(self.shaping_))).numel(), random)
+        points = nuisances.draw(2 * self._powers(torch.zeros(len(self.shaping_))).numel(), random)
         means = []
         for u in points:
             ratios = self.model_(torch.cat([reference, u.expand(len(x), -1)], 1)).double().exp()
             means.append(share @ ratios / share.sum())
         fitted = torch.linalg.lstsq(self._powers(points.double()), torch.stack(means)).solution
-        # In the layout that a file gives back: sums in another order differ in the last digit.
-        return fitted.contiguous()
+        # The last digits of a matrix product depend on where in memory its factors stand.
+        return fitted.contiguous().round(decimals=12)
 
     def _log_norms(self, u: Tensor) -> Tensor:
         """Return ln Z of both processes, (2,) float64."""
-        return (self._powers(u) @ self.norms_).clamp(min=LEAST).log()
+        return (self._powers(u)[..., None] * self.norms_).sum(-2).clamp(min=LEAST).log()
 
     def _powers(self, u: Tensor) -> Tensor:
         """Return the products of parameters (..., D), in reaches, of a polynomial, (..., K)."""
@@ -305,9 +279,9 @@ class UncertaintyAware(NuisanceMethod):
         d = len(columns)
         highest = max(k for k in range(DEGREE + 1) if k < 2 or math.comb(d + k, k) <= TERMS)
         terms = [
-            math.prod((columns[i] for i in chosen), start=u.new_ones(u.shape[:-1]))
+            math.prod((columns[i] for i in factors), start=u.new_ones(u.shape[:-1]))
             for degree in range(highest + 1)
-            for chosen in combinations_with_replacement(range(d), degree)
+            for factors in combinations_with_replacement(range(d), degree)
         ]
         return torch.stack(terms, -1)
 
@@ -316,71 +290,40 @@ class UncertaintyAware(NuisanceMethod):
         values = torch.as_tensor(theta, dtype=torch.float64)
         step = [self.nuisances[i].size for i in self.shaping_]
         nominal = [self.nuisances[i].nominal for i in self.shaping_]
-        kept = values[self.shaping_]
-        return (kept - torch.tensor(nominal, dtype=torch.float64)) / torch.tensor(
-            step, dtype=torch.float64
-        )
+        away = values[self.shaping_] - torch.tensor(nominal, dtype=torch.float64)
+        return away / torch.tensor(step, dtype=torch.float64)
 
     def _nominal(self) -> Floats:
         return np.array([nuisance.nominal for nuisance in self.nuisances], dtype=np.float64)
 
-    def _check_fitted(self) -> None:
-        if not hasattr(self, "model_"):
-            raise InputError("the ratio is not fitted; call fit or load a fitted one.")
-
     def _build(self) -> Model:
-        options = {"hidden": (100, 100)} if self.options is None else dict(self.options)
-        c = self.columns_
+        options, c = self._options(), self.columns_
         if not self.nuisances:
             return Model(
                 Standardise(c), NETWORKS.build(self.network, inputs=c, outputs=2, **options)
             )
         shaping = [self.nuisances[i] for i in self.shaping_]
-        seen = [
+        shapes = [
             [i for i, nuisance in enumerate(shaping) if nuisance.process in (process, "all")]
             for process in ("background", "signal")
         ]
         networks = []
-        for own in seen:
-            network = NETWORKS.build(self.network, inputs=c + len(own), outputs=1, **options)
+        for parameters in shapes:
+            network = NETWORKS.build(self.network, inputs=c + len(parameters), outputs=1, **options)
             # Ratios are smooth: torch's narrow weights begin so, He's leave a roughness that
             # triples the error of the background where the signal is.
             for module in network.modules():
                 if isinstance(module, nn.Linear):
                     module.reset_parameters()
             networks.append(network)
-        return Model(Beside(c, self.reach), Processes(networks, c, seen))
+        return Model(StandardiseWithNuisances(c, self.reach), PerProcess(networks, c, shapes))
 
-    def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"model.{k}": v for k, v in self.model_.state_dict().items()}
-        return {**tensors, "norms": self.norms_}
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "columns": self.columns_,
-            "seed": self.seed_,
-            "yields": self.yields_,
-            "yield_slopes": self.yield_slopes_,
-            "shaping": self.shaping_,
-            "history": [asdict(epoch) for epoch in self.history_],
-        }
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.columns_, self.seed_ = state["columns"], state["seed"]
-        self.yields_, self.yield_slopes_ = state["yields"], state["yield_slopes"]
-        self.shaping_ = state["shaping"]
-        self.history_ = [Epoch(**row) for row in state["history"]]
-        self.norms_ = tensors["norms"]
-        self.model_ = self._build()
-        weights = {
-            k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")
-        }
-        self.model_.load_state_dict(weights)
-        self.model_.requires_grad_(False).eval()
+    def _rebuild(self) -> None:
+        self.model_ = self._build().requires_grad_(False)
 
 
-class Beside(nn.Module):
-    """Standardise the first columns and leave the nuisance parameters beside them in reaches."""
+class StandardiseWithNuisances(nn.Module):
+    """Standardise the first columns; divide the nuisance parameters beside them by the reach."""
 
     def __init__(self, columns: int, reach: float) -> None:
         super().__init__()
@@ -388,8 +331,8 @@ class Beside(nn.Module):
         self.reach = reach
         self.scaling = Standardise(columns)
 
-    def fit(self, values: Tensor) -> "Beside":
-        """Take mean and standard deviation of events (N, C)."""
+    def fit(self, values: Tensor) -> "StandardiseWithNuisances":
+        """Fit mean and standard deviation to events (N, C)."""
         self.scaling.fit(values)
         return self
 
@@ -398,24 +341,26 @@ class Beside(nn.Module):
         return torch.cat([self.scaling(x), u / self.reach], 1)
 
 
-class Processes(nn.Module):
-    """Give one number a process from a network each, which sees the parameters that shape it."""
+class PerProcess(nn.Module):
+    """One network a process, which sees the nuisance parameters that change its shape."""
 
     def __init__(
-        self, networks: Sequence[nn.Module], columns: int, seen: Sequence[Sequence[int]]
+        self, networks: Sequence[nn.Module], columns: int, shapes: Sequence[Sequence[int]]
     ) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
-        self.inputs = [[*range(columns), *(columns + i for i in own)] for own in seen]
+        self.inputs = [
+            [*range(columns), *(columns + i for i in parameters)] for parameters in shapes
+        ]
 
     def forward(self, values: Tensor) -> Tensor:
         """Return (N, 2) of events with all parameters behind them, (N, C + D)."""
         pairs = zip(self.networks, self.inputs, strict=True)
-        return torch.cat([network(values[:, own]) for network, own in pairs], 1)
+        return torch.cat([network(values[:, columns]) for network, columns in pairs], 1)
 
 
-class Drawn(nn.Module):
-    """Show each event at a random theta, and another time as one of the reference.
+class RandomNuisances(nn.Module):
+    """Transform each event by random nuisance parameters, and another time as a reference event.
 
     Input is a table (B, C + 1) whose last column is the label; the output is what
     `losses.inference.ratios_to_reference` takes. Parameters are new in each training step, and
@@ -431,11 +376,11 @@ class Drawn(nn.Module):
     def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         x, label = values[:, :-1], values[:, -1]
         random = None if self.training else torch.Generator().manual_seed(len(x))
-        own, hidden, told = (self.draw(len(x), random).to(x.device) for _ in range(3))
-        moved, scaled = self.moved(x, label, own)
+        parameters, hidden, told = (self.draw(len(x), random).to(x.device) for _ in range(3))
+        moved, scaled = self.moved(x, label, parameters)
         other, factor = self.moved(x, label, hidden)
         # What the network is told of the reference's parameters is not what made it.
-        rows = torch.cat([torch.cat([moved, own], 1), torch.cat([other, told], 1)])
+        rows = torch.cat([torch.cat([moved, parameters], 1), torch.cat([other, told], 1)])
         first, second = self.model(rows).chunk(2)
         return torch.cat([first, scaled[:, None], second, factor[:, None]], 1)
 

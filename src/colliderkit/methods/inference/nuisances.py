@@ -1,14 +1,23 @@
-"""Nuisance parameters: what a simulation does not know, as transformations of its events."""
+"""Nuisance parameters as transformations of events, and the base of methods that know them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from colliderkit.errors import InputError
+from colliderkit.events.tables import Table, as_column, as_table, validation_mask
 from colliderkit.methods.method import Method
+from colliderkit.networks.model import Model
+from colliderkit.seeds import derive
+from colliderkit.training.batches import Dataset
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Epoch, Objective, Training
 
 __all__ = ["TRANSFORMATIONS", "Nuisance", "NuisanceMethod", "Transformation"]
 
@@ -18,7 +27,7 @@ Process = Literal["background", "signal", "all"]
 
 @dataclass(frozen=True)
 class Nuisance:
-    """Name a nuisance parameter and say what it does to events.
+    """A nuisance parameter: its name, its constraint and what it does to events.
 
     - `transform`: a function ``(x (N, C), weight (N,), value) -> (x, weight)`` of torch, which
       changes nothing at `nominal` and can be differentiated by the value, or the name of one of
@@ -84,8 +93,8 @@ class Nuisance:
             moved, scaled = TRANSFORMATIONS[self.transform](self, x, weight, value)
         else:
             moved, scaled = self.transform(x, weight, value)
-        chosen = self.touches(label)
-        return torch.where(chosen[:, None], moved, x), torch.where(chosen, scaled, weight)
+        touched = self.touches(label)
+        return torch.where(touched[:, None], moved, x), torch.where(touched, scaled, weight)
 
     def slopes(self, x: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """Return dx/dvalue (N, C) and d ln w/dvalue (N,) at the nominal value."""
@@ -98,33 +107,154 @@ class Nuisance:
         slopes: tuple[Tensor, Tensor] = torch.func.jvp(at, (start,), (torch.ones_like(start),))[1]
         return slopes
 
-    def plain(self) -> dict[str, Any]:
-        """Return what JSON can hold; raise `InputError` for a function as transformation."""
-        if not isinstance(self.transform, str):
-            raise InputError(
-                f"nuisance '{self.name}' is a function, which no file can hold; use one of"
-                f" {', '.join(TRANSFORMATIONS)}."
-            )
-        return asdict(self)
-
 
 class NuisanceMethod(Method):
-    """Save and load `nuisances` and the `options` of a network with the other arguments."""
+    """Train a network on signal and background events, some of which nuisance parameters change.
+
+    The base checks the events, splits them, trains and keeps the best epoch. A subclass gives
+    `_build` (the network), `_dataset`, `_module` (what is trained: the network, and what shows it
+    the nuisance parameters), `_loss` and, where something is left to do, `_finish`.
+
+    After `fit`: `columns_`, how many there are; `yields_`, the expected events of "signal" and
+    "background"; `model_` and `history_`, of "network".
+    """
+
+    resumable = True
 
     nuisances: Sequence[Nuisance]
+    network: str
     options: Mapping[str, Any] | None
+    validation: float
+    training: Training
 
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            **super()._parameters(),
-            "nuisances": [nuisance.plain() for nuisance in self.nuisances],
-            "options": None if self.options is None else dict(self.options),
+    columns_: int
+    yields_: dict[str, float]
+    model_: Model
+    history_: dict[str, list[Epoch]]
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        event: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> Self:
+        """Train on events X (N, C), y (N,) 1 for signal and 0 for background; return self.
+
+        The weights (N,) of a process sum to its expected yield; without, each event counts one.
+        Negative ones are refused: a bin could then expect less than nothing. A share `validation`
+        of the events chooses the epoch, by a hash of their numbers `event` (N,), those of the rows
+        if None. Checkpoints go to `folder`, from which `resume` goes on. Raises `InputError` for
+        events, labels or weights that cannot be used, and for a process without events.
+        """
+        self._begin(seed=seed, folder=folder, resume=resume)
+        table = Table.checked(
+            X, "events", weight=weight, event=event, negative="a bin could expect less than nothing"
+        )
+        x, weights = torch.from_numpy(table.values).float(), torch.from_numpy(table.weight)
+        label = _labels(y, len(table))
+        self.columns_ = x.shape[1]
+        self.yields_ = {
+            name: float(weights[label == kind].sum())
+            for kind, name in enumerate(("background", "signal"))
         }
+        for name, total in self.yields_.items():
+            if not total > 0:
+                raise InputError(f"no {name} events, or weights that sum to zero; give some.")
+        self._prepare(x, label, weights)
+        validation_events = validation_mask(table.event, self.validation, seed)
+        # In an order of their own: batches that are not shuffled have both processes in them.
+        order = np.random.default_rng(derive(seed, "order")).permutation(len(table))
+        train, validation = (
+            self._dataset(x[part], label[part], weights[part])
+            for part in (order[~validation_events[order]], order[validation_events[order]])
+        )
+        torch.manual_seed(derive(seed, "network"))
+        self.model_ = self._build()
+        assert isinstance(train.inputs, Tensor)
+        scaling: Any = self.model_.representation
+        scaling.fit(train.inputs[:, : self.columns_])
+        history = fit(
+            self._module(),
+            self._loss(),
+            train,
+            validation,
+            self.training,
+            folder=None if folder is None else Path(folder),
+            seed=derive(seed, "training"),
+            resume=resume,
+            title=self.name,
+            progress=progress,
+        )
+        self.history_ = {"network": history}
+        self._finish(validation)
+        return self
 
-    @classmethod
-    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        nuisances = tuple(Nuisance(**plain) for plain in parameters["nuisances"])
-        return super()._from_parameters({**parameters, "nuisances": nuisances})
+    def save(self, folder: str | Path, *, force: bool = False) -> Path:
+        """Write as every method does; raise `InputError` for a function as transformation."""
+        for nuisance in self.nuisances:
+            if not isinstance(nuisance.transform, str):
+                raise InputError(
+                    f"nuisance '{nuisance.name}' is a function, which no file can hold; use one of"
+                    f" {', '.join(TRANSFORMATIONS)}."
+                )
+        return super().save(folder, force=force)
+
+    def _prepare(self, x: Tensor, label: Tensor, weight: Tensor) -> None:
+        """Learn what a subclass needs of all events (N, C) before it builds its network."""
+
+    def _build(self) -> Model:
+        """Return a fresh network of `columns_` columns, whose representation scales them."""
+        raise NotImplementedError
+
+    def _rebuild(self) -> None:
+        self.model_ = self._build()
+
+    def _dataset(self, x: Tensor, label: Tensor, weight: Tensor) -> Dataset:
+        """Return events (N, C), labels (N,) and weights (N,) as they are trained on."""
+        raise NotImplementedError
+
+    def _module(self) -> nn.Module:
+        """Return what is trained."""
+        raise NotImplementedError
+
+    def _loss(self) -> Objective:
+        """Return the objective of `_module`."""
+        raise NotImplementedError
+
+    def _finish(self, validation: Dataset) -> None:
+        """Use the validation events once more, after the training."""
+
+    def _table(self, X: ArrayLike) -> Tensor:
+        """Return events (N, C) as float32, checked to have the columns of the fit."""
+        table = as_table(X, "events")
+        if table.shape[1] != self.columns_:
+            raise InputError(
+                f"events have {table.shape[1]} columns; fitted was a table of {self.columns_}"
+                " columns."
+            )
+        return torch.from_numpy(table).float()
+
+    def _options(self) -> dict[str, Any]:
+        """Return the keywords of the network."""
+        return {"hidden": (100, 100)} if self.options is None else dict(self.options)
+
+
+def _labels(y: ArrayLike, count: int) -> Tensor:
+    """Return labels (N,) int64, 1 for signal and 0 for background, or raise `InputError`."""
+    label = as_column(y, count, "y")
+    if not np.isin(label, (0, 1)).all():
+        event = int(np.argmin(np.isin(label, (0, 1))))
+        raise InputError(
+            f"y: labels must be 1 for signal and 0 for background; that of event {event} (counted"
+            f" from 0) is {label[event]:g}."
+        )
+    return torch.from_numpy(label).long()
 
 
 def _shift(nuisance: Nuisance, x: Tensor, weight: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:

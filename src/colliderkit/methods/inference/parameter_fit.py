@@ -1,21 +1,28 @@
-"""Theta of data by a learned ratio: the fit, its bootstrap and its profiles."""
+"""Parameter estimation by a learned likelihood ratio: the fit, its bootstrap and its profiles."""
 
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, Self
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, Self, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from colliderkit.errors import InputError
+from colliderkit.events.ragged import Ragged
+from colliderkit.events.tables import as_weight
 from colliderkit.methods.inference.estimates import Estimate
-from colliderkit.methods.inference.intervals import profile_intervals
-from colliderkit.methods.inference.surface import OBJECTIVES, Bound, Objective, Surface
-from colliderkit.methods.ratio.ratio import weight_of
+from colliderkit.methods.inference.surface import OBJECTIVES, LogRatio, Objective, Surface
+from colliderkit.methods.method import Method
+from colliderkit.methods.ratio.estimators import Inputs
+from colliderkit.methods.ratio.ratio import Ratio
+from colliderkit.metrics.intervals import profile_intervals
 
-__all__ = ["Fitted", "ParameterFit", "Parametrised", "Profile"]
+__all__ = ["Fitted", "LikelihoodProfile", "ParameterFit", "Parametrised"]
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +34,8 @@ class Parametrised(Protocol):
     """A ratio p(x | theta) / p0(x), as `methods.ratio.Ratio` with `parameters` is one.
 
     - `parameters`: the T names; `range_` (2, T): the lowest and the highest theta to be asked for;
-    - ``bound(events)`` returns theta (T,) -> ln r (N,), differentiable.
+    - ``inputs(events)`` returns N checked events as tensors;
+    - ``log_ratio_of(inputs)`` returns theta (T,) -> ln r (N,), differentiable.
     """
 
     @property
@@ -40,14 +48,18 @@ class Parametrised(Protocol):
         """Return the lowest and the highest theta."""
         ...
 
-    def bound(self, events: Any) -> Bound:
-        """Prepare `events` once."""
+    def inputs(self, events: Any) -> Inputs:
+        """Check `events` and return them as tensors."""
+        ...
+
+    def log_ratio_of(self, events: Any) -> LogRatio:
+        """Prepare `events`, or what `inputs` made of them, once."""
         ...
 
 
 @dataclass(frozen=True)
 class Fitted(Estimate):
-    """Hold an estimate with the data that it came from.
+    """An estimate with the data that it came from: its bootstrap and its profiles.
 
     `covariance` is that of the estimating equations, H^-1 V H^-1 (the "sandwich"), with V from
     the spread of the events' scores, data and reference: it holds also where r is not exact.
@@ -66,15 +78,15 @@ class Fitted(Estimate):
         all replicas are a matrix product, and none is a fit.
         """
         random = np.random.default_rng(seed)
-        found = []
+        pieces = []
         for start in range(0, replicas, PIECE):
             count = min(PIECE, replicas - start)
-            found.append(self.surface.replicas(self.likelihood, self.theta, count, random))
-        return np.concatenate(found)
+            pieces.append(self.surface.replicas(self.likelihood, self.theta, count, random))
+        return np.concatenate(pieces)
 
     def profile(
         self, name: str, values: ArrayLike | None = None, confidence: float = 0.6827
-    ) -> "Profile":
+    ) -> "LikelihoodProfile":
         """Return max ln L over the other parameters, at `values` of one, and its interval.
 
         Without `values`, `POINTS` within three errors, or more if the interval is longer: an end
@@ -95,13 +107,13 @@ class Fitted(Estimate):
         reach = WIDE * float(np.sqrt(self.parabolic[i, i]))
         while True:
             left, right = max(low, self.theta[i] - reach), min(high, self.theta[i] + reach)
-            found = self._profile(i, np.linspace(left, right, POINTS), confidence)
+            profile = self._profile(i, np.linspace(left, right, POINTS), confidence)
             whole = left == low and right == high
-            if whole or np.isfinite([found.low, found.high]).all():
-                return found
+            if whole or np.isfinite([profile.low, profile.high]).all():
+                return profile
             reach *= 2
 
-    def _profile(self, i: int, scan: Floats, confidence: float) -> "Profile":
+    def _profile(self, i: int, scan: Floats, confidence: float) -> "LikelihoodProfile":
         heights = np.empty(len(scan))
         # Outwards from the estimate, so that each search begins near its end.
         order = np.argsort(scan)
@@ -112,20 +124,20 @@ class Fitted(Estimate):
                 theta[i] = scan[k]
                 theta, heights[k] = self.likelihood.maximum(theta, held=i)
         log_likelihood = self.likelihood.size * heights
-        found = profile_intervals(scan, log_likelihood, confidence)
-        return Profile(
+        interval = profile_intervals(scan, log_likelihood, confidence)
+        return LikelihoodProfile(
             self.names[i],
             scan,
             log_likelihood,
-            float(found.low[0]),
-            float(found.high[0]),
+            float(interval.low[0]),
+            float(interval.high[0]),
             confidence,
         )
 
 
 @dataclass(frozen=True)
-class Profile:
-    """Hold ln L (K,) at `values` (K,) of one parameter and the interval it gives."""
+class LikelihoodProfile:
+    """Profile likelihood: ln L (K,) at `values` (K,) of one parameter, and its interval."""
 
     name: str
     values: Floats
@@ -135,11 +147,10 @@ class Profile:
     confidence: float
 
 
-class ParameterFit:
-    """Fit the parameters of a learned ratio to data.
+class ParameterFit(Method):
+    """Fit the parameters of a learned ratio to data, by gradient or by scan.
 
     Args:
-        ratio: p(x | theta) / p0(x), fitted (`Parametrised`).
         fixed: values of the parameters that are known.
         objective: "likelihood" maximises mean ln r(x; theta) - ln Z(theta) over the data, with
             Z(theta) the mean of r over events of p0. Exactly normalised, r p0 / Z is a density
@@ -147,34 +158,67 @@ class ParameterFit:
             "classification" minimises the cross-entropy of data against p0 with
             f = r / (1 + r) frozen, as in arXiv:1907.08209. Both are consistent.
 
-    After `fit`: `reference_`, the events of p0 bound to the ratio.
+    After `fit`: `ratio_`; `reference_`, the events of p0 as tensors, and their weights
+    `reference_weight_` (M,), None without a reference.
     """
+
+    name: ClassVar[str] = "parameter-fit"
+
+    ratio_: Ratio
+    reference_: Tensor | Ragged | None
+    reference_weight_: Floats | None
 
     def __init__(
         self,
-        ratio: Parametrised,
         *,
         fixed: Mapping[str, float] | None = None,
         objective: Literal["likelihood", "classification"] = "likelihood",
     ) -> None:
-        self.ratio = ratio
         self.fixed = fixed
         self.objective = objective
 
-    def fit(self, reference: Any = None, *, weight: ArrayLike | None = None) -> Self:
-        """Take events of p0 that the ratio was not trained on, and return self.
+    def fit(
+        self,
+        reference: Any,
+        ratio: Parametrised,
+        *,
+        weight: ArrayLike | None = None,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> Self:
+        """Prepare a fit by a learned `ratio`, with events of p0 that normalise it; return self.
 
-        Without a `reference`, Z is 1: for a ratio whose normalisation is exact.
+        The ratio was not trained on the reference.
+
+        Without a `reference` (None), Z is 1: for a ratio whose normalisation is exact. `weight`
+        (M,) is that of the reference; negative weights stay negative in the mean. Raises
+        `InputError` for a ratio without parameters and for fixed values that it does not know.
         """
-        self._check()
-        self.reference_ = None if reference is None else self.ratio.bound(reference)
-        self.reference_weight_ = None
-        self.scanned_: tuple[Floats, Floats] | None = None
-        if self.reference_ is not None:
-            self.reference_weight_ = weight_of(weight, self._count(self.reference_), "reference")
-        elif self.objective == "classification":
+        self._begin(seed=seed, folder=folder, resume=resume)
+        for cached in ("_reference_log_ratio", "_scanned"):
+            self.__dict__.pop(cached, None)
+        self._check(ratio)
+        if reference is None and self.objective == "classification":
             raise InputError("the objective 'classification' needs events of p0; give them.")
+        if reference is None and weight is not None:
+            raise InputError("weight is given without a reference; give its events of p0.")
+        inputs = None if reference is None else ratio.inputs(reference)
+        w = None if inputs is None else as_weight(weight, len(inputs), "the reference")
+        # Any ratio with parameters will do; one that is no method cannot be saved.
+        self.ratio_ = cast(Ratio, ratio)
+        self.reference_, self.reference_weight_ = inputs, w
         return self
+
+    def save(self, folder: str | Path, *, force: bool = False) -> Path:
+        """Write as every method does, the ratio included, which must be a `Ratio`."""
+        if not isinstance(self.ratio_, Method):
+            raise InputError(
+                f"the ratio is a {type(self.ratio_).__name__}, which no file can hold; fit with a"
+                " Ratio."
+            )
+        return super().save(folder, force=force)
 
     def estimate(self, data: Any, *, weight: ArrayLike | None = None) -> Fitted:
         """Find theta of the data by gradient (L-BFGS-B within the trained range).
@@ -209,23 +253,41 @@ class ParameterFit:
         thetas = np.asarray(values, dtype=np.float64).reshape(-1, len(objective.names))
         objective.check(thetas)
         # The reference is the same for all data: its part is kept for the next data set.
-        if self.scanned_ is None or not np.array_equal(self.scanned_[0], thetas):
-            self.scanned_ = thetas, objective.normalisation(thetas)
+        if self._scanned is None or not np.array_equal(self._scanned[0], thetas):
+            self._scanned = thetas, objective.normalisation(thetas)
         w = objective.weight if weight is None else np.asarray(weight, dtype=np.float64)
         if w.shape[-1:] != objective.weight.shape:
             raise InputError(f"weights of shape {w.shape} for {len(objective.weight)} events.")
         size = np.asarray(w.sum(-1) ** 2 / (w**2).sum(-1))[..., None]
         mean = (w @ objective.of_data(thetas)) / np.asarray(w.sum(-1))[..., None]
-        return np.asarray(size * (mean + self.scanned_[1]))
+        return np.asarray(size * (mean + self._scanned[1]))
 
-    def _check(self) -> None:
-        known = list(self.ratio.parameters)
+    def log_ratios(self, events: Any, values: ArrayLike) -> Floats:
+        """Return ln r of N events at theta `values` (K,) or (K, T) of the free ones, (N, K)."""
+        objective = self._objective(events, None)
+        thetas = np.asarray(values, dtype=np.float64).reshape(-1, len(objective.names))
+        objective.check(thetas)
+        return objective.log_ratios(thetas)
+
+    @property
+    def free(self) -> list[str]:
+        """The parameters that are fitted."""
+        return [name for name in self.ratio_.parameters if name not in (self.fixed or {})]
+
+    _scanned: tuple[Floats, Floats] | None = None
+
+    @cached_property
+    def _reference_log_ratio(self) -> LogRatio | None:
+        return None if self.reference_ is None else self.ratio_.log_ratio_of(self.reference_)
+
+    def _check(self, ratio: Parametrised) -> None:
+        known = list(ratio.parameters)
         if not known:
             raise InputError("the ratio has no parameters; fit it with theta.")
         for name, value in (self.fixed or {}).items():
             if name not in known:
                 raise InputError(f"fixed '{name}' is no parameter; they are {', '.join(known)}.")
-            low, high = self.ratio.range_[:, known.index(name)]
+            low, high = ratio.range_[:, known.index(name)]
             if not low <= value <= high:
                 raise InputError(
                     f"{name} = {value:.6g} is outside the trained range {low:.6g} to {high:.6g}."
@@ -237,29 +299,21 @@ class ParameterFit:
                 f"objective '{self.objective}' is none of {', '.join(map(repr, OBJECTIVES))}."
             )
 
-    def _count(self, bound: Bound) -> int:
-        middle = torch.from_numpy(np.asarray(self.ratio.range_).mean(0))
-        with torch.no_grad():
-            return len(bound(middle))
-
     def _objective(self, data: Any, weight: ArrayLike | None) -> Objective:
-        if not hasattr(self, "reference_"):
-            raise InputError("the fit has no events of p0; call fit first.")
-        known = list(self.ratio.parameters)
-        bound = self.ratio.bound(data)
-        w = weight_of(weight, self._count(bound), "data")
+        known = list(self.ratio_.parameters)
+        inputs = self.ratio_.inputs(data)
         whole = torch.zeros(len(known), dtype=torch.float64)
-        free = [i for i, name in enumerate(known) if name not in (self.fixed or {})]
+        free = [known.index(name) for name in self.free]
         for name, value in (self.fixed or {}).items():
             whole[known.index(name)] = value
         return Objective(
             OBJECTIVES[self.objective],
-            [known[i] for i in free],
-            np.asarray(self.ratio.range_, dtype=np.float64)[:, free],
+            self.free,
+            np.asarray(self.ratio_.range_, dtype=np.float64)[:, free],
             whole,
             free,
-            bound,
-            w,
-            self.reference_,
+            self.ratio_.log_ratio_of(inputs),
+            as_weight(weight, len(inputs), "the data"),
+            self._reference_log_ratio,
             self.reference_weight_,
         )

@@ -13,10 +13,10 @@ from torch.nn.functional import softplus
 
 from colliderkit.errors import InputError
 
-__all__ = ["OBJECTIVES", "Bound", "Objective", "Surface"]
+__all__ = ["OBJECTIVES", "LogRatio", "Objective", "Surface"]
 
 Floats = NDArray[np.float64]
-Bound = Callable[[Tensor], Tensor]
+LogRatio = Callable[[Tensor], Tensor]
 
 FIRST, LARGEST = 0.05, 0.4  # steps of a surface in ranges: tried first, and at most
 NEAR = 1.2  # the step in errors of the estimate
@@ -24,7 +24,7 @@ NEAR = 1.2  # the step in errors of the estimate
 
 @dataclass(frozen=True)
 class Rule:
-    """Write an objective as mean_data a(ln r) + c(mean_reference b(ln r)), to be maximised."""
+    """An objective as mean_data a(ln r) + c(mean_reference b(ln r)), to be maximised."""
 
     a: Callable[[Tensor], Tensor]
     b: Callable[[Tensor], Tensor]
@@ -47,9 +47,9 @@ class Objective:
     box: Floats
     whole: Tensor
     free: list[int]
-    data: Bound
+    data: LogRatio
     weight: Floats
-    reference: Bound | None
+    reference: LogRatio | None
     reference_weight: Floats | None
 
     @property
@@ -90,7 +90,7 @@ class Objective:
 
         if not moving:
             return start.copy(), -fall(np.empty(0))[0]
-        found = minimize(
+        search = minimize(
             fall,
             (start - low)[moving] / width[moving],
             jac=True,
@@ -98,11 +98,11 @@ class Objective:
             bounds=[(0.0, 1.0)] * len(moving),
             options={"ftol": 1e-13, "gtol": 1e-7},
         )
-        if not np.isfinite(found.fun):
+        if not np.isfinite(search.fun):
             raise InputError("the likelihood of the data is not finite; look at their ratios.")
         theta = start.copy()
-        theta[moving] = low[moving] + found.x * width[moving]
-        return theta, -float(found.fun)
+        theta[moving] = low[moving] + search.x * width[moving]
+        return theta, -float(search.fun)
 
     def check(self, thetas: Floats, first: int = 0) -> None:
         """Raise `InputError` if theta (K, T) is outside the range; columns count from `first`."""
@@ -115,6 +115,10 @@ class Objective:
                     f" {low:.6g} to {high:.6g}."
                 )
 
+    def log_ratios(self, thetas: Floats) -> Floats:
+        """Return ln r of the data at thetas (K, T), (N, K)."""
+        return self._columns(self.data, lambda log_ratio: log_ratio, thetas)
+
     def of_data(self, thetas: Floats) -> Floats:
         """Return a(ln r) of the data at thetas (K, T), (N, K)."""
         return self._columns(self.data, self.rule.a, thetas)
@@ -126,12 +130,14 @@ class Objective:
         return self._columns(self.reference, self.rule.b, thetas)
 
     @torch.no_grad()
-    def _columns(self, bound: Bound, rule: Callable[[Tensor], Tensor], thetas: Floats) -> Floats:
+    def _columns(
+        self, log_ratio: LogRatio, rule: Callable[[Tensor], Tensor], thetas: Floats
+    ) -> Floats:
         columns = []
         for theta in thetas:
             point = self.whole.clone()
             point[self.free] = torch.from_numpy(np.ascontiguousarray(theta))
-            columns.append(rule(bound(point).double()))
+            columns.append(rule(log_ratio(point).double()))
         return np.asarray(torch.stack(columns, 1).numpy())
 
     def normalisation(self, thetas: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Histograms of a summary, what they say of a signal, and how well, nuisances profiled."""
+"""Templates: histograms of a summary, their likelihood with profiled nuisance parameters."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.losses.inference import fisher_information, profiled_error
-from colliderkit.methods.inference.intervals import profile_path
 from colliderkit.methods.inference.nuisances import Nuisance
+from colliderkit.metrics.intervals import profile_path
+from colliderkit.metrics.value import Value
 
-__all__ = ["Templates", "fill"]
+__all__ = ["Templates", "expected_error", "fill"]
 
 Floats = NDArray[np.float64]
 Summary = Callable[[Floats], ArrayLike]
@@ -22,7 +23,7 @@ TINY = 1e-9
 
 @dataclass(frozen=True)
 class Templates:
-    """Hold expected counts in K bins of background and signal, and their variations.
+    """Expected counts in K bins of background and signal, and their variations.
 
     - `counts` (2, K): background, signal; `variance` (2, K): of the simulation, sum of w^2;
     - `down`, `up` (R, 2, K): the same counts with one nuisance parameter a step off.
@@ -74,12 +75,12 @@ class Templates:
         known exactly.
         """
         names = [nuisance.name for nuisance in self.nuisances]
-        chosen = names if floating is None else list(floating)
-        if missing := set(chosen) - set(names):
+        profiled = names if floating is None else list(floating)
+        if missing := set(profiled) - set(names):
             raise InputError(f"nuisance '{missing.pop()}' is unknown; there are {names}.")
-        kept = [names.index(name) for name in chosen]
-        slopes = self._slopes(self.nominal_signal, self.nominal)[[0, *(1 + i for i in kept)]]
-        widths = [None, *(self.nuisances[i].width for i in kept)]
+        rows = [names.index(name) for name in profiled]
+        slopes = self._slopes(self.nominal_signal, self.nominal)[[0, *(1 + i for i in rows)]]
+        widths = [None, *(self.nuisances[i].width for i in rows)]
         information = fisher_information(
             torch.from_numpy(self.expected(self.nominal_signal)), torch.from_numpy(slopes), widths
         )
@@ -123,14 +124,35 @@ class Templates:
         """Return dn/ds and dn/dtheta, (1 + R, K)."""
         both, slopes = self.processes(theta)
         share = signal / self.nominal_signal
-        own = both[1] / self.nominal_signal
-        return np.concatenate([own[None], slopes[:, 0] + share * slopes[:, 1]])
+        of_signal = both[1] / self.nominal_signal
+        return np.concatenate([of_signal[None], slopes[:, 0] + share * slopes[:, 1]])
 
     def _penalty(self, theta: Floats) -> tuple[float, Floats]:
         """Return the constraints' part of -ln L and its derivatives (R,)."""
         inverse = np.array([0.0 if n.width is None else n.width**-2 for n in self.nuisances])
         away = theta - self.nominal
         return float(0.5 * (inverse * away**2).sum()), inverse * away
+
+
+def expected_error(
+    templates: Callable[..., Templates],
+    x: NDArray[np.floating[Any]],
+    label: NDArray[np.integer[Any]],
+    weight: Floats,
+    *,
+    floating: Sequence[str] | None = None,
+    parts: int = 5,
+) -> Value:
+    """Return the expected sigma(s) of ``templates(x, label, weight)`` with its counting error.
+
+    The error is the scatter over `parts` of the simulated events, over the root of their number.
+    """
+    pieces = [
+        templates(x[i::parts], label[i::parts], parts * weight[i::parts]).expected_error(floating)
+        for i in range(parts)
+    ]
+    counting = float(np.std(pieces, ddof=1) / np.sqrt(parts))
+    return Value(templates(x, label, weight).expected_error(floating), counting)
 
 
 def fill(
@@ -173,14 +195,14 @@ def fill(
         raise InputError("signal or background has no events or weights that sum to zero.")
     sides: dict[int, list[Floats]] = {-1: [], 1: []}
     for nuisance in nuisances:
-        for side, found in sides.items():
+        for side, histograms in sides.items():
             moved, scaled = nuisance.apply(
                 events, weights, kind, nuisance.nominal + side * nuisance.size
             )
             same = torch.equal(moved, events)
             values = nominal if same else np.asarray(summary(moved.numpy()), dtype=np.float64)
-            found.append(histogram(values, scaled.numpy()))
+            histograms.append(histogram(values, scaled.numpy()))
     down, up = (
-        np.stack(found) if found else np.zeros((0, *counts.shape)) for found in sides.values()
+        np.stack(varied) if varied else np.zeros((0, *counts.shape)) for varied in sides.values()
     )
     return Templates(counts, down, up, histogram(nominal, weights.numpy() ** 2), tuple(nuisances))

@@ -1,7 +1,7 @@
 """The likelihood ratio p1/p0 of two samples, learned by a classifier: the core of many methods."""
 
 from colliderkit.methods.ratio.diagnostics import Diagnostics, classifier_test
-from colliderkit.methods.ratio.estimators import NetworkRatio, TableRatio, one_sample, two_samples
+from colliderkit.methods.ratio.estimators import NetworkRatio, TableRatio, same_events, two_samples
 from colliderkit.methods.ratio.ratio import Ratio
 
 __all__ = [
@@ -10,6 +10,6 @@ __all__ = [
     "Ratio",
     "TableRatio",
     "classifier_test",
-    "one_sample",
+    "same_events",
     "two_samples",
 ]

@@ -1,4 +1,4 @@
-"""How good a likelihood ratio is: what tells the reweighted denominator from the numerator."""
+"""Diagnostics of a likelihood ratio: closure, classifier test, effective sample size, gaps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from colliderkit.metrics.closure import Agreement, Gap, agreement, effective_siz
 from colliderkit.metrics.roc import auc
 from colliderkit.metrics.value import Value
 from colliderkit.networks.boosted_trees import BoostedTrees
+from colliderkit.seeds import derive
 
 __all__ = ["Diagnostics", "classifier_test", "diagnose"]
 
@@ -22,7 +23,7 @@ TREES = {"max_iter": 50, "max_leaf_nodes": 16, "early_stopping": False}
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Say how good a ratio is, by events that it was not trained on.
+    """Closure of a ratio on events that it was not trained on.
 
     - `agreement`: the reweighted denominator against the numerator, by column (of jets: those of
       `jet_summary`);
@@ -41,6 +42,16 @@ class Diagnostics:
     largest: float
     gaps: list[Gap]
 
+    @property
+    def degrees(self) -> int:
+        """The degrees of freedom of all columns together."""
+        return sum(agreement.ndf for agreement in self.agreement.values())
+
+    @property
+    def chi2_per_bin(self) -> float:
+        """chi^2 over the degrees of freedom, summed over the columns."""
+        return sum(agreement.chi2 for agreement in self.agreement.values()) / self.degrees
+
 
 def diagnose(
     numerator: Floats,
@@ -48,7 +59,7 @@ def diagnose(
     numerator_weight: Floats,
     moved: Floats,
     names: Sequence[str],
-    missing: list[Gap],
+    missing: Sequence[Gap],
     seed: int,
 ) -> Diagnostics:
     """Compare tables (N, C) and (M, C), the denominator with the weights `moved` (M,)."""
@@ -70,7 +81,7 @@ def diagnose(
         effective_size(moved),
         len(denominator),
         float(moved.max() / moved.mean()),
-        missing,
+        list(missing),
     )
 
 
@@ -86,14 +97,14 @@ def classifier_test(
     Half of the events, at most `TESTED`, grow the trees, the others are tested. 0.5 within the
     error says that the trees find no difference; weights must not be negative.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(derive(seed, "classifier test"))
     parts = []
     for label, table, weight in (
         (1, numerator, numerator_weight),
         (0, denominator, denominator_weight),
     ):
-        chosen = random.permutation(len(table))[: TESTED // 2]
-        parts.append((table[chosen], np.full(len(chosen), label), weight[chosen] / weight.mean()))
+        rows = random.permutation(len(table))[: TESTED // 2]
+        parts.append((table[rows], np.full(len(rows), label), weight[rows] / weight.mean()))
     x, y, w = (np.concatenate(column) for column in zip(*parts, strict=True))
     grown = random.random(len(x)) < 0.5
     trees = BoostedTrees.fit(x[grown], y[grown], w[grown], seed=seed, **TREES)

@@ -1,8 +1,7 @@
-"""What learns ln p1/p0: perceptrons on a table, or any network of the package."""
+"""Networks of ln p1/p0: perceptrons on a table, or any network of the package."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
 from colliderkit.events.scaling import Standardise
-from colliderkit.events.schema import hash_uniform
+from colliderkit.events.tables import validation_mask
 from colliderkit.losses.ratio import RatioLoss
 from colliderkit.methods.architecture import Architecture, fit_representation
 from colliderkit.networks import NETWORKS
@@ -26,7 +25,7 @@ from colliderkit.training.fit import fit, predict
 from colliderkit.training.settings import Epoch, Training
 from colliderkit.training.stacks import PIECE, fit_stack
 
-__all__ = ["Inputs", "NetworkRatio", "TableRatio", "one_sample", "two_samples"]
+__all__ = ["Inputs", "NetworkRatio", "TableRatio", "same_events", "two_samples"]
 
 Inputs = Ragged | Tensor
 LARGEST = 30.0  # |ln p1/p0|: what is beyond is no measurement, and e^30 still a number
@@ -40,7 +39,7 @@ def two_samples(
     seed: int,
     context: Sequence[NDArray[Any]] | None = None,
 ) -> tuple[Dataset, Dataset]:
-    """Join p1 (target 1) and p0 (target 0); return what is trained on and what is held.
+    """Join p1 (target 1) and p0 (target 0); return training and validation events.
 
     Each sample gets the same weight, so that the ratio is one of densities. Events of equal number
     stand on one side. Raises `InputError` if a side is empty.
@@ -58,17 +57,17 @@ def two_samples(
     scaled = [w / w.sum() * count / 2 for w in weights]
     theta = None if context is None else torch.from_numpy(np.concatenate(context)).float()
     data = Dataset(joined, target, torch.from_numpy(np.concatenate(scaled)).float(), theta)
-    return _held_apart(data, np.concatenate(events), validation, seed)
+    return data.split(validation_mask(np.concatenate(events), validation, seed))
 
 
-def one_sample(
+def same_events(
     inputs: Inputs,
     weights: tuple[NDArray[Any], NDArray[Any]],
     events: NDArray[Any],
     validation: float,
     seed: int,
 ) -> tuple[Dataset, Dataset]:
-    """Take the same events as p1 and as p0, with two weights each; return as `two_samples`.
+    """Weight the same events as p1 and as p0, in one data set; return as `two_samples`.
 
     An event of weights (w1, w0), each scaled to the same sum, has weight w1 + w0 and target
     w1 / (w1 + w0): the loss is that of two copies with targets 1 and 0, at half the cost.
@@ -77,16 +76,7 @@ def one_sample(
     total = w1 + w0
     target = np.divide(w1, total, out=np.full(len(total), 0.5), where=total != 0)
     data = Dataset(inputs, torch.from_numpy(target).float(), torch.from_numpy(total).float())
-    return _held_apart(data, events, validation, seed)
-
-
-def _held_apart(
-    data: Dataset, events: NDArray[Any], validation: float, seed: int
-) -> tuple[Dataset, Dataset]:
-    held = torch.from_numpy(hash_uniform(events, seed) < validation)
-    if not bool(held.any()) or bool(held.all()):
-        raise InputError("no events to train on or to validate with; give more events.")
-    return data.split(held)
+    return data.split(validation_mask(events, validation, seed))
 
 
 class TableRatio(nn.Module):
@@ -105,14 +95,14 @@ class TableRatio(nn.Module):
     def fit(
         self,
         train: Dataset,
-        held: Dataset,
+        validation: Dataset,
         settings: Training,
         *,
         seeds: Sequence[int],
         family: bool = True,
     ) -> list[list[Epoch]]:
         """Fit family, scaling and perceptrons; return the history of each member."""
-        tables = [_columns(data.inputs, data.context) for data in (train, held)]
+        tables = [_columns(data.inputs, data.context) for data in (train, validation)]
         offset = None
         if family and self.loss.slope is not None:
             self.family.fit(tables[0], train.target, train.weight)
@@ -121,7 +111,7 @@ class TableRatio(nn.Module):
         self.scaling.fit(tables[0])
         scaled = [
             Dataset(self.scaling(table), data.target, data.weight)
-            for table, data in zip(tables, (train, held), strict=True)
+            for table, data in zip(tables, (train, validation), strict=True)
         ]
         return fit_stack(
             self.stack,
@@ -143,7 +133,7 @@ class TableRatio(nn.Module):
         """Return what `forward` does for one batch, (B, C) and (B, T) -> (M, B), as one graph."""
         return self._log_ratio(_columns(values, theta))
 
-    def bound(self, inputs: Inputs) -> Callable[[Tensor], Tensor]:
+    def log_ratio_of(self, inputs: Inputs) -> Callable[[Tensor], Tensor]:
         """Return ln p1/p0 of these events as a differentiable function of theta (N or 1, T)."""
         return lambda theta: self._log_ratio(_columns(inputs, theta.expand(len(inputs), -1)))
 
@@ -200,7 +190,7 @@ class NetworkRatio(nn.Module):
     def fit(
         self,
         train: Dataset,
-        held: Dataset,
+        validation: Dataset,
         settings: Training,
         *,
         seeds: Sequence[int],
@@ -210,34 +200,23 @@ class NetworkRatio(nn.Module):
         progress: bool = True,
     ) -> list[list[Epoch]]:
         """Fit each member in turn; return the history of each. Checkpoints go to `folder`."""
-        if folder is None:
-            with TemporaryDirectory(prefix="colliderkit-") as temporary:
-                return self.fit(
-                    train,
-                    held,
-                    settings,
-                    seeds=seeds,
-                    folder=Path(temporary),
-                    title=title,
-                    progress=progress,
-                )
         histories = []
         for m, seed in enumerate(seeds):
             torch.manual_seed(seed)
             self.models[m] = model = self._built()
             whole = model.model if isinstance(model, Parametric) else model
             assert isinstance(whole, Model)
-            trunk, *data = fit_representation(whole, train, held)
+            trunk, *data = fit_representation(whole, train, validation)
             if isinstance(model, Parametric):
                 assert train.context is not None
                 model.fit(train.context).model = trunk
-            found = fit(
+            history = fit(
                 model if isinstance(model, Parametric) else trunk,
                 self.loss,
                 data[0],
                 data[1],
                 settings,
-                folder=folder / f"member-{m}",
+                folder=None if folder is None else folder / f"member-{m}",
                 seed=seed,
                 resume=resume,
                 title=title if len(seeds) == 1 else f"{title} {m + 1}",
@@ -245,7 +224,7 @@ class NetworkRatio(nn.Module):
             )
             if isinstance(model, Parametric):
                 model.model = whole
-            histories.append(found)
+            histories.append(history)
         return histories
 
     @torch.no_grad()
@@ -257,10 +236,10 @@ class NetworkRatio(nn.Module):
 
     def answer(self, values: Tensor, mask: Tensor | None, theta: Tensor | None) -> Tensor:
         """Return what `forward` does for one padded batch, (B, L, C) -> (M, B), as one graph."""
-        given = (values, mask) if theta is None else (values, mask, theta)
-        return torch.stack([self._log_ratio(model(*given)) for model in self.models])
+        batch = (values, mask) if theta is None else (values, mask, theta)
+        return torch.stack([self._log_ratio(model(*batch)) for model in self.models])
 
-    def bound(self, inputs: Inputs) -> Callable[[Tensor], Tensor]:
+    def log_ratio_of(self, inputs: Inputs) -> Callable[[Tensor], Tensor]:
         """Return ln p1/p0 of these events as a differentiable function of theta (N or 1, T)."""
         n = len(inputs)
         data = Dataset(inputs, torch.zeros(n), torch.ones(n))
@@ -269,11 +248,11 @@ class NetworkRatio(nn.Module):
         statistics = [predict(model.model, data).clone() * model.scale for model in heads]
 
         def log_ratio(theta: Tensor) -> Tensor:
-            found = []
+            members = []
             for model, t in zip(heads, statistics, strict=True):
                 eta, a = model.natural(theta)
-                found.append(self._log_ratio((eta * t).sum(1, keepdim=True) - a))
-            return torch.stack(found)
+                members.append(self._log_ratio((eta * t).sum(1, keepdim=True) - a))
+            return torch.stack(members)
 
         return log_ratio
 

@@ -6,77 +6,84 @@ total weight 1, is read as p1(x)/p0(x) by the loss it was trained with (`losses.
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import awkward as ak
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.isotonic import IsotonicRegression
 from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS, hash_uniform
+from colliderkit.events.ragged import Ragged
+from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS
+from colliderkit.events.tables import Floats, Table, as_table, validation_mask
 from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.architecture import Architecture
 from colliderkit.methods.method import Method
 from colliderkit.methods.ratio.diagnostics import Diagnostics, diagnose
 from colliderkit.methods.ratio.estimators import Inputs, NetworkRatio, TableRatio, two_samples
 from colliderkit.metrics.closure import Gap, gaps
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Epoch, Training
 
-__all__ = ["Events", "Ratio", "events_of", "weight_of"]
+__all__ = ["Ratio", "inputs_of", "jet_summary", "pair_of"]
 
-Floats = NDArray[np.float64]
-BIN = 500  # held-out events in a bin of the calibration
+BIN = 500  # validation events in a bin of the calibration
 
 
-@dataclass(frozen=True)
-class Events:
-    """Hold events as a ratio takes them: `inputs` of the network, and a `table` to look at.
+def inputs_of(
+    events: Any,
+    what: str,
+    architecture: Architecture | None,
+    names: Sequence[str] = (),
+    *,
+    weight: ArrayLike | None = None,
+    event: ArrayLike | None = None,
+) -> tuple[Inputs, Table]:
+    """Return the raw inputs of a network for N events, and the table that is looked at.
 
-    The table is (N, C) float64 with `names` (C,): the events themselves, or a summary of jets.
+    Events are a table (N, C), or a jet array where `architecture` is of a network on particles:
+    their table is `jet_summary`. Raises `InputError`, which begins with `what`, for events that
+    are no such thing, for numbers that are not finite and for weights that cannot be used.
     """
-
-    inputs: Inputs
-    table: Floats
-    names: list[str]
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-
-def events_of(
-    events: Any, what: str, design: Architecture | None, names: Sequence[str] = ()
-) -> Events:
-    """Take a table (N, C), or a jet array where `design` is of a network on particles.
-
-    Raises `InputError`, which begins with `what`, for events that are no such thing and for
-    numbers that are not finite.
-    """
-    if design is None or design.kind == "table":
-        table = _table(events, what, names)
-        labels = list(names) or [f"column {i}" for i in range(table.shape[1])]
-        return Events(torch.from_numpy(table.astype(np.float32)), table, labels)
+    if architecture is None or architecture.kind == "table":
+        table = Table.checked(events, what, names=names, weight=weight, event=event)
+        return torch.from_numpy(table.values.astype(np.float32)), table
     if not isinstance(events, ak.Array):
         raise InputError(
-            f"the {what} is no jet array, which network '{design.network}' takes; read it with"
+            f"{what}: is no jet array, which network '{architecture.network}' takes; read it with"
             " colliderkit.sources.read, or take network=None for a table."
         )
-    inputs = design.inputs([events])
-    summary, columns = jet_summary(events)
-    return Events(inputs, _table(summary, what, columns), columns)
+    inputs = architecture.inputs(events)
+    summary, labels = jet_summary(events)
+    return inputs, Table.checked(summary, what, names=labels, weight=weight, event=event)
 
 
 def jet_summary(jets: ak.Array) -> tuple[Floats, list[str]]:
-    """Return what is looked at of jets beside their particles: `JET_COLUMNS` and multiplicity."""
-    kept = [name for name in JET_COLUMNS if name in jets.fields]
-    columns = [np.asarray(jets[name], dtype=np.float64) for name in kept]
+    """Return the columns of jets that diagnostics look at: `JET_COLUMNS` and multiplicity."""
+    names = [name for name in JET_COLUMNS if name in jets.fields]
+    columns = [np.asarray(jets[name], dtype=np.float64) for name in names]
     columns.append(np.asarray(ak.num(jets[CONSTITUENTS], axis=1), dtype=np.float64))
-    return np.stack(columns, 1), [*kept, "multiplicity"]
+    return np.stack(columns, 1), [*names, "multiplicity"]
+
+
+def pair_of(values: Any, what: str) -> tuple[Any, Any]:
+    """Return `what` of numerator and denominator, None each if it is not given.
+
+    Raises `InputError` for what is no pair.
+    """
+    if values is None:
+        return None, None
+    if not isinstance(values, tuple | list) or len(values) != 2:
+        raise InputError(
+            f"{what} is of two samples; give a pair (numerator, denominator), None for a sample"
+            " that has none."
+        )
+    return values[0], values[1]
 
 
 class Ratio(Method):
@@ -95,7 +102,7 @@ class Ratio(Method):
             network=None alone.
         members: networks with other seeds; `combine` takes the "mean" or "median" of their
             ln p1/p0.
-        calibrate: shift ln p1/p0 by an isotonic regression on bins of the held-out events.
+        calibrate: shift ln p1/p0 by an isotonic regression on bins of validation events.
         parameters: names of the theta that p1 depends on: the ratio is then
             p(x | theta) / p0(x), and `fit` and the verbs take theta.
         columns: names of the table's columns, for messages and diagnostics.
@@ -105,10 +112,20 @@ class Ratio(Method):
     Negative weights stay negative in the loss, which is unbiased as long as the weighted density
     is positive; each sample must sum to a positive weight. Calibration needs weights >= 0.
 
-    After `fit`: `model_`, `history_` (one list of `Epoch` a member), `diagnostics_`.
+    After `fit`: `names_` (C,), the columns of a table, or those that are looked at of jets;
+    `range_` (2, T), the smallest and largest theta; `model_`; `history_`, of "network" or each
+    "member 0"; `calibration_`; and `diagnostics_`, None for a ratio with parameters.
     """
 
     name: ClassVar[str] = "ratio"
+    resumable = True
+
+    names_: list[str]
+    range_: Floats
+    model_: TableRatio | NetworkRatio
+    history_: dict[str, list[Epoch]]
+    calibration_: Tensor
+    diagnostics_: Diagnostics | None
 
     def __init__(
         self,
@@ -151,10 +168,8 @@ class Ratio(Method):
         denominator: Any,
         *,
         theta: ArrayLike | None = None,
-        numerator_weight: ArrayLike | None = None,
-        denominator_weight: ArrayLike | None = None,
-        numerator_event: ArrayLike | None = None,
-        denominator_event: ArrayLike | None = None,
+        event: tuple[ArrayLike | None, ArrayLike | None] | None = None,
+        weight: tuple[ArrayLike | None, ArrayLike | None] | None = None,
         seed: int = 0,
         folder: str | Path | None = None,
         resume: bool = False,
@@ -163,51 +178,59 @@ class Ratio(Method):
         """Train on events of p1, (N, C) or N jets, and of p0, (M, C) or M jets; return self.
 
         `theta` (N, T) are the parameters that each event of p1 was made with; the events of p0
-        take those of random events of p1. Events of equal number stand on the same side of the
-        split into training and validation, in both samples. A network keeps its checkpoints in
-        `folder`, from which `resume` goes on, and shows a bar if `progress`. Raises `InputError`
-        where events or weights cannot be used, or where the samples do not overlap at all.
+        take those of random events of p1. `event` and `weight` are pairs, of (N,) and (M,) or
+        None: events of equal number stand on the same side of the split into training and
+        validation, in both samples. A network keeps its checkpoints in `folder`, from which
+        `resume` goes on, and shows a bar if `progress`. Raises `InputError` where events or
+        weights cannot be used, or where the samples do not overlap at all.
         """
+        self._begin(seed=seed, folder=folder, resume=resume)
         if self.members < 1:
-            raise InputError(f"--members is {self.members}; it must be at least 1.")
+            raise InputError(f"members is {self.members}; it must be at least 1.")
         if self.calibrate and self.parameters:
             raise InputError("calibrate is for a ratio without parameters; give one of the two.")
-        samples = [
-            events_of(numerator, "numerator", self._architecture, self.columns),
-            events_of(denominator, "denominator", self._architecture, self.columns),
-        ]
-        tables = [sample.table for sample in samples]
-        if tables[0].shape[1] != tables[1].shape[1]:
-            raise InputError(
-                f"the numerator has {tables[0].shape[1]} columns, the denominator"
-                f" {tables[1].shape[1]}; give the same observables for both."
+        weights, events = pair_of(weight, "weight"), pair_of(event, "event")
+        (first, x), (second, y) = (
+            inputs_of(
+                sample,
+                f"the {what}",
+                self._architecture,
+                self.columns,
+                weight=weights[i],
+                event=events[i],
             )
-        weights = [
-            weight_of(numerator_weight, len(tables[0]), "numerator"),
-            weight_of(denominator_weight, len(tables[1]), "denominator"),
-        ]
-        self.names_ = samples[0].names
-        missing = gaps(tables[0], tables[1], self.names_)
-        _check_overlap(tables, missing)
+            for i, (sample, what) in enumerate(
+                ((numerator, "numerator"), (denominator, "denominator"))
+            )
+        )
+        if x.values.shape[1] != y.values.shape[1]:
+            raise InputError(
+                f"the numerator has {x.values.shape[1]} columns, the denominator"
+                f" {y.values.shape[1]}; give the same observables for both."
+            )
+        self.names_ = list(x.names)
+        missing = gaps(x.values, y.values, self.names_)
+        _check_overlap(missing)
         if missing:
             region = "; ".join(map(str, missing[:3]))
             warnings.warn(f"the denominator has no events at {region}", stacklevel=2)
-        numbers = [
-            np.arange(len(table)) if event is None else np.asarray(event)
-            for table, event in zip(tables, (numerator_event, denominator_event), strict=True)
-        ]
-        context = self._context(tables, theta, seed)
-        inputs = [sample.inputs for sample in samples]
-        train, validation = two_samples(inputs, weights, numbers, self.validation, seed, context)
-        self.seed_ = seed
-        self.model_ = self._build()
-        seeds = [seed * 1_000 + member for member in range(self.members)]
+        context = self._context(len(x), len(y), theta)
+        train, validation = two_samples(
+            (first, second),
+            (x.weight, y.weight),
+            (x.event, y.event),
+            self.validation,
+            seed,
+            context,
+        )
+        self._rebuild()
+        seeds = [derive(seed, "member", member) for member in range(self.members)]
         if isinstance(self.model_, TableRatio):
-            self.history_ = self.model_.fit(
+            histories = self.model_.fit(
                 train, validation, self.training, seeds=seeds, family=self.family
             )
         else:
-            self.history_ = self.model_.fit(
+            histories = self.model_.fit(
                 train,
                 validation,
                 self.training,
@@ -216,21 +239,21 @@ class Ratio(Method):
                 resume=resume,
                 progress=progress,
             )
+        names = ["network"] if self.members == 1 else [f"member {m}" for m in range(self.members)]
+        self.history_ = dict(zip(names, histories, strict=True))
         self.calibration_ = torch.zeros(2, 0)
         if self.calibrate:
             self._calibrate(validation)
-        if not self.parameters:
-            held = [hash_uniform(number, seed) < self.validation for number in numbers]
-            self.diagnostics_ = self._diagnose(samples, weights, held, missing)
+        self.diagnostics_ = None if self.parameters else self._diagnose(x, y, second, missing)
         return self
 
     def log_ratio(self, events: Any, theta: ArrayLike | None = None) -> Floats:
         """Return ln p1/p0 of N events -> (N,); `theta` is one point (T,) or one an event."""
-        given = self._given(events)
+        inputs = self.inputs(events)
         context = None
         if self.parameters:
-            context = torch.from_numpy(self._point(theta, len(given))).float()
-        return self.answer(given.inputs, context).numpy()
+            context = torch.from_numpy(self._point(theta, len(inputs))).float()
+        return self.answer(inputs, context).numpy()
 
     def answer(self, inputs: Inputs, context: Tensor | None) -> Tensor:
         """Return ln p1/p0 of raw inputs at theta (N, T), as `log_ratio` does, unchecked."""
@@ -241,14 +264,14 @@ class Ratio(Method):
         return np.exp(self.log_ratio(events, theta))
 
     def inputs(self, events: Any) -> Inputs:
-        """Return the raw inputs of the network for events."""
-        return self._given(events).inputs
+        """Return the raw inputs of the network for events, or for what this made of them."""
+        return events if isinstance(events, Ragged) else self._inputs(events)[0]
 
     def summary(self, events: Any) -> Floats:
         """Return the table (N, C) of columns `names_` that the diagnostics look at."""
-        return self._given(events).table
+        return self._inputs(events)[1].values
 
-    def bound(self, events: Any) -> Callable[[Tensor], Tensor]:
+    def log_ratio_of(self, events: Any) -> Callable[[Tensor], Tensor]:
         """Return ln p(x | theta)/p0(x) of N events as a function of theta, to be fitted.
 
         The function takes theta (T,) or (N, T), in the trained range, and gives (N,) float64,
@@ -256,8 +279,7 @@ class Ratio(Method):
         """
         if not self.parameters:
             raise InputError("this ratio has no parameters; name them in `parameters`.")
-        given = self._given(events)
-        each = self.model_.bound(given.inputs)
+        each = self.model_.log_ratio_of(self.inputs(events))
 
         def log_ratio(theta: Tensor) -> Tensor:
             point = theta.float().reshape(-1, len(self.parameters))
@@ -276,40 +298,42 @@ class Ratio(Method):
             return None
         return Architecture(self.network, self.options, self.features, observables=self.columns)
 
-    def _given(self, events: Any) -> Events:
-        if not hasattr(self, "model_"):
-            raise InputError("the ratio is not fitted; call fit or load a fitted one.")
-        design = self._architecture
-        names = self.names_ if design is None or design.kind == "table" else ()
-        return events_of(events, "events", design, names)
+    def _inputs(self, events: Any) -> tuple[Inputs, Table]:
+        """Return inputs and table of events, checked to have the columns of the fit."""
+        architecture = self._architecture
+        names = self.names_ if architecture is None or architecture.kind == "table" else ()
+        return inputs_of(events, "the events", architecture, names)
 
-    def _build(self) -> TableRatio | NetworkRatio:
+    def _rebuild(self) -> None:
         loss = ratio_loss(self.loss, self.power)
         if self.network is None:
             columns = len(self.names_) + len(self.parameters)
-            return TableRatio(columns, self.members, self.hidden, loss)
+            self.model_ = TableRatio(columns, self.members, self.hidden, loss)
+            return
         # A table's columns are known by number where they were given no names.
-        design = Architecture(self.network, self.options, self.features, observables=self.names_)
-        return NetworkRatio(
-            design, self.members, loss, parameters=len(self.parameters), hidden=self.hidden
+        self.model_ = NetworkRatio(
+            Architecture(self.network, self.options, self.features, observables=self.names_),
+            self.members,
+            loss,
+            parameters=len(self.parameters),
+            hidden=self.hidden,
         )
 
-    def _context(
-        self, tables: list[Floats], theta: ArrayLike | None, seed: int
-    ) -> list[Floats] | None:
+    def _context(self, count: int, others: int, theta: ArrayLike | None) -> list[Floats] | None:
         """Return theta of the events of p1, and for those of p0 drawn from these."""
+        self.range_ = np.zeros((2, 0))
         if not self.parameters:
             if theta is not None:
                 raise InputError("theta is given; name its columns in `parameters`.")
             return None
         if theta is None:
             raise InputError(f"theta is missing; give one row of {list(self.parameters)} an event.")
-        values = np.asarray(theta, dtype=np.float64).reshape(-1, len(self.parameters))
-        if len(values) != len(tables[0]):
-            raise InputError(f"theta has {len(values)} rows for {len(tables[0])} events.")
+        values = as_table(theta, "theta", self.parameters)
+        if len(values) != count:
+            raise InputError(f"theta has {len(values)} rows for {count} events.")
         self.range_ = np.stack([values.min(0), values.max(0)])
-        drawn = np.random.default_rng([seed, 1]).integers(len(values), size=len(tables[1]))
-        return [values, values[drawn]]
+        random = np.random.default_rng(derive(self.seed_, "theta"))
+        return [values, values[random.integers(count, size=others)]]
 
     def _point(self, theta: ArrayLike | None, count: int) -> Floats:
         if theta is None:
@@ -329,12 +353,12 @@ class Ratio(Method):
                 )
         return point
 
-    def _calibrate(self, held: Dataset) -> None:
-        """Fit p(y = 1) as a rising function of the classifier's output on the held events."""
-        if bool((held.weight < 0).any()):
+    def _calibrate(self, validation: Dataset) -> None:
+        """Fit p(y = 1) as a rising function of the classifier's output on validation events."""
+        if bool((validation.weight < 0).any()):
             raise InputError("calibrate needs weights of 0 or more; fit without it.")
-        ln_r = self._combined(held.inputs, held.context).numpy()
-        target, weight = held.target.numpy(), held.weight.double().numpy()
+        ln_r = self._combined(validation.inputs, validation.context).numpy()
+        target, weight = validation.target.numpy(), validation.weight.double().numpy()
         # Bins of enough events of both classes: single events at the ends would be infinite ratios.
         bins = np.array_split(np.argsort(ln_r, kind="stable"), max(2, len(ln_r) // BIN))
         sums = np.array([weight[part].sum() for part in bins])
@@ -360,78 +384,27 @@ class Ratio(Method):
         knots, shift = self.calibration_.double().numpy()
         return ln_r + torch.from_numpy(np.interp(ln_r.numpy(), knots, shift))
 
-    def _diagnose(
-        self,
-        samples: list[Events],
-        weights: list[Floats],
-        held: list[NDArray[np.bool_]],
-        missing: list[Gap],
-    ) -> Diagnostics:
-        (x, y), (wx, wy) = (
-            [values[part] for values, part in zip(pair, held, strict=True)]
-            for pair in ([sample.table for sample in samples], weights)
+    def _diagnose(self, x: Table, y: Table, inputs: Inputs, missing: list[Gap]) -> Diagnostics:
+        """Compare validation events of p1 and of p0, whose `inputs` are reweighted."""
+        numerator, denominator = (
+            np.flatnonzero(validation_mask(table.event, self.validation, self.seed_))
+            for table in (x, y)
         )
-        inputs, chosen = samples[1].inputs, torch.from_numpy(np.flatnonzero(held[1]))
-        part = inputs[chosen] if isinstance(inputs, Tensor) else inputs.at(chosen)
-        moved = wy * np.exp(self.answer(part, None).numpy())
-        return diagnose(x, y, wx, moved, self.names_, missing, self.seed_)
-
-    # What follows saves and restores.
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return {**self.model_.state_dict(), "calibration": self.calibration_}
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "names": self.names_,
-            "range": self.range_.tolist() if self.parameters else [],
-            "seed": self.seed_,
-            "history": [[asdict(epoch) for epoch in member] for member in self.history_],
-        }
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.names_ = state["names"]
-        self.seed_ = state["seed"]
-        if self.parameters:
-            self.range_ = np.array(state["range"])
-        self.history_ = [[Epoch(**epoch) for epoch in member] for member in state["history"]]
-        self.calibration_ = tensors.pop("calibration")
-        self.model_ = self._build()
-        self.model_.load_state_dict(tensors)
-        self.model_.eval()
-
-
-def _table(events: ArrayLike, what: str, names: Sequence[str]) -> Floats:
-    """Return events as (N, C) float64; raise `InputError` naming the event that is no number."""
-    table = np.asarray(events, dtype=np.float64)
-    table = table[:, None] if table.ndim == 1 else table
-    if table.ndim != 2 or len(table) == 0:
-        raise InputError(f"the {what} has shape {table.shape}; give a table (events, columns).")
-    if names and len(names) != table.shape[1]:
-        raise InputError(f"the {what} has {table.shape[1]} columns, {len(names)} are named.")
-    bad = ~np.isfinite(table)
-    if bad.any():
-        event, column = np.argwhere(bad)[0]
-        name = names[column] if names else f"column {column}"
-        raise InputError(f"{name} of event {event} of the {what} is {table[event, column]}.")
-    return table
-
-
-def weight_of(weight: ArrayLike | None, count: int, what: str) -> Floats:
-    """Return the weights (N,) of a sample, 1 if None; raise `InputError` if they cannot be used."""
-    w = np.ones(count) if weight is None else np.asarray(weight, dtype=np.float64)
-    if w.shape != (count,):
-        raise InputError(f"the {what} has {count} events and {w.shape} weights; give one each.")
-    if not np.isfinite(w).all():
-        raise InputError(
-            f"the weight of event {np.argmin(np.isfinite(w))} of the {what} is not finite."
+        rows = torch.from_numpy(denominator)
+        part = inputs[rows] if isinstance(inputs, Tensor) else inputs.at(rows)
+        target, source = x.at(numerator), y.at(denominator)
+        return diagnose(
+            target.values,
+            source.values,
+            target.weight,
+            source.weight * np.exp(self.answer(part, None).numpy()),
+            self.names_,
+            missing,
+            self.seed_,
         )
-    if not w.sum() > 0:
-        raise InputError(f"the weights of the {what} sum to {w.sum():.3g}; they must be positive.")
-    return w
 
 
-def _check_overlap(tables: list[Floats], missing: list[Gap]) -> None:
+def _check_overlap(missing: list[Gap]) -> None:
     for gap in missing:
         if gap.share > 0.999:
             raise InputError(

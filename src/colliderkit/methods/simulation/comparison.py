@@ -1,27 +1,31 @@
-"""How like two samples of showers are: the complete figures of the CaloChallenge (2410.21611).
+"""Comparison of generated showers with Geant4: the CaloChallenge's measures (2410.21611).
 
-The Geant4-against-Geant4 floor is a comparison of two Geant4 samples; no figure means anything
+The Geant4-against-Geant4 floor is a comparison of two Geant4 samples; no quantity means anything
 without it, as all but a few are above zero by counting alone.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.isotonic import IsotonicRegression
-from torch import Tensor, nn
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.features import ROWS, Features, features
+from colliderkit.events.calorimeter.features import Features
 from colliderkit.events.calorimeter.geometry import Geometry
-from colliderkit.events.scaling import Standardise
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.files import release
-from colliderkit.losses.classification import cross_entropy
+from colliderkit.methods.method import Method
+from colliderkit.methods.simulation.classifiers import (
+    PUBLISHED,
+    ShowerClassifier,
+    ShowerInputs,
+    splits,
+)
+from colliderkit.methods.simulation.samples import DescribedShowers, refuse_shared
 from colliderkit.metrics.generative import (
     frechet_physics_distance,
     kernel_physics_distance,
@@ -42,32 +46,24 @@ from colliderkit.metrics.showers import (
     shower_histograms,
 )
 from colliderkit.metrics.value import Value, over_seeds
-from colliderkit.networks.mlp import MLP
-from colliderkit.networks.voxel_resnet import VoxelResNet
-from colliderkit.training.batches import Batch, Dataset
-from colliderkit.training.fit import fit, predict
+from colliderkit.seeds import derive
 from colliderkit.training.settings import Epoch, Training
 
-__all__ = ["Classification", "Comparison", "ShowerTest", "check_band"]
+__all__ = ["Classification", "ShowerComparison", "check_band"]
 
 Floats = NDArray[np.float64]
-Sample = tuple[NDArray[Any], NDArray[Any]]  # incident energies (N,) and showers (N, V), MeV
-PUBLISHED = Training(epochs=50, batch_size=1000, learning_rate=2e-4, schedule="constant")
-SHARES = (0.6, 0.2)  # of each class to train on and to choose the epoch by; the rest is the test
-ENOUGH = 20_000  # showers that means and standard deviations are taken from
 FEWEST = 100  # showers of a band
 PAIRS = 10_000  # showers of each sample whose distances to one another are computed
-ONE, TWO = "reference", "sample"
 
 
 @dataclass(frozen=True)
 class Classification:
-    """Hold what a classifier makes of T showers that it has not seen.
+    """What a classifier makes of T showers that it has not seen.
 
     - `auc`: on them, with DeLong's error and that of the seeds;
     - `label` (T,): 0 for the reference, 1 for the sample; `probability` (T,): of the sample,
       isotonically calibrated on the validation showers; `score` (T,): the first network's own;
-    - `incident` (T,): the energies [MeV]; `histories`: of each training.
+    - `incident` (T,): the energies [MeV].
     """
 
     auc: Value
@@ -75,7 +71,6 @@ class Classification:
     probability: Floats
     score: Floats
     incident: Floats
-    histories: list[list[Epoch]] = field(repr=False)
 
     def within(self, low: float, high: float) -> Value:
         """Return the AUC of the first network on showers of these energies [MeV]."""
@@ -83,329 +78,240 @@ class Classification:
         return auc(self.score[here], self.label[here])
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Hold all that is known of a sample beside its reference.
+class ShowerComparison(Method):
+    """Compare a sample of showers, such as a surrogate's, with a reference, such as Geant4's.
 
-    `figures` by name; `separations` of each histogram; `classifiers` by level; `spectra` of
-    reference and sample, and the `features` that they are of.
-    """
-
-    figures: dict[str, Value]
-    separations: dict[str, TriangularDiscriminator]
-    classifiers: dict[str, Classification]
-    edges: dict[str, Floats]
-    spectra: tuple[ShowerHistograms, ShowerHistograms]
-    features: tuple[Features, Features] = field(repr=False)
-
-
-class ShowerTest:
-    """Compare samples of showers with a reference.
+    - FPD and KPD on the table of `features`; MMD and the neighbours on it too, each column in
+      units of the reference's standard deviation, on 10,000 showers of each;
+    - the AUC of classifiers on showers that they have not seen;
+    - separation powers, the mean over the layers where there is one each;
+    - with `training`, what the sample's model was fitted to: the probability that a shower of
+      the sample is nearer to it than one of the reference, .5 for a model that copies none.
 
     Args:
-        geometry: of all showers.
         threshold: energies [MeV] below it count as zero, in both.
+        levels: what the classifiers see, see `ShowerClassifier`: "low-level", "high-level" or
+            "3-D ResNet".
         classifier: how the classifiers are trained; as published if not given.
-        seed: of splits, initial weights and draws.
         width: of the classifiers' two hidden layers and the one before; 2048 is published.
         repetitions: trainings of each classifier, whose scatter enters the errors.
-        levels: what the classifiers see: "low-level", log10 E_inc and the voxels over E_inc;
-            "high-level", the table of `features`; "3-D ResNet" convolves what is low-level, of
-            geometries whose layers are all alike, at some hundred times the cost.
-        standardised: give each of these inputs mean 0 and standard deviation 1 on the training
-            showers. Published figures are without; the same classifier then sees more.
+        standardised: give each of their inputs mean 0 and standard deviation 1 on the training
+            showers. Published values are without; the same classifier then sees more.
+        bands: edges [MeV] of bands of incident energy that are compared too.
+
+    After `fit`: `quantities_` by name, `bands_` the same of each band ("2 to 8 GeV");
+    `separations_` of each histogram; `classifications_` by level, `networks_` and `calibrations_`
+    of their first training, and `history_` of all ("low-level, repetition 0"); `histograms_` of
+    reference and sample in the bins `edges_`, `examples_`, a shower of each near the geometric
+    mean of the incident energies, and `geometry_`. All of it is small, however many showers there
+    are.
     """
+
+    name: ClassVar[str] = "shower-comparison"
+
+    geometry_: Geometry
+    quantities_: dict[str, Value]
+    bands_: dict[str, dict[str, Value]]
+    separations_: dict[str, TriangularDiscriminator]
+    classifications_: dict[str, Classification]
+    networks_: dict[str, ShowerInputs]
+    calibrations_: dict[str, tuple[Floats, Floats]]
+    history_: dict[str, list[Epoch]]
+    edges_: dict[str, Floats]
+    histograms_: tuple[ShowerHistograms, ShowerHistograms]
+    examples_: tuple[tuple[float, Floats], tuple[float, Floats]]
 
     def __init__(
         self,
-        geometry: Geometry,
-        threshold: float,
         *,
+        threshold: float = 0.0,
+        levels: tuple[str, ...] = ("low-level", "high-level"),
         classifier: Training = PUBLISHED,
-        seed: int = 0,
         width: int = 512,
         repetitions: int = 1,
-        levels: Sequence[str] = ("low-level", "high-level"),
         standardised: bool = False,
+        bands: tuple[float, ...] = (),
     ) -> None:
-        if not threshold >= 0:
-            raise InputError(f"the threshold is {threshold:g} MeV; it must be 0 or more.")
-        if repetitions < 1 or width < 1:
-            raise InputError(f"repetitions {repetitions} and width {width} must be at least 1.")
-        for level in levels:
-            if level not in LEVELS:
-                raise InputError(f"no classifier '{level}'; choose from {', '.join(LEVELS)}.")
-        if "3-D ResNet" in levels:
-            _ = geometry.shape  # of equal layers, or that is said
-        self.geometry = geometry
         self.threshold = threshold
+        self.levels = levels
         self.classifier = classifier
-        self.seed = seed
         self.width = width
         self.repetitions = repetitions
-        self.levels = tuple(levels)
         self.standardised = standardised
+        self.bands = bands
 
-    def figures(
+    def fit(
         self,
-        reference: Sample,
-        sample: Sample,
+        reference: Showers,
+        sample: Showers,
+        geometry: Geometry,
         *,
-        training: Sample | None = None,
+        training: Showers | None = None,
+        weight: ArrayLike | None = None,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
         progress: bool = True,
-    ) -> dict[str, Value]:
-        """Return the figures by name; see `compare`."""
-        return self.compare(reference, sample, training=training, progress=progress).figures
+    ) -> Self:
+        """Compare a sample with a reference and return self.
 
-    def compare(
-        self,
-        reference: Sample,
-        sample: Sample,
-        *,
-        training: Sample | None = None,
-        progress: bool = True,
-    ) -> Comparison:
-        """Compare two samples, (incident energies (N,), showers (N, V)) in MeV each.
-
-        - FPD and KPD on the table of `features`; MMD and the neighbours on it too, each column in
-          units of the reference's standard deviation, on 10,000 showers of each;
-        - the AUC of classifiers on showers that they have not seen;
-        - separation powers, the mean over the layers where there is one each;
-        - with `training`, what the sample's model was fitted to: the probability that a shower of
-          the sample is nearer to it than one of the reference, .5 for a model that copies none.
-          It must hold no shower of the reference.
-
+        `training`, what the sample's model was fitted to, must hold no shower of the reference.
         Showers may be memory maps: rows are read in pieces and given back. Raises `InputError`
-        where showers do not fit the geometry or are no energies, or stand in both samples.
+        where showers do not fit the geometry or are no energies, or stand in both samples, and
+        for weights: distances and their errors are those of counted showers.
         """
-        found = self._features(reference, ONE), self._features(sample, TWO)
-        keys = tuple(_keys(f) for f in found)
-        _refuse_shared(keys[0], keys[1])
-        tables = tuple(f.table() for f in found)
-        highest = _highest(reference[1])
-        edges = histogram_edges(self.geometry, self.threshold, found[0], highest)
+        self._begin(seed=seed, folder=folder, resume=resume)
+        if weight is not None or any((s.weight != 1).any() for s in (reference, sample)):
+            raise InputError(
+                "weight cannot be honoured: the distances of samples and their errors are those of"
+                " counted showers; draw showers without weights."
+            )
+        self._check(geometry)
+        self.geometry_ = geometry
+        ours, theirs = (
+            DescribedShowers.checked(showers, name, geometry, self.threshold)
+            for showers, name in ((reference, "reference"), (sample, "sample"))
+        )
+        refuse_shared(ours, theirs)
+        for low, high in self._edges():  # before what takes long
+            check_band((ours.showers.incident, theirs.showers.incident), low, high)
+        self.edges_ = histogram_edges(geometry, self.threshold, ours.features, ours.highest())
         first, second = (
-            shower_histograms(showers, f, self.geometry, self.threshold, edges)
-            for (_, showers), f in zip((reference, sample), found, strict=True)
+            shower_histograms(
+                each.showers.voxels, each.features, geometry, self.threshold, self.edges_
+            )
+            for each in (ours, theirs)
         )
-        apart = separations(first, second)
-        seen = None if training is None else self._class(training, "training")
-        if seen is not None:
-            _refuse_shared(keys[0], seen.key, (ONE, "training"))
-        classifiers = {}
-        for level in self.levels:
-            classes = [
-                _Class(s, table, key)
-                for s, table, key in zip((reference, sample), tables, keys, strict=True)
-            ]
-            classifiers[level] = self._classify(level, classes, progress)
-        figures = {f"AUC {level}": found.auc for level, found in classifiers.items()}
-        figures |= self._distances(tables)
-        figures |= _summary(apart)
-        figures["Wasserstein of " + RESPONSE] = wasserstein(
-            *(f.total / f.incident for f in found), seed=self.seed
+        self.histograms_ = first, second
+        self.separations_ = separations(first, second)
+        example = ours.example(float(np.exp(np.log(ours.showers.incident).mean())))
+        self.examples_ = example, theirs.example(example[0])
+        seen = None
+        if training is not None:
+            seen = DescribedShowers.checked(training, "training", geometry, self.threshold)
+            refuse_shared(ours, seen)
+        self._classify((ours, theirs), progress)
+        quantities = {f"AUC {name}": each.auc for name, each in self.classifications_.items()}
+        quantities |= _distances((ours.table, theirs.table), seed)
+        quantities |= _mean_separations(self.separations_)
+        quantities[f"Wasserstein of {RESPONSE}"] = wasserstein(
+            *(each.features.total / each.features.incident for each in (ours, theirs)), seed=seed
         )
         if seen is not None:
-            figures["nearer to the training"] = _nearer(tables, seen.table)
-        return Comparison(figures, apart, classifiers, edges, (first, second), found)
+            quantities["nearer to the training"] = _nearer((ours.table, theirs.table), seen.table)
+        self.quantities_ = quantities
+        self.bands_ = {
+            f"{low / 1e3:g} to {high / 1e3:g} GeV": self._within(
+                (ours.features, theirs.features), low, high
+            )
+            for low, high in self._edges()
+        }
+        return self
 
-    def within(self, comparison: Comparison, low: float, high: float) -> dict[str, Value]:
-        """Return the figures of the showers with incident energies in [low, high) [MeV].
+    def probability(self, showers: Showers, *, level: str = "high-level") -> Floats:
+        """Return P(sample | shower) of N showers, (N,).
+
+        By the first classifier of that level, isotonically calibrated; with p of equally many
+        showers of both, (1 - p) / p is the density of the reference over that of the sample.
+        """
+        if level not in self.networks_:
+            known = ", ".join(self.networks_) or "none"
+            raise InputError(f"no classifier '{level}' was fitted; choose from {known}.")
+        described = DescribedShowers.checked(showers, "showers", self.geometry_, self.threshold)
+        classifier = self._classifier(level)
+        data = classifier.data([described], [np.arange(len(described))])
+        score = classifier.logarithms(self.networks_[level], data).exp()[:, 1].double().numpy()
+        return np.interp(score, *self.calibrations_[level])
+
+    def _check(self, geometry: Geometry) -> None:
+        if not self.threshold >= 0:
+            raise InputError(f"the threshold is {self.threshold:g} MeV; it must be 0 or more.")
+        for name in ("repetitions", "width"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1.")
+        edges = list(self.bands)
+        if edges and (len(edges) < 2 or edges[0] < 0 or not (np.diff(edges) > 0).all()):
+            raise InputError(
+                f"bands is {edges}; give at least two rising energies in MeV, 0 or more."
+            )
+        for level in self.levels:
+            self._classifier(level, geometry)
+
+    def _edges(self) -> list[tuple[float, float]]:
+        return list(zip(self.bands[:-1], self.bands[1:], strict=True))
+
+    def _classifier(self, level: str, geometry: Geometry | None = None) -> ShowerClassifier:
+        return ShowerClassifier(
+            level, geometry or self.geometry_, self.threshold, self.classifier, self.width,
+            self.standardised,
+        )  # fmt: skip
+
+    def _rebuild(self) -> None:
+        self.networks_ = {level: self._classifier(level).network(2) for level in self.levels}
+
+    def _classify(self, samples: Sequence[DescribedShowers], progress: bool) -> None:
+        """Train the classifiers of all levels; set what `fit` says of them."""
+        self.classifications_, self.networks_, self.calibrations_ = {}, {}, {}
+        self.history_ = {}
+        rows = splits(samples, self.seed_) if self.levels else []
+        for level in self.levels:
+            classifier = self._classifier(level)
+            validation, test = (classifier.data(samples, [r[i] for r in rows]) for i in (1, 2))
+            label, areas = test.target.numpy(), []
+            for repetition in range(self.repetitions):
+                network, history = classifier.fit(
+                    samples, rows, seed=derive(self.seed_, level, repetition), progress=progress
+                )
+                scores = [
+                    classifier.logarithms(network, data).exp()[:, 1].double().numpy()
+                    for data in (validation, test)
+                ]
+                areas.append(auc(scores[1], label))
+                self.history_[f"{level}, repetition {repetition}"] = history
+                if repetition == 0:
+                    self.networks_[level] = network
+                    isotonic = IsotonicRegression(out_of_bounds="clip")
+                    isotonic.fit(scores[0], validation.target.numpy())
+                    curve = isotonic.X_thresholds_, isotonic.y_thresholds_
+                    self.calibrations_[level] = curve[0].astype(float), curve[1].astype(float)
+                    score = scores[1]
+            mean, _, error = over_seeds(areas)
+            counting = float(np.mean([area.error for area in areas]))
+            self.classifications_[level] = Classification(
+                Value(mean, counting if len(areas) == 1 else float(np.hypot(error, counting))),
+                label,
+                np.interp(score, *self.calibrations_[level]),
+                score,
+                np.concatenate(
+                    [
+                        s.showers.incident[r[2]].astype(float)
+                        for s, r in zip(samples, rows, strict=True)
+                    ]
+                ),
+            )
+            for each in samples:
+                release(each.showers.voxels)
+
+    def _within(self, both: Sequence[Features], low: float, high: float) -> dict[str, Value]:
+        """Compare the showers with incident energies in [low, high) [MeV].
 
         The classifiers are those of all energies, on their test showers of these.
         """
-        few = check_band([f.incident for f in comparison.features], low, high)
-        here = tuple(f.at((f.incident >= low) & (f.incident < high)) for f in comparison.features)
-        response = [f.total / f.incident for f in here]
-        figures = {
-            f"AUC {level}": found.within(low, high)
-            for level, found in comparison.classifiers.items()
+        few = check_band([each.incident for each in both], low, high)
+        here = [each.at((each.incident >= low) & (each.incident < high)) for each in both]
+        response = [each.total / each.incident for each in here]
+        quantities = {
+            f"AUC {level}": each.within(low, high) for level, each in self.classifications_.items()
         }
-        tables = [f.table() for f in here]
-        figures["FPD"] = frechet_physics_distance(*tables, fewest=few // 4, most=few)
-        figures["Wasserstein of " + RESPONSE] = wasserstein(*response, seed=self.seed)
+        tables = [each.table() for each in here]
+        quantities["FPD"] = frechet_physics_distance(*tables, fewest=few // 4, most=few)
+        quantities["Wasserstein of " + RESPONSE] = wasserstein(*response, seed=self.seed_)
         mean, error = zip(*((r.mean(), r.std() / np.sqrt(len(r))) for r in response), strict=True)
         ratio = mean[1] / mean[0]
-        figures["ratio of mean " + RESPONSE] = Value(
+        quantities["ratio of mean " + RESPONSE] = Value(
             float(ratio), float(ratio * np.hypot(error[0] / mean[0], error[1] / mean[1]))
         )
-        return figures
-
-    def log_posterior(
-        self,
-        models: Mapping[str, Sample],
-        reference: Sample,
-        *,
-        level: str = "low-level",
-        progress: bool = True,
-    ) -> dict[str, Value]:
-        """Return the mean of ln P(model | shower) over the showers of the reference, by model.
-
-        One classifier tells the models' samples apart, and says of each Geant4 shower whose it
-        might be (2410.21611): higher is better, by chance it is -ln of the number of models.
-        """
-        if len(models) < 2:
-            raise InputError("a log-posterior compares models; give two at least.")
-        given = {name: self._class(sample, name) for name, sample in models.items()}
-        last = self._class(reference, ONE)
-        for (name, one), (other, two) in combinations([*given.items(), (ONE, last)], 2):
-            _refuse_shared(one.key, two.key, (name, other))
-        network, _, _ = self._trained(level, list(given.values()), self.seed, progress)
-        data = self._data(level, [last], [np.arange(len(last.key))])
-        logarithm = torch.log_softmax(predict(network, data, self.classifier.batch_size), 1)
-        release(reference[1])
-        mean = logarithm.double().mean(0)
-        error = logarithm.double().std(0) / len(last.key) ** 0.5
-        return {
-            name: Value(float(m), float(e)) for name, m, e in zip(models, mean, error, strict=True)
-        }
-
-    def _features(self, sample: Sample, name: str) -> Features:
-        incident, showers = np.asarray(sample[0]).reshape(-1), sample[1]
-        if len(incident) != len(showers):
-            raise InputError(
-                f"the {name} has {len(incident)} incident energies for {len(showers)} showers."
-            )
-        if len(showers) == 0:
-            raise InputError(f"the {name} holds no showers.")
-        parts = []
-        for start in range(0, len(showers), ROWS):
-            rows = slice(start, start + ROWS)
-            self.geometry.check(showers[rows], name, start)
-            parts.append(features(showers[rows], incident[rows], self.geometry, self.threshold))
-            release(showers)
-        return Features.concatenated(parts)
-
-    def _class(self, sample: Sample, name: str) -> "_Class":
-        found = self._features(sample, name)
-        return _Class(sample, found.table(), _keys(found))
-
-    def _distances(self, tables: Sequence[Floats]) -> dict[str, Value]:
-        mean, std = tables[0].mean(0), tables[0].std(0)
-        std = np.where(std > 1e-9 * np.abs(mean), std, 1)
-        few = [
-            (t[np.random.default_rng(self.seed).permutation(len(t))[:PAIRS]] - mean) / std
-            for t in tables
-        ]
-        near = neighbours(*few)
-        smaller = min(map(len, tables))
-        block = max(2, min(1000, smaller // 16))
-        return {
-            "FPD": frechet_physics_distance(*tables, fewest=10_000),
-            # Half of a sample at most: the batches must differ for their spread to be the error.
-            "KPD": kernel_physics_distance(*tables, size=min(10_000, smaller // 2)),
-            "MMD": maximum_mean_discrepancy(*few, block=block),
-            **near._asdict(),
-        }
-
-    def _classify(self, level: str, classes: "Sequence[_Class]", progress: bool) -> Classification:
-        areas, histories = [], []
-        first: tuple[NDArray[np.int64], Floats, Floats, Floats] | None = None
-        for repetition in range(self.repetitions):
-            network, (_, validation, test), history = self._trained(
-                level, classes, self.seed + 1000 * repetition, progress
-            )
-            held, unseen = (
-                (torch.softmax(predict(network, data, self.classifier.batch_size), 1)[:, 1], data)
-                for data in (validation, test)
-            )
-            score, label = unseen[0].double().numpy(), unseen[1].target.numpy()
-            areas.append(auc(score, label))
-            histories.append(history)
-            if first is None:
-                calibration = IsotonicRegression(out_of_bounds="clip").fit(
-                    held[0].double().numpy(), held[1].target.numpy()
-                )
-                incident = np.concatenate(
-                    [
-                        np.asarray(c.sample[0], np.float64).reshape(-1)[rows[2]]
-                        for c, rows in zip(classes, self._splits(classes), strict=True)
-                    ]
-                )
-                first = label, calibration.predict(score), score, incident
-        for c in classes:
-            release(c.sample[1])
-        mean, _, error = over_seeds(areas)
-        counting = float(np.mean([a.error for a in areas]))
-        total = counting if len(areas) == 1 else float(np.hypot(error, counting))
-        assert first is not None
-        return Classification(Value(mean, total), *first, histories)
-
-    def _trained(
-        self, level: str, classes: "Sequence[_Class]", seed: int, progress: bool
-    ) -> tuple[nn.Module, list[Dataset], list[Epoch]]:
-        """Return a network, its training, validation and test showers, and its history."""
-        splits = self._splits(classes)
-        sets = [self._data(level, classes, [s[i] for s in splits]) for i in range(3)]
-        torch.manual_seed(seed)
-        model = self._model(level, classes, sets[0])
-        history = fit(
-            model,
-            cross_entropy,
-            sets[0],
-            sets[1],
-            self.classifier,
-            seed=seed,
-            title=f"classifier, {level}",
-            progress=progress,
-        )
-        return model, sets, history
-
-    def _model(self, level: str, classes: "Sequence[_Class]", train: Dataset) -> nn.Module:
-        voxels = level != "high-level"
-        inputs = self.geometry.voxels + 1 if voxels else classes[0].table.shape[1]
-        network: nn.Module
-        if level == "3-D ResNet":
-            network = VoxelResNet(self.geometry.shape, len(classes))
-        else:
-            network = MLP(inputs, len(classes), hidden=(self.width,) * 3, leak=0.01)
-        scaling = Standardise(inputs) if self.standardised else nn.Identity()
-        model = _Seen(self.threshold if voxels else None, scaling, network)
-        if isinstance(scaling, Standardise):
-            batch = train.batch(torch.randperm(len(train))[:ENOUGH])
-            scaling.fit(model.inputs(batch.values, batch.context))
-        return model
-
-    def _splits(self, classes: "Sequence[_Class]") -> list[list[NDArray[np.int64]]]:
-        """Return the rows to train on, to validate and to test with, of each class.
-
-        Copies of one shower within a class stay together.
-        """
-        found = []
-        for number, each in enumerate(classes):
-            different, group = np.unique(each.key, return_inverse=True)
-            random = np.random.default_rng([self.seed, number])
-            place = random.permutation(len(different))[group.reshape(-1)] / len(different)
-            ends = np.cumsum(SHARES)
-            parts = [
-                np.flatnonzero((place >= low) & (place < high))
-                for low, high in ((0, ends[0]), (ends[0], ends[1]), (ends[1], 1))
-            ]
-            if min(map(len, parts)) == 0:
-                raise InputError(
-                    f"a classifier needs 5 different showers of each sample at least; sample"
-                    f" {number} has {len(different)}."
-                )
-            found.append(parts)
-        return found
-
-    def _data(
-        self, level: str, classes: "Sequence[_Class]", rows: Sequence[NDArray[np.int64]]
-    ) -> Dataset:
-        target = torch.from_numpy(np.repeat(np.arange(len(rows)), [len(r) for r in rows]))
-        weight = torch.ones(len(target))
-        if level == "high-level":
-            tables = [c.table[r].astype(np.float32) for c, r in zip(classes, rows, strict=True)]
-            return Dataset(torch.from_numpy(np.concatenate(tables)), target, weight)
-        place = torch.stack([target, torch.from_numpy(np.concatenate(rows))], 1)
-        incident = np.concatenate(
-            [
-                np.asarray(c.sample[0], dtype=np.float32).reshape(-1)[r]
-                for c, r in zip(classes, rows, strict=True)
-            ]
-        )
-        showers = tuple(c.sample[1] for c in classes)
-        return _Rows(place, target, weight, torch.from_numpy(incident)[:, None], showers)
+        return quantities
 
 
 def check_band(incident: Sequence[NDArray[Any]], low: float, high: float) -> int:
@@ -419,120 +325,46 @@ def check_band(incident: Sequence[NDArray[Any]], low: float, high: float) -> int
     return few
 
 
-LEVELS = ("low-level", "high-level", "3-D ResNet")
-
-
-@dataclass(frozen=True)
-class _Class:
-    """Hold a sample with its table of features and a key of each shower."""
-
-    sample: Sample
-    table: Floats
-    key: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Rows(Dataset):
-    """Gather batches from the rows of several arrays, which are neither joined nor copied.
-
-    `inputs` (N, 2) are the number of the array and of the row.
-    """
-
-    arrays: tuple[NDArray[Any], ...] = ()
-
-    def batch(self, events: Tensor, longest: int | None = None) -> Batch:
-        assert isinstance(self.inputs, Tensor)
-        assert self.context is not None
-        array, row = self.inputs[events].numpy().T
-        values = np.empty((len(events), self.arrays[0].shape[1]), dtype=np.float32)
-        for i, showers in enumerate(self.arrays):
-            # Rising rows: a map is read in one direction.
-            here = np.flatnonzero(array == i)
-            here = here[np.argsort(row[here])]
-            values[here] = showers[row[here]]
-            release(showers)
-        return Batch(
-            torch.from_numpy(values),
-            None,
-            self.target[events],
-            self.weight[events],
-            self.context[events],
-        )
-
-
-class _Seen(nn.Module):
-    """Show a network a table, or log10 E_inc and the voxels, cut at a threshold, over E_inc."""
-
-    def __init__(self, threshold: float | None, scaling: nn.Module, network: nn.Module) -> None:
-        super().__init__()
-        self.threshold = threshold
-        self.scaling = scaling
-        self.network = network
-
-    def inputs(self, values: Tensor, context: Tensor | None) -> Tensor:
-        """Return what the network sees of rows (B, C)."""
-        if self.threshold is None or context is None:
-            return values
-        seen = torch.where(values < self.threshold, 0.0, values) / context
-        return torch.cat([context.log10(), seen], 1)
-
-    def forward(self, values: Tensor, mask: Tensor | None, context: Tensor | None = None) -> Tensor:
-        outputs: Tensor = self.network(self.scaling(self.inputs(values, context)))
-        return outputs
+def _distances(tables: Sequence[Floats], seed: int) -> dict[str, Value]:
+    few = [
+        t[np.random.default_rng(derive(seed, "distances")).permutation(len(t))[:PAIRS]]
+        for t in tables
+    ]
+    mean, std = _scale(tables[0])
+    few = [(table - mean) / std for table in few]
+    smaller = min(map(len, tables))
+    block = max(2, min(1000, smaller // 16))
+    return {
+        "FPD": frechet_physics_distance(*tables, fewest=10_000),
+        # Half of a sample at most: the batches must differ for their spread to be the error.
+        "KPD": kernel_physics_distance(*tables, size=min(10_000, smaller // 2)),
+        "MMD": maximum_mean_discrepancy(*few, block=block),
+        **neighbours(*few)._asdict(),
+    }
 
 
 def _nearer(tables: Sequence[Floats], among: Floats) -> Value:
     """Return P(a shower of the sample is nearer to the training than one of the reference)."""
-    mean, std = among.mean(0), among.std(0)
-    std = np.where(std > 1e-9 * np.abs(mean), std, 1)
-    apart = [nearest_distances((t[:PAIRS] - mean) / std, (among - mean) / std) for t in tables]
-    label = np.repeat([0, 1], [len(d) for d in apart])
-    return auc(-np.concatenate(apart), label)
+    mean, std = _scale(among)
+    distances = [nearest_distances((t[:PAIRS] - mean) / std, (among - mean) / std) for t in tables]
+    label = np.repeat([0, 1], [len(d) for d in distances])
+    return auc(-np.concatenate(distances), label)
 
 
-def _summary(apart: Mapping[str, TriangularDiscriminator]) -> dict[str, Value]:
+def _scale(table: Floats) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of each column, 1 where it is constant."""
+    mean, std = table.mean(0), table.std(0)
+    return mean, np.where(std > 1e-9 * np.abs(mean), std, 1)
+
+
+def _mean_separations(each: Mapping[str, TriangularDiscriminator]) -> dict[str, Value]:
     """Return the separation powers of the published histograms, means over the layers."""
-    figures = {f"separation of {name}": apart[name].value for name in (RESPONSE, VOXELS)}
+    means = {f"separation of {name}": each[name].value for name in (RESPONSE, VOXELS)}
     for title, words in (
         ("layer energies", ("E",)),
         ("centres", ("centre eta", "centre phi", "centre r")),
         ("widths", ("width eta", "width phi", "width r")),
         ("sparsity", ("sparsity",)),
     ):
-        figures[f"separation of {title}"] = mean_separation(apart, words)
-    return figures
-
-
-def _keys(found: Features) -> NDArray[np.int64]:
-    """Return a checksum of each shower's energies, incident and by layer, and centres.
-
-    Showers without any energy are equal and no copies: theirs is their number, from -1 down.
-    """
-    columns = np.concatenate([found.incident[:, None], found.energy, found.centre_r], 1)
-    digests = b"".join(hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in columns)
-    keys = np.frombuffer(digests, np.int64) & np.iinfo(np.int64).max  # negative is for empty ones
-    empty = ~(found.energy > 0).any(1)
-    keys[empty] = -1 - np.flatnonzero(empty)
-    return keys
-
-
-def _refuse_shared(
-    first: NDArray[np.int64], second: NDArray[np.int64], names: tuple[str, str] = (ONE, TWO)
-) -> None:
-    shared = np.intersect1d(first[first >= 0], second[second >= 0])
-    if len(shared):
-        rows = [int(np.argmax(keys == shared[0])) for keys in (first, second)]
-        raise InputError(
-            f"{len(shared)} showers stand in both samples, such as number {rows[0]} of the"
-            f" {names[0]} and number {rows[1]} of the {names[1]} (counted from 0); compare samples"
-            " that are independent."
-        )
-
-
-def _highest(showers: NDArray[Any]) -> float:
-    """Return the largest energy of a voxel."""
-    highest = 0.0
-    for start in range(0, len(showers), ROWS):
-        highest = max(highest, float(showers[start : start + ROWS].max()))
-        release(showers)
-    return highest
+        means[f"separation of {title}"] = mean_separation(each, words)
+    return means

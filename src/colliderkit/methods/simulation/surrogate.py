@@ -1,31 +1,30 @@
-"""A surrogate of a shower simulation: incident energy in, energies in the voxels out."""
+"""Surrogate of a shower simulation: a generator of voxel energies given the incident energy."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from inspect import signature
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
+from colliderkit.events.calorimeter.geometry import Geometry, Grid
 from colliderkit.events.calorimeter.shower_variables import IncidentVariables, ShowerVariables
+from colliderkit.events.calorimeter.showers import Showers
+from colliderkit.events.tables import validation_mask
 from colliderkit.generators import GENERATORS
 from colliderkit.generators.generator import Generator, rows_at_once
 from colliderkit.methods.method import Method
-from colliderkit.networks.calorimeter_unet import CalorimeterUNet
-from colliderkit.networks.denoising import ResidualDenoiser
-from colliderkit.networks.rings import RingMixer, RingTransformer
+from colliderkit.names import Registry
+from colliderkit.seeds import derive
 from colliderkit.training.adversarial import GanSchedule, fit_generator
 from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Epoch, Training
 
-__all__ = ["NETWORKS", "ShowerSurrogate"]
+__all__ = ["BACKBONES", "ShowerSurrogate"]
 
 Floats = NDArray[np.float32]
 LAYERS = Training(epochs=20, batch_size=512, learning_rate=2e-3, schedule="cosine")
@@ -37,16 +36,16 @@ MARGIN = 1.05
 CRITIC_STEPS = 5  # of a critic for one of its generator (1704.00028)
 
 
-def _residual(geometry: Geometry, context: int, **options: Any) -> nn.Module:
-    return ResidualDenoiser(geometry.voxels, context, **options)
-
-
-NETWORKS: dict[str, Any] = {
-    "residual": _residual,
-    "rings": RingTransformer,
-    "u-net": CalorimeterUNet,
-    "ring-mixer": RingMixer,
-}
+BACKBONES = Registry(
+    "network of showers",
+    {
+        "residual": "colliderkit.networks.denoising:ResidualDenoiser",
+        "rings": "colliderkit.networks.rings:RingTransformer",
+        "u-net": "colliderkit.networks.calorimeter_unet:CalorimeterUNet",
+        "ring-mixer": "colliderkit.networks.rings:RingMixer",
+    },
+    supplied=("geometry", "features", "context"),
+)
 
 
 class ShowerSurrogate(Method):
@@ -69,11 +68,20 @@ class ShowerSurrogate(Method):
         validation: the share of the showers that chooses the epoch.
         layers, voxels: training of the two steps.
 
-    After `fit`: `layers_` (or None), `voxels_`, `geometry_`, and `range_` of the incident energies
-    [MeV].
+    After `fit`: the generators `layers_` (or None) and `voxels_`, `variables_` that turn showers
+    into what they learn, `geometry_`, `range_` of the incident energies [MeV], and `history_` of
+    "layers" and "voxels".
     """
 
     name: ClassVar[str] = "shower-surrogate"
+    resumable: ClassVar[bool] = True
+
+    geometry_: Geometry
+    range_: tuple[float, float]
+    variables_: ShowerVariables | IncidentVariables
+    layers_: Generator | None
+    voxels_: Generator
+    history_: dict[str, list[Epoch]]
 
     def __init__(
         self,
@@ -104,86 +112,74 @@ class ShowerSurrogate(Method):
 
     def fit(
         self,
-        incident: ArrayLike,
-        showers: NDArray[Any],
+        showers: Showers,
         geometry: Geometry,
         *,
+        weight: ArrayLike | None = None,
         seed: int = 0,
         folder: str | Path | None = None,
         resume: bool = False,
         progress: bool = True,
     ) -> Self:
-        """Train on showers (N, V) [MeV] of incident energies (N,) [MeV] and return self.
+        """Train on N showers and return self; showers of one event are not parted by the split.
 
+        `weight` (N,), those of the showers if not given, multiplies the losses. The scales of the
+        variables and the distance that chooses the epoch of a GAN are taken without it: scales are
+        undone exactly when showers are drawn, whatever they are, so that the density learned is
+        the weighted one.
         Checkpoints go to `folder`, from which `resume` goes on. Raises `InputError` for showers
-        that do not fit the geometry or hold something else than energies.
+        that do not fit the geometry or hold something else than energies, and weights below 0.
         """
-        if folder is None:
-            with TemporaryDirectory(prefix="colliderkit-") as temporary:
-                return self.fit(
-                    incident, showers, geometry, seed=seed, folder=temporary, progress=progress
-                )
-        geometry.check(showers, "showers")
-        energy = _incident(incident)
-        if len(energy) != len(showers):
-            raise InputError(f"{len(energy)} incident energies for {len(showers)} showers.")
-        self.geometry_, self.seed_ = geometry, seed
-        self.range_ = (float(energy.min()), float(energy.max()))
-        inc = torch.from_numpy(energy)
-        random = torch.Generator().manual_seed(seed)
-        held = torch.rand(len(inc), generator=random) < self.validation
-        if not bool(held.any()) or bool(held.all()):
-            raise InputError(f"{len(inc)} showers are too few to train and to validate; give more.")
+        self._begin(seed=seed, folder=folder, resume=resume)
+        showers = Showers.checked(
+            showers.incident,
+            showers.voxels,
+            "showers",
+            geometry=geometry,
+            weight=showers.weight if weight is None else weight,
+            event=showers.event,
+            negative="showers are drawn from a density",
+        )
+        validation = validation_mask(showers.event, self.validation, seed)
+        self.geometry_ = geometry
+        incident = showers.incident.astype(np.float32)
+        self.range_ = float(incident.min()), float(incident.max())
+        inc = torch.from_numpy(incident)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._build()
+            torch.manual_seed(derive(seed, "networks"))
+            self._rebuild()
         first = slice(0, max(4 * ROWS, NUMBERS // geometry.voxels))
-        self.shares_.fit(torch.from_numpy(np.asarray(showers[first])), inc[first])
+        self.variables_.fit(_tensor(showers.voxels[first]), inc[first])
+        random = torch.Generator().manual_seed(derive(seed, "noise of empty voxels"))
         parts = [
-            self.shares_(torch.from_numpy(np.asarray(showers[i : i + ROWS])), energies, random)
-            for i, energies in zip(range(0, len(inc), ROWS), inc.split(ROWS), strict=True)
+            self.variables_(_tensor(piece.voxels), energies, random)
+            for piece, energies in zip(showers.pieces(ROWS), inc.split(ROWS), strict=True)
         ]
         a, x = (torch.cat(column) for column in zip(*parts, strict=True))
-        common = held, folder, resume, progress
-        self.history_ = {}
+        steps = {"voxels": (self.voxels_, x, self.variables_.conditions(a, inc), self.voxels)}
         if self.layers_ is not None:
-            self.history_["layers"] = self._train(
-                "layers", self.layers_, a, _log_gev(inc), self.layers, *common
+            steps = {"layers": (self.layers_, a, _log_gev(inc), self.layers), **steps}
+        unit = torch.from_numpy((showers.weight / showers.weight.mean()).astype(np.float32))
+        self.history_ = {}
+        for title, (model, values, context, settings) in steps.items():
+            model.fit_scaling(values[~validation], context[~validation])
+            if model is self.voxels_:
+                # Voxel variables are standard normal already.
+                model.scaling.mean.zero_()
+                model.scaling.std.fill_(1.0)
+            data = Dataset(values, torch.zeros(len(values)), unit, context)
+            self.history_[title] = fit_generator(
+                model,
+                *data.split(validation),
+                settings,
+                schedule=GanSchedule(discriminator_steps=CRITIC_STEPS),
+                folder=None if folder is None else Path(folder) / title,
+                seed=seed,
+                resume=resume,
+                title=title,
+                progress=progress,
             )
-        self.history_["voxels"] = self._train(
-            "voxels", self.voxels_, x, self.shares_.conditions(a, inc), self.voxels, *common
-        )
         return self
-
-    def _train(
-        self,
-        title: str,
-        model: Generator,
-        x: Tensor,
-        context: Tensor,
-        settings: Training,
-        held: Tensor,
-        folder: str | Path,
-        resume: bool,
-        progress: bool,
-    ) -> list[Epoch]:
-        """Train one step on the showers that are not `held` out, with the best epoch of those."""
-        model.fit_scaling(x[~held], context[~held])
-        if model is self.voxels_:
-            # Voxel variables are standard normal already.
-            model.scaling.mean.zero_()
-            model.scaling.std.fill_(1.0)
-        data = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), context)
-        train, validation = data.split(held)
-        options: dict[str, Any] = {
-            "folder": Path(folder) / title,
-            "seed": self.seed_,
-            "resume": resume,
-            "title": title,
-            "progress": progress,
-        }
-        schedule = GanSchedule(discriminator_steps=CRITIC_STEPS)
-        return fit_generator(model, train, validation, settings, schedule=schedule, **options)
 
     def sample(self, incident: ArrayLike, *, seed: int = 0, outside: bool = False) -> Floats:
         """Draw a shower (V,) [MeV] for each incident energy (N,) [MeV], (N, V) float32.
@@ -191,25 +187,23 @@ class ShowerSurrogate(Method):
         Raises `InputError` for an energy more than 5% outside the trained range, unless `outside`
         is allowed.
         """
-        if not hasattr(self, "voxels_"):
-            raise InputError("the surrogate is not fitted; call fit or load a fitted one.")
-        energy = _incident(incident)
         low, high = self.range_
+        energy = _incident(incident)
         beyond = (energy < low / MARGIN) | (energy > high * MARGIN)
         if beyond.any() and not outside:
             raise InputError(
                 f"an incident energy of {energy[beyond][0]:g} MeV is outside the trained range,"
-                f" {low:g} to {high:g} MeV; give outside (--outside) to extrapolate."
+                f" {low:g} to {high:g} MeV; give outside to extrapolate."
             )
         random = torch.Generator().manual_seed(seed)
-        found = np.empty((len(energy), self.geometry_.voxels), dtype=np.float32)
+        showers = np.empty((len(energy), self.geometry_.voxels), dtype=np.float32)
         start = 0
         with torch.no_grad():
             for piece in torch.from_numpy(energy).split(rows_at_once(self.noise_size, ROWS)):
                 noise = torch.randn(len(piece), self.noise_size, generator=random)
-                found[start : start + len(piece)] = self.decode(noise, piece).numpy()
+                showers[start : start + len(piece)] = self.decode(noise, piece).numpy()
                 start += len(piece)
-        return found
+        return showers
 
     @property
     def noise_size(self) -> int:
@@ -223,88 +217,35 @@ class ShowerSurrogate(Method):
         a = noise[:, :size]
         if self.layers_ is not None:
             a = self.layers_.decode(a, _log_gev(incident))
-        x = self.voxels_.decode(noise[:, size:], self.shares_.conditions(a, incident))
-        showers: Tensor = self.shares_.showers(a, x, incident)
+        x = self.voxels_.decode(noise[:, size:], self.variables_.conditions(a, incident))
+        showers: Tensor = self.variables_.showers(a, x, incident)
         return showers
 
-    def _build(self) -> None:
+    def _rebuild(self) -> None:
         layers, voxels = len(self.geometry_.layers), self.geometry_.voxels
         layered = self.layer_generator is not None
         context = 1 + 2 * layers if layered else 1
         options = dict(self.options or {})
         if self.network is not None:
-            if self.network not in NETWORKS:
-                raise InputError(
-                    f"no network of showers is called '{self.network}'; choose from"
-                    f" {', '.join(NETWORKS)}."
-                )
-            make = NETWORKS[self.network]
-            options["network"] = make(self.geometry_, context, **(self.network_options or {}))
+            supplied: dict[str, Any] = {"context": context}
+            if self.network == "residual":
+                supplied["features"] = voxels
+            else:
+                supplied["geometry"] = self.geometry_
+            options["network"] = BACKBONES.build(
+                self.network, **supplied, **(self.network_options or {})
+            )
         known = signature(GENERATORS.load(self.generator)).parameters
         if self.rotations and "symmetry" in known:
             options["symmetry"] = rotations(self.geometry_)
-        shares: type[ShowerVariables | IncidentVariables] = (
-            ShowerVariables if layered else IncidentVariables
-        )
-        self.shares_ = shares(self.geometry_, self.threshold)
-        self.layers_: Generator | None = None
+        variables = ShowerVariables if layered else IncidentVariables
+        self.variables_ = variables(self.geometry_, self.threshold)
+        self.layers_ = None
         if self.layer_generator is not None:
             self.layers_ = GENERATORS.build(
                 self.layer_generator, features=layers, context=1, **(self.layer_options or {})
             )
-        self.voxels_: Generator = GENERATORS.build(
-            self.generator, features=voxels, context=context, **options
-        )
-
-    # What follows saves and restores.
-
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            **super()._parameters(),
-            "layers": asdict(self.layers),
-            "voxels": asdict(self.voxels),
-        }
-
-    @classmethod
-    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        trainings = {name: Training(**parameters[name]) for name in ("layers", "voxels")}
-        return super()._from_parameters({**parameters, **trainings})
-
-    def _parts(self) -> dict[str, nn.Module]:
-        parts: dict[str, nn.Module] = {"voxels": self.voxels_, "shares": self.shares_}
-        return parts if self.layers_ is None else {"layers": self.layers_, **parts}
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return {
-            f"{part}.{name}": value
-            for part, model in self._parts().items()
-            for name, value in model.state_dict().items()
-        }
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "geometry": asdict(self.geometry_),
-            "range": list(self.range_),
-            "seed": self.seed_,
-            "history": {k: [asdict(epoch) for epoch in v] for k, v in self.history_.items()},
-        }
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        geometry = state["geometry"]
-        layers = tuple(
-            Layer(layer["number"], tuple(layer["r_edges"]), layer["angles"])
-            for layer in geometry["layers"]
-        )
-        self.geometry_ = Geometry(geometry["name"], layers, geometry["pid"])
-        self.range_ = tuple(state["range"])
-        self.seed_ = state["seed"]
-        self.history_ = {k: [Epoch(**e) for e in v] for k, v in state["history"].items()}
-        self._build()
-        for part, model in self._parts().items():
-            prefix = f"{part}."
-            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            model.load_state_dict(own)
-            model.eval()
+        self.voxels_ = GENERATORS.build(self.generator, features=voxels, context=context, **options)
 
 
 def rotations(geometry: Geometry) -> Tensor | None:
@@ -337,6 +278,10 @@ def _incident(incident: ArrayLike) -> NDArray[np.float32]:
         )
         raise InputError(f"incident energies must be positive and finite [MeV]; {which}.")
     return energy
+
+
+def _tensor(voxels: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.asarray(voxels))
 
 
 def _log_gev(incident: Tensor) -> Tensor:

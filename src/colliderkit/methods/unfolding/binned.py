@@ -1,6 +1,6 @@
-"""Unfolding in bins: D'Agostini's iteration and the plain inverse of the response matrix.
+"""Unfolding in bins: D'Agostini's iterative Bayes and the inverse of the response matrix.
 
-Both are the baselines of `omnifold`. Truth bins are t = 1 ... T, detector bins r = 1 ... R,
+Both are the baselines of `OmniFold`. Truth bins are t = 1 ... T, detector bins r = 1 ... R,
 
     P[t, r] = p(seen in r | true in t),  efficiency[t] = sum_r P[t, r].
 
@@ -11,21 +11,25 @@ they follow the events that are true, as those from beyond an edge do) or their 
 of their own). Where their number is known, they are a background.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.methods.method import Method
-from colliderkit.methods.unfolding.omnifold import Sample
-from colliderkit.methods.unfolding.response import Response, bins_of, over, real_share
+from colliderkit.events.binning import bins_of
+from colliderkit.events.tables import as_column
+from colliderkit.methods.unfolding.response import Response, over, real_share
+from colliderkit.methods.unfolding.result import BinnedSpectrum
+from colliderkit.methods.unfolding.sample import UnfoldingSample
+from colliderkit.methods.unfolding.unfolding import Unfolding
 
 __all__ = [
+    "BinnedUnfolding",
     "IterationCurve",
     "IterativeBayes",
     "MatrixInversion",
@@ -34,13 +38,6 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-FITTED = (
-    "spectrum_",
-    "covariance_data_",
-    "covariance_simulation_",
-    "measured_",
-    "measured_variance_",
-)
 
 
 def unfold_iteratively(
@@ -56,7 +53,7 @@ def unfold_iteratively(
     """
     m, p, n = (np.asarray(a, dtype=np.float64) for a in (measured, matrix, prior))
     if iterations < 1:
-        raise InputError(f"--iterations is {iterations}; it must be at least 1.")
+        raise InputError(f"iterations is {iterations}; it must be at least 1.")
     efficiency = p.sum(-1)
     shape = np.broadcast_shapes(m.shape[:-1], p.shape[:-2], n.shape[:-1])
     n = np.broadcast_to(n, (*shape, p.shape[-2]))
@@ -76,7 +73,7 @@ def unfold_iteratively(
 
 @dataclass(frozen=True)
 class IterationCurve:
-    """Hold what each iteration, 1 ... I, gains and costs.
+    """Bias, variance and chi^2 of each iteration, 1 ... I.
 
     - `chi2` (I,): of the folded spectrum against the data;
     - `bias` (I, T): what unfolding makes of the folded spectrum, less that spectrum;
@@ -88,6 +85,21 @@ class IterationCurve:
     bias: Floats
     variance: Floats
     spectrum: Floats
+
+    @classmethod
+    def joined(cls, curves: Sequence[Self]) -> Self:
+        """Join the curves of several observables, whose bins then stand one after the other."""
+        return cls(
+            np.sum([curve.chi2 for curve in curves], 0),
+            *(
+                np.concatenate([getattr(curve, name) for curve in curves], 1)
+                for name in ("bias", "variance", "spectrum")
+            ),
+        )
+
+    def first(self, iterations: int) -> Self:
+        """Return the curve of the first iterations alone."""
+        return replace(self, **{name: part[:iterations] for name, part in vars(self).items()})
 
     @property
     def squared_error(self) -> Floats:
@@ -133,19 +145,75 @@ def iteration_curve(
     )
 
 
-class _Binned(Method):
-    """Count, unfold and propagate: what both methods share."""
+class BinnedUnfolding(Unfolding):
+    """Unfold one observable in bins, and propagate the counting of data and simulation.
+
+    A subclass gives `_invert`. Weights of the simulation may be negative, as long as no bin sums
+    to less than zero.
+    """
 
     truth_edges: Sequence[float]
     reco_edges: Sequence[float]
     fakes: Literal["share", "cause"]
     replicas: int
 
+    response_: Response
+    measured_: Floats
+    measured_variance_: Floats
+    spectrum_: Floats
+    covariance_data_: Floats
+    covariance_simulation_: Floats
+
+    @abstractmethod
     def _invert(
         self, measured: Floats, matrix: Floats, truth: Floats, seen: Floats
     ) -> tuple[Floats, Floats]:
         """Return spectra (..., T) and their derivatives by what is measured (..., T, R)."""
-        raise NotImplementedError
+
+    def fit_histogram(
+        self,
+        measured: ArrayLike,
+        variance: ArrayLike,
+        response: Response,
+        *,
+        seed: int = 0,
+    ) -> Self:
+        """Unfold a histogram (R,), background subtracted, with the variances of its bins (R,)."""
+        self._begin(seed=seed)
+        for edges, limits, level in (
+            (self.truth_edges, response.truth_edges, "truth"),
+            (self.reco_edges, response.reco_edges, "reco"),
+        ):
+            if not np.array_equal(np.asarray(edges, dtype=np.float64), limits):
+                raise InputError(f"{level}_edges are not those of the response; give the same.")
+        if self.fakes not in ("share", "cause"):
+            raise InputError(f"fakes are '{self.fakes}'; give share or cause.")
+        if self.replicas < 0 or self.replicas == 1:
+            raise InputError(f"replicas is {self.replicas}; give 0 or at least 2.")
+        data = response.measured(measured)
+        spread = as_column(variance, data.size, "the variance of the data")
+        if not (data * response.real).sum() > 0:
+            raise InputError(
+                f"the data less background and fakes sum to {(data * response.real).sum():g}:"
+                " nothing is left to unfold; check the bins and the background."
+            )
+        self.response_, self.measured_, self.measured_variance_ = response, data, spread
+        seen = response.counts.sum(0) + response.fakes
+        simulated = response.counts, response.missed, response.fakes
+        self.spectrum_, slope = self._unfold(data, seen, simulated)
+        self.covariance_data_ = (slope * spread) @ slope.T
+        self.covariance_simulation_ = np.zeros_like(self.covariance_data_)
+        if self.replicas:
+            spectra, _ = self._unfold(data, seen, response.replicas(self.replicas, seed))
+            self.covariance_simulation_ = np.atleast_2d(np.cov(spectra.T))
+        return self
+
+    def _fit(
+        self, sample: UnfoldingSample, folder: Path | None, resume: bool, progress: bool
+    ) -> None:
+        """Count and unfold; the counting of the background is part of the data's variance."""
+        response = Response.of(sample, self.truth_edges, self.reco_edges)
+        self.fit_histogram(*response.count(sample), response, seed=self.seed_)
 
     def _unfold(
         self, measured: Floats, seen: Floats, simulated: tuple[Floats, Floats, Floats]
@@ -157,117 +225,38 @@ class _Binned(Method):
             matrix = over(counts, truth[..., None])
             spectrum, slope = self._invert(measured * real, matrix, truth, seen)
             return spectrum, slope * real[..., None, :]
-        own = self.response_.fakes.sum() > 0
-        causes = np.concatenate([counts, fakes[..., None, :]], -2) if own else counts
-        none = np.zeros((*missed.shape[:-1], int(own)))
+        any_fakes = self.response_.fakes.sum() > 0
+        causes = np.concatenate([counts, fakes[..., None, :]], -2) if any_fakes else counts
+        none = np.zeros((*missed.shape[:-1], int(any_fakes)))
         truth = causes.sum(-1) + np.concatenate([missed, none], -1)
         spectrum, slope = self._invert(measured, over(causes, truth[..., None]), truth, seen)
         size = counts.shape[-2]
         return spectrum[..., :size], slope[..., :size, :]
-
-    def fit(
-        self,
-        data: ArrayLike,
-        reco: ArrayLike,
-        truth: ArrayLike,
-        *,
-        seed: int = 0,
-        **options: ArrayLike | None,
-    ) -> Self:
-        """Unfold `data` (D,) with the simulation `reco` (N,), `truth` (N,) and return self.
-
-        Further keywords are those of `Sample.checked`: pass_reco, pass_truth, weight, data_weight,
-        background, background_weight. The background is subtracted from the data, its counting
-        is part of their variance.
-        """
-        sample = Sample.checked(data, reco, truth, **options)
-        response = Response.of(sample, self.truth_edges, self.reco_edges)
-        place, inside = bins_of(sample.data[:, 0], response.reco_edges)
-        size, w = len(response.reco_edges) - 1, sample.data_weight[inside]
-        measured = np.bincount(place[inside], w, size)
-        variance = np.bincount(place[inside], w**2, size)
-        return self.fit_histogram(measured, variance, response, seed=seed)
-
-    def fit_histogram(
-        self, measured: ArrayLike, variance: ArrayLike, response: Response, *, seed: int = 0
-    ) -> Self:
-        """Unfold a histogram (R,), background subtracted, with the variances of its bins (R,)."""
-        for edges, own, level in (
-            (self.truth_edges, response.truth_edges, "truth"),
-            (self.reco_edges, response.reco_edges, "reco"),
-        ):
-            if not np.array_equal(np.asarray(edges, dtype=np.float64), own):
-                raise InputError(f"{level}_edges are not those of the response; give the same.")
-        self.seed_ = seed
-        self.response_ = response
-        self.measured_ = np.asarray(measured, dtype=np.float64)
-        self.measured_variance_ = np.asarray(variance, dtype=np.float64)
-        if self.fakes not in ("share", "cause"):
-            raise InputError(f"fakes are '{self.fakes}'; give share or cause.")
-        if self.replicas < 0 or self.replicas == 1:
-            raise InputError(f"--replicas is {self.replicas}; give 0 or at least 2.")
-        data = response.measured(self.measured_)
-        if self.measured_variance_.shape != data.shape:
-            raise InputError(
-                f"{data.size} bins have {self.measured_variance_.size} variances; give one each."
-            )
-        if not (data * response.real).sum() > 0:
-            raise InputError(
-                f"the data less background and fakes sum to {(data * response.real).sum():g}:"
-                " nothing is left to unfold; check the bins and the background."
-            )
-        seen = response.counts.sum(0) + response.fakes
-        simulated = response.counts, response.missed, response.fakes
-        self.spectrum_, slope = self._unfold(data, seen, simulated)
-        self.covariance_data_ = (slope * self.measured_variance_) @ slope.T
-        self.covariance_simulation_ = np.zeros_like(self.covariance_data_)
-        if self.replicas:
-            spectra, _ = self._unfold(data, seen, response.replicas(self.replicas, seed))
-            self.covariance_simulation_ = np.atleast_2d(np.cov(spectra.T))
-        return self
 
     @property
     def covariance_(self) -> Floats:
         """The statistical covariance (T, T): of the data and of the simulation."""
         return self.covariance_data_ + self.covariance_simulation_
 
+    def spectrum(self, observable: str, unit: str = "") -> BinnedSpectrum:
+        """Return the unfolded spectrum, named, with its covariances by source."""
+        parts = {"data": self.covariance_data_, "simulation": self.covariance_simulation_}
+        if not self.replicas:
+            del parts["simulation"]
+        edges = self.response_.truth_edges
+        return BinnedSpectrum(observable, unit, edges, self.spectrum_, parts, "events")
+
     def weights(self, truth: ArrayLike) -> Floats:
         """Return the weight of simulated events (N,) that makes them the unfolded spectrum.
 
         It is spectrum / simulation in the event's bin, and 1 outside the bins.
         """
-        if not hasattr(self, "spectrum_"):
-            raise InputError("nothing is unfolded yet; call fit.")
-        place, inside = bins_of(np.asarray(truth, np.float64).ravel(), self.response_.truth_edges)
         ratio = self.spectrum_ / self.response_.truth
-        return np.where(inside, ratio[np.where(inside, place, 0)], 1.0)
-
-    # What follows saves and restores.
-
-    def _parameters(self) -> dict[str, Any]:
-        # Arrays become lists, all else stays what it is.
-        return {k: np.asarray(v).tolist() for k, v in self.get_params(deep=False).items()}
-
-    def _tensors(self) -> dict[str, Tensor]:
-        kept = {name: getattr(self, name) for name in FITTED}
-        kept |= {f"response.{f.name}": getattr(self.response_, f.name) for f in fields(Response)}
-        return {name: torch.from_numpy(np.array(value)) for name, value in kept.items()}
-
-    def _state(self) -> dict[str, Any]:
-        return {"seed": self.seed_}
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.seed_ = state["seed"]
-        response = {}
-        for name, value in tensors.items():
-            if name.startswith("response."):
-                response[name.removeprefix("response.")] = value.numpy()
-            else:
-                setattr(self, name, value.numpy())
-        self.response_ = Response(**response)
+        bin_of, inside = bins_of(np.asarray(truth, np.float64).ravel(), self.response_.truth_edges)
+        return np.where(inside, ratio[np.where(inside, bin_of, 0)], 1.0)
 
 
-class IterativeBayes(_Binned):
+class IterativeBayes(BinnedUnfolding):
     """Unfold a histogram by D'Agostini's iteration; see `unfold_iteratively`.
 
     Args:
@@ -324,7 +313,7 @@ class IterativeBayes(_Binned):
         return np.concatenate([prior / prior.sum() * true, truth[..., size:]], -1)
 
 
-class MatrixInversion(_Binned):
+class MatrixInversion(BinnedUnfolding):
     """Unfold a histogram by inverting the response matrix, or by least squares if R > T.
 
     It has no prior and no bias, and a large, oscillating variance where the smearing is as wide

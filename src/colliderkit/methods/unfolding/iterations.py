@@ -1,4 +1,4 @@
-"""Choose OmniFold's iteration from data: bias against variance, and the fit at detector level."""
+"""Stopping rule for OmniFold: bias and variance of each iteration, and its fit to the data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from colliderkit.errors import InputError
+from colliderkit.events.binning import bins_of, rising
 from colliderkit.methods.unfolding.binned import IterationCurve
-from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
-from colliderkit.methods.unfolding.response import bins_of, over, rising
+from colliderkit.methods.unfolding.omnifold import OmniFold
+from colliderkit.methods.unfolding.response import over
 from colliderkit.methods.unfolding.result import BOOTSTRAP
+from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.methods.unfolding.uncertainty import Replicas, replicate
 
 __all__ = ["Choice", "Histograms", "choose_iteration"]
@@ -24,7 +26,7 @@ Edges = Sequence[ArrayLike]
 
 @dataclass(frozen=True)
 class Histograms:
-    """Hold what is counted to judge an unfolding: K observables in bins at both levels.
+    """Histograms that judge an unfolding: K observables in bins at both levels.
 
     `truth`, `reco` (N, K) of the simulation and `data` (D, K) need not be what was unfolded;
     `truth_edges`, `reco_edges` are the K edges of each level. Events outside do not count.
@@ -37,7 +39,7 @@ class Histograms:
     reco_edges: Edges
 
     @classmethod
-    def of(cls, sample: Sample, truth_edges: Edges, reco_edges: Edges) -> Self:
+    def of(cls, sample: UnfoldingSample, truth_edges: Edges, reco_edges: Edges) -> Self:
         """Return those of the columns that are unfolded."""
         return cls(sample.truth, sample.reco, sample.data, truth_edges, reco_edges)
 
@@ -68,7 +70,7 @@ class Histograms:
 
 @dataclass(frozen=True)
 class Choice:
-    """Hold the curve of all iterations, and the replicas that its variance comes from."""
+    """Curve of all iterations, the replicas that its variance comes from, and the best of them."""
 
     curve: IterationCurve
     replicas: Replicas
@@ -86,7 +88,7 @@ class Choice:
 
 def choose_iteration(
     method: OmniFold,
-    sample: Sample,
+    sample: UnfoldingSample,
     histograms: Histograms,
     *,
     bootstraps: int = 10,
@@ -94,8 +96,10 @@ def choose_iteration(
     seed: int = 0,
     workers: int = 1,
     folder: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
 ) -> Choice:
-    """Unfold `sample`, and say after which iteration to stop.
+    """Choose after which iteration to stop, from replicas of the unfolding of `sample`.
 
     With n_k the spectrum after iteration k = 1 ... I in all bins, and I the method's iterations,
 
@@ -106,12 +110,10 @@ def choose_iteration(
     - chi^2: of the simulation with the weights of iteration k against the data, fakes included,
       by the counting of both.
 
-    The bins are those of `histograms`; further options are those of `replicate`. With a `folder`
-    all that is finished is kept.
+    The bins are those of `histograms`; further options are those of `replicate`.
     """
     if bootstraps < 2:
-        raise InputError(f"--bootstraps is {bootstraps}; a variance needs at least 2.")
-    where = None if folder is None else Path(folder)
+        raise InputError(f"bootstraps is {bootstraps}; a variance needs at least 2.")
     replicas = replicate(
         method,
         sample,
@@ -119,7 +121,9 @@ def choose_iteration(
         members=members,
         seed=seed,
         workers=workers,
-        folder=where,
+        folder=folder,
+        resume=resume,
+        progress=progress,
     )
     again = replicate(
         clone(method),
@@ -127,12 +131,14 @@ def choose_iteration(
         members=members,
         seed=seed,
         workers=workers,
-        folder=None if where is None else where / "pseudo-data",
+        folder=None if folder is None else Path(folder) / "pseudo-data",
+        resume=resume,
+        progress=progress,
     )
     return Choice(_curve(sample, histograms, replicas, again), replicas)
 
 
-def pseudo_data(sample: Sample, push: Floats) -> Sample:
+def pseudo_data(sample: UnfoldingSample, push: Floats) -> UnfoldingSample:
     """Return the sample with the simulation's own events, weighted by `push`, for its data.
 
     They have no fluctuations against the simulation: each event stands on both sides, and on the
@@ -147,7 +153,7 @@ def pseudo_data(sample: Sample, push: Floats) -> Sample:
     )
 
 
-def folded(sample: Sample, push: Floats) -> Floats:
+def folded(sample: UnfoldingSample, push: Floats) -> Floats:
     """Return the weights (N,) of simulated events at detector level, 0 where not seen.
 
     Fakes have the mean push weight of the true events that are seen, as in `OmniFold`.
@@ -158,14 +164,17 @@ def folded(sample: Sample, push: Floats) -> Floats:
 
 
 def _curve(
-    sample: Sample, histograms: Histograms, replicas: Replicas, again: Replicas
+    sample: UnfoldingSample, histograms: Histograms, replicas: Replicas, again: Replicas
 ) -> IterationCurve:
     true = sample.weight * sample.pass_truth
     spectra = np.array([histograms.of_truth(true * push) for push in replicas.nominal[1:]])
     pseudo = np.array([histograms.of_truth(true * push) for push in again.nominal[1:]])
-    drawn = [i for i, kind in enumerate(replicas.kinds) if kind == BOOTSTRAP]
     boots = np.array(
-        [[histograms.of_truth(true * push) for push in replicas.weights[i, 1:]] for i in drawn]
+        [
+            [histograms.of_truth(true * push) for push in pushes[1:]]
+            for pushes, kind in zip(replicas.weights, replicas.kinds, strict=True)
+            if kind == BOOTSTRAP
+        ]
     )
     data, data_variance = (
         histograms.of_data(w) for w in (sample.data_weight, sample.data_weight**2)
@@ -173,8 +182,8 @@ def _curve(
     chi2 = []
     for push in replicas.nominal[1:]:
         weight = folded(sample, push)
-        found, variance = (histograms.of_reco(w) for w in (weight, weight**2))
-        chi2.append(over((found - data) ** 2, variance + data_variance).sum())
+        expected, variance = (histograms.of_reco(w) for w in (weight, weight**2))
+        chi2.append(over((expected - data) ** 2, variance + data_variance).sum())
     return IterationCurve(np.array(chi2), pseudo - spectra[-1], boots.var(0, ddof=1), spectra)
 
 
@@ -183,6 +192,6 @@ def counted(table: Floats, weight: Floats, edges: Edges) -> Floats:
     parts = []
     for column, limits in zip(np.asarray(table, np.float64).T, edges, strict=True):
         bins = rising(limits, "the edges of the bins")
-        place, inside = bins_of(column, bins)
-        parts.append(np.bincount(place[inside], weight[inside], len(bins) - 1))
+        bin_of, inside = bins_of(column, bins)
+        parts.append(np.bincount(bin_of[inside], weight[inside], len(bins) - 1))
     return np.concatenate(parts).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Learn the detector-level observable that is easiest to unfold (2203.16722).
+"""Learned observables for unfolding: the detector-level number easiest to unfold (2203.16722).
 
 The particle-level quantity t is given by physics, what is measured in its place need not be its
 namesake: any function of all that the detector sees may be unfolded, as long as the response
@@ -6,7 +6,7 @@ matrix is that of the function.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -15,17 +15,22 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from colliderkit.errors import InputError
+from colliderkit.events.binning import bins_of, quantile_edges, rising
 from colliderkit.events.scaling import Standardise
-from colliderkit.events.schema import hash_uniform
+from colliderkit.events.tables import (
+    as_column,
+    as_table,
+    as_weight,
+    event_numbers,
+    validation_mask,
+)
 from colliderkit.losses.unfolding import UnfoldingLoss, inflation
 from colliderkit.methods.method import Method
-from colliderkit.methods.unfolding.quality import quantile_edges
-from colliderkit.methods.unfolding.response import bins_of, rising
 from colliderkit.networks.mlp import MLP
 from colliderkit.networks.stack import Stack
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import fit as train
-from colliderkit.training.fit import predict
+from colliderkit.training.fit import fit, predict
 from colliderkit.training.settings import Epoch, Training
 from colliderkit.training.stacks import PIECE, fit_stack
 
@@ -35,8 +40,8 @@ Floats = NDArray[np.float64]
 RIDGE = 1e-9  # of the linear fit, so that a column that repeats another is no failure
 
 
-class Regression(nn.Module):
-    """Model a number by a linear function of a table and, on top, M perceptrons' mean."""
+class ResidualRegression(nn.Module):
+    """Linear regression of a table and, on top, the mean of M perceptrons of its residual."""
 
     coefficients: Tensor
     centre: Tensor
@@ -78,7 +83,7 @@ class Binning(nn.Module):
 
     def __init__(self, columns: int, bins: int, hidden: Sequence[int]) -> None:
         super().__init__()
-        self.regression = Regression(columns, 1, hidden)
+        self.regression = ResidualRegression(columns, 1, hidden)
         self.register_buffer("centre", torch.zeros(bins))
         self.register_buffer("width", torch.ones(bins))
         self.register_buffer("column", torch.tensor(-1))
@@ -90,7 +95,7 @@ class Binning(nn.Module):
         nn.init.zeros_(last.bias)
 
     def begin(self, column: int, edges: Floats) -> None:
-        """Take the bins of a number, `edges` (bins + 1,) of which the outer are infinite."""
+        """Begin with the bins of a number, `edges` (bins + 1,) of which the outer are infinite."""
         self.column.fill_(column)
         inner = edges[1:-1]
         first, last = 2 * inner[0] - inner[1], 2 * inner[-1] - inner[-2]
@@ -139,11 +144,16 @@ class LearnedObservable(Method):
     held-out events. Events that the observable is unfolded with later should be others than those
     it is trained on: a response of training events is too diagonal.
 
-    After `fit`: `model_`, `history_` (a list of `Epoch` a member; for "information" one of the
-    regression that it begins with and one of the bins).
+    After `fit`: `model_` and `history_` of "member 0", ... (of the regression, with which
+    "information" begins) and of "bins".
     """
 
     name: ClassVar[str] = "learned-observable"
+
+    columns_: int
+    model_: nn.Module
+    rank_: Tensor  # of "information": the place of each learned bin in the order of mean truth
+    history_: dict[str, list[Epoch]]
 
     def __init__(
         self,
@@ -172,62 +182,71 @@ class LearnedObservable(Method):
         self,
         reco: ArrayLike,
         truth: ArrayLike,
-        weight: ArrayLike | None = None,
         *,
         event: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
         seed: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
     ) -> Self:
         """Train on events seen and true, `reco` (N, C), `truth` (N,); return self.
 
         Negative weights stay negative in the squared error, which is unbiased; "information"
-        refuses them, since a detector bin could expect less than nothing. Raises `InputError`
-        where a table or weight cannot be used.
+        refuses them, since a detector bin could expect less than nothing. `event` (N,) are whole
+        numbers by which events are split, rows if not given. Raises `InputError` where a table or
+        weight cannot be used.
         """
         self._check()
-        x = self._table(reco, None)
-        t = np.asarray(truth, dtype=np.float64)
-        w = np.ones(len(t)) if weight is None else np.asarray(weight, dtype=np.float64)
-        numbers = np.arange(len(t)) if event is None else np.asarray(event)
-        if t.shape != (len(x),) or w.shape != t.shape or numbers.shape != t.shape:
-            raise InputError(
-                f"reco has {len(x)} events, truth {t.shape}, weight {w.shape} and event"
-                f" {numbers.shape}; give one number an event."
-            )
-        for values, what in ((t, "truth"), (w, "weight")):
-            if not np.isfinite(values).all():
-                bad = int(np.argmin(np.isfinite(values)))
-                raise InputError(f"the {what} of event {bad} is {values[bad]}; remove the event.")
-        if not w.sum() > 0:
-            raise InputError(f"the weights sum to {w.sum():.6g}; they must be positive.")
+        self._begin(seed=seed, folder=folder, resume=resume)
+        x = as_table(reco, "reco", self.columns)
+        t = as_column(truth, len(x), "truth")
+        reason = "a detector bin could expect less than nothing (mean and flat take them)"
+        negative = reason if self.criterion == "information" else None
+        w = as_weight(weight, len(x), "reco", negative=negative)
         if not t.std() > 0:
             raise InputError(f"the truth is {t[0]:g} in each event; there is nothing to learn.")
         self.columns_ = x.shape[1]
-        self.seed_ = seed
-        held = torch.from_numpy(hash_uniform(numbers, seed) < self.validation)
-        if not bool(held.any()) or bool(held.all()):
-            raise InputError("no events to train on or to validate with; give more events.")
-        fit = self._fit_bins if self.criterion == "information" else self._fit_number
-        fit(torch.from_numpy(x.astype(np.float32)), t, w, held)
+        self.history_ = {}
+        numbers = event_numbers(event, len(x), "reco")
+        held_out = torch.from_numpy(validation_mask(numbers, self.validation, seed))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "network"))
+            self._rebuild()
+        inputs = torch.from_numpy(x.astype(np.float32))
+        if self.criterion == "information":
+            self._fit_bins(inputs, t, w, held_out, progress)
+        else:
+            self._fit_number(inputs, t, w, held_out)
         return self
+
+    def _rebuild(self) -> None:
+        if self.criterion == "information":
+            self.model_ = Binning(self.columns_, self.bins, self.hidden)
+        else:
+            self.model_ = ResidualRegression(self.columns_, self.members, self.hidden)
 
     def predict(self, reco: ArrayLike) -> Floats:
         """Return the observable of events (N, C), (N,) float64.
 
         It is in units of the truth, or for "information" the number of the detector bin, from 0.
         """
-        if not hasattr(self, "model_"):
-            raise InputError("no observable is learned yet; call fit or load a fitted one.")
-        x = torch.from_numpy(self._table(reco, self.columns_).astype(np.float32))
+        model, table = self.model_, as_table(reco, "reco", self.columns)
+        if table.shape[1] != self.columns_:
+            raise InputError(f"reco has {table.shape[1]} columns; give the {self.columns_} of fit.")
+        x = torch.from_numpy(table.astype(np.float32))
         if self.criterion != "information":
-            values: Floats = self.model_(x).numpy()
-            return values
-        return self._numbers(x)
+            return np.asarray(model(x).numpy())
+        return np.asarray(self.rank_.numpy()[self._outputs(x).argmax(1).numpy()], dtype=np.float64)
 
     def edges(self) -> Floats:
         """Return the edges of the detector bins of "information", (R + 1,)."""
-        if self.criterion != "information" or not hasattr(self, "model_"):
-            raise InputError("only an observable fitted for 'information' has bins of its own.")
-        return np.linspace(-0.5, self.rank_.max().item() + 0.5, int(self.rank_.max()) + 2)
+        if self.criterion != "information":
+            raise InputError(
+                f"criterion is '{self.criterion}'; only 'information' has bins of its own."
+            )
+        last = int(self.rank_.max())
+        return np.linspace(-0.5, last + 0.5, last + 2)
 
     def _check(self) -> None:
         if self.criterion not in ("mean", "flat", "information"):
@@ -235,7 +254,7 @@ class LearnedObservable(Method):
                 f"criterion '{self.criterion}' is unknown; give mean, flat or information."
             )
         if self.members < 1:
-            raise InputError(f"--members is {self.members}; it must be at least 1.")
+            raise InputError(f"members is {self.members}; it must be at least 1.")
         if self.criterion != "mean":
             rising(self.truth_edges, "truth_edges")
         if self.criterion == "information" and self.bins < len(self.truth_edges) - 1:
@@ -244,69 +263,62 @@ class LearnedObservable(Method):
                 " inverse; give at least as many."
             )
 
-    def _fit_number(self, x: Tensor, t: Floats, w: Floats, held: Tensor) -> None:
+    def _fit_number(self, x: Tensor, t: Floats, w: Floats, held_out: Tensor) -> None:
         """Regress the truth."""
-        model = Regression(x.shape[1], self.members, self.hidden)
         if self.criterion == "flat":
             edges = rising(self.truth_edges, "truth_edges")
-            place = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, len(edges) - 2)
-            content = np.bincount(place, w, len(edges) - 1)
+            bin_of = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, len(edges) - 2)
+            content = np.bincount(bin_of, w, len(edges) - 1)
             if (content <= 0).any():
                 raise InputError(f"truth bin {int(np.argmin(content))} has no events; merge bins.")
-            w = w * (np.diff(edges) / content)[place]
-        self.history_: list[list[Epoch]] = self._regress(model, x, t, w, held)
-        self.model_: Any = model
+            w = w * (np.diff(edges) / content)[bin_of]
+        assert isinstance(self.model_, ResidualRegression)
+        self._regress(self.model_, x, t, w, held_out)
 
     def _regress(
-        self, model: Regression, x: Tensor, t: Floats, w: Floats, held: Tensor
-    ) -> list[list[Epoch]]:
-        """Fit a regression, its linear part first; return the history of each member."""
+        self, model: ResidualRegression, x: Tensor, t: Floats, w: Floats, held_out: Tensor
+    ) -> None:
+        """Fit a regression, its linear part first."""
         w = w / w.mean()
         mean = float(np.average(t, weights=w))
         width = float(np.average((t - mean) ** 2, weights=w)) ** 0.5
         model.centre.copy_(torch.tensor([mean, width]))
         target = torch.from_numpy((t - mean) / width)
         weights = torch.from_numpy(w)
-        kept = torch.nonzero(~held)[:, 0]
-        model.scaling.fit(x[kept])
+        train, validation = (torch.nonzero(rows)[:, 0] for rows in (~held_out, held_out))
+        model.scaling.fit(x[train])
         scaled = model.scaling(x)
-        rows = torch.cat([torch.ones(len(x), 1), scaled], 1).double()[kept]
-        weighted = rows * weights[kept, None]
+        rows = torch.cat([torch.ones(len(x), 1), scaled], 1).double()[train]
+        weighted = rows * weights[train, None]
         normal = weighted.T @ rows
         normal += RIDGE * torch.trace(normal) * torch.eye(len(normal), dtype=torch.float64)
-        model.coefficients.copy_(torch.linalg.solve(normal, weighted.T @ target[kept]))
+        model.coefficients.copy_(torch.linalg.solve(normal, weighted.T @ target[train]))
         linear = model.linear(scaled)
         data = Dataset(scaled, target.float(), weights.float())
-        parts = [kept, torch.nonzero(held)[:, 0]]
-        return fit_stack(
+        histories = fit_stack(
             model.stack,
             lambda z, y: (z - y) ** 2,
-            data.at(parts[0]),
-            data.at(parts[1]),
+            data.at(train),
+            data.at(validation),
             self.training,
-            seeds=[self.seed_ * 1_000 + member for member in range(model.stack.members)],
-            offset=(linear[parts[0]], linear[parts[1]]),
+            seeds=[derive(self.seed_, "member", m) for m in range(model.stack.members)],
+            offset=(linear[train], linear[validation]),
         )
+        self.history_ = {f"member {m}": epochs for m, epochs in enumerate(histories)}
 
-    def _fit_bins(self, x: Tensor, t: Floats, w: Floats, held: Tensor) -> None:
+    def _fit_bins(self, x: Tensor, t: Floats, w: Floats, held_out: Tensor, progress: bool) -> None:
         """Sort events into bins by the variance of what is unfolded."""
-        if (w < 0).any():
-            raise InputError(
-                f"event {int(np.argmax(w < 0))} has a negative weight, with which a detector bin"
-                " could expect less than nothing; choose the criterion mean or flat."
-            )
         edges = rising(self.truth_edges, "truth_edges")
-        place, inside = bins_of(t, edges)
-        target = np.where(inside, place, len(edges) - 1)
-        torch.manual_seed(self.seed_)
-        model = Binning(self.columns_, self.bins, self.hidden)
-        first = self._regress(model.regression, x, t, w, held)
+        bin_of, inside = bins_of(t, edges)
+        target = np.where(inside, bin_of, len(edges) - 1)
+        model = self.model_
+        assert isinstance(model, Binning)
+        self._regress(model.regression, x, t, w, held_out)
         model.regression.requires_grad_(False)
-        self.model_ = model
-        kept, aside = (~held).numpy(), held.numpy()
+        train, validation = (~held_out).numpy(), held_out.numpy()
 
         def score(number: NDArray[np.int64], rows: NDArray[np.bool_]) -> float:
-            """Return the mean ln inflation of bins by their numbers, of the chosen events."""
+            """Return the mean ln inflation of bins by their numbers, of some events."""
             cells = target[rows] * self.bins + number[rows]
             joint = np.bincount(cells, w[rows], len(edges) * self.bins).reshape(len(edges), -1)
             matrix = torch.from_numpy(joint)
@@ -320,36 +332,35 @@ class LearnedObservable(Method):
         for column, values in enumerate([*numbers, model.regression(x).numpy()]):
             start = quantile_edges(values, self.bins, w * share[target])
             if len(start) == self.bins + 1:
-                found = score(np.searchsorted(start[1:-1], values, side="right"), kept)
-                starts.append((found, -1 if column == self.columns_ else column, start))
+                inflated = score(np.searchsorted(start[1:-1], values, side="right"), train)
+                starts.append((inflated, -1 if column == self.columns_ else column, start))
         if not starts:
             raise InputError(
                 f"the events seen have fewer than {self.bins} different values; give fewer bins."
             )
         model.begin(*min(starts, key=lambda start: start[0])[1:])
-        model.scaling.fit(x[~held])
+        model.scaling.fit(x[~held_out])
         before = self._outputs(x).argmax(1).numpy()
         state = {name: value.clone() for name, value in model.state_dict().items()}
         data = Dataset(x, torch.from_numpy(target), torch.from_numpy(w / w.mean()).float())
         parts = []
-        for chosen in (~held, held):
-            rows = torch.nonzero(chosen)[:, 0]
+        for side in (~held_out, held_out):
+            rows = torch.nonzero(side)[:, 0]
             # The loss of a small rest of events would be that of another, worse experiment.
             size = min(self.training.batch_size, len(rows))
             parts.append(data.at(rows[: len(rows) // size * size]))
-        history = train(
+        self.history_["bins"] = fit(
             model,
             UnfoldingLoss(len(edges) - 1),
             parts[0],
             parts[1],
             self.training,
-            seed=self.seed_,
+            seed=derive(self.seed_, "bins"),
             title=self.name,
-            progress=False,
+            progress=progress,
         )
-        self.history_ = [*first, history]
         number = self._outputs(x).argmax(1).numpy()
-        if score(number, aside) > score(before, aside):
+        if score(number, validation) > score(before, validation):
             model.load_state_dict(state)
             number = before
         content = np.bincount(number, w, self.bins)
@@ -360,52 +371,5 @@ class LearnedObservable(Method):
         rank[order] = np.arange(self.bins)
         self.rank_ = torch.from_numpy(np.minimum(rank, int((content > 0).sum()) - 1))
 
-    def _numbers(self, x: Tensor) -> Floats:
-        return np.asarray(self.rank_.numpy()[self._outputs(x).argmax(1).numpy()], dtype=np.float64)
-
     def _outputs(self, x: Tensor) -> Tensor:
         return predict(self.model_, Dataset(x, torch.zeros(len(x)), torch.ones(len(x))), PIECE)
-
-    def _table(self, reco: ArrayLike, columns: int | None) -> Floats:
-        x = np.asarray(reco, dtype=np.float64)
-        x = x[:, None] if x.ndim == 1 else x
-        names = list(self.columns)
-        expected = columns if columns is not None else (len(names) or None)
-        if x.ndim != 2 or len(x) == 0 or (expected is not None and x.shape[1] != expected):
-            raise InputError(
-                f"reco has shape {x.shape}; give a table (events, {expected or 'observables'})."
-            )
-        bad = ~np.isfinite(x)
-        if bad.any():
-            event, column = np.argwhere(bad)[0]
-            name = names[column] if names else f"column {column}"
-            raise InputError(f"{name} of event {event} of reco is {x[event, column]}.")
-        return x
-
-    # What follows saves and restores.
-
-    def _parameters(self) -> dict[str, Any]:
-        parameters = super()._parameters()
-        return {**parameters, "truth_edges": np.asarray(self.truth_edges).tolist()}
-
-    def _tensors(self) -> dict[str, Tensor]:
-        rank = {"rank": self.rank_} if self.criterion == "information" else {}
-        return {**self.model_.state_dict(), **rank}
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "columns": self.columns_,
-            "seed": self.seed_,
-            "history": [[asdict(epoch) for epoch in member] for member in self.history_],
-        }
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.columns_, self.seed_ = state["columns"], state["seed"]
-        self.history_ = [[Epoch(**epoch) for epoch in member] for member in state["history"]]
-        if self.criterion == "information":
-            self.rank_ = tensors.pop("rank")
-            self.model_ = Binning(self.columns_, self.bins, self.hidden)
-        else:
-            self.model_ = Regression(self.columns_, self.members, self.hidden)
-        self.model_.load_state_dict(tensors)
-        self.model_.eval()

@@ -1,4 +1,4 @@
-"""Columns of a table beside themselves on the scale of their own ranks, for a network to read."""
+"""Rank transform of the columns of a table to N(0, 1), beside the columns, for a network."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -28,12 +28,12 @@ class Marginals:
 
     @classmethod
     def of(cls, sample: Floats) -> Self:
-        """Take the quantiles of a sample (N, C)."""
+        """Fit the quantiles of a sample (N, C)."""
         ranks = np.linspace(0, 1, KNOTS)
         knots = []
         for values in np.quantile(sample, ranks, axis=0).T:
-            unique, place = np.unique(values, return_inverse=True)
-            middle = np.bincount(place, ranks) / np.bincount(place)
+            unique, index = np.unique(values, return_inverse=True)
+            middle = np.bincount(index, ranks) / np.bincount(index)
             knots.append((unique, ndtri(middle.clip(EDGE, 1 - EDGE))))
         return cls(tuple(knots))
 

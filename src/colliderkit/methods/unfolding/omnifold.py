@@ -3,146 +3,42 @@
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import awkward as ak
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
-from colliderkit.events.schema import CONSTITUENTS, check_jets
+from colliderkit.events.schema import CONSTITUENTS
 from colliderkit.files import atomic_file
 from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.architecture import Architecture
-from colliderkit.methods.method import Method
-from colliderkit.methods.ratio import NetworkRatio, TableRatio, one_sample, two_samples
+from colliderkit.methods.ratio import NetworkRatio, TableRatio, same_events, two_samples
 from colliderkit.methods.ratio.ratio import jet_summary
+from colliderkit.methods.state import decode, encode
 from colliderkit.methods.unfolding.marginals import Marginals
+from colliderkit.methods.unfolding.sample import UnfoldingSample
+from colliderkit.methods.unfolding.unfolding import Unfolding
 from colliderkit.metrics.closure import gaps
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
-from colliderkit.training.settings import Training
+from colliderkit.training.settings import Epoch, Training
 
-__all__ = ["OmniFold", "Sample"]
+__all__ = ["OmniFold"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Inputs = Ragged | Tensor
+History = dict[str, list[Epoch]]
 LARGEST_GAP = 0.01  # of the truth: what of it may be out of the detector's sight with a warning
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Hold what is unfolded, checked: the measured events and the simulation, event by event.
-
-    - `data` (D, C), `data_weight` (D,): the measured events, background among them with negative
-      weights;
-    - `reco` (N, C), `truth` (N, T), `weight` (N,): the simulation at both levels. Each level is a
-      table or, for all particles, a jet array (see `colliderkit.events.schema`);
-    - `pass_reco`, `pass_truth` (N,): where an event is seen; misses are not seen by the detector,
-      fakes are seen by it alone;
-    - `event` (N,), `data_event` (D,): numbers that the split and the bootstrap go by.
-    """
-
-    data: Any
-    data_weight: Floats
-    reco: Any
-    truth: Any
-    weight: Floats
-    pass_reco: Bools
-    pass_truth: Bools
-    event: NDArray[np.int64]
-    data_event: NDArray[np.int64]
-
-    @classmethod
-    def checked(
-        cls,
-        data: Any,
-        reco: Any,
-        truth: Any,
-        *,
-        pass_reco: ArrayLike | None = None,
-        pass_truth: ArrayLike | None = None,
-        weight: ArrayLike | None = None,
-        data_weight: ArrayLike | None = None,
-        background: Any = None,
-        background_weight: ArrayLike | None = None,
-        event: ArrayLike | None = None,
-        data_event: ArrayLike | None = None,
-    ) -> Self:
-        """Fill in what is not given and raise `InputError` for what cannot be unfolded."""
-        measured, seen, true = (
-            _table(values, what)
-            for values, what in ((data, "data"), (reco, "reco"), (truth, "truth"))
-        )
-        if len(seen) != len(true):
-            raise InputError(
-                f"the simulation has {len(true)} events at truth level and {len(seen)} at detector"
-                " level; give one row an event at both."
-            )
-        if isinstance(measured, ak.Array) != isinstance(seen, ak.Array):
-            raise InputError(
-                "of data and reco one is jets and one a table; give the same for both."
-            )
-        if not isinstance(seen, ak.Array) and measured.shape[1] != seen.shape[1]:
-            raise InputError(
-                f"data have {measured.shape[1]} observables, reco {seen.shape[1]}; give the same."
-            )
-        n = len(true)
-        passed = [
-            np.ones(n, dtype=bool) if flag is None else np.asarray(flag, dtype=bool)
-            for flag in (pass_reco, pass_truth)
-        ]
-        for flag, name in zip(passed, ("pass_reco", "pass_truth"), strict=True):
-            if flag.shape != (n,):
-                raise InputError(f"{name} has {flag.size} values for {n} simulated events.")
-        _check_finite(measured, np.ones(len(measured), dtype=bool), "data")
-        _check_finite(seen, passed[0], "reco")
-        _check_finite(true, passed[1], "truth")
-        w = _weight(weight, n, "simulation")
-        dw = _weight(data_weight, len(measured), "data")
-        numbers = np.arange(len(measured)) if data_event is None else np.asarray(data_event)
-        if background is not None:
-            other = _table(background, "background")
-            _check_finite(other, np.ones(len(other), dtype=bool), "background")
-            bw = _weight(background_weight, len(other), "background")
-            if bw.sum() >= dw.sum():
-                raise InputError(
-                    f"the background, {bw.sum():.6g}, is as large as the data, {dw.sum():.6g}:"
-                    " nothing is left to unfold."
-                )
-            join = ak.concatenate if isinstance(measured, ak.Array) else np.concatenate
-            measured, dw = join([measured, other]), np.concatenate([dw, -bw])
-            # Numbers of their own, so that the bootstrap moves them alone.
-            numbers = np.concatenate([numbers, -1 - np.arange(len(other))])
-        both = passed[0] & passed[1]
-        fakes = passed[0] & ~passed[1]
-        if not both.any():
-            raise InputError("no simulated event passes at both levels; nothing links the two.")
-        if w[fakes].sum() >= w[passed[0]].sum() or w[fakes].sum() >= dw.sum():
-            raise InputError(
-                f"the fakes, {w[fakes].sum():.6g}, are as many as the events seen,"
-                f" {min(w[passed[0]].sum(), dw.sum()):.6g}; check pass_truth or the weights."
-            )
-        events = np.arange(n) if event is None else np.asarray(event)
-        # What does not pass is never looked at; zeros keep it from spreading.
-        seen, true = (
-            level if isinstance(level, ak.Array) else np.where(flag[:, None], level, 0.0)
-            for level, flag in ((seen, passed[0]), (true, passed[1]))
-        )
-        return cls(measured, dw, seen, true, w, passed[0], passed[1], events, numbers)
-
-    @property
-    def both(self) -> Bools:
-        """Events seen at both levels."""
-        return self.pass_reco & self.pass_truth
-
-
-class OmniFold(Method):
+class OmniFold(Unfolding):
     """Unfold one observable (UniFold), several (MultiFold) or all particles of a jet (OmniFold).
 
     Each level is a table of observables or a jet array, the two need not be alike.
@@ -178,10 +74,17 @@ class OmniFold(Method):
             same in all steps.
         training: epochs, batch size, learning rate and the like, of each step.
 
-    After `fit`: `pushes_` (iterations + 1, N), 1 to begin with, and `history_`.
+    After `fit`: `pushes_` (iterations + 1, N), 1 to begin with, and `history_` of what was trained:
+    "data", "iteration 1, step 2", "iteration 2, step 1", ... With a `folder` each finished
+    iteration is kept there, and `resume` goes on at the next; without it they are dropped.
     """
 
     name: ClassVar[str] = "omnifold"
+    resumable: ClassVar[bool] = True
+    particles: ClassVar[bool] = True
+
+    pushes_: Floats
+    history_: dict[str, list[Epoch]]
 
     def __init__(
         self,
@@ -210,62 +113,60 @@ class OmniFold(Method):
         self.validation = validation
         self.training = training
 
-    def fit(
-        self,
-        data: Any,
-        reco: Any,
-        truth: Any,
-        *,
-        seed: int = 0,
-        folder: str | Path | None = None,
-        **options: Any,
-    ) -> Self:
-        """Unfold `data` (D, C) with the simulation `reco` (N, C), `truth` (N, T); return self.
-
-        Any of them may be a jet array instead, data and reco together. Further keywords are those
-        of `Sample.checked`: pass_reco, pass_truth, weight, data_weight, background,
-        background_weight, event, data_event. With a `folder` each finished iteration is kept
-        there, and the same call goes on at the next.
-        """
-        return self.fit_sample(
-            Sample.checked(data, reco, truth, **options), seed=seed, folder=folder
-        )
-
-    def fit_sample(
-        self, sample: Sample, *, seed: int = 0, folder: str | Path | None = None
-    ) -> Self:
-        """Unfold a checked sample; see `fit`."""
-        if min(self.iterations, self.members, self.data_members) < 1:
-            raise InputError("--iterations, --members and --data_members must be at least 1.")
+    def _fit(
+        self, sample: UnfoldingSample, folder: Path | None, resume: bool, progress: bool
+    ) -> None:
+        for name in ("iterations", "members", "data_members"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1.")
         _check_support(sample)
-        kept = None if folder is None else _Kept(Path(folder), self._request(sample, seed))
-        self.seed_ = seed
         self.pushes_ = np.ones((self.iterations + 1, len(sample.truth)))
-        self.history_: list[list[Any]] = []
-        levels = (
-            self._inputs(sample.reco, sample.reco[sample.pass_reco]),
-            self._inputs(sample.truth, sample.truth[sample.pass_truth]),
-        )
+        self.history_ = {}
+        finished = _Iterations(folder, self._request(sample), resume, self.history_)
+        levels: tuple[Inputs, Inputs] | None = None
         against_data: Floats | None = None
         for i in range(self.iterations):
-            push = None if kept is None else kept.read(f"push-{i}")
+            push = finished.read(f"push-{i}")
             if push is None:
+                levels = levels or (
+                    self._inputs(sample.reco, sample.reco[sample.pass_reco]),
+                    self._inputs(sample.truth, sample.truth[sample.pass_truth]),
+                )
                 if against_data is None:
-                    against_data = None if kept is None else kept.read("data")
+                    against_data = finished.read("data")
                 if against_data is None:
-                    against_data = self._against_data(sample, levels[0], seed * 1_000)
-                    if kept is not None:
-                        kept.write("data", against_data)
-                push = self._iterate(sample, levels, against_data, i)
-                if kept is not None:
-                    kept.write(f"push-{i}", push)
+                    against_data = self._against_data(sample, levels[0], progress)
+                    finished.write("data", against_data)
+                push = self._iterate(sample, levels, against_data, i, progress)
+                finished.write(f"push-{i}", push)
             self.pushes_[i + 1] = push
+
+    def fit_mean(self, members: Sequence["OmniFold"], *, seed: int = 0) -> Self:
+        """Average the weights of an ensemble, `members`, after each iteration; return self.
+
+        They are fitted to one sample, with seeds of their own: the mean has less of the noise of
+        initial weights and shuffles (2503.20753). `history_` holds that of each. Raises
+        `InputError` for none, and for members of other samples or numbers of iterations.
+        """
+        if not members:
+            raise InputError("members is empty; give at least one fitted OmniFold.")
+        shapes = {member.pushes_.shape for member in members}
+        if len(shapes) > 1:
+            raise InputError(
+                f"members have weights of the shapes {', '.join(map(str, sorted(shapes)))}; give"
+                " fits to one sample by as many iterations."
+            )
+        self._begin(seed=seed)
+        self.pushes_ = np.mean([member.pushes_ for member in members], axis=0)
+        self.history_ = {
+            f"member {m}, {key}": epochs
+            for m, member in enumerate(members)
+            for key, epochs in member.history_.items()
+        }
         return self
 
     def weights(self, iteration: int | None = None) -> Floats:
         """Return the push weights (N,) after `iteration`, the last if None; 0 where not true."""
-        if not hasattr(self, "pushes_"):
-            raise InputError("nothing is unfolded yet; call fit.")
         return self.pushes_[-1 if iteration is None else iteration]
 
     @property
@@ -275,109 +176,116 @@ class OmniFold(Method):
     def _inputs(self, level: Any, simulation: Any) -> Inputs:
         """Return what the networks read of a level, given the simulation's events of it."""
         if isinstance(level, ak.Array):
-            return self._architecture.inputs([level])
+            return self._architecture.inputs(level)
         # A family of the columns and of their ranks would know of everything twice.
         table = level if self.family else Marginals.of(simulation)(level)
         return torch.from_numpy(table.astype(np.float32))
 
-    def _against_data(self, sample: Sample, reco: Inputs, seed: int) -> Floats:
+    def _against_data(self, sample: UnfoldingSample, reco: Inputs, progress: bool) -> Floats:
         """Learn p_data / p_simulation at detector level; return it at all simulated events (N,)."""
         seen = sample.pass_reco
-        train, held = two_samples(
+        parts = two_samples(
             (self._inputs(sample.data, sample.reco[seen]), _at(reco, seen)),
             (sample.data_weight, sample.weight[seen]),
             (sample.data_event, sample.event[seen]),
             self.validation,
             self.seed_,
         )
-        return self._learn(train, held, seed, self.data_members)(reco)
+        return self._learn("data", parts, self.data_members, progress)(reco)
 
     def _iterate(
-        self, sample: Sample, levels: tuple[Inputs, Inputs], against_data: Floats, i: int
+        self,
+        sample: UnfoldingSample,
+        levels: tuple[Inputs, Inputs],
+        against_data: Floats,
+        i: int,
+        progress: bool,
     ) -> Floats:
         """Return the push weights after iteration i + 1."""
         reco, truth = levels
-        push, seed = self.pushes_[i], self.seed_ * 1_000 + 2 * i
-        seen, both, own = sample.pass_reco, sample.both, sample.weight
-        mean = float(np.average(push[both], weights=own[both]))
-        moved = np.where(sample.pass_truth, push, mean) * own
-        pull = push * against_data * (sample.data_weight.sum() / moved[seen].sum())
+        push, title = self.pushes_[i], f"iteration {i + 1}, step"
+        seen, both, weight = sample.pass_reco, sample.both, sample.weight
+        mean = float(np.average(push[both], weights=weight[both]))
+        pushed = np.where(sample.pass_truth, push, mean) * weight
+        pull = push * against_data * (sample.data_weight.sum() / pushed[seen].sum())
         if i > 0:
-            pull = pull / self._average(reco, moved, own, seen, sample.event, seed)
-        new = self._average(truth, own * pull, own, both, sample.event, seed + 1)
+            of_push = self._average(
+                f"{title} 1", reco, (pushed, weight), seen, sample.event, progress
+            )
+            pull = pull / of_push
+        weights = weight * pull, weight
+        new = self._average(f"{title} 2", truth, weights, both, sample.event, progress)
         new = np.where(sample.pass_truth, new, 0.0)
         # The mean over the events that both levels see is that of their pull weights.
-        return np.asarray(new * ((own * pull)[both].sum() / (own * new)[both].sum()))
+        return np.asarray(new * ((weight * pull)[both].sum() / (weight * new)[both].sum()))
 
     def _average(
         self,
+        title: str,
         level: Inputs,
-        numerator: Floats,
-        denominator: Floats,
-        chosen: Bools,
+        weights: tuple[Floats, Floats],
+        rows: Bools,
         event: NDArray[np.int64],
-        seed: int,
+        progress: bool,
     ) -> Floats:
-        """Learn E[a / b | event] of events with weights a and b (N,); return it at all of them.
+        """Learn E[a / b | event] of events with `weights` a and b (N,); return it at all of them.
 
-        It is the ratio of two samples of the same `chosen` events, each of total weight 1.
+        It is the ratio of two samples of the same `rows`, each of total weight 1.
         """
-        weights = numerator[chosen], denominator[chosen]
-        train, held = one_sample(
-            _at(level, chosen), weights, event[chosen], self.validation, self.seed_
+        numerator, denominator = (w[rows] for w in weights)
+        parts = same_events(
+            _at(level, rows), (numerator, denominator), event[rows], self.validation, self.seed_
         )
-        return self._learn(train, held, seed, self.members)(level)
+        return self._learn(title, parts, self.members, progress)(level)
 
     def _learn(
-        self, train: Dataset, held: Dataset, seed: int, members: int
+        self, title: str, parts: tuple[Dataset, Dataset], members: int, progress: bool
     ) -> Callable[[Inputs], Floats]:
         """Learn the ratio of the events of target 1 to those of target 0, as a function of them."""
+        train, validation = parts
         loss = ratio_loss("bce")
-        seeds = [seed * 100 + member for member in range(members)]
+        seeds = [derive(self.seed_, title, "member", member) for member in range(members)]
         model: TableRatio | NetworkRatio
         if isinstance(train.inputs, Tensor):
             model = TableRatio(train.inputs.shape[1], members, self.hidden, loss)
-            history = model.fit(train, held, self.training, seeds=seeds, family=self.family)
+            history = model.fit(train, validation, self.training, seeds=seeds, family=self.family)
         else:
             model = NetworkRatio(self._architecture, members, loss)
-            history = model.fit(train, held, self.training, seeds=seeds, progress=False)
-        self.history_.append([asdict(epoch) for epoch in history[0]])
+            options: dict[str, Any] = {"title": title, "progress": progress}
+            history = model.fit(train, validation, self.training, seeds=seeds, **options)
+        for member, epochs in enumerate(history):
+            self.history_[title if members == 1 else f"{title}, member {member}"] = epochs
         return lambda inputs: model(inputs).double().mean(0).exp().numpy()
 
-    def claim(self, sample: Sample, seed: int, folder: str | Path) -> None:
-        """Raise `InputError` if `folder` keeps iterations of another unfolding than this one."""
-        _Kept(Path(folder), self._request(sample, seed))
-
-    def _request(self, sample: Sample, seed: int) -> dict[str, Any]:
-        """Say what a kept iteration belongs to."""
+    def _request(self, sample: UnfoldingSample) -> dict[str, Any]:
+        """Return what identifies an unfolding, as JSON: a kept iteration belongs to one."""
         return {
             "parameters": {**self._parameters(), "iterations": None},
-            "seed": seed,
+            "seed": self.seed_,
             "events": [len(sample.truth), len(sample.data)],
             "sums": [float(sample.weight.sum()), float(sample.data_weight.sum())],
             "values": [_total(sample.truth), _total(sample.reco)],
         }
 
-    # What follows saves and restores.
 
-    def _tensors(self) -> dict[str, Tensor]:
-        return {"pushes": torch.from_numpy(self.pushes_)}
+class _Iterations:
+    """Finished iterations in a folder, if there is one, refused if they are of another request.
 
-    def _state(self) -> dict[str, Any]:
-        return {"seed": self.seed_, "history": self.history_}
+    `history` is of all that was trained; what is read is added to it.
+    """
 
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.pushes_ = tensors["pushes"].numpy()
-        self.seed_, self.history_ = state["seed"], state["history"]
-
-
-class _Kept:
-    """Keep finished iterations in a folder, and refuse those of another request."""
-
-    def __init__(self, folder: Path, request: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path | None, request: dict[str, Any], resume: bool, history: History
+    ) -> None:
         self.folder = folder
+        self.history = history
+        if folder is None:
+            return
         note = folder / "unfolding.json"
         text = json.dumps(request, sort_keys=True)
+        if not resume:
+            for path in (note, *folder.glob("data.*"), *folder.glob("push-*")):
+                path.unlink(missing_ok=True)
         if note.exists() and note.read_text() != text:
             raise InputError(
                 f"{folder}: holds iterations of another unfolding; choose another folder or remove"
@@ -388,17 +296,26 @@ class _Kept:
                 part.write_text(text)
 
     def read(self, name: str) -> Floats | None:
-        path = self.folder / f"{name}.npy"
-        return np.load(path, allow_pickle=False) if path.exists() else None
+        """Return the weights of a finished step, None where there are none."""
+        if self.folder is None or not (path := self.folder / f"{name}.npy").exists():
+            return None
+        text = path.with_suffix(".json").read_text()
+        self.history |= decode(json.loads(text), History, {})
+        return np.asarray(np.load(path, allow_pickle=False))
 
     def write(self, name: str, values: Floats) -> None:
+        """Keep the weights of a step; the history goes first, so that it is there with them."""
+        if self.folder is None:
+            return
         path = self.folder / f"{name}.npy"
+        with atomic_file(path.with_suffix(".json"), force=True) as part:
+            part.write_text(json.dumps(encode(self.history, {}, "history")))
         with atomic_file(path, force=True) as part, open(part, "wb") as file:
             np.save(file, values)
 
 
-def _at(inputs: Inputs, chosen: Bools) -> Inputs:
-    rows = torch.from_numpy(np.flatnonzero(chosen))
+def _at(inputs: Inputs, passed: Bools) -> Inputs:
+    rows = torch.from_numpy(np.flatnonzero(passed))
     return inputs[rows] if isinstance(inputs, Tensor) else inputs.at(rows)
 
 
@@ -407,29 +324,7 @@ def _total(level: Any) -> float:
     return float(ak.sum(level[CONSTITUENTS]["E"]) if isinstance(level, ak.Array) else level.sum())
 
 
-def _table(values: Any, what: str) -> Any:
-    """Return a table (N, C) float64, or the jet array that it is."""
-    if isinstance(values, ak.Array) and values.fields:
-        return check_jets(values, what)
-    table = np.asarray(values, dtype=np.float64)
-    table = table[:, None] if table.ndim == 1 else table
-    if table.ndim != 2 or len(table) == 0:
-        raise InputError(f"{what} has shape {table.shape}; give a table (events, observables).")
-    return table
-
-
-def _check_finite(table: Any, passed: Bools, what: str) -> None:
-    if isinstance(table, ak.Array):
-        return  # check_jets has looked at all of them
-    bad = ~np.isfinite(table) & passed[:, None]
-    if bad.any():
-        event, column = np.argwhere(bad)[0]
-        raise InputError(
-            f"observable {column} of event {event} of {what} is {table[event, column]}."
-        )
-
-
-def _check_support(sample: Sample) -> None:
+def _check_support(sample: UnfoldingSample) -> None:
     """Raise `InputError` for a truth that is never seen and for data that no simulation reaches.
 
     Where that is a small part only, warn of it.
@@ -457,14 +352,3 @@ def _seen(level: Any) -> tuple[Floats, list[str]]:
     if isinstance(level, ak.Array):
         return jet_summary(level)
     return level, [f"observable {i}" for i in range(level.shape[1])]
-
-
-def _weight(weight: ArrayLike | None, count: int, what: str) -> Floats:
-    w = np.ones(count) if weight is None else np.asarray(weight, dtype=np.float64)
-    if w.shape != (count,):
-        raise InputError(f"{what}: {w.size} weights for {count} events; give one each.")
-    if not np.isfinite(w).all():
-        raise InputError(f"{what}: the weight of event {np.argmin(np.isfinite(w))} is not finite.")
-    if not w.sum() > 0:
-        raise InputError(f"{what}: the weights sum to {w.sum():.6g}; they must be positive.")
-    return w

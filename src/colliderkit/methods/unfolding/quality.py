@@ -1,36 +1,32 @@
-"""How well an observable can be unfolded, before there are data: from its response alone."""
+"""Quality of an observable for unfolding: inflation of variance, purity, stability, bias."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.methods.unfolding.response import Response, over
+from colliderkit.events.binning import balanced_edges
+from colliderkit.methods.unfolding.binned import unfold_iteratively
+from colliderkit.methods.unfolding.response import Response, over, real_share
+from colliderkit.metrics.value import Value
 
-__all__ = ["Quality", "expected_covariance", "purity", "quantile_edges", "stability"]
+__all__ = [
+    "Assessment",
+    "NatureBias",
+    "Quality",
+    "expected_covariance",
+    "information_and_bias",
+    "purity",
+    "stability",
+]
 
 Floats = NDArray[np.float64]
 REPLICAS = 100
-
-
-def quantile_edges(observable: ArrayLike, bins: int, weight: ArrayLike | None = None) -> Floats:
-    """Return edges (bins + 1,) with equal shares of the events (N,), the outer ones infinite.
-
-    Such bins do not change under a rising function of the observable: observables of different
-    scale are compared on equal terms. Values that many events share make fewer bins.
-    """
-    if bins < 2:
-        raise InputError(f"{bins} detector bins; give at least 2.")
-    x = np.asarray(observable, dtype=np.float64)
-    w = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
-    if not np.isfinite(x).all():
-        raise InputError(f"the observable of event {int(np.argmin(np.isfinite(x)))} is not finite.")
-    order = np.argsort(x, kind="stable")
-    share = np.cumsum(w[order]) / w.sum()
-    place = np.searchsorted(share, np.arange(1, bins) / bins)
-    return np.concatenate([[-np.inf], np.unique(x[order[place]]), [np.inf]])
 
 
 def expected_covariance(response: Response) -> Floats:
@@ -76,7 +72,7 @@ def _check_square(response: Response) -> None:
 
 @dataclass(frozen=True)
 class Quality:
-    """Say how well each truth bin can be unfolded.
+    """Variance inflation of each truth bin, from the response alone.
 
     - `inflation` (T,): the variance of the inverted bin over that of counting its true events,
       n_t; 1 for a perfect detector, 1 / efficiency for one that only loses events;
@@ -94,7 +90,7 @@ class Quality:
 
     @classmethod
     def of(cls, response: Response, *, bins: slice = slice(None), seed: int = 0) -> Self:
-        """Judge a response; raises `InputError` where it has no inverse.
+        """Compute the quality of a response; raise `InputError` where it has no inverse.
 
         `bins` are the truth bins asked for: others, such as those of under- and overflow, are
         unfolded with them and left out of the answer.
@@ -112,3 +108,146 @@ class Quality:
             float(np.exp(np.log(factor).mean())),
             float(np.exp(np.log(spread).mean(1)).std(ddof=1)),
         )
+
+
+@dataclass(frozen=True)
+class NatureBias:
+    """Bias of iterative unfolding in a nature that is not the simulation, per truth bin.
+
+    - `relative` (T,): bias over statistical error after a fixed number of iterations;
+    - `size`: its root mean square over the bins;
+    - `total`: (bias^2 + variance) / counting variance, the mean over the bins, at the best
+      iteration, which only who knows the truth can choose.
+
+    The errors of the two are from replicas of the simulation.
+    """
+
+    relative: Floats
+    size: Value
+    total: Value
+
+    @classmethod
+    def of(
+        cls,
+        response: Response,
+        measured: ArrayLike,
+        truth: ArrayLike,
+        *,
+        iterations: int = 4,
+        longest: int = 60,
+        bins: slice = slice(None),
+        replicas: int = 20,
+        seed: int = 0,
+    ) -> Self:
+        """Unfold the expectation `measured` (R,) of a nature whose spectrum `truth` (T,) is known.
+
+        `iterations` are those of `relative` and `size`, `longest` the most tried for `total`;
+        `bins` are the truth bins asked for.
+        """
+        m, known = (np.asarray(values, dtype=np.float64) for values in (measured, truth))
+        # The simulation itself comes first in the batch, its replicas after it.
+        counts, missed, fakes = (
+            np.concatenate([one[None], many])
+            for one, many in zip(
+                (response.counts, response.missed, response.fakes),
+                response.replicas(replicas, seed),
+                strict=True,
+            )
+        )
+        simulated = counts.sum(-1) + missed
+        real = real_share(counts, fakes)
+        prior = simulated / simulated.sum(-1, keepdims=True) * known.sum()
+        matrix = over(counts, simulated[..., None])
+        spectra, slopes = unfold_iteratively(m * real, matrix, prior, longest)
+        variance = np.einsum("kbtr,br->kbt", slopes[1:] ** 2, m * real**2)[..., bins]
+        bias = (spectra[1:] - known)[..., bins]
+        total = ((bias**2 + variance) / known[bins]).mean(-1).min(0)
+        relative = bias[iterations - 1] / np.sqrt(variance[iterations - 1])
+        size = np.sqrt((relative**2).mean(-1))
+        return cls(
+            relative[0],
+            *(Value(float(x[0]), float(x[1:].std(ddof=1))) for x in (size, total)),
+        )
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """Quality of one observable for unfolding: response, purity, stability, and bias by nature.
+
+    `seen` (N,) are its values of the simulated events that are seen; purity and stability (T,) are
+    those in the bins of the truth, NaN where the observable has bins of its own.
+    """
+
+    seen: Floats
+    response: Response
+    quality: Quality
+    purity: Floats
+    stability: Floats
+    bias: Mapping[str, NatureBias]
+
+    @classmethod
+    def of(
+        cls,
+        seen: Mapping[str, Floats],
+        reco_edges: Floats | int,
+        *,
+        truth: Mapping[str, Floats],
+        pass_reco: NDArray[np.bool_],
+        truth_edges: Floats,
+        events: float,
+        iterations: int = 4,
+    ) -> Self:
+        """Assess an observable on the events of a simulation and of natures.
+
+        Of each by name, the simulation first: the observable `seen` (M,) of the events that are
+        seen, and the `truth` (N,) of all; `pass_reco` (N,) are the simulated ones that are seen.
+        `reco_edges` are those of the observable, or the number of its bins, of equal shares of all
+        truth bins together. `truth_edges` end in bins of under- and overflow, which are unfolded
+        with the others and left out of the answer. Natures are scaled to `events` seen.
+        """
+        inner = slice(1, -1)
+        (first, values), *natures = seen.items()
+        reco = np.zeros(len(truth[first]))
+        reco[pass_reco] = values
+        pure = stable = np.full(len(truth_edges) - 3, np.nan)
+        counted = partial(Response.counted, reco, truth[first], truth_edges, pass_reco=pass_reco)
+        if isinstance(reco_edges, int):
+            same = counted(truth_edges)
+            pure, stable = purity(same)[inner], stability(same)[inner]
+            shares = truth[first][pass_reco], truth_edges
+            reco_edges = balanced_edges(values, reco_edges, *shares)
+        response = counted(reco_edges)
+        bias = {}
+        for name, of_nature in natures:
+            measured = np.histogram(of_nature, reco_edges)[0].astype(np.float64)
+            scale = events / measured.sum()
+            expected = np.histogram(truth[name], truth_edges)[0] * scale
+            bias[name] = NatureBias.of(
+                response, measured * scale, expected, iterations=iterations, bins=inner
+            )
+        return cls(values, response, Quality.of(response, bins=inner), pure, stable, bias)
+
+    def row(self) -> list[Any]:
+        """Return condition, mean purity and stability ("-" if none), and each nature's bias."""
+        means = [float(part.mean()) for part in (self.purity, self.stability)]
+        shares = ["-" if math.isnan(mean) else mean for mean in means]
+        return [self.quality.condition, *shares, *(bias.size for bias in self.bias.values())]
+
+
+def information_and_bias(
+    observable: Floats, truth: Floats, nature_observable: Floats, nature_truth: Floats
+) -> tuple[Value, Value]:
+    """Estimate the information of an observable and its bias in another nature, from events (N,).
+
+    The mutual information with the truth, -ln(1 - rho^2) / 2 nats, of normal numbers of correlation
+    rho; and by how much the mean of the truth is wrong in nature (M,), if the observable is divided
+    by its slope in the simulation.
+    """
+    n = len(truth)
+    rho = float(np.corrcoef(observable, truth)[0, 1])
+    # The error of a correlation is (1 - rho^2) / sqrt(n), and dI = rho drho / (1 - rho^2).
+    information = Value(-0.5 * math.log(1 - rho**2), abs(rho) / math.sqrt(n))
+    slope = float(np.cov(observable, truth)[0, 1] / truth.var())
+    rest, nature_rest = observable / slope - truth, nature_observable / slope - nature_truth
+    error = math.hypot(rest.std(), nature_rest.std()) / math.sqrt(n)
+    return information, Value(float(nature_rest.mean() - rest.mean()), error)

@@ -1,4 +1,4 @@
-"""The response of a detector in bins: what a simulated truth is measured as."""
+"""Response matrix of a detector in bins, with efficiency, fakes and Poisson replicas."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -7,16 +7,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.methods.unfolding.omnifold import Sample
+from colliderkit.events.binning import bins_of, rising
+from colliderkit.events.tables import as_weight
+from colliderkit.methods.unfolding.sample import UnfoldingSample
+from colliderkit.seeds import derive
 
-__all__ = ["Response", "bins_of", "over", "real_share", "rising"]
+__all__ = ["Response", "over", "real_share"]
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Response:
-    """Hold what the simulation says of the detector: sums of weights and of their squares.
+    """Response matrix of a simulated detector: sums of weights and of their squares.
 
     `counts` (T, R) are the events seen and true, `missed` (T,) those true and not seen, `fakes`
     (R,) those seen and not true; `..._squares` are the sums of squared weights of each.
@@ -32,25 +35,54 @@ class Response:
     fakes_squares: Floats
 
     @classmethod
-    def of(cls, sample: Sample, truth_edges: ArrayLike, reco_edges: ArrayLike) -> Self:
-        """Count a simulation of one observable; raise `InputError` where it cannot be unfolded."""
+    def of(cls, sample: UnfoldingSample, truth_edges: ArrayLike, reco_edges: ArrayLike) -> Self:
+        """Count the simulation of a sample; raise `InputError` where it cannot be unfolded."""
+        return cls.counted(
+            sample.reco,
+            sample.truth,
+            truth_edges,
+            reco_edges,
+            pass_reco=sample.pass_reco,
+            pass_truth=sample.pass_truth,
+            weight=sample.weight,
+        )
+
+    @classmethod
+    def counted(
+        cls,
+        reco: ArrayLike,
+        truth: ArrayLike,
+        truth_edges: ArrayLike,
+        reco_edges: ArrayLike,
+        *,
+        pass_reco: NDArray[np.bool_] | bool = True,
+        pass_truth: NDArray[np.bool_] | bool = True,
+        weight: ArrayLike | None = None,
+    ) -> Self:
+        """Count a simulation of one observable, `reco` and `truth` (N,) or (N, 1).
+
+        Raises `InputError` where it cannot be unfolded. What does not pass may be anything.
+        """
         true_edges, seen_edges = (
             rising(truth_edges, "truth_edges"),
             rising(reco_edges, "reco_edges"),
         )
-        if sample.truth.shape[1] != 1 or sample.reco.shape[1] != 1:
+        true, seen = (np.asarray(values, dtype=np.float64) for values in (truth, reco))
+        columns = [1 if values.ndim == 1 else values.shape[1] for values in (true, seen)]
+        if columns != [1, 1]:
             raise InputError(
-                f"{sample.truth.shape[1]} true and {sample.reco.shape[1]} measured observables are"
-                " given; unfold one at a time in bins, or all at once by OmniFold."
+                f"{columns[0]} true and {columns[1]} measured observables are given; unfold one at"
+                " a time in bins, or all at once by OmniFold."
             )
-        t, is_true = bins_of(sample.truth[:, 0], true_edges)
-        r, is_seen = bins_of(sample.reco[:, 0], seen_edges)
-        is_true &= sample.pass_truth
-        is_seen &= sample.pass_reco
+        weights = as_weight(weight, len(true), "simulation")
+        t, is_true = bins_of(true.ravel(), true_edges)
+        r, is_seen = bins_of(seen.ravel(), seen_edges)
+        is_true &= pass_truth
+        is_seen &= pass_reco
         both, missed, fakes = is_true & is_seen, is_true & ~is_seen, is_seen & ~is_true
         size_t, size_r = len(true_edges) - 1, len(seen_edges) - 1
         sums = []
-        for w in (sample.weight, sample.weight**2):
+        for w in (weights, weights**2):
             cells = np.bincount(t[both] * size_r + r[both], w[both], size_t * size_r)
             sums.append(cells.reshape(size_t, size_r))
             sums.append(np.bincount(t[missed], w[missed], size_t))
@@ -118,13 +150,20 @@ class Response:
             )
         return data
 
+    def count(self, sample: UnfoldingSample) -> tuple[Floats, Floats]:
+        """Return the measured contents of the detector bins (R,) and their variances (R,)."""
+        bin_of, inside = bins_of(sample.data[:, 0], self.reco_edges)
+        size, w = len(self.reco_edges) - 1, sample.data_weight[inside]
+        contents, variance = (np.bincount(bin_of[inside], v, size) for v in (w, w**2))
+        return contents.astype(np.float64), variance.astype(np.float64)
+
     def replicas(self, count: int, seed: int) -> tuple[Floats, Floats, Floats]:
         """Draw counts (B, T, R), missed (B, T) and fakes (B, R) of simulations like this one.
 
         A sum of weights S with squares S2 becomes (S2 / S) Poisson(S^2 / S2), which has its mean
         and variance.
         """
-        random = np.random.default_rng([seed, 0x1B])
+        random = np.random.default_rng(derive(seed, "response"))
 
         def draw(sums: Floats, squares: Floats) -> Floats:
             unit = over(squares, sums)
@@ -135,21 +174,6 @@ class Response:
             draw(self.missed, self.missed_squares),
             draw(self.fakes, self.fakes_squares),
         )
-
-
-def rising(edges: ArrayLike, name: str) -> Floats:
-    """Return the edges of bins; raise `InputError` naming those that do not rise."""
-    values = np.asarray(edges, dtype=np.float64)
-    if values.ndim != 1 or len(values) < 2 or not (np.diff(values) > 0).all():
-        raise InputError(f"{name} must rise; give at least two.")
-    return values
-
-
-def bins_of(x: Floats, edges: Floats) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the bin of each event and whether it is in one; the last bin holds its upper edge."""
-    place = np.searchsorted(edges, x, side="right") - 1
-    place[x == edges[-1]] = len(edges) - 2
-    return place, (place >= 0) & (place < len(edges) - 1)
 
 
 def over(a: Floats, b: Floats) -> Floats:
@@ -164,7 +188,7 @@ def real_share(counts: Floats, fakes: Floats) -> Floats:
     return np.where(seen + fakes > 0, over(seen, seen + fakes), 1.0)
 
 
-def named(edges: Floats, chosen: NDArray[np.bool_]) -> str:
-    """Write the chosen bins, no more than five."""
-    bins = [f"[{edges[i]:g}, {edges[i + 1]:g})" for i in np.flatnonzero(chosen)]
+def named(edges: Floats, bad: NDArray[np.bool_]) -> str:
+    """List the bins that are `bad`, no more than five."""
+    bins = [f"[{edges[i]:g}, {edges[i + 1]:g})" for i in np.flatnonzero(bad)]
     return ", ".join(bins[:5]) + (f" and {len(bins) - 5} more" if len(bins) > 5 else "")

@@ -1,57 +1,94 @@
-"""Repeat an unfolding for each source of its uncertainty: replica weights, reproducible by seed.
+"""Uncertainties of an unfolding by repetition: bootstraps, ensemble members and systematics.
 
 A replica is fixed by (seed, kind, number) alone and is computed on one thread: the same bits come
 out whichever process makes it, and however many there are.
 """
 
 import multiprocessing
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sklearn.base import clone
 
-from colliderkit.errors import InputError
-from colliderkit.files import atomic_file
-from colliderkit.methods.unfolding.omnifold import OmniFold, Sample
-from colliderkit.methods.unfolding.result import BOOTSTRAP, MEMBER, SYSTEMATIC
+from colliderkit.errors import InputError, Interrupted
+from colliderkit.methods.unfolding.omnifold import OmniFold
+from colliderkit.methods.unfolding.result import BOOTSTRAP, MEMBER, SYSTEMATIC, UnfoldedEvents
+from colliderkit.methods.unfolding.sample import UnfoldingSample
+from colliderkit.seeds import derive
 
 __all__ = ["Replicas", "replicate"]
 
 Floats = NDArray[np.float64]
-STREAM = 7_919  # keeps the bootstrap's draws apart from the splits and shuffles
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """Hold push weights of N simulated events after every iteration.
+    """Push weights of N simulated events after every iteration, by source of uncertainty.
 
-    - `nominal` (I + 1, N): the mean of the members' weights;
-    - `weights` (R, I + 1, N), and `kinds` (R,), as `UnfoldedEvents` names them. Those of a
-      bootstrap hold its draw of the simulation too: push answers to what was drawn, and alone it
-      would count the fluctuation of the simulation against that of nobody.
+    - `method`: fitted, the mean of the members;
+    - `weights` (R, I + 1, N), and `kinds` (R,), as `UnfoldedEvents` names them. A bootstrap weight
+      includes the Poisson draw of the simulated event; push alone would lose that correlation.
     """
 
-    nominal: Floats
+    method: OmniFold
     weights: Floats
     kinds: list[str]
+
+    @property
+    def nominal(self) -> Floats:
+        """The mean of the members' weights, (I + 1, N)."""
+        return self.method.pushes_
+
+    def unfolded_events(
+        self,
+        sample: UnfoldingSample,
+        observables: NDArray[Any],
+        names: Sequence[str],
+        *,
+        iteration: int = -1,
+        **about: Any,
+    ) -> UnfoldedEvents:
+        """Return the true events of `sample` with their weights after `iteration`, to be binned.
+
+        `observables` (M, K) are of the M events that pass at truth level; `about` are further
+        fields of `UnfoldedEvents`. A single member has no spread and is left out.
+        """
+        true = sample.pass_truth
+        weight = sample.weight[true]
+        several = self.kinds.count(MEMBER) > 1
+        rows = [i for i, kind in enumerate(self.kinds) if several or kind != MEMBER]
+        return UnfoldedEvents(
+            observables=observables,
+            names=tuple(names),
+            weights=weight * self.nominal[iteration, true],
+            replicas=(self.weights[rows, iteration][:, true] * weight).T if rows else None,
+            kinds=[self.kinds[i] for i in rows],
+            **about,
+        )
 
 
 def replicate(
     method: OmniFold,
-    sample: Sample,
+    sample: UnfoldingSample,
     *,
     bootstraps: int = 0,
     members: int = 1,
-    systematics: Mapping[str, Sample] | None = None,
+    systematics: Mapping[str, UnfoldingSample] | None = None,
     seed: int = 0,
     workers: int = 1,
     folder: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
 ) -> Replicas:
     """Unfold `sample` with bootstraps x ensemble x systematics in one call.
 
@@ -60,10 +97,17 @@ def replicate(
     - `systematics`: varied samples of the same simulated events (another response, another
       background), by name;
     - `workers`: processes side by side;
-    - `folder`: keeps each finished replica, so that the same call goes on after a kill.
+    - `folder`: keeps each finished iteration, so that the same call with `resume` goes on after a
+      kill;
+    - `progress`: whether to show a bar.
     """
-    if bootstraps < 0 or members < 1 or workers < 1:
-        raise InputError("--members and --workers must be at least 1, --bootstraps at least 0.")
+    for name, number, least in (
+        ("bootstraps", bootstraps, 0),
+        ("members", members, 1),
+        ("workers", workers, 1),
+    ):
+        if number < least:
+            raise InputError(f"{name} is {number}; it must be at least {least}.")
     varied = dict(systematics or {})
     for name, other in varied.items():
         if len(other.truth) != len(sample.truth):
@@ -71,66 +115,80 @@ def replicate(
                 f"systematic '{name}' has {len(other.truth)} simulated events, the nominal"
                 f" {len(sample.truth)}; vary the same events."
             )
+    if folder is None:
+        with TemporaryDirectory(prefix="colliderkit-") as temporary:
+            return replicate(
+                method,
+                sample,
+                bootstraps=bootstraps,
+                members=members,
+                systematics=varied,
+                seed=seed,
+                workers=workers,
+                folder=temporary,
+                progress=progress,
+            )
     tasks = [
         *((MEMBER, m) for m in range(members)),
         *((BOOTSTRAP, b) for b in range(bootstraps)),
         *((f"{SYSTEMATIC}:{name}", 0) for name in varied),
     ]
     samples = {"": sample, **{f"{SYSTEMATIC}:{name}": other for name, other in varied.items()}}
-    where = None if folder is None else Path(folder)
-    if where is not None:
-        where.mkdir(parents=True, exist_ok=True)
-    job = _Job(method, samples, seed, where)
+    job = _Job(method, samples, seed, Path(folder), resume)
     workers = min(workers, len(tasks))
-    if workers == 1:
-        with _one_thread():
-            found = [job(task) for task in tasks]
-    else:
-        # Spawned, not forked: a fork copies the locks of torch's threads as they are.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, _begin, (job,)) as pool:
-            found = list(pool.map(_run, tasks))
-    weights = np.stack(found)
-    return Replicas(weights[:members].mean(0), weights, [kind for kind, _ in tasks])
+    try:
+        with _bar(Path(folder), len(tasks) * method.iterations, progress):
+            if workers == 1:
+                with _one_thread():
+                    fitted = [job(task) for task in tasks]
+            else:
+                # Spawned, not forked: a fork copies the locks of torch's threads as they are.
+                context = multiprocessing.get_context("spawn")
+                with ProcessPoolExecutor(workers, context, _start, (job,)) as pool:
+                    fitted = list(pool.map(_run, tasks))
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; finished iterations are kept in {folder}, the same again with resume"
+            " goes on from there."
+        ) from None
+    weights = np.stack(
+        [
+            unfolding.pushes_ * (draws(sample, seed, number)[1] if kind == BOOTSTRAP else 1.0)
+            for unfolding, (kind, number) in zip(fitted, tasks, strict=True)
+        ]
+    )
+    mean: OmniFold = clone(method).fit_mean(fitted[:members], seed=seed)
+    return Replicas(mean, weights, [kind for kind, _ in tasks])
 
 
 @dataclass(frozen=True)
 class _Job:
     method: OmniFold
-    samples: Mapping[str, Sample]
+    samples: Mapping[str, UnfoldingSample]
     seed: int
-    folder: Path | None
+    folder: Path
+    resume: bool
 
-    def __call__(self, task: tuple[str, int]) -> Floats:
-        """Return the weights of one replica after every iteration, (I + 1, N)."""
+    def __call__(self, task: tuple[str, int]) -> OmniFold:
+        """Return the unfolding of one replica."""
         kind, number = task
-        name = f"{kind.replace(':', '-')}-{number}"
-        path = None if self.folder is None else self.folder / f"{name}.npy"
         sample = self.samples.get(kind, self.samples[""])
-        drawn = np.ones(len(sample.truth))
         if kind == BOOTSTRAP:
-            key = [self.seed, STREAM, number]
-            sample, drawn = resampled(sample, key), draws(sample, key)[1]
-        # A member differs from the nominal by its networks alone, and so do all others not at all.
-        seed = self.seed + number if kind == MEMBER else self.seed
-        parts = None if self.folder is None else self.folder / f"{name}.iterations"
+            sample = resampled(sample, self.seed, number)
         method: OmniFold = clone(self.method)
-        if parts is not None:
-            method.claim(sample, seed, parts)
-        if path is not None and path.exists():
-            kept: Floats = np.load(path, allow_pickle=False)
-            if len(kept) == method.iterations + 1:
-                return kept
-        pushes = method.fit_sample(sample, seed=seed, folder=parts).pushes_ * drawn
-        if path is not None:
-            with atomic_file(path, force=True) as part, open(part, "wb") as file:
-                np.save(file, pushes)
-        return pushes
+        return method.fit_sample(
+            sample,
+            # A member differs from the nominal by its networks alone, others not even by these.
+            seed=derive(self.seed, MEMBER, number if kind == MEMBER else 0),
+            folder=self.folder / f"{kind.replace(':', '-')}-{number}.iterations",
+            resume=self.resume,
+            progress=False,
+        )
 
 
-def resampled(sample: Sample, seed: Sequence[int]) -> Sample:
+def resampled(sample: UnfoldingSample, seed: int, number: int) -> UnfoldingSample:
     """Multiply the weights of measured and of simulated events by Poisson(1) draws."""
-    data, simulation = draws(sample, seed)
+    data, simulation = draws(sample, seed, number)
     return replace(
         sample,
         data_weight=sample.data_weight * data,
@@ -138,11 +196,34 @@ def resampled(sample: Sample, seed: Sequence[int]) -> Sample:
     )
 
 
-def draws(sample: Sample, seed: Sequence[int]) -> tuple[Floats, Floats]:
-    """Draw how often a bootstrap takes each measured (D,) and each simulated event (N,)."""
-    random = np.random.default_rng(seed)
+def draws(sample: UnfoldingSample, seed: int, number: int) -> tuple[Floats, Floats]:
+    """Draw how often bootstrap `number` takes each measured (D,) and each simulated event (N,)."""
+    random = np.random.default_rng(derive(seed, BOOTSTRAP, number))
     data = random.poisson(1.0, len(sample.data)).astype(np.float64)
     return data, random.poisson(1.0, len(sample.truth)).astype(np.float64)
+
+
+@contextmanager
+def _bar(folder: Path, total: int, progress: bool) -> Iterator[None]:
+    """Show how many iterations are finished, of all replicas: other processes write them."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    options: dict[str, Any] = {"refresh_per_second": 2, "disable": not progress}
+    ended = threading.Event()
+    with Progress(*columns, TimeElapsedColumn(), **options) as bar:
+        task = bar.add_task("iterations", total=total)
+
+        def watch() -> None:
+            while not ended.wait(0.5):
+                bar.update(task, completed=sum(1 for _ in folder.glob("*.iterations/push-*.npy")))
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+            bar.update(task, completed=total)
+        finally:
+            ended.set()
+            watcher.join()
 
 
 @contextmanager
@@ -158,12 +239,12 @@ def _one_thread() -> Iterator[None]:
 _job: _Job | None = None  # of a worker's process
 
 
-def _begin(job: _Job) -> None:
+def _start(job: _Job) -> None:
     global _job
     torch.set_num_threads(1)
     _job = job
 
 
-def _run(task: tuple[str, int]) -> Floats:
+def _run(task: tuple[str, int]) -> OmniFold:
     assert _job is not None
     return _job(task)

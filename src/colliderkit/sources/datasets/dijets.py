@@ -20,11 +20,14 @@ from colliderkit.sources.pythia.shards import generate
 from colliderkit.sources.pythia.tunes import PARAMETERS
 
 __all__ = [
+    "BLINDED",
     "FEATURES",
     "NOMINAL",
     "OBSERVED",
     "PROCESS",
+    "PUBLISHED",
     "RANGES",
+    "SCANNED",
     "SOURCE",
     "TARGETS",
     "drawn",
@@ -47,6 +50,16 @@ TARGETS = {
     "probStoUD": {"probStoUD": 0.275},
     "all": {"alphaS": 0.12, "aLund": 0.60, "probStoUD": 0.12},
 }
+# Found there by gradient at these values, and by scan; the lecture's blinded example: true value,
+# value found, error.
+PUBLISHED = {
+    "alphaS": {"alphaS": 0.15878},
+    "aLund": {"aLund": 0.79691},
+    "probStoUD": {"probStoUD": 0.26934},
+    "all": {"alphaS": 0.1213, "aLund": 0.5893, "probStoUD": 0.1149},
+}
+SCANNED = {"alphaS": 0.15867, "aLund": 0.800, "probStoUD": 0.270}
+BLINDED = {"alphaS": (0.1700, 0.1707, 0.0022), "probStoUD": (0.1400, 0.1422, 0.0065)}
 # Values to be found lie in the inner part of the ranges, so that no fit ends at their edge.
 INNER = (0.125, 0.875)
 

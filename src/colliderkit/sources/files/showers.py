@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
+from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.files import atomic_file, existing_file
 
 __all__ = [
@@ -47,16 +48,14 @@ def drawn_energies(
 
 def read_showers(
     path: str | Path, geometry: Geometry | None = None, *, start: int = 0, stop: int | None = None
-) -> tuple[Floats, Floats]:
-    """Return incident energies (N,) and showers (N, V), float32 MeV, of one file.
+) -> Showers:
+    """Return the showers of one file, voxels in float32; events are the numbers of the rows.
 
     With a `geometry` the file must have its voxels. Raises `InputError` for a file that is
     missing, truncated or of neither layout, another number of voxels, and energies that are
     negative or not finite.
     """
-    parts = list(iterate_showers(path, geometry, start=start, stop=stop))
-    incident, showers = zip(*parts, strict=True)
-    return np.concatenate(incident), np.concatenate(showers)
+    return Showers.joined(list(iterate_showers(path, geometry, start=start, stop=stop)))
 
 
 def iterate_showers(
@@ -66,7 +65,7 @@ def iterate_showers(
     start: int = 0,
     stop: int | None = None,
     chunk: int = CHUNK,
-) -> Iterator[tuple[Floats, Floats]]:
+) -> Iterator[Showers]:
     """Yield what `read_showers` returns, `chunk` showers at a time."""
     path = existing_file(path)
     try:
@@ -100,7 +99,7 @@ def iterate_showers(
                 )
             if geometry is not None:
                 geometry.check(showers, str(path), low)
-            yield incident, showers
+            yield _counted(incident, showers, low)
 
 
 def mapped_showers(
@@ -109,19 +108,26 @@ def mapped_showers(
     geometry: Geometry | None = None,
     *,
     stop: int | None = None,
-) -> tuple[Floats, Floats]:
-    """Return what `read_showers` returns, the showers as a memory map of a file in `folder`."""
+) -> Showers:
+    """Return what `read_showers` returns, the voxels as a memory map of a file in `folder`."""
     folder = Path(folder)
     number = sum(1 for _ in folder.iterdir())
     spool = folder / f"showers-{number}.f4"
     incident, voxels = [], 0
     with spool.open("wb") as file:
-        for energy, showers in iterate_showers(path, geometry, stop=stop):
-            incident.append(energy)
-            voxels = showers.shape[1]
-            showers.tofile(file)
+        for showers in iterate_showers(path, geometry, stop=stop):
+            incident.append(showers.incident)
+            voxels = showers.voxels.shape[1]
+            showers.voxels.tofile(file)
     energies = np.concatenate(incident)
-    return energies, np.memmap(spool, np.float32, "r", shape=(len(energies), voxels))
+    return _counted(energies, np.memmap(spool, np.float32, "r", shape=(len(energies), voxels)), 0)
+
+
+def _counted(incident: NDArray[Any], voxels: Floats, first: int) -> Showers:
+    """Return checked showers of weight 1, numbered from `first`."""
+    count = len(incident)
+    event = np.arange(first, first + count)
+    return Showers(incident.astype(np.float64), voxels, np.ones(count), event)
 
 
 def _layout(path: Path, file: Any) -> tuple[list[str], float]:

@@ -165,9 +165,9 @@ def _merge(request: Request, folder: Path, output: Path, force: bool) -> None:
         )
         for number in request.shards:
             start = number * request.shard
-            incident, found = read_showers(_path(folder, number))
-            energy[start : start + len(found), 0] = incident
-            showers[start : start + len(found)] = found
+            shard = read_showers(_path(folder, number))
+            energy[start : start + len(shard), 0] = shard.incident
+            showers[start : start + len(shard)] = shard.voxels
         file.attrs["physics"] = request.physics
         file.attrs["particle"] = request.beam.particle
         file.attrs["seed"] = request.seed

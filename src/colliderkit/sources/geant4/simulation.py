@@ -36,9 +36,7 @@ class Beam:
         if self.particle not in PARTICLES:
             raise InputError(f"particle '{self.particle}' is none of {', '.join(PARTICLES)}.")
         if not abs(self.angle) < math.pi / 2:
-            raise InputError(
-                f"angle is {self.angle:g}; it must be within pi/2 of the axis."
-            )
+            raise InputError(f"angle is {self.angle:g}; it must be within pi/2 of the axis.")
 
 
 def simulate(

@@ -14,6 +14,7 @@ that of (0, 0): the exact row there, 14.71 15.52 15.65 15.62 16.89, would be 16.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +26,17 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.seeds import derive
 
-__all__ = ["BENCHMARKS", "PARAMETERS", "Benchmark", "Inferno"]
+__all__ = ["BENCHMARKS", "PARAMETERS", "PUBLISHED", "SOURCE", "Benchmark", "Inferno"]
 
 Floats = NDArray[np.float64]
 PARAMETERS = ("s", "r", "lambda", "b")
 SIGNAL_RATE = 2.0
+# What the nuisance parameters do to background events, and the steps of the published program.
+NUISANCES: dict[str, dict[str, Any]] = {
+    "r": {"transform": "shift", "column": 0, "step": 0.2},
+    "lambda": {"transform": "rate", "column": 2, "nominal": 3.0, "step": 0.5},
+    "b": {"transform": "yield", "nominal": 1000.0, "step": 100.0},
+}
 BACKGROUND_MEAN, BACKGROUND_VARIANCE = (2.0, 0.0), (5.0, 9.0)
 
 
@@ -40,6 +47,14 @@ class Benchmark:
     floating: Sequence[str] = ()
     constraints: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def nuisances(self) -> list[dict[str, Any]]:
+        """The keywords of `methods.inference.nuisances.Nuisance`, with the published steps."""
+        return [
+            {"name": name, "width": self.constraints.get(name), **NUISANCES[name]}
+            for name in self.floating
+        ]
+
 
 BENCHMARKS: dict[str, Benchmark] = {
     "B0": Benchmark(),
@@ -47,6 +62,16 @@ BENCHMARKS: dict[str, Benchmark] = {
     "B2": Benchmark(("r", "lambda")),
     "B3": Benchmark(("r", "lambda"), {"r": 0.4, "lambda": 1.0}),
     "B4": Benchmark(("r", "lambda", "b"), {"r": 0.4, "lambda": 1.0, "b": 100.0}),
+}
+
+
+# sigma(s) in B0 to B4. Medians of 100 trainings; the exact rows from one large sample.
+SOURCE = "arXiv:1806.04743"
+PUBLISHED: dict[str, tuple[float, ...]] = {
+    "INFERNO": (15.51, 16.79, 16.95, 16.89, 18.68),
+    "cross-entropy": (14.99, 18.94, 23.94, 21.54, 26.71),
+    "best classifier": (14.97, 19.12, 24.93, 22.13, 27.98),
+    "exact likelihood": (14.71, 15.52, 15.65, 15.62, 16.89),
 }
 
 

@@ -37,9 +37,13 @@ class NormalRatio:
         mean, width = np.asarray(theta, dtype=np.float64).T
         return np.asarray(x**2 / 2 - ((x - mean) / width) ** 2 / 2 - np.log(width))
 
-    def bound(self, events: ArrayLike) -> Callable[[Tensor], Tensor]:
+    def inputs(self, events: ArrayLike) -> Tensor:
+        """Return events (N, 1) as a tensor."""
+        return torch.from_numpy(np.asarray(events, dtype=np.float64).reshape(-1, 1))
+
+    def log_ratio_of(self, events: ArrayLike | Tensor) -> Callable[[Tensor], Tensor]:
         """Return theta (2,) -> ln r of `events`, differentiable."""
-        x = torch.from_numpy(np.asarray(events, dtype=np.float64)[:, 0])
+        x = (events if isinstance(events, Tensor) else self.inputs(events))[:, 0]
 
         def log_ratio(theta: Tensor) -> Tensor:
             mean, width = theta.double().unbind(-1)

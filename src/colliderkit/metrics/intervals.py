@@ -15,16 +15,21 @@ from scipy.special import chdtri
 
 from colliderkit.errors import InputError
 
-__all__ = ["Intervals", "NeymanConstruction", "profile", "profile_intervals", "profile_path"]
+__all__ = [
+    "Intervals",
+    "check_confidence",
+    "maximum",
+    "profile",
+    "profile_intervals",
+    "profile_path",
+]
 
 Floats = NDArray[np.float64]
-Simulate = Callable[[float, int, np.random.Generator], Any]
-LogLikelihood = Callable[[Any, Floats], Floats]
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Hold intervals [low, high] (E,) with the best value, at a confidence level.
+    """Confidence intervals [low, high] (E,) of E experiments with the best value of each.
 
     An end is -inf or inf where the interval leaves the scan. For a log-likelihood with several
     maxima, these are the outermost ends.
@@ -51,9 +56,9 @@ def profile_intervals(
     the scan ends where the parameter does: an interval that reaches an end stops there, and does
     not become infinite.
     """
-    values, rows = _checked(scan, log_likelihood)
-    threshold = np.sqrt(chdtri(1, 1 - _level(confidence)))
-    best, top = _maximum(values, rows)
+    check_confidence(confidence)
+    threshold = np.sqrt(chdtri(1, 1 - confidence))
+    values, rows, best, top = maximum(scan, log_likelihood)
     depth = np.sqrt(np.maximum(2 * (top[:, None] - rows), 0))
     # Left of the maximum the root is taken negative: a straight line for a Gaussian.
     signed = np.where(values < best[:, None], -depth, depth)
@@ -101,10 +106,10 @@ def profile_path(
     values = np.asarray(scan, dtype=np.float64)
     first = np.atleast_1d(np.asarray(start, dtype=np.float64))
     limits = None if bounds is None else [tuple(pair) for pair in np.asarray(bounds)]
-    found, places = np.empty(len(values)), np.empty((len(values), len(first)))
+    heights, nuisances = np.empty(len(values)), np.empty((len(values), len(first)))
     middle = int(np.abs(values - begin).argmin())
     for side in (range(middle, len(values)), range(middle - 1, -1, -1)):
-        nuisance = first if side.step > 0 else places[middle]
+        nuisance = first if side.step > 0 else nuisances[middle]
         for i in side:
             fit = minimize(
                 minus,
@@ -120,91 +125,14 @@ def profile_path(
                     f"the log-likelihood at {values[i]:g} has no finite maximum over the nuisance"
                     " parameters; constrain them or choose another start."
                 )
-            nuisance, places[i], found[i] = fit.x, fit.x, -fit.fun
-    return found, places
+            nuisance, nuisances[i], heights[i] = fit.x, fit.x, -fit.fun
+    return heights, nuisances
 
 
-@dataclass(frozen=True)
-class NeymanConstruction:
-    """Hold the critical values of t(theta) = 2 (max ln L - ln L(theta)) from pseudo-experiments.
-
-    An experiment's interval holds each theta at which its t is at most the critical value, below
-    which a share `confidence` of the pseudo-experiments of that theta lies: the ordering of
-    Feldman and Cousins (physics/9711021). The maximum is over the scan: let it end where the
-    parameter does (a signal at zero), and elsewhere reach beyond what any experiment prefers.
-    """
-
-    scan: Floats
-    critical: Floats
-    confidence: float
-
-    @classmethod
-    def build(
-        cls,
-        simulate: Simulate,
-        log_likelihood: LogLikelihood,
-        scan: ArrayLike,
-        *,
-        confidence: float = 0.6827,
-        experiments: int = 1000,
-        seed: int = 0,
-    ) -> "NeymanConstruction":
-        """Draw `experiments` at each theta of the scan and keep the quantile of their t.
-
-        ``simulate(theta, E, random)`` draws the data of E experiments, and
-        ``log_likelihood(data, scan)`` gives (E, T). Each theta has random numbers of its own.
-        """
-        values = np.asarray(scan, dtype=np.float64)
-        # The smallest quantile that at least a share `confidence` lies at or below.
-        rank = int(np.ceil(_level(confidence) * experiments)) - 1
-        if experiments * (1 - confidence) < 10:
-            raise InputError(
-                f"{experiments} pseudo-experiments leave fewer than ten beyond {confidence};"
-                " draw more."
-            )
-        critical = np.empty(len(values))
-        for i, theta in enumerate(values):
-            data = simulate(float(theta), experiments, np.random.default_rng([seed, i]))
-            t = _statistic(values, log_likelihood(data, values))[:, i]
-            critical[i] = np.partition(t, rank)[rank]
-        return cls(values, critical, confidence)
-
-    def accepted(self, log_likelihood: ArrayLike) -> NDArray[np.bool_]:
-        """Return which theta of the scan each experiment accepts, (E, T) from ln L (E, T)."""
-        return _statistic(self.scan, log_likelihood) <= self.critical
-
-    def intervals(self, log_likelihood: ArrayLike) -> Intervals:
-        """Return the outermost accepted values of each experiment.
-
-        Ends are interpolated in sqrt(t) - sqrt(critical), negative on the other side of the best
-        value: a straight line for a Gaussian, where t itself is bent and would cut intervals
-        short. An interval that reaches an end of the scan stops there; one that is empty is NaN.
-        """
-        values, rows = _checked(self.scan, log_likelihood)
-        best, top = _maximum(values, rows)
-        root = np.sqrt(np.maximum(2 * (top[:, None] - rows), 0.0))
-        level = np.sqrt(self.critical)
-        inside = root <= level
-        n = len(values)
-        first, last = inside.argmax(1), n - 1 - inside[:, ::-1].argmax(1)
-        each = np.arange(len(rows))
-        right = np.where(values < best[:, None], -root, root)
-        ends = []
-        for edge, step in ((first, -1), (last, 1)):
-            excess = step * right - level
-            beyond = np.clip(edge + step, 0, n - 1)
-            here, there = excess[each, edge], excess[each, beyond]
-            share = np.where(beyond == edge, 0.0, -here / np.where(there > here, there - here, 1.0))
-            ends.append(values[edge] + np.clip(share, 0.0, 1.0) * (values[beyond] - values[edge]))
-        empty = ~inside.any(1)
-        low, high = (np.where(empty, np.nan, end) for end in ends)
-        return Intervals(best, low, high, self.confidence)
-
-
-def _level(confidence: float) -> float:
+def check_confidence(confidence: float) -> None:
+    """Raise `InputError` unless `confidence` is a probability between 0 and 1."""
     if not 0 < confidence < 1:
         raise InputError(f"confidence is {confidence}; give a number between 0 and 1.")
-    return confidence
 
 
 def _checked(scan: ArrayLike, log_likelihood: ArrayLike) -> tuple[Floats, Floats]:
@@ -217,24 +145,23 @@ def _checked(scan: ArrayLike, log_likelihood: ArrayLike) -> tuple[Floats, Floats
     if not np.isfinite(rows).all():
         bad = np.argwhere(~np.isfinite(rows))[0]
         raise InputError(
-            f"the log-likelihood of experiment {bad[0]} at {values[bad[1]]:g} is not finite;"
-            " narrow the scan."
+            f"the log-likelihood of experiment {bad[0]} at {values[bad[1]]:g} is not finite; look"
+            " at its events, or narrow the scan."
         )
     return values, rows
 
 
-def _statistic(scan: ArrayLike, log_likelihood: ArrayLike) -> Floats:
+def maximum(scan: ArrayLike, log_likelihood: ArrayLike) -> tuple[Floats, Floats, Floats, Floats]:
+    """Find the maximum of log-likelihoods (E, T) or (T,), by a parabola where it is in the scan.
+
+    Returns the scan (T,), the log-likelihoods (E, T), and place and height of each maximum (E,).
+    Raises `InputError` for a scan that does not increase and a value that is not finite.
+    """
     values, rows = _checked(scan, log_likelihood)
-    top: Floats = 2 * (_maximum(values, rows)[1][:, None] - rows)
-    return top
-
-
-def _maximum(scan: Floats, rows: Floats) -> tuple[Floats, Floats]:
-    """Return place and height of each row's maximum, by a parabola where it is inside the scan."""
     peak = rows.argmax(1)
     each = np.arange(len(rows))
-    middle = np.clip(peak, 1, len(scan) - 2)
-    x0, x1, x2 = (scan[middle + step] for step in (-1, 0, 1))
+    middle = np.clip(peak, 1, len(values) - 2)
+    x0, x1, x2 = (values[middle + step] for step in (-1, 0, 1))
     y0, y1, y2 = (rows[each, middle + step] for step in (-1, 0, 1))
     # Newton's divided differences: y1 + slope (x - x1) + bend (x - x1)^2.
     left, right = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
@@ -243,12 +170,13 @@ def _maximum(scan: Floats, rows: Floats) -> tuple[Floats, Floats]:
     move = -slope / np.where(bend < 0, 2 * bend, -np.inf)
     # A maximum at an end of the scan stays there unless the parabola peaks before it.
     place = np.clip(
-        x1 + move, scan[np.maximum(peak - 1, 0)], scan[np.minimum(peak + 1, len(scan) - 1)]
+        x1 + move, values[np.maximum(peak - 1, 0)], values[np.minimum(peak + 1, len(values) - 1)]
     )
     move = place - x1
     height = y1 + slope * move + bend * move**2
     lower = height < rows[each, peak]
-    return np.where(lower, scan[peak], place), np.where(lower, rows[each, peak], height)
+    best, top = np.where(lower, values[peak], place), np.where(lower, rows[each, peak], height)
+    return values, rows, best, top
 
 
 def _crossing(scan: Floats, signed: Floats, level: float, first: bool) -> Floats:
@@ -269,5 +197,5 @@ def _crossing(scan: Floats, signed: Floats, level: float, first: bool) -> Floats
     before, after = signed[each, index - 1], signed[each, index]
     gap = after - before
     share = (level - before) / np.where(gap == 0, 1.0, gap)
-    found = scan[index - 1] + share * (scan[index] - scan[index - 1])
-    return np.where(outside, -np.inf if first else np.inf, found)
+    crossing = scan[index - 1] + share * (scan[index] - scan[index - 1])
+    return np.where(outside, -np.inf if first else np.inf, crossing)
