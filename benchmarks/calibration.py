@@ -17,18 +17,30 @@ from typing import Any
 
 import numpy as np
 
-from colliderkit.methods.calibration import GaussianAnsatz
+from colliderkit.methods.calibration import (
+    Calibration,
+    FlowCalibration,
+    GaussianAnsatz,
+    GeneralisedInversion,
+    NumericalInversion,
+    TruthRegression,
+)
 from colliderkit.methods.method import versions
 from colliderkit.metrics.value import Value
+from colliderkit.sources.toys.gaussian import GAUSSIAN_EXAMPLES as PRIORS
 from colliderkit.sources.toys.gaussian import with_feature
-from colliderkit.studies.gaussian_calibration import METHODS, PRIORS, TRUTHS, evaluated
 from colliderkit.training.settings import Training
 from comparison import row, save
 
 COMMAND = "python benchmarks/calibration.py"
 ONCE = Training(epochs=1, batch_size=4000, learning_rate=2e-3, schedule="cosine", devices=1)
 LONG = Training(epochs=10, batch_size=512, learning_rate=3e-3, schedule="cosine", devices=1)
-LIKELIHOOD = ("numerical inversion", "generalised inversion", "flow, maximum likelihood")
+TRUTHS = np.linspace(-2, 2, 41)
+LIKELIHOOD: dict[str, Calibration] = {
+    "numerical inversion": NumericalInversion(),
+    "generalised inversion": GeneralisedInversion(hidden=(32, 32), training=ONCE),
+    "flow, maximum likelihood": FlowCalibration(training=ONCE),
+}
 
 
 def main() -> None:
@@ -46,18 +58,18 @@ def main() -> None:
     }
     rows = [*regression(chosen.events, chosen.repetitions, common)]
     save("calibration", rows)
-    for name in LIKELIHOOD:
+    for name, method in LIKELIHOOD.items():
         for prior, example in PRIORS.items():
             found = []
             for seed in range(chosen.repetitions):
-                method = METHODS[name](ONCE).fit(*example.sample(chosen.events, [1, seed]))
-                found.append(evaluated(method))
+                method.fit(*example.sample(chosen.events, [1, seed]))
+                found.append(example.closure(method.predict, TRUTHS))
             rows += bars(f"{name}, {prior}", found, common)
             save("calibration", rows)
     rows += ansatz(chosen.events, chosen.seeds, common)
     save("calibration", rows)
-    for bound in ("contrast", "donsker-varadhan"):
-        rows.append(learning(bound, chosen.feature_events, chosen.seeds, common))
+    for loss in ("contrast", "donsker-varadhan"):
+        rows.append(learning(loss, chosen.feature_events, chosen.seeds, common))
         save("calibration", rows)
 
 
@@ -66,10 +78,12 @@ def regression(events: int, repetitions: int, common: dict[str, Any]) -> list[di
     example = PRIORS["N(0, 1)"]
     slopes, away = [], []
     for seed in range(repetitions):
-        method = METHODS["regression (mean)"](ONCE).fit(*example.sample(events, [1, seed]))
+        method = TruthRegression(hidden=(32, 32), training=ONCE)
+        method.fit(*example.sample(events, [1, seed]))
         ends = method.predict(np.array([-5.0, 5.0])).estimate
         slopes.append(float(ends[1] - ends[0]) / 10)
-        away.append(float(np.abs(evaluated(method).bias + 0.8 * TRUTHS).max()))
+        bias = example.closure(method.predict, TRUTHS).bias
+        away.append(float(np.abs(bias + 0.8 * TRUTHS).max()))
     worst = max(slopes, key=lambda slope: abs(slope - 0.2))
     return [
         row(
@@ -126,7 +140,7 @@ def ansatz(events: int, seeds: int, common: dict[str, Any]) -> list[dict[str, An
         for seed in range(number, seeds, len(PRIORS)):
             method = GaussianAnsatz(training=ONCE)
             method.fit(*example.sample(events, [1, seed]), seed=seed)
-            found.append(evaluated(method))
+            found.append(example.closure(method.predict, TRUTHS))
             good = found[-1].largest_bias < 0.02 and found[-1].sigma_error(2.0) <= 0.02
             converged += good
             learned += method.learned_
@@ -162,12 +176,12 @@ def ansatz(events: int, seeds: int, common: dict[str, Any]) -> list[dict[str, An
     return rows
 
 
-def learning(bound: str, events: int, seeds: int, common: dict[str, Any]) -> dict[str, Any]:
+def learning(loss: str, events: int, seeds: int, common: dict[str, Any]) -> dict[str, Any]:
     """Return how many seeds converge where the networks have to learn."""
     good, resolutions, shares = 0, [], []
     exact = 0.5 * np.log(5)
     for seed in range(seeds):
-        method = GaussianAnsatz(bound=bound, training=LONG)  # type: ignore[arg-type]
+        method = GaussianAnsatz(loss=loss, training=LONG)  # type: ignore[arg-type]
         method.fit(*with_feature(events, [3, seed]), seed=seed)
         measured, truth, feature = with_feature(20_000, [4, seed])
         inner = np.abs(truth) < 2
@@ -175,13 +189,13 @@ def learning(bound: str, events: int, seeds: int, common: dict[str, Any]) -> dic
         resolutions.append(float(away[inner].std()))
         shares.append(method.information(measured, truth, feature).value / exact)
         good += resolutions[-1] < 0.6 and shares[-1] > 0.95
-        print(f"  {bound} seed {seed}: {resolutions[-1]:.3f} {shares[-1]:.3f}", flush=True)
+        print(f"  {loss} seed {seed}: {resolutions[-1]:.3f} {shares[-1]:.3f}", flush=True)
     return row(
-        f"Gaussian Ansatz with a feature, {bound}: seeds that converge",
+        f"Gaussian Ansatz with a feature, {loss}: seeds that converge",
         *(good, None, None, None),
         unit=f"of {seeds}",
-        bar=f"{seeds} of {seeds}" if bound == "contrast" else None,
-        met=good == seeds if bound == "contrast" else None,
+        bar=f"{seeds} of {seeds}" if loss == "contrast" else None,
+        met=good == seeds if loss == "contrast" else None,
         resolution=[min(resolutions), max(resolutions)],
         information=[min(shares), max(shares)],
         **{**common, "events": events},

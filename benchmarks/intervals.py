@@ -1,6 +1,6 @@
 """How often intervals of regressions hold the truth, before and after conformal calibration.
 
-    python benchmarks/intervals.py --showers FOLDER/gamma-10000.hdf5
+    python benchmarks/intervals.py --showers FOLDER/data/gamma-10000.hdf5
 
 Two samples: a toy whose scatter grows with x and is skewed, y = 2 x + (.2 + x) Exp(1), of which the
 coverage of each interval is known exactly, so that there is no counting error; and photons in a
@@ -20,14 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.methods.method import versions
-from colliderkit.methods.regression import REGRESSIONS, Conformal, Regression, build
+from colliderkit.methods.regression import REGRESSIONS, Conformal, Regression
 from colliderkit.metrics.coverage import coverage
 from colliderkit.metrics.value import over_seeds
+from colliderkit.sources.datasets.shower_energies import (
+    EnergySum,
+    ShowerEnergies,
+    read_shower_energies,
+)
 from colliderkit.sources.geant4.calorimeters import calorimeter
-from colliderkit.studies.energy_regression import CALORIMETER, SCALES, Line, Sample, read
+from colliderkit.training.settings import Training
 from comparison import Answer, row, save
 
-COMMAND = "python benchmarks/intervals.py --showers FOLDER/gamma-10000.hdf5"
+COMMAND = "python benchmarks/intervals.py --showers FOLDER/data/gamma-10000.hdf5"
 LEVEL, BAR = 0.68, 0.02
 Floats = NDArray[np.float64]
 Method = Regression | Conformal
@@ -38,7 +43,7 @@ def main() -> None:
     parser.add_argument("--showers", type=Path, required=True)
     parser.add_argument("--repetitions", type=int, default=5)
     chosen = parser.parse_args()
-    showers = read(chosen.showers, calorimeter(CALORIMETER).geometry)
+    showers = read_shower_energies(chosen.showers, calorimeter("photons-368").geometry)
     rows = []
     for kind in REGRESSIONS:
         rows += toy_rows(kind, chosen.repetitions)
@@ -48,8 +53,13 @@ def main() -> None:
 
 def fitted(kind: str, x: Floats, y: Floats, seed: int) -> Conformal:
     """Fit and calibrate one kind; the regression alone is its `method_`."""
-    method = build(kind, **SCALES["laptop"].options(kind))
-    score = "shifted" if kind == "quantile" else "scaled"
+    options = {}
+    if kind != "boosted-regression":
+        slow = kind == "variational-regression"
+        training = Training(epochs=120 if slow else 40, learning_rate=5e-3 if slow else 1e-3)
+        options = {"hidden": (32, 32), "training": training}
+    method = REGRESSIONS.build(kind, **options)
+    score = "shifted" if kind == "quantile-regression" else "scaled"
     return Conformal(method, score=score, levels=(LEVEL,)).fit(x, y, seed=seed)
 
 
@@ -75,11 +85,11 @@ def toy_coverage(method: Method, x: Floats) -> float:
     return float((below[1] - below[0]).mean())
 
 
-def shower_rows(kind: str, sample: Sample, repetitions: int) -> list[Answer]:
+def shower_rows(kind: str, sample: ShowerEnergies, repetitions: int) -> list[Answer]:
     """Return the rows of photons: 30% are test showers; of the rest, a quarter calibrates."""
     _, _, test = sample.parts()
     rest = sample.at(slice(len(test.energy), None))
-    line = Line.of(rest)
+    line = EnergySum.fitted(rest)
     y, truth = rest.energy / line(rest), test.energy / line(test)
     before, after, errors = [], [], []
     begin = time.process_time()

@@ -18,8 +18,12 @@ __version__ = "0.1.0"
 
 # Names beside the methods, and where they stand.
 NAMES = {
+    "Adversary": "colliderkit.methods.decorrelation.objectives",
+    "DisCo": "colliderkit.methods.decorrelation.objectives",
     "InputError": "colliderkit.errors",
     "METHODS": "colliderkit.methods",
+    "MoDe": "colliderkit.methods.decorrelation.objectives",
+    "Planing": "colliderkit.methods.decorrelation.objectives",
     "Table": "colliderkit.events.tables",
     "Training": "colliderkit.training.settings",
     "auc": "colliderkit.metrics.roc",

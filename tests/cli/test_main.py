@@ -79,14 +79,15 @@ def test_unknown_verb_method_and_study(capsys) -> None:
         2,
         f"colliderkit: 'tag' is no verb; choose from {', '.join(VERBS)}.",
     )
-    assert said(capsys, "fit", "higgs") == (
-        2,
-        "colliderkit: 'higgs' is no method; choose from tagging, decorrelated-tagging,"
-        " ratio, inference-aware, unfolding, showers.",
-    )
+    code, error = said(capsys, "fit", "higgs")
+    assert code == 2
+    assert error.startswith("colliderkit: no task is called 'higgs'; choose one of tagging, ")
     code, error = said(capsys, "study", "higgs", "--scale", "smoke")
     assert code == 2
-    assert "'higgs' is no study; choose from top-tagging, quark-gluon, flavour-tagging" in error
+    assert (
+        "no study is called 'higgs'; choose one of top-tagging, quark-gluon, flavour-tagging"
+        in error
+    )
 
 
 def test_fit_keeps_its_configuration(model: Path) -> None:
@@ -230,7 +231,7 @@ def test_one_class_only(capsys, files: Path, tmp_path: Path) -> None:
     )
     assert (code, error) == (
         2,
-        "colliderkit: give --signal and --background, or --files for several classes.",
+        "colliderkit: --signal and background name files together, or files those of each class.",
     )
 
 

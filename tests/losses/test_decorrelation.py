@@ -8,8 +8,8 @@ from torch import Tensor
 
 from colliderkit.errors import InputError
 from colliderkit.losses.decorrelation import (
-    DisCo,
-    MoDe,
+    DistanceCorrelation,
+    MomentDecomposition,
     Penalty,
     distance_correlation,
     distance_covariance,
@@ -17,23 +17,23 @@ from colliderkit.losses.decorrelation import (
 from colliderkit.losses.pairs import Order, signed_crossings
 
 PENALTIES: dict[str, Penalty] = {
-    "disco": DisCo(),
-    "disco-squared": DisCo(power=2),
-    "mode-0": MoDe(),
-    "mode-1": MoDe(order=1),
-    "mode-2": MoDe(order=2),
-    "mode-0-bins": MoDe(bins=8),
-    "mode-1-bins": MoDe(order=1, bins=8),
-    "mode-2-bins": MoDe(order=2, bins=8),
-    "mode-slope": MoDe(order=1, max_slope=0.1),
-    "mode-slope-bins": MoDe(order=1, bins=8, max_slope=0.1),
+    "disco": DistanceCorrelation(),
+    "disco-squared": DistanceCorrelation(power=2),
+    "mode-0": MomentDecomposition(),
+    "mode-1": MomentDecomposition(order=1),
+    "mode-2": MomentDecomposition(order=2),
+    "mode-0-bins": MomentDecomposition(bins=8),
+    "mode-1-bins": MomentDecomposition(order=1, bins=8),
+    "mode-2-bins": MomentDecomposition(order=2, bins=8),
+    "mode-slope": MomentDecomposition(order=1, max_slope=0.1),
+    "mode-slope-bins": MomentDecomposition(order=1, bins=8, max_slope=0.1),
 }
 UNBIASED: dict[str, Penalty] = {
-    "disco": DisCo(unbiased=True),
-    "mode-0": MoDe(unbiased=True),
-    "mode-1": MoDe(order=1, unbiased=True),
-    "mode-0-bins": MoDe(bins=8, unbiased=True),
-    "mode-2-bins": MoDe(order=2, bins=8, monotonic=False, unbiased=True),
+    "disco": DistanceCorrelation(unbiased=True),
+    "mode-0": MomentDecomposition(unbiased=True),
+    "mode-1": MomentDecomposition(order=1, unbiased=True),
+    "mode-0-bins": MomentDecomposition(bins=8, unbiased=True),
+    "mode-2-bins": MomentDecomposition(order=2, bins=8, monotonic=False, unbiased=True),
 }
 every = pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
 everything = pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_mode_is_the_integral_of_its_definition() -> None:
         fit = powers.t() @ torch.linalg.inv((powers * p) @ powers.t()) @ (powers * p)
         residual = ((steps - fit @ steps) * p[:, None])[by_m].cumsum(0)
         exact = place.diff() @ residual[:-1].square()[:, :-1] @ s[by_s].diff()
-        found = MoDe(order=order, monotonic=False)(*batch(s, m), weight)
+        found = MomentDecomposition(order=order, monotonic=False)(*batch(s, m), weight)
         scale = 2 * (2 * order + 1) * (2 * order + 5)
         torch.testing.assert_close(found, scale * exact, rtol=1e-6, atol=1e-9)
 
@@ -192,7 +192,7 @@ def test_mode_is_the_integral_of_its_definition() -> None:
 def test_mode_without_bins_is_a_distance_covariance_with_ranks() -> None:
     s, m = dependent(100)
     u = (torch.arange(100, dtype=torch.float64) + 0.5) / 100
-    found = MoDe()(*batch(s, m), torch.ones(100))
+    found = MomentDecomposition()(*batch(s, m), torch.ones(100))
     torch.testing.assert_close(found, 2.5 * distance_covariance(s, u))
 
 
@@ -210,7 +210,7 @@ P2 = 1.5 * M.square() - 0.5
 @pytest.mark.parametrize("bins", [None, 4])
 def test_allowed_dependence_costs_nothing(bins: int | None) -> None:
     def value(share: Tensor, **options: object) -> float:
-        return float(MoDe(bins=bins, **options)(*stepwise(share, M)))  # type: ignore[arg-type]
+        return float(MomentDecomposition(bins=bins, **options)(*stepwise(share, M)))  # type: ignore[arg-type]
 
     line, parabola = 0.5 + 0.3 * M, 0.5 + 0.3 * M + 0.08 * P2
     assert value(line, order=1) == pytest.approx(0, abs=1e-12)
@@ -225,10 +225,10 @@ def test_bins_have_the_exact_value() -> None:
     """Of scores 0.6 apart, residuals times 0.6."""
     line = stepwise(0.5 + 0.3 * M, M)
     mean = float(M.square().mean())
-    assert float(MoDe(bins=4)(*line)) == pytest.approx(0.6 * 0.09 * mean)
-    cut = MoDe(order=1, bins=4, max_slope=0.5)  # c_1 = 0.25 instead of 0.3
+    assert float(MomentDecomposition(bins=4)(*line)) == pytest.approx(0.6 * 0.09 * mean)
+    cut = MomentDecomposition(order=1, bins=4, max_slope=0.5)  # c_1 = 0.25 instead of 0.3
     assert float(cut(*line)) == pytest.approx(0.6 * 0.05**2 * mean)
-    bent = MoDe(order=2, bins=4)(*stepwise(0.5 + 0.06 * M + 0.1 * P2, M))
+    bent = MomentDecomposition(order=2, bins=4)(*stepwise(0.5 + 0.06 * M + 0.1 * P2, M))
     spread = float(P2.var(correction=0))  # c_2 = 0.02 instead of 0.1; c_0 follows
     assert float(bent) == pytest.approx(0.6 * 0.08**2 * spread)
 
@@ -237,7 +237,7 @@ def test_bins_have_the_exact_value() -> None:
 def test_limits_without_bins_are_those_of_narrow_ones(slope: float) -> None:
     """Where only c_1 is cut, the rest is m times a constant, whose sum over m is a parabola."""
     m = torch.linspace(-1, 1, 400, dtype=torch.float64)
-    found = MoDe(order=1, max_slope=slope)(*stepwise(0.5 + 0.3 * m, m))
+    found = MomentDecomposition(order=1, max_slope=slope)(*stepwise(0.5 + 0.3 * m, m))
     left = 0.3 - 0.5 * slope
     # int du R^2 with R = left (u^2 - 1) / 4 and du = dm / 2: left^2 / 30; c = 42.
     assert float(found) == pytest.approx(0.6 * 42 * left**2 / 30, rel=0.02)
@@ -314,7 +314,8 @@ def test_of_several_classes_the_score_is_that_of_no_background() -> None:
         [outputs[:, :1], outputs[:, 1:] - math.log(2), outputs[:, 1:] - math.log(2)], 1
     )
     torch.testing.assert_close(
-        DisCo()(three, target, torch.ones(50)), DisCo()(outputs, target, torch.ones(50))
+        DistanceCorrelation()(three, target, torch.ones(50)),
+        DistanceCorrelation()(outputs, target, torch.ones(50)),
     )
 
 
@@ -368,9 +369,9 @@ def test_what_has_no_correlation(
 @pytest.mark.parametrize("options", [{"order": 3}, {"bins": 1}, {"max_slope": 0.0}])
 def test_what_is_no_mode(options: dict) -> None:
     with pytest.raises(InputError):
-        MoDe(**options)
+        MomentDecomposition(**options)
 
 
 def test_mode_has_one_quantity() -> None:
     with pytest.raises(InputError, match="one quantity"):
-        MoDe()(torch.zeros(4, 2), torch.zeros(4, 3), torch.ones(4))
+        MomentDecomposition()(torch.zeros(4, 2), torch.zeros(4, 3), torch.ones(4))

@@ -50,12 +50,14 @@ class Toy(Method):
         penalty: Bound | Fixed | None = None,
         training: Training = Training(),
         inner: Method | None = None,
+        classes: Sequence[str] = ("background", "signal"),
     ) -> None:
         self.width = width
         self.edges = edges
         self.penalty = penalty
         self.training = training
         self.inner = inner
+        self.classes = classes
 
     def fit(self, x: Any, *, seed: int = 0, folder: Any = None, resume: bool = False) -> "Toy":
         self._begin(seed=seed, folder=folder, resume=resume)

@@ -7,15 +7,15 @@ import pytest
 
 from colliderkit.methods.method import load
 from colliderkit.methods.simulation.refinement import Refinement
-from colliderkit.studies.refinement import NAMES, make_pairs
+from colliderkit.sources.datasets.refinement_jets import QUANTITIES, make_jet_pairs
 from colliderkit.training.settings import Training
 
 pytestmark = [pytest.mark.generate, pytest.mark.slow]
 
 
 def test_jets_of_a_fast_detector_are_refined(tmp_path: Path) -> None:
-    sample = make_pairs(1200, seed=3)
-    assert sample.fast.shape == sample.full.shape == (len(sample), len(NAMES))
+    sample = make_jet_pairs(1200, seed=3)
+    assert sample.fast.shape == sample.full.shape == (len(sample), len(QUANTITIES))
     # Each event once, and its two jets are one jet: their masses go together.
     assert len(np.unique(sample.event)) == len(sample) > 1000
     assert np.corrcoef(sample.fast[:, 1], sample.full[:, 1])[0, 1] > 0.8

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
+from colliderkit.methods.tagging.comparison import Plan
 from colliderkit.sources import read
-from colliderkit.studies import taggers
 from colliderkit.studies.flavour_tagging import discriminant
-from colliderkit.studies.top_tagging import TOP_TAGGING
+from colliderkit.studies.top_tagging import STUDY as TOP_TAGGING
 from colliderkit.training.settings import Training
 
 pytestmark = pytest.mark.generate
@@ -22,7 +22,7 @@ QUICK = Training(epochs=2, batch_size=64, learning_rate=3e-3, devices=1)
 STUDY = dataclasses.replace(
     TOP_TAGGING,
     scales={
-        "smoke": taggers.Scale(
+        "smoke": Plan(
             SIZE, SIZE, 2, ("PFN", "boosted trees"), {"PFN": QUICK, "boosted trees": QUICK}
         )
     },
@@ -32,7 +32,7 @@ STUDY = dataclasses.replace(
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("study") / "run"
-    taggers.compare(STUDY, scale="smoke", out=out, workers=1)
+    STUDY.run(scale="smoke", out=out, workers=1)
     return out
 
 
@@ -82,15 +82,15 @@ def test_the_exported_tagger_is_there(folder: Path) -> None:
 
 
 def test_what_is_complete_is_kept(folder: Path) -> None:
-    weights = folder / "models" / "PFN-seed1" / "weights.safetensors"
+    weights = folder / "models" / "PFN-seed-1" / "weights.safetensors"
     before = weights.stat().st_mtime_ns
     with pytest.raises(InputError, match=r"report\.html: exists already"):
-        taggers.compare(STUDY, scale="smoke", out=folder, workers=1)
-    taggers.compare(STUDY, scale="smoke", out=folder, workers=1, force=True)
+        STUDY.run(scale="smoke", out=folder, workers=1)
+    STUDY.run(scale="smoke", out=folder, workers=1, force=True)
     assert weights.stat().st_mtime_ns == before
     (folder / "report.html").unlink()
-    with pytest.raises(InputError, match="holds another study or scale"):
-        taggers.compare(STUDY, scale="smoke", out=folder, seeds=1, workers=1)
+    with pytest.raises(InputError, match="holds another study, scale or number of seeds"):
+        STUDY.run(scale="smoke", out=folder, seeds=1, workers=1)
 
 
 def test_flavour_discriminant() -> None:

@@ -30,18 +30,27 @@ def main(argv: Sequence[str]) -> None:
         )
     choice = Choice("method", (method, *(m for m in task.methods if m != method)), "what is fitted")
     takes = parameters(task.read)
+    around = [METHODS.load(task.around[method])] if method in task.around else []
     parsed = parse(
         f"colliderkit fit {name}",
         description(task.read),
         rest,
-        [Run, task.read, METHODS.load(method), *([Reading] if "reading" in takes else [])],
+        [
+            Run,
+            task.read,
+            METHODS.load(method),
+            *around,
+            *([Reading] if "reading" in takes else []),
+        ],
         supplied=SUPPLIED,
         positional=["files"] if "files" in takes else [],
         choice=choice,
     )
-    run, read, built, *reading = parsed.taken
+    run, read, built, *further = parsed.taken
     with naming_options(parsed.names), run.begun():
-        inputs = read(built, *reading)
+        if around:
+            built = built(method=further.pop(0))
+        inputs = read(built, *further)
         fitted = task.fit(inputs, seed=run.seed, folder=run.work, resume=run.resume)
         if run.first:
             run.finish(fitted, parsed.configuration, lambda part: task.keep(fitted, inputs, part))

@@ -6,10 +6,10 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from colliderkit.errors import InputError
 
@@ -51,12 +51,14 @@ def parse(
     """Parse `argv` into the parameters of the `takers`, functions and classes.
 
     Parameters called as in `supplied` are no options; a name that several takers have is that of
-    the first. `positional` names the options whose values may come first, without their names.
+    the first. A class that lacks one of these is not built: what is returned takes it. `positional`
+    names the options whose values may come first, without their names.
     Options can come from a YAML file (``--config``) and be written to one (``--print_config``).
     Raises `InputError` for what cannot be parsed.
     """
-    from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser
+    from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, set_parsing_settings
 
+    set_parsing_settings(subclasses_enabled=_chosen_by_name(takers))
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of these options")
     if choice is not None:
@@ -92,8 +94,9 @@ def parse(
     taken = []
     with naming_options(every):
         for taker, own in zip(takers, names, strict=True):
-            options = {name: keywords[name] for name in own}
-            taken.append(taker(**options) if inspect.isclass(taker) else partial(taker, **options))
+            call = partial(taker, **{name: keywords[name] for name in own})
+            lacks = set(supplied) & set(inspect.signature(taker).parameters)
+            taken.append(call() if inspect.isclass(taker) and not lacks else call)
     return Parsed(taken, every, f"# {prog} --config THIS\n" + parser.dump(parsed))
 
 
@@ -151,6 +154,20 @@ def option(argv: Sequence[str], name: str) -> str | None:
         value = written.get(name) if isinstance(written, dict) else None
         return None if value is None else str(value)
     return None if known.value is None else str(known.value)
+
+
+def _chosen_by_name(takers: Sequence[Callable[..., Any]]) -> list[Any]:
+    """Return the dataclasses that an option names one of, as ``--objective MoDe`` does.
+
+    They are those of a union that derive from another dataclass. By their options alone the parser
+    would take the first that has them.
+    """
+    kinds: list[type] = []
+    for taker in takers:
+        function: Any = taker.__init__ if inspect.isclass(taker) else taker
+        for hint in get_type_hints(function).values():
+            kinds += [kind for kind in get_args(hint) if isinstance(kind, type)]
+    return [kind for kind in kinds if is_dataclass(kind) and any(map(is_dataclass, kind.__bases__))]
 
 
 def _with_values(argv: Sequence[str], flags: Sequence[str]) -> list[str]:

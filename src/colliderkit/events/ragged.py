@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Ragged"]
+__all__ = ["Ragged", "Spool"]
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,10 @@ class Ragged:
 
         The peak memory is that of one chunk, whatever the length of the whole.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        lengths = [np.zeros(0, dtype=np.int64)]
-        with open(folder / "values.f4", "wb") as file:
-            for chunk in chunks:
-                part = cls.from_awkward(chunk, columns)
-                part.values.numpy().tofile(file)
-                lengths.append(part.lengths.numpy())
-        total = np.concatenate(lengths)
-        shape = (int(total.sum()), len(columns))
-        if shape[0] == 0:
-            return cls(torch.zeros(shape), *_layout(total), tuple(columns))
-        with open(folder / "values.f4", "r+b") as file:
-            pages = mmap.mmap(file.fileno(), 0)
-        values = torch.frombuffer(pages, dtype=torch.float32).view(shape)
-        return cls(values, *_layout(total), tuple(columns), pages)
+        spool = Spool(columns, folder)
+        for chunk in chunks:
+            spool.append(chunk)
+        return spool.mapped()
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -100,6 +89,38 @@ class Ragged:
         values = self.values.index_select(0, rows.flatten())
         values.index_fill_(0, (~mask).flatten().nonzero().squeeze(1), 0)
         return values.view(len(jets), size, -1), mask
+
+
+class Spool:
+    """Write the constituents of jets to a file in `folder`, chunk by chunk, and map it into memory.
+
+    The peak memory is that of one chunk, whatever the length of the whole.
+    """
+
+    def __init__(self, columns: Sequence[str], folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.columns = tuple(columns)
+        self.path = folder / "values.f4"
+        self.path.write_bytes(b"")
+        self.lengths = [np.zeros(0, dtype=np.int64)]
+
+    def append(self, records: ak.Array) -> None:
+        """Write ``var * {column: number}`` behind what is there."""
+        part = Ragged.from_awkward(records, self.columns)
+        with open(self.path, "ab") as file:
+            part.values.numpy().tofile(file)
+        self.lengths.append(part.lengths.numpy())
+
+    def mapped(self) -> Ragged:
+        """Return all that was written."""
+        total = np.concatenate(self.lengths)
+        shape = (int(total.sum()), len(self.columns))
+        if shape[0] == 0:
+            return Ragged(torch.zeros(shape), *_layout(total), self.columns)
+        with open(self.path, "r+b") as file:
+            pages = mmap.mmap(file.fileno(), 0)
+        values = torch.frombuffer(pages, dtype=torch.float32).view(shape)
+        return Ragged(values, *_layout(total), self.columns, pages)
 
 
 def _layout(lengths: np.ndarray) -> tuple[Tensor, Tensor]:

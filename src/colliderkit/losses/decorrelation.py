@@ -19,8 +19,8 @@ from colliderkit.errors import InputError
 from colliderkit.losses.pairs import Distances, Line, Order, distances
 
 __all__ = [
-    "DisCo",
-    "MoDe",
+    "DistanceCorrelation",
+    "MomentDecomposition",
     "Penalty",
     "background_score",
     "distance_correlation",
@@ -86,7 +86,7 @@ def distance_correlation(
 
 
 @dataclass(frozen=True)
-class DisCo:
+class DistanceCorrelation:
     """Penalise the squared distance correlation of the background's score and m.
 
     `power` and `unbiased` are those of `distance_correlation`; with `unbiased` the mean over
@@ -108,7 +108,7 @@ class DisCo:
 
 
 @dataclass(frozen=True)
-class MoDe:
+class MomentDecomposition:
     r"""Penalise what of the background's F(s | m) = P(score < s | m) is no polynomial in m.
 
     F_l(s | m) is the polynomial of degree `order` in m that fits F(s | m) best, by least squares

@@ -134,7 +134,8 @@ class Evidential(RegressionLoss):
     def parameters(outputs: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return gamma, nu, alpha and beta of outputs (..., 4), each (...)."""
         gamma, nu, alpha, beta = outputs.unbind(-1)
-        positive = [F.softplus(z) + TINY for z in (nu, alpha, beta)]
+        # The softplus, in a form that onnxruntime has for float64.
+        positive = [torch.logaddexp(z, torch.zeros_like(z)) + TINY for z in (nu, alpha, beta)]
         return gamma, positive[0], positive[1] + 1, positive[2]
 
     def each(self, outputs: Tensor, target: Tensor) -> Tensor:

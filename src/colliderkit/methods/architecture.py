@@ -1,6 +1,6 @@
-"""A design: which network looks at a jet, and how the jet is shown to it."""
+"""Architecture of a model of jets: a representation of the jet and the network that sees it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,16 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.events import observables as substructure
 from colliderkit.events.energyflow import EnergyFlow
-from colliderkit.events.ragged import Ragged
+from colliderkit.events.ragged import Ragged, Spool
 from colliderkit.events.representations import REPRESENTATIONS
 from colliderkit.events.schema import CONSTITUENTS, FOURVECTOR, check_jets
 from colliderkit.events.sets import FEATURES, LOG_FEATURES, RELATIVE_FEATURES
+from colliderkit.events.tables import as_table
 from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Dataset
 
-__all__ = ["Architecture", "fit_representation"]
+__all__ = ["Architecture", "Inputs", "fit_representation"]
 
 
 @dataclass(frozen=True)
@@ -71,40 +72,32 @@ class Architecture:
             return tuple(self.features)
         return RELATIVE_FEATURES if self.network in ("pfn", "efn") else LOG_FEATURES
 
-    def inputs(self, chunks: Iterable[ak.Array], folder: Path | None = None) -> Ragged | Tensor:
-        """Return the network's raw inputs for chunks of a jet array: ragged columns, or a table.
+    def inputs(self, jets: ak.Array) -> Ragged | Tensor:
+        """Return the network's raw inputs for a jet array: ragged columns, or a table.
 
-        With a `folder` the chunks are written there one by one and mapped. Raises `InputError`
-        for jets without these columns or with a number that is not finite.
+        Raises `InputError` for jets without these columns or with a number that is not finite.
         """
         if self.kind == "table":
-            return torch.from_numpy(np.concatenate([self._table(chunk) for chunk in chunks]))
-        columns = self.columns
-        records = (check_jets(chunk, "jets", columns)[CONSTITUENTS] for chunk in chunks)
-        if folder is not None:
-            return Ragged.spool(records, columns, folder)
-        (whole,) = records
-        return Ragged.from_awkward(whole, columns)
+            return torch.from_numpy(self._table(jets))
+        return Ragged.from_awkward(self.constituents(jets), self.columns)
+
+    def constituents(self, jets: ak.Array) -> ak.Array:
+        """Return the constituents of jets, checked to have the columns and finite numbers."""
+        return check_jets(jets, "jets", self.columns)[CONSTITUENTS]
 
     def _table(self, jets: ak.Array) -> NDArray[np.float32]:
         """Return the observables of jets, or the columns of what has no constituents, (N, C)."""
         if CONSTITUENTS in jets.fields:
             return substructure.table(check_jets(jets, "jets"), self.observables)[0]
-        table = np.empty((len(jets), len(self.columns)), dtype=np.float32)
-        for i, name in enumerate(self.columns):
+        for name in self.columns:
             if name not in jets.fields:
                 raise InputError(
                     f"the events have neither constituents nor a column '{name}'; they have"
                     f" {', '.join(jets.fields)}."
                 )
-            table[:, i] = ak.to_numpy(jets[name])
-            if not np.isfinite(table[:, i]).all():
-                event = int(np.argmin(np.isfinite(table[:, i])))
-                raise InputError(
-                    f"column '{name}' is NaN or infinite in event {event} (counted from 0); mend"
-                    " the file or drop the event with a selection."
-                )
-        return table
+        columns = [ak.to_numpy(jets[name]) for name in self.columns]
+        table = as_table(np.column_stack(columns), "the events", self.columns)
+        return table.astype(np.float32)
 
     def build(self, outputs: int) -> Model:
         """Return a fresh model with this many outputs; torch's seed decides its weights."""
@@ -128,8 +121,41 @@ class Architecture:
         return Model(represent, network)
 
 
+class Inputs:
+    """Gather a network's raw inputs chunk by chunk, in memory or in a mapped file.
+
+    With a `folder` the constituents are written there as they come (`events.ragged.Spool`). A
+    table is small and stays in memory.
+    """
+
+    def __init__(self, architecture: Architecture, folder: Path | None = None) -> None:
+        self.architecture = architecture
+        self.parts: list[Any] = []
+        self.spool: Spool | None = None
+        if folder is not None and architecture.kind != "table":
+            self.spool = Spool(architecture.columns, folder)
+
+    def append(self, jets: ak.Array) -> None:
+        """Append the inputs of the next jets; raise `InputError` as `Architecture.inputs` does."""
+        if self.spool is None:
+            self.parts.append(self.architecture.inputs(jets))
+        else:
+            self.spool.append(self.architecture.constituents(jets))
+
+    def whole(self) -> Ragged | Tensor:
+        """Return the inputs of all jets that were taken."""
+        if self.spool is not None:
+            return self.spool.mapped()
+        if len(self.parts) == 1:
+            only: Ragged | Tensor = self.parts[0]
+            return only
+        if self.architecture.kind == "table":
+            return torch.cat(self.parts)
+        return Ragged.joined(self.parts)
+
+
 def fit_representation(
-    model: Model, train: Dataset, held: Dataset
+    model: Model, train: Dataset, validation: Dataset
 ) -> tuple[Model, Dataset, Dataset]:
     """Fit shifts and scales to the training jets; return what is left to train, and on what.
 
@@ -139,17 +165,17 @@ def fit_representation(
     represent: Any = model.representation
     if not isinstance(represent, EnergyFlow):
         represent.fit(_sample(train))
-        return model, train, held
+        return model, train, validation
     tables = [
         torch.cat([represent.polynomials(*_padded(data, events)) for events in _pieces(data)])
-        for data in (train, held)
+        for data in (train, validation)
     ]
     represent.scaling.fit(tables[0])
-    train, held = (
+    train, validation = (
         Dataset(table, data.target, data.weight, data.context)
-        for table, data in zip(tables, (train, held), strict=True)
+        for table, data in zip(tables, (train, validation), strict=True)
     )
-    return Model(represent.scaling, model.network), train, held
+    return Model(represent.scaling, model.network), train, validation
 
 
 def _pieces(data: Dataset) -> Sequence[Tensor]:

@@ -11,7 +11,16 @@ from scipy.special import betaincinv
 from colliderkit.errors import InputError
 from colliderkit.metrics.value import Value
 
-__all__ = ["Coverage", "Pulls", "coverage", "coverage_curve", "coverage_in_bins", "pulls"]
+__all__ = [
+    "Coverage",
+    "Pulls",
+    "Uncertainties",
+    "coverage",
+    "coverage_curve",
+    "coverage_in_bins",
+    "pulls",
+    "uncertainties",
+]
 
 
 @dataclass(frozen=True)
@@ -123,4 +132,51 @@ def pulls(estimate: ArrayLike, std: ArrayLike, truth: ArrayLike) -> Pulls:
     return Pulls(
         Value(float(pull.mean()), spread / math.sqrt(n)),
         Value(spread, math.sqrt(rest / n) / (2 * spread) if spread > 0 else math.nan),
+    )
+
+
+@dataclass(frozen=True)
+class Uncertainties:
+    """What the uncertainties of N estimates are worth.
+
+    - `levels` and `curve`: the coverage of the interval of each level;
+    - `bins`: the coverage of the first level in bins of the truth;
+    - `width`: the mean width of the intervals of that level, as a share of the truth;
+    - `pulls`: mean and width of (estimate - truth) / std.
+    """
+
+    levels: Sequence[float]
+    curve: Sequence[Coverage]
+    bins: Sequence[Coverage]
+    width: Value
+    pulls: Pulls
+
+    def at(self, level: float) -> Value:
+        """Return the coverage of one of the levels."""
+        return self.curve[list(self.levels).index(level)].value
+
+
+def uncertainties(
+    estimate: ArrayLike,
+    std: ArrayLike,
+    interval: Callable[[float], tuple[ArrayLike, ArrayLike]],
+    truth: ArrayLike,
+    *,
+    levels: Sequence[float],
+    edges: ArrayLike,
+) -> Uncertainties:
+    """Measure coverage, pulls and width of estimates (N,) with their standard deviations (N,).
+
+    `interval` gives the ends (N,) of each of the `levels`; `edges` are those of bins of the truth
+    (N,), and truths beyond them do not count there. Raises `InputError` for an empty bin.
+    """
+    true, ends = np.asarray(truth, float), np.asarray(edges, float)
+    low, high = (np.asarray(end, float) for end in interval(levels[0]))
+    width = (high - low) / np.abs(true)
+    return Uncertainties(
+        levels,
+        coverage_curve(interval, true, levels),
+        coverage_in_bins(low, high, true, true, ends),
+        Value(float(width.mean()), float(width.std() / math.sqrt(len(width)))),
+        pulls(estimate, std, true),
     )

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, bootstrap
 
-__all__ = ["Resolution", "effective_width", "fit_resolution"]
+__all__ = ["EnergyBins", "Resolution", "effective_width", "energy_bins", "fit_resolution"]
 
 
 def effective_width(values: ArrayLike, share: float = 0.6827) -> float:
@@ -24,6 +24,39 @@ def effective_width(values: ArrayLike, share: float = 0.6827) -> float:
     if inside < 2:
         raise InputError(f"an effective width of {len(x)} values cannot be told; give more.")
     return float((x[inside - 1 :] - x[: len(x) - inside + 1]).min()) / 2
+
+
+@dataclass(frozen=True)
+class EnergyBins:
+    """Resolution and linearity in K bins of energy.
+
+    - `energy` (K,): 1 / <1 / E> [GeV], at which a stochastic term squared has its mean;
+    - `resolution`: sigma_eff of estimate / E over its mean, with the error of resampled events;
+    - `bias`: the mean of estimate / E, minus one.
+    """
+
+    energy: NDArray[np.float64]
+    resolution: list[Value]
+    bias: list[Value]
+
+
+def energy_bins(estimate: ArrayLike, energy: ArrayLike, edges: ArrayLike) -> EnergyBins:
+    """Return resolution and bias of estimates (N,) of energies (N,) [GeV] in bins of energy.
+
+    Energies beyond `edges` (K + 1,) are left out. Raises `InputError` for a bin of fewer than two.
+    """
+    e, ends = np.asarray(energy, dtype=np.float64), np.asarray(edges, dtype=np.float64)
+    ratio = np.asarray(estimate, dtype=np.float64) / e
+    number = np.digitize(e, ends) - 1
+    means, widths, biases = [], [], []
+    for i in range(len(ends) - 1):
+        inside = ratio[number == i]
+        if len(inside) < 2:
+            raise InputError(f"fewer than two energies between {ends[i]:g} and {ends[i + 1]:g}.")
+        means.append(1 / np.mean(1 / e[number == i]))
+        widths.append(bootstrap(lambda r: effective_width(r) / float(r.mean()), inside, seed=i))
+        biases.append(Value(float(inside.mean()) - 1, float(inside.std() / len(inside) ** 0.5)))
+    return EnergyBins(np.array(means), widths, biases)
 
 
 @dataclass(frozen=True)

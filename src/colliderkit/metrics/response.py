@@ -1,6 +1,6 @@
 """Response and closure of an estimate: location and resolution in bins, with their errors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,8 +9,19 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from colliderkit.errors import InputError
+from colliderkit.metrics.value import Value, bootstrap
 
-__all__ = ["STATISTICS", "Closure", "Profile", "Statistic", "closure", "profile"]
+__all__ = [
+    "STATISTICS",
+    "Closure",
+    "Profile",
+    "Statistic",
+    "closure",
+    "equal_bins",
+    "profile",
+    "resolution_ratio",
+    "response_trends",
+]
 
 Floats = NDArray[np.float64]
 Statistic = Literal["mean", "median", "mode"]
@@ -35,6 +46,19 @@ class Profile:
     error: Floats
     spread: Floats
     spread_error: Floats
+
+    def largest(self, target: float = 1.0) -> Value:
+        """Return the largest |value - target| of all bins, with the error of that bin.
+
+        Of B bins whose values are right it is not 0 but some 1.5 errors.
+        """
+        worst = int(np.argmax(np.abs(self.value - target)))
+        return Value(float(abs(self.value[worst] - target)), float(self.error[worst]))
+
+
+def equal_bins(values: ArrayLike, bins: int) -> Floats:
+    """Return the edges (B + 1,) of bins of equally many values (N,); of repeated edges one."""
+    return np.unique(np.quantile(np.asarray(values, dtype=np.float64), np.linspace(0, 1, bins + 1)))
 
 
 def profile(
@@ -206,3 +230,46 @@ def closure(
         bias.spread_error,
         *relative,
     )
+
+
+def response_trends(
+    response: ArrayLike, features: Mapping[str, ArrayLike], *, bins: int = 8
+) -> dict[str, Profile]:
+    """Return the median of a response (N,) over that of all events, in bins of each feature (N,).
+
+    A calibration that uses a feature leaves no trend along it. Bins hold equally many events.
+    """
+    ratio = np.asarray(response, dtype=np.float64)
+    ratio = ratio / np.median(ratio)
+    return {
+        name: profile(ratio, column, equal_bins(column, bins), statistic="median")
+        for name, column in features.items()
+    }
+
+
+def resolution_ratio(
+    response: ArrayLike,
+    reference: ArrayLike,
+    along: ArrayLike,
+    edges: ArrayLike,
+    *,
+    replicas: int = 50,
+) -> Value:
+    """Return the relative resolution of a response (N,) over that of a reference, (N,).
+
+    It is half of the central 68.3% over the median, and its ratio is averaged over the bins of
+    `along` (N,) with `edges` (B + 1,). The error is that of resampled events, the same for both.
+    """
+    limits = np.asarray(edges, dtype=np.float64)
+    bin_number = np.digitize(np.asarray(along, dtype=np.float64), limits)
+
+    def width(values: Floats) -> float:
+        low, middle, high = np.quantile(values, [LOW, 0.5, HIGH])
+        return float((high - low) / middle)
+
+    def mean_ratio(ours: Floats, theirs: Floats, numbers: NDArray[np.int64]) -> float:
+        inside = [numbers == number for number in range(1, len(limits))]
+        return float(np.mean([width(ours[part]) / width(theirs[part]) for part in inside]))
+
+    columns = (np.asarray(values, dtype=np.float64) for values in (response, reference))
+    return bootstrap(mean_ratio, *columns, bin_number, replicas=replicas)

@@ -27,6 +27,11 @@ class Value:
     error: float
     lower_limit: bool = False
 
+    @property
+    def percent(self) -> "Value":
+        """The same in percent."""
+        return Value(100 * self.value, 100 * self.error, self.lower_limit)
+
     def __float__(self) -> float:
         return float(self.value)
 

@@ -60,4 +60,4 @@ class Stack(nn.Module):
             h = x if x.ndim == 3 else x.expand(self.members, *x.shape)
             for i, (weight, bias) in enumerate(pairs):
                 h = torch.baddbmm(bias, h if i == 0 else h.relu(), weight.transpose(1, 2))
-        return h.squeeze(2) if layers == len(self.weights) else h
+        return h.squeeze(2) if layers == len(self.weights) and self.outputs == 1 else h

@@ -1,4 +1,4 @@
-"""Plots of calibrations: response and resolution along the truth, the response along features."""
+"""Plots of calibrations: bias, response and resolution along the truth, response along features."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,10 +10,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from colliderkit.metrics.response import Profile
+from colliderkit.metrics.response import Closure, Profile
 from colliderkit.report.plots import COLOURS, MARKERS, style, styles
 
-__all__ = ["residuals", "resolutions", "responses"]
+__all__ = ["biases", "closures", "in_bins", "residuals", "resolutions", "responses"]
 
 Floats = NDArray[np.float64]
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
@@ -26,22 +26,22 @@ def responses(
     edges: Sequence[float],
     *,
     bar: float = 0.01,
-    reach: float = 0.08,
+    half_range: float = 0.08,
 ) -> Figure:
     """Draw the response in bins of the truth, a panel a method, a line a prior.
 
     curves: {method: {prior: estimate / truth}}; the band is a non-closure of `bar`. Points beyond
-    `reach` from 1 are arrows at the edge. `edges` are those of the bins.
+    `half_range` from 1 are arrows at the edge. `edges` are those of the bins.
     """
     columns = min(4, len(curves))
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(4.9 * columns, 4.1 * rows + 0.6), layout=_narrow())
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for panel, (name, own) in zip(panels.flat, curves.items(), strict=False):
+    for panel, (name, lines) in zip(panels.flat, curves.items(), strict=False):
         _band(panel, bar)
-        for i, (prior, curve) in enumerate(own.items()):
-            shift = 1 + 0.02 * (i - (len(own) - 1) / 2)
-            _points(panel, curve, i, prior, reach, shift)
+        for i, (prior, curve) in enumerate(lines.items()):
+            shift = 1 + 0.02 * (i - (len(lines) - 1) / 2)
+            _points(panel, curve, i, prior, half_range, shift)
         _decades(panel, edges)
         panel.text(0.05, 0.93, name, transform=panel.transAxes, va="top", fontsize=19)
     for panel in list(panels.flat)[len(curves) :]:
@@ -84,7 +84,7 @@ def resolutions(
 
 @style()
 def residuals(
-    trends: Mapping[str, Mapping[str, Profile]], *, bar: float = 0.01, reach: float = 0.08
+    trends: Mapping[str, Mapping[str, Profile]], *, bar: float = 0.01, half_range: float = 0.08
 ) -> Figure:
     """Draw the response in bins of features, a panel a feature, a line a method.
 
@@ -94,15 +94,115 @@ def residuals(
     rows = -(-len(trends) // columns)
     figure = Figure(figsize=(4.9 * columns, 4.4 * rows + 0.6), layout=_narrow())
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
-    for panel, (feature, own) in zip(panels.flat, trends.items(), strict=False):
+    for panel, (feature, lines) in zip(panels.flat, trends.items(), strict=False):
         _band(panel, bar)
-        for i, (name, curve) in enumerate(own.items()):
-            _points(panel, curve, i, name, reach)
+        for i, (name, curve) in enumerate(lines.items()):
+            _points(panel, curve, i, name, half_range)
         panel.set_xlabel(feature, fontsize=19)
     for panel in list(panels.flat)[len(trends) :]:
         panel.remove()
     _legend(figure, panels.flat[0])
     figure.supylabel("Response", fontsize=21)
+    return figure
+
+
+@style()
+def closures(
+    curves: Mapping[str, Closure], label: str, unit: str = "", *, relative: bool = False
+) -> Figure:
+    """Draw bias and resolution in bins of the truth, a line a method.
+
+    `relative` draws the response, estimate / truth, and its spread instead.
+    """
+    figure = Figure(figsize=(8, 9))
+    above, below = figure.subplots(2, 1, sharex=True)
+    look = styles(list(curves))
+    in_unit = f" [{unit}]" if unit and not relative else ""
+    for i, (name, curve) in enumerate(curves.items()):
+        options: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5}
+        options |= look[name] | {"label": name, "linewidth": 1.8}
+        if relative:
+            location = curve.response, curve.response_error
+            width = curve.relative_resolution, curve.relative_resolution_error
+        else:
+            location = curve.bias, curve.bias_error
+            width = curve.resolution, curve.resolution_error
+        above.errorbar(curve.centre, *location, **options)
+        below.errorbar(curve.centre, *width, **options)
+    above.axhline(1 if relative else 0, color="k", linestyle=":", linewidth=1.2)
+    above.set_ylabel("Response" if relative else f"Bias{in_unit}")
+    above.legend(fontsize=15)
+    below.set_ylim(bottom=0)
+    below.set_ylabel(("Relative resolution" if relative else "Resolution") + in_unit)
+    below.set_xlabel(label)
+    return figure
+
+
+@style()
+def biases(
+    tables: Mapping[str, Floats],
+    truth: Floats,
+    exact: Floats,
+    looks: Mapping[str, Mapping[str, Any]],
+    *,
+    bar: float,
+) -> Figure:
+    """Draw the bias (trainings, T) of each method at truths (T,), and enlarged below.
+
+    Lines are means over trainings and bands their range; dotted are 0 and the `exact` bias (T,) of
+    a regression, and grey is -+ `bar`. `looks` are the options of each method's line.
+    """
+    figure = Figure()
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    for name, table in tables.items():
+        for axes in (top, bottom):
+            axes.plot(truth, table.mean(0), label=name, **looks[name])
+            axes.fill_between(
+                truth,
+                table.min(0),
+                table.max(0),
+                color=looks[name]["color"],
+                alpha=0.2,
+                linewidth=0,
+            )
+    top.plot(truth, exact, "k:", linewidth=1.4, label="exact")
+    for axes in (top, bottom):
+        axes.plot(truth, 0 * truth, "k:", linewidth=1.4)
+    top.set_ylim(-2.2, 4.6)
+    top.set_ylabel("Bias")
+    top.legend(fontsize=14, ncols=2)
+    bottom.axhspan(-bar, bar, color="k", alpha=0.07, linewidth=0)
+    bottom.set_ylim(-2 * bar, 2 * bar)
+    bottom.set_ylabel("Enlarged", loc="center")
+    bottom.set_xlim(truth[0], truth[-1])
+    bottom.set_xlabel("Truth z")
+    return figure
+
+
+@style()
+def in_bins(
+    middle: Floats,
+    tables: Mapping[str, Floats],
+    label: str,
+    exact: float,
+    looks: Mapping[str, Mapping[str, Any]],
+) -> Figure:
+    """Draw values (trainings, B) of each method at the middles of bins (B,), mean and spread.
+
+    Dotted is the `exact` value; `looks` give the colour of each method.
+    """
+    figure = Figure()
+    axes = figure.subplots()
+    for name, table in tables.items():
+        spread = table.std(0, ddof=1) if len(table) > 1 else None
+        colour = looks[name]["color"]
+        axes.errorbar(middle, table.mean(0), spread, fmt="o-", color=colour, label=name, capsize=3)
+    axes.axhline(exact, color="k", linestyle=":")
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0), high + 0.6 * (high - low))
+    axes.set_xlabel("Truth z")
+    axes.set_ylabel(label)
+    axes.legend(fontsize=15)
     return figure
 
 
@@ -122,28 +222,28 @@ def _band(axes: Axes, bar: float) -> None:
 
 
 def _points(
-    axes: Axes, curve: Profile, place: int, name: str, reach: float, shift: float = 1.0
+    axes: Axes, curve: Profile, number: int, name: str, half_range: float, shift: float = 1.0
 ) -> None:
-    """Draw a curve within 1 -+ reach, and an arrow at the edge for each point beyond."""
+    """Draw a curve within 1 -+ half_range, and an arrow at the edge for each point beyond."""
     order = (0, 2, 4, 1, 5)  # colours that are far apart
-    colour = COLOURS[order[place % len(order)]]
+    colour = COLOURS[order[number % len(order)]]
     x, y = curve.centre * shift, curve.value
     axes.errorbar(
         x,
         y,
         curve.error,
-        fmt=f"{MARKERS[place % len(MARKERS)]}-",
+        fmt=f"{MARKERS[number % len(MARKERS)]}-",
         markersize=6,
         linewidth=1.4,
         elinewidth=1.6,
         color=colour,
         label=name,
     )
-    for beyond, marker, side in ((y > 1 + reach, "^", 0.95), (y < 1 - reach, "v", -0.95)):
-        edge = np.full(int(beyond.sum()), 1 + side * reach)
+    for beyond, marker, side in ((y > 1 + half_range, "^", 0.95), (y < 1 - half_range, "v", -0.95)):
+        edge = np.full(int(beyond.sum()), 1 + side * half_range)
         look: dict[str, Any] = {"color": colour, "markersize": 8, "markeredgewidth": 1.6}
         axes.plot(x[beyond], edge, marker, markerfacecolor="white", **look)
-    axes.set_ylim(1 - reach, 1 + reach)
+    axes.set_ylim(1 - half_range, 1 + half_range)
 
 
 def _decades(axes: Axes, edges: Sequence[float]) -> None:

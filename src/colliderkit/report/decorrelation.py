@@ -29,9 +29,9 @@ def frontier(
     """
     figure = Figure(figsize=(11.5, 7.6))
     axes = figure.subplots()
-    for place, (name, own) in enumerate(methods.items()):
-        points = sorted(own, key=lambda point: point[0].value)
-        colour = COLOURS[place % len(COLOURS)]
+    for number, (name, members) in enumerate(methods.items()):
+        points = sorted(members, key=lambda point: point[0].value)
+        colour = COLOURS[number % len(COLOURS)]
         limits = [point[1].lower_limit for point in points]
         axes.errorbar(
             [point[0].value for point in points],
@@ -42,7 +42,7 @@ def frontier(
             ],
             [point[0].error for point in points],
             lolims=limits,
-            fmt=MARKERS[place % len(MARKERS)],
+            fmt=MARKERS[number % len(MARKERS)],
             linestyle="-" if len(points) > 1 else "none",
             linewidth=1.6,
             markersize=9,
@@ -72,7 +72,11 @@ def frontier(
 
 
 @style()
-def efficiencies(curves: Mapping[str, tuple[Floats, Floats]], edges: ArrayLike) -> Figure:
+def efficiencies(
+    curves: Mapping[str, tuple[Floats, Floats]],
+    edges: ArrayLike,
+    quantity: str = "Jet mass [GeV]",
+) -> Figure:
     """Draw the background's efficiency by mass over that of all masses, {method: (K,), (K,)}.
 
     The second array of a method holds the errors. At 1 throughout nothing is sculpted; a bump here
@@ -83,25 +87,25 @@ def efficiencies(curves: Mapping[str, tuple[Floats, Floats]], edges: ArrayLike) 
     borders = np.asarray(edges, dtype=np.float64)
     middle, width = (borders[1:] + borders[:-1]) / 2, np.diff(borders)
     axes.axhline(1, color="k", linewidth=1.2, linestyle="--")
-    for place, (name, (share, error)) in enumerate(curves.items()):
+    for number, (name, (share, error)) in enumerate(curves.items()):
         # Beside each other within a bin, so that all bars can be seen.
-        shift = (place + 0.5) / len(curves) - 0.5
+        shift = (number + 0.5) / len(curves) - 0.5
         axes.errorbar(
             middle + 0.5 * shift * width,
             share,
             error,
-            fmt=MARKERS[place % len(MARKERS)],
+            fmt=MARKERS[number % len(MARKERS)],
             linestyle="-",
             linewidth=1.4,
             markersize=7,
             elinewidth=1.4,
-            color=COLOURS[place % len(COLOURS)],
+            color=COLOURS[number % len(COLOURS)],
             markeredgecolor="white",
             label=name,
         )
     axes.set_xlim(borders[0], borders[-1])
     axes.set_ylim(0, None)
-    axes.set_xlabel("Jet mass [GeV]")
+    axes.set_xlabel(quantity)
     axes.set_ylabel(r"$\varepsilon_B(m)$ / $\varepsilon_B$")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=15)
     return figure

@@ -37,9 +37,9 @@ def against_energy(
     for i, (name, values) in enumerate(points.items()):
         colour = looks[name]["color"]
         # Points of different methods stand beside each other.
-        place = energy * 1.02 ** (i - (len(points) - 1) / 2)
+        shifted = energy * 1.02 ** (i - (len(points) - 1) / 2)
         axes.errorbar(
-            place,
+            shifted,
             [100 * value.value for value in values],
             [100 * value.error for value in values],
             fmt=MARKERS[i % len(MARKERS)],
@@ -81,8 +81,8 @@ def coverage_curves(
     band = np.sqrt(asked * (100 - asked) * inverse)
     axes.fill_between(asked, -band, band, color="0.85", linewidth=0, label="expected error")
     axes.axhline(0, color="0.5", linewidth=1.2)
-    for i, (name, found) in enumerate(curves.items()):
-        off = [100 * c.share - level for c, level in zip(found, asked, strict=True)]
+    for i, (name, coverages_of) in enumerate(curves.items()):
+        off = [100 * c.share - level for c, level in zip(coverages_of, asked, strict=True)]
         axes.plot(
             asked,
             off,
@@ -102,27 +102,38 @@ def coverage_curves(
 
 @style()
 def coverage_against(
-    edges: ArrayLike, coverages: Mapping[str, Sequence[Coverage]], level: float
+    edges: ArrayLike,
+    coverages: Mapping[str, Sequence[Coverage]],
+    level: float,
+    *,
+    label: str | None = None,
 ) -> Figure:
-    """Draw the coverage of each method's intervals in bins of energy [GeV], with its error."""
+    """Draw the coverage of each method's intervals in bins of energy [GeV], with its error.
+
+    With a `label` the bins are of that variable, on a linear axis.
+    """
     ends = np.asarray(edges, dtype=np.float64)
-    middle = np.sqrt(ends[1:] * ends[:-1])
+    middle = np.sqrt(ends[1:] * ends[:-1]) if label is None else (ends[1:] + ends[:-1]) / 2
     figure = Figure()
     axes = figure.subplots()
     looks = styles(list(coverages))
     axes.axhline(100 * level, color="0.5", linewidth=1.2)
-    for i, (name, found) in enumerate(coverages.items()):
-        share = np.array([c.share for c in found])
-        ends_of = np.array([[c.low, c.high] for c in found])
+    for i, (name, coverages_of) in enumerate(coverages.items()):
+        share = np.array([c.share for c in coverages_of])
+        limits = np.array([[c.low, c.high] for c in coverages_of])
+        beside = i - (len(coverages) - 1) / 2
         axes.errorbar(
-            middle * 1.02 ** (i - (len(coverages) - 1) / 2),
+            middle * 1.02**beside if label is None else middle + 0.1 * beside * np.diff(ends),
             100 * share,
-            100 * np.abs(ends_of.T - share),
+            100 * np.abs(limits.T - share),
             fmt=MARKERS[i % len(MARKERS)],
             color=looks[name]["color"],
             label=name,
         )
-    _energy_axis(axes)
+    if label is None:
+        _energy_axis(axes)
+    else:
+        axes.set_xlabel(label)
     axes.set_ylabel(f"Coverage of {100 * level:g}% intervals [%]")
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.45 * (high - low))

@@ -21,7 +21,7 @@ from colliderkit.networks.model import Model
 from colliderkit.serve.deployed import Deployed, DeployedRatio, DeployedTagger
 from colliderkit.serve.translation import session, translate
 
-__all__ = ["TOLERANCE", "export", "export_method"]
+__all__ = ["TOLERANCE", "export", "export_method", "write_checked"]
 
 Inputs = Ragged | Tensor
 # The largest difference between onnxruntime and torch at which a file is still written.
@@ -71,7 +71,7 @@ def export(
         raise InputError("ONNX export: name the columns of the table.")
     deployed = DeployedTagger(copy.deepcopy(model).cpu().float(), len(classes), regress or {})
     properties = {"classes": list(classes), **(metadata or {})}
-    return _written(deployed, path, example, None, columns, properties, force)
+    return write_checked(deployed, path, example, None, columns, properties, force)
 
 
 def export_method(method: Any, path: str | Path, events: Any, *, force: bool = False) -> float:
@@ -120,10 +120,10 @@ def _export_ratio(method: Ratio, path: str | Path, events: Any, force: bool) -> 
         properties["theta_range"] = [[float(a), float(b)] for a, b in method.range_.T]
     deployed = DeployedRatio(copy.deepcopy(method))
     columns = example.columns if isinstance(example, Ragged) else method.names_
-    return _written(deployed, path, example, theta, columns, properties, force, method)
+    return write_checked(deployed, path, example, theta, columns, properties, force, method)
 
 
-def _written(
+def write_checked(
     deployed: Deployed,
     path: str | Path,
     example: Inputs,
@@ -133,7 +133,7 @@ def _written(
     force: bool,
     ratio: Ratio | None = None,
 ) -> float:
-    """Translate, check and write; return the largest difference."""
+    """Translate to ONNX, check against torch and write the file; return the largest difference."""
     deployed.eval()
     proto = _translated(deployed, example, theta)
     difference = _difference(deployed, proto.SerializeToString(), example, theta)

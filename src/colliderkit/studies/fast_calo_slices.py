@@ -1,32 +1,26 @@
 """FastCaloGAN: a generative network for each slice in eta, put together (2109.02551)."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
-import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor
 
-from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.geometry import Geometry
-from colliderkit.files import refuse_existing
-from colliderkit.generators.gan import WGANGP
+from colliderkit.methods.simulation.generator import ConditionalGenerator
 from colliderkit.metrics.two_sample import histogram_chi2
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
-from colliderkit.report.plots import style
 from colliderkit.report.results import Result
+from colliderkit.report.slices import against_eta, means_by_slice
 from colliderkit.report.training import training
-from colliderkit.sources.geant4.gflash import TUNGSTEN_SILICON, showers
-from colliderkit.training.adversarial import GanSchedule, fit_adversarial
-from colliderkit.training.batches import Dataset
+from colliderkit.seeds import derive
+from colliderkit.sources.datasets.eta_showers import GEOMETRY, EtaShowers, make_eta_showers
+from colliderkit.studies.run import Run, Study
+from colliderkit.training.adversarial import GanSchedule
 from colliderkit.training.settings import Epoch, Training
 
-__all__ = ["run"]
+__all__ = ["STUDY"]
 
 SUMMARY = """
 ATLAS's fast simulation has a Wasserstein GAN with gradient penalty (arXiv:1704.00028) for each
@@ -49,19 +43,14 @@ test showers of other seeds. Chi^2 per degree of freedom is 1 within {error:.2g}
 densities; the floor is the test showers against as many others of the same slice.
 """
 
-Floats = NDArray[np.float32]
 NAME, FLOOR = "WGAN-GP", "GFlash"
 GEV = 1e3  # MeV
-GEOMETRY = Geometry.regular("slices", 5, 4, (0, 4, 9, 18, 40))
-DEPTHS = np.array([0.0, 8.0, 24.0, 56.0, 90.0, 140.0])  # mm, at eta = 0
 BINS = 30
-COLOURS = {NAME: "#bd1f01", FLOOR: "#94a4a2"}
-CELLS = 5  # in eta, drawn in a slice
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Say how many slices up to which eta, showers in each, of which energies [GeV]."""
+    """Slices up to which eta, showers in each, of which energies [GeV], width, and training."""
 
     slices: int
     highest: float
@@ -95,72 +84,44 @@ SCALES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Hold showers (N, V) [MeV] of incident energies (N,) [MeV] at eta (N,)."""
-
-    eta: NDArray[np.float64]
-    incident: Floats
-    energy: Floats
-
-    @property
-    def response(self) -> NDArray[np.float64]:
-        """E_tot / E_inc, (N,)."""
-        return self.energy.sum(1, dtype=np.float64) / self.incident
-
-    @property
-    def layers(self) -> NDArray[np.float64]:
-        """The energy of each layer over E_inc, (N, L)."""
-        sums = np.add.reduceat(self.energy.astype(np.float64), GEOMETRY.starts[:-1], axis=1)
-        return sums / self.incident[:, None]
-
-
-def run(
-    *, scale: str, out: Path, seeds: int | None = None, force: bool = False, **_: object
-) -> Path:
-    """Run the study into `out` and return the path of its report; there is one training a slice."""
-    refuse_existing(out / "report.html", force)
-    if seeds not in (None, 1):
-        raise InputError(f"--seeds is {seeds}; this study trains one network a slice.")
-    chosen = SCALES[scale]
-    timing: dict[str, float] = {}
-    models, histories, tests, floors = [], {}, [], []
-    for i, (low, high) in enumerate(zip(chosen.edges[:-1], chosen.edges[1:], strict=True)):
+def fast_calo_slices(run: Run[Scale]) -> None:
+    """Train a network in each slice of eta, and compare all of them with what they learned."""
+    scale, report, edges = run.scale, run.report, run.scale.edges
+    histories: dict[str, list[Epoch]] = {}
+    tests: list[EtaShowers] = []
+    generated: list[EtaShowers] = []
+    floors: list[EtaShowers] = []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
         name = f"eta {low:.3g} to {high:.3g}"
-        begin = time.perf_counter()
-        data = shot(chosen, chosen.train, low, high, seed=10 * i)
-        tests.append(shot(chosen, chosen.test, low, high, seed=10 * i + 1))
-        floors.append(shot(chosen, chosen.test, low, high, seed=10 * i + 2))
-        timing["showers"] = timing.get("showers", 0) + time.perf_counter() - begin
-        begin = time.perf_counter()
-        model, histories[name] = trained(
-            chosen, data, out / "training" / str(i), name, resume=not force
+        train, test, floor = (
+            EtaShowers(**run.arrays(f"{what} of {name}", partial(shot, scale, low, high, what)))
+            for what in ("training", "test", "floor")
         )
-        models.append(model)
-        timing["training"] = timing.get("training", 0) + time.perf_counter() - begin
-    made = [
-        Sample(test.eta, test.incident, generated(model, test.incident, seed=1))
-        for model, test in zip(models, tests, strict=True)
-    ]
-    report = Report(
-        "FastCaloGAN",
-        SUMMARY,
-        command=f"colliderkit study fast-calo-slices --scale {scale}",
-        configuration=f"slices: {chosen.slices}\nshowers: {chosen.train}\n",
-        seeds=[1],
-        timing=timing,
-    )
-    _add_slices(report, list(histories), tests, made, floors)
+        rows = train.voxels / train.incident[:, None]
+        method = run.fitted(name, network(scale), rows, log_energy(train.incident), seed=1)
+        histories[name] = method.history_["generator"]
+        tests.append(test)
+        floors.append(floor)
+        generated.append(EtaShowers(test.eta, test.incident, sampled(method, test.incident)))
+    _add_slices(report, list(histories), tests, generated, floors)
     report.add_heading("Put together")
-    stitched = {"GFlash": _joined(tests), NAME: _joined(made)}
+    together = {FLOOR: EtaShowers.joined(tests), NAME: EtaShowers.joined(generated)}
     report.add_figure(
-        _against_eta(stitched, chosen.edges),
+        against_eta(
+            {name: (showers.eta, showers.response) for name, showers in together.items()},
+            edges,
+            r"$E_\mathrm{tot} / E_\mathrm{inc}$",
+        ),
         "Mean and standard deviation of the visible energy over the incident one against eta. The"
         " showers change with eta, the networks at the ends of their slices (dotted).",
         wide=True,
     )
     report.add_figure(
-        _depth(stitched, chosen.edges),
+        means_by_slice(
+            {name: (showers.eta, late_share(showers)) for name, showers in together.items()},
+            edges,
+            "Energy in the last two layers / total",
+        ),
         "Mean share of the energy that is in the last two layers, by slice.",
     )
     report.add_heading("Training")
@@ -174,102 +135,69 @@ def run(
         REMARKS.format(
             layers=len(GEOMETRY.layers),
             voxels=GEOMETRY.voxels,
-            slices=chosen.slices,
-            width=chosen.highest / chosen.slices,
-            showers=chosen.train,
-            low=chosen.low,
-            high=chosen.high,
+            slices=scale.slices,
+            width=scale.highest / scale.slices,
+            showers=scale.train,
+            low=scale.low,
+            high=scale.high,
             error=(2 / (BINS - 1)) ** 0.5,
         )
     )
-    return report.write(out, force=force)
 
 
-def shot(chosen: Scale, count: int, low: float, high: float, *, seed: int) -> Sample:
-    """Draw showers with eta between `low` and `high`, by the parametrisation."""
-    random = np.random.default_rng([seed, 7])
-    incident = GEV * chosen.low * (chosen.high / chosen.low) ** random.random(count)
-    # All showers of a call have one depth: a few values of eta, the middles of equal parts.
-    parts = np.array_split(np.arange(count), CELLS)
-    eta, energy = np.empty(count), np.empty((count, GEOMETRY.voxels), np.float32)
-    for k, rows in enumerate(parts):
-        eta[rows] = low + (k + 0.5) / CELLS * (high - low)
-        energy[rows] = showers(
-            incident[rows],
-            GEOMETRY,
-            TUNGSTEN_SILICON,
-            seed=100 * seed + k,
-            depths=DEPTHS * np.cosh(eta[rows[0]]),
-        )
-    order = random.permutation(count)
-    return Sample(eta[order], incident[order].astype(np.float32), energy[order])
+def shot(scale: Scale, low: float, high: float, what: str) -> dict[str, NDArray]:
+    """Draw the showers of a slice: those to train on, to test on, and others for the floor."""
+    count = scale.train if what == "training" else scale.test
+    energies = scale.low * GEV, scale.high * GEV
+    seed = derive(1, what, f"{low:.6g} to {high:.6g}")
+    return asdict(make_eta_showers(count, (low, high), energies, seed=seed))
 
 
-def trained(
-    chosen: Scale, data: Sample, folder: Path, title: str, *, resume: bool = True
-) -> tuple[WGANGP, list[Epoch]]:
-    """Train the network of a slice on voxels over E_inc, given ln E_inc [GeV]."""
-    torch.manual_seed(1)
-    model = WGANGP(GEOMETRY.voxels, 1, noise=50, width=chosen.width)
-    x = torch.from_numpy(data.energy / data.incident[:, None])
-    c = torch.from_numpy(data.incident / GEV).log()[:, None]
-    model.fit_scaling(x, c)
-    rows = Dataset(x, torch.zeros(len(x)), torch.ones(len(x)), c)
-    held = torch.arange(len(x)) % 5 == 0
-    history = fit_adversarial(
-        model,
-        response_chi2,
-        rows.at(torch.nonzero(~held)[:, 0]),
-        rows.at(torch.nonzero(held)[:, 0]),
-        chosen.training,
+def network(scale: Scale) -> ConditionalGenerator:
+    """Return the network of a slice, for voxels over E_inc given ln E_inc [GeV]."""
+    return ConditionalGenerator(
+        generator="wgan-gp",
+        options={"noise": 50, "width": scale.width},
+        distance="sum",
         schedule=SCHEDULE,
-        folder=folder,
-        seed=1,
-        resume=resume,
-        title=title,
+        validation=0.2,
+        training=scale.training,
     )
-    return model, history
 
 
-def response_chi2(data: Tensor, samples: Tensor, context: Tensor) -> float:
-    """Return chi^2 of the sums of voxels over E_inc, (N, V) each; there are none below zero."""
-    return histogram_chi2(data.double().sum(1), samples.double().clamp(min=0).sum(1), bins=BINS)
+def log_energy(incident: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what a network is given, ln(E_inc / GeV)."""
+    return np.asarray(np.log(incident / GEV))
 
 
-def generated(model: WGANGP, incident: Floats, *, seed: int) -> Floats:
+def sampled(method: ConditionalGenerator, incident: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a shower (V,) [MeV] for each incident energy (N,) [MeV]."""
-    c = torch.from_numpy(incident / GEV).log()[:, None]
-    made: Floats = model.sample(c, seed=seed).clamp(min=0).numpy() * incident[:, None]
-    return made
+    rows = method.sample(log_energy(incident), seed=1)
+    return np.maximum(rows, 0) * incident[:, None]
 
 
-def _joined(samples: Sequence[Sample]) -> Sample:
-    return Sample(
-        *(
-            np.concatenate([getattr(s, name) for s in samples])
-            for name in ("eta", "incident", "energy")
-        )
-    )
-
-
-# What follows writes the report.
+def late_share(showers: EtaShowers) -> NDArray[np.float64]:
+    """Return the share of the energy that is in the last two layers, (N,)."""
+    late = GEOMETRY.layer >= len(GEOMETRY.layers) - 2
+    total = np.maximum(showers.voxels.sum(1), 1e-9)
+    return np.asarray(showers.voxels[:, late].sum(1) / total)
 
 
 def _add_slices(
     report: Report,
     names: Sequence[str],
-    tests: Sequence[Sample],
-    made: Sequence[Sample],
-    floors: Sequence[Sample],
+    tests: Sequence[EtaShowers],
+    generated: Sequence[EtaShowers],
+    floors: Sequence[EtaShowers],
 ) -> None:
     report.add_heading("Slices")
     rows, results = [], []
-    for name, test, *others in zip(names, tests, made, floors, strict=True):
+    for name, test, *others in zip(names, tests, generated, floors, strict=True):
         cells: list[object] = [name]
         for who, sample in zip((NAME, FLOOR), others, strict=True):
             chi2 = histogram_chi2(test.response, sample.response, bins=BINS)
             ratio = sample.response.mean() / test.response.mean()
-            spread = test.response.std() / test.response.mean() * (2 / len(test.eta)) ** 0.5
+            spread = test.response.std() / test.response.mean() * (2 / len(test)) ** 0.5
             width = sample.response.std() / test.response.std()
             layers = float(
                 np.mean(
@@ -283,7 +211,7 @@ def _add_slices(
                 f"{chi2:.3g}",
                 f"{layers:.3g}",
                 Value(ratio, spread),
-                Value(width, width / len(test.eta) ** 0.5),
+                Value(width, width / len(test) ** 0.5),
             ]
             subject = f"{who}, {name}"
             results += [
@@ -307,53 +235,4 @@ def _add_slices(
     report.results += results
 
 
-@style()
-def _against_eta(samples: dict[str, Sample], edges: NDArray[np.float64]) -> Figure:
-    figure = Figure(figsize=(17, 6.5), layout="constrained")
-    axes = figure.subplots(1, 2)
-    for name, sample in samples.items():
-        values = np.unique(sample.eta)
-        groups = [sample.response[sample.eta == eta] for eta in values]
-        count = np.array([len(group) for group in groups])
-        width = np.array([group.std() for group in groups])
-        mean = np.array([group.mean() for group in groups])
-        look = {
-            "fmt": "o-" if name == NAME else "s",
-            "color": COLOURS[NAME] if name == NAME else "black",
-            "label": name,
-        }
-        axes[0].errorbar(values, mean, width / count**0.5, **look)
-        axes[1].errorbar(values, width, width / (2 * count) ** 0.5, **look)
-    for panel, what in zip(axes, ("Mean", "Standard deviation"), strict=True):
-        for edge in edges[1:-1]:
-            panel.axvline(edge, color="0.6", linestyle=":")
-        panel.set_xlabel(r"$\eta$")
-        panel.set_ylabel(rf"{what} of $E_\mathrm{{tot}} / E_\mathrm{{inc}}$")
-    axes[0].legend()
-    return figure
-
-
-@style()
-def _depth(samples: dict[str, Sample], edges: NDArray[np.float64]) -> Figure:
-    figure = Figure(layout="constrained")
-    axes = figure.subplots()
-    late = GEOMETRY.layer >= len(GEOMETRY.layers) - 2
-    for name, sample in samples.items():
-        share = sample.energy[:, late].sum(1) / np.maximum(sample.energy.sum(1), 1e-9)
-        place = np.digitize(sample.eta, edges) - 1
-        means = np.array([share[place == k].mean() for k in range(len(edges) - 1)])
-        errors = np.array(
-            [share[place == k].std() / (place == k).sum() ** 0.5 for k in range(len(edges) - 1)]
-        )
-        axes.errorbar(
-            (edges[1:] + edges[:-1]) / 2,
-            means,
-            errors,
-            fmt="o" if name == NAME else "s",
-            color=COLOURS[NAME] if name == NAME else "black",
-            label=name,
-        )
-    axes.set_xlabel(r"$\eta$")
-    axes.set_ylabel("Energy in the last two layers / total")
-    axes.legend()
-    return figure
+STUDY = Study("fast-calo-slices", "FastCaloGAN", SUMMARY, SCALES, fast_calo_slices)

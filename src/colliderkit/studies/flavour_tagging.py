@@ -4,19 +4,27 @@ Sets train faster than sequences and need no order (ATL-PHYS-PUB-2020-014).
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from colliderkit.events.schema import labels_of, weights_of
+from colliderkit.methods.tagging.comparison import (
+    TEST_SEED,
+    TRAIN_SEED,
+    Compared,
+    Entry,
+    Plan,
+    compare,
+)
 from colliderkit.report.html import Report
-from colliderkit.report.tagging import Separation
-from colliderkit.studies.taggers import Comparison, Entry, Run, Scale, compare
+from colliderkit.report.tagging import Separation, Truth, add_comparison
+from colliderkit.sources import read
+from colliderkit.studies.run import Run, Study
+from colliderkit.tasks.tagging import add_export
 from colliderkit.training.settings import Training
 
-__all__ = ["discriminant", "run"]
+__all__ = ["STUDY", "discriminant"]
 
 # What RNNIP and DIPS read of a track, with impact parameters over their errors.
 TRACKS = ("d0_significance", "z0_significance", "log_ptrel", "dr")
@@ -74,9 +82,47 @@ features; the sequence falls in |d0| / error.
 """
 
 
-def further(report: Report, runs: Sequence[Run], test: ak.Array) -> None:
+SUMMARY = (
+    "Jets of b, c and light quarks told apart by the impact parameters of their tracks: a recurrent"
+    " network on the sequence of tracks against a deep set on the same tracks."
+)
+CLASSES = ("light", "c", "b")
+SEPARATIONS = (
+    Separation("light rejection at 70%", 2, 0, 0.7),
+    Separation("c rejection at 70%", 2, 1, 0.7),
+)
+SIGNIFICANCES = {
+    "constituents.d0_significance": "constituents.d0 / constituents.d0_error",
+    "constituents.z0_significance": "constituents.z0 / constituents.z0_error",
+}
+SCALES = {
+    "smoke": Plan(150, 100, 1, ("RNN (LSTM)", "Deep Sets (DIPS)"), SMOKE),
+    "laptop": Plan(6_000, 3_000, 2, tuple(entry.name for entry in ENTRIES), LAPTOP),
+    "paper": Plan(500_000, 200_000, 5, tuple(entry.name for entry in ENTRIES), PAPER),
+}
+
+
+def flavour_tagging(run: Run[Plan]) -> None:
+    """Generate jets with tracks, train sequences and sets on them, compare quality and time."""
+    files = (
+        run.generated("train", "flavour", run.scale.train, seed=TRAIN_SEED),
+        run.generated("test", "flavour", run.scale.test, seed=TEST_SEED),
+    )
+    train, test = (read(file, columns=SIGNIFICANCES) for file in files)
+    taggers = compare(
+        ENTRIES, run.scale, train, test, classes=CLASSES, seeds=run.seeds, fit=run.fitted
+    )
+    truth = Truth(labels_of(test), weights_of(test), CLASSES, SEPARATIONS, discriminant)
+    add_comparison(run.report, taggers, truth, train, test, REMARKS)
+    sets_against_sequences(run.report, taggers)
+    add_export(run.report, taggers, test, run.out)
+
+
+def sets_against_sequences(report: Report, taggers: Sequence[Compared]) -> None:
     """Set quality against time, the lecture's claim."""
-    epochs = {run.entry.name: [e.seconds for e in run.taggers[0].history_] for run in runs}
+    epochs = {
+        c.entry.name: [epoch.seconds for epoch in c.taggers[0].history_["network"]] for c in taggers
+    }
     slowest = max(np.mean(seconds) for seconds in epochs.values())
     report.add_heading("Sets against sequences")
     report.add_table(
@@ -94,35 +140,11 @@ def further(report: Report, runs: Sequence[Run], test: ak.Array) -> None:
     )
 
 
-FLAVOUR = Comparison(
-    name="flavour-tagging",
-    title="Flavour tagging",
-    summary=(
-        "Jets of b, c and light quarks told apart by the impact parameters of their tracks: a"
-        " recurrent network on the sequence of tracks against a deep set on the same tracks."
-    ),
-    sample="flavour",
-    classes=("light", "c", "b"),
-    entries=ENTRIES,
-    scales={
-        "smoke": Scale(150, 100, 1, ("RNN (LSTM)", "Deep Sets (DIPS)"), SMOKE),
-        "laptop": Scale(6_000, 3_000, 2, tuple(entry.name for entry in ENTRIES), LAPTOP),
-        "paper": Scale(500_000, 200_000, 5, tuple(entry.name for entry in ENTRIES), PAPER),
-    },
-    separations=(
-        Separation("light rejection at 70%", 2, 0, 0.7),
-        Separation("c rejection at 70%", 2, 1, 0.7),
-    ),
-    discriminant=discriminant,
-    remarks=REMARKS,
-    further=further,
-    columns={
-        "constituents.d0_significance": "constituents.d0 / constituents.d0_error",
-        "constituents.z0_significance": "constituents.z0 / constituents.z0_error",
-    },
+STUDY = Study(
+    "flavour-tagging",
+    "Flavour tagging",
+    SUMMARY,
+    SCALES,
+    flavour_tagging,
+    takes=("seeds", "workers", "dask"),
 )
-
-
-def run(**options: Any) -> Path:
-    """Run the study; see `colliderkit.studies.taggers.compare`."""
-    return compare(FLAVOUR, **options)

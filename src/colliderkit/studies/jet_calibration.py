@@ -1,18 +1,14 @@
 """Jet energy and mass, calibrated with the features of the jet (2205.03413, 1910.03773)."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from colliderkit.errors import InputError
 from colliderkit.events.schema import hash_uniform
-from colliderkit.files import refuse_existing
 from colliderkit.methods.calibration import (
     Calibrated,
     Calibration,
@@ -21,15 +17,15 @@ from colliderkit.methods.calibration import (
     GeneralisedInversion,
     NumericalInversion,
     Posterior,
-    Regression,
     SequentialCalibration,
+    TruthRegression,
 )
-from colliderkit.methods.regression import Conformal, build
-from colliderkit.metrics.coverage import coverage
-from colliderkit.metrics.response import Profile, Statistic, profile
-from colliderkit.metrics.value import Value, bootstrap
-from colliderkit.report.calibration import residuals, resolutions, responses
-from colliderkit.report.html import Report
+from colliderkit.methods.regression import Conformal, Regression
+from colliderkit.methods.regression.ensemble import DeepEnsemble
+from colliderkit.methods.regression.quantile import QuantileRegression
+from colliderkit.metrics.coverage import coverage, pulls
+from colliderkit.metrics.value import Value
+from colliderkit.report.calibrations import Calibrations, add_calibrations
 from colliderkit.report.results import Result
 from colliderkit.sources.datasets.calibration_jets import (
     MASS,
@@ -42,9 +38,10 @@ from colliderkit.sources.datasets.calibration_jets import (
 )
 from colliderkit.sources.detector.response import Detector, HadronResponse
 from colliderkit.sources.pythia.shards import generate
+from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
 
-__all__ = ["Calibrations", "calibrated", "largest", "narrower", "run"]
+__all__ = ["STUDY"]
 
 Floats = NDArray[np.float64]
 
@@ -73,8 +70,6 @@ of equally many jets, over all jets within the bins of the truth.
 
 SEED = 1
 TEST = 0.35  # share of the events, by a hash of their number
-FEATURE_BINS = 8
-REPLICAS = 50
 LEVEL = 0.6827
 INVERSION = "numerical inversion"
 RAW = "not calibrated"
@@ -82,7 +77,7 @@ RAW = "not calibrated"
 
 @dataclass(frozen=True)
 class Scale:
-    """Say how many jets, how they are trained on, how often, and what is calibrated.
+    """Numbers of jets, how they are trained on, how often (`seeds`), and what is calibrated.
 
     `bins` are those of a response curve, `slices` those of a feature, for the sequential one.
     """
@@ -132,345 +127,132 @@ def methods(scale: Scale) -> dict[str, Calibration]:
         ),
         "Gaussian Ansatz": GaussianAnsatz(**network),
         "flow likelihood": FlowCalibration(**network),
-        "least squares": Regression(**network),
+        "least squares": TruthRegression(**network),
         "posterior": Posterior(**network),
     }
 
 
-@dataclass(frozen=True)
-class Calibrations:
-    """Hold what each method makes of the test jets, {(method, prior): one a seed}, and of whom."""
-
-    quantity: Quantity
-    test: Jets
-    found: dict[tuple[str, str], list[Calibrated]]
-
-    @property
-    def truth(self) -> Floats:
-        """The truth of the test jets [GeV], (N,)."""
-        return self.test.truth[:, self.quantity.column]
-
-    @property
-    def names(self) -> list[str]:
-        """The methods."""
-        return list(dict.fromkeys(name for name, _ in self.found))
-
-    def seeds(self, name: str) -> range:
-        """The seeds of a method: one, if it has no training."""
-        return range(len(self.found[name, "flat"]))
-
-    def estimate(self, name: str, prior: str, seed: int = 0) -> Floats:
-        """The estimates [GeV], (N,)."""
-        return np.exp(self.found[name, prior][seed].estimate)
-
-    def response(
-        self, name: str, prior: str, seed: int = 0, statistic: Statistic = "median"
-    ) -> Profile:
-        """The response estimate / truth in bins of the truth."""
-        return profile(
-            self.estimate(name, prior, seed) / self.truth,
-            self.truth,
-            self.quantity.edges,
-            weight=weights(self.test, prior),
-            statistic=statistic,
-        )
-
-    def trends(self, name: str, prior: str, seed: int = 0) -> dict[str, Profile]:
-        """The response in bins of each feature, relative to that of all jets.
-
-        In bins of the truth a prior hardly enters; here all jets of the bins count alike.
-        """
-        edges, truth = self.quantity.edges, self.truth
-        inside = (truth >= edges[0]) & (truth <= edges[-1])
-        ratio = self.estimate(name, prior, seed)[inside] / truth[inside]
-        ratio = ratio / np.median(ratio)
-        features = self.quantity.table(self.test)[2][inside]
-        found = {}
-        for feature, column in zip(self.quantity.names, features.T, strict=True):
-            limits = np.unique(np.quantile(column, np.linspace(0, 1, FEATURE_BINS + 1)))
-            found[feature] = profile(ratio, column, limits, statistic="median")
-        return found
-
-
-def calibrated(
-    quantity: Quantity, train: Jets, test: Jets, scale: Scale, seeds: int
-) -> Calibrations:
-    """Fit all methods under all priors, and apply them to the test jets."""
-    train, test = quantity.kept(train), quantity.kept(test)
-    seen, true, features = quantity.table(train)
-    test_seen, _, test_features = quantity.table(test)
-    nothing = Calibrated(test_seen, np.full(len(test), np.nan))
-    found: dict[tuple[str, str], list[Calibrated]] = {(RAW, p): [nothing] for p in PRIORS}
-    for name, method in methods(scale).items():
-        with_features = name != INVERSION
-        for prior in PRIORS:
-            for seed in range(seeds if hasattr(method, "training") else 1):
-                begin = time.process_time()
-                method.fit(
-                    seen,
-                    true,
-                    features if with_features else None,
-                    weight=weights(train, prior),
-                    seed=seed,
-                )
-                answer = method.predict(test_seen, test_features if with_features else None)
-                found.setdefault((name, prior), []).append(answer)
-                print(
-                    f"{quantity.title}: {name}, {prior} prior, seed {seed},"
-                    f" {time.process_time() - begin:.1f} CPU s",
-                    flush=True,
-                )
-    return Calibrations(quantity, test, found)
-
-
-def largest(curve: Profile) -> Value:
-    """Return the largest |response - 1| of all bins, with the error of that bin."""
-    place = int(np.argmax(np.abs(curve.value - 1)))
-    return Value(float(abs(curve.value[place] - 1)), float(curve.error[place]))
-
-
-def narrower(found: Calibrations, name: str, prior: str, seed: int = 0) -> Value:
-    """Return the relative resolution over that of numerical inversion, averaged over the bins.
-
-    The error is that of resampled jets, the same for both.
-    """
-    ratio = [
-        found.estimate(each, prior, number) / found.truth
-        for each, number in ((name, seed), (INVERSION, 0))
-    ]
-    place = np.digitize(found.truth, found.quantity.edges)
-
-    def mean_ratio(own: Floats, other: Floats, bins: NDArray[np.int64]) -> float:
-        parts = []
-        for number in range(1, len(found.quantity.edges)):
-            inside = bins == number
-            width = [
-                np.subtract(*np.quantile(x[inside], [(1 + LEVEL) / 2, (1 - LEVEL) / 2]))
-                / np.median(x[inside])
-                for x in (own, other)
-            ]
-            parts.append(width[0] / width[1])
-        return float(np.mean(parts))
-
-    return bootstrap(mean_ratio, *ratio, place, replicas=REPLICAS)
-
-
-def run(
-    *,
-    scale: str,
-    out: Path,
-    seeds: int | None = None,
-    workers: int = 2,
-    dask: str | None = None,
-    force: bool = False,
-) -> Path:
-    """Run the study into `out` and return the path of its report."""
-    refuse_existing(out / "report.html", force)
-    chosen = SCALES[scale]
-    count = chosen.seeds if seeds is None else seeds
-    if count < 1:
-        raise InputError(f"--seeds is {count}; it must be at least 1.")
-    timing: dict[str, float] = {}
-
-    def timed(name: str, action: Callable[[], Any]) -> Any:
-        print(name, flush=True)
-        begin = time.perf_counter()
-        result = action()
-        timing[name] = time.perf_counter() - begin
-        return result
-
-    file = out / "data" / f"dijets-{chosen.jets}.parquet"
-    if not file.exists():
-        timed(
-            "generation",
-            lambda: generate(
-                "dijets",
-                chosen.jets,
-                file,
-                seed=SEED,
-                detector=Detector(hadron_response=HadronResponse()),
-                paired=True,
-                # A process takes longer to start than a smoke run's jets.
-                workers=1 if scale == "smoke" else workers,
-                dask=dask,
-            ),
-        )
-    jets = timed("features", lambda: read_jets(file))
-    test = hash_uniform(jets.event, SEED) < TEST
-    made = [
-        timed(
-            q.title,
-            partial(calibrated, q, jets.at(~test), jets.at(test), chosen, count),
-        )
-        for q in chosen.quantities
-    ]
-    intervals = timed(
-        "intervals", lambda: covered(PT, jets.at(~test), jets.at(test), chosen, count)
-    )
-    report = Report(
-        "Jet calibration",
-        SUMMARY,
-        command=f"colliderkit study jet-calibration --scale {scale} --seeds {count}",
-        configuration="".join(f"{name}: {value}\n" for name, value in vars(chosen).items()),
-        seeds=list(range(count)),
-        timing=timing,
-    )
+def jet_calibration(run: Run[Scale]) -> None:
+    """Generate jets, calibrate each quantity by all methods, and judge them on other events."""
+    scale, report = run.scale, run.report
+    path = run.file("dijets.parquet", partial(generated, run))
+    with run.step("features"):
+        jets = read_jets(path)
+    held = hash_uniform(jets.event, SEED) < TEST
+    train, test = jets.at(~held), jets.at(held)
     report.add_text(DEFINITIONS)
     report.add_text(
-        f"{int((~test).sum())} jets train and choose the epoch, {int(test.sum())} of other events"
-        f" are judged; {chosen.jets - len(jets)} of {chosen.jets} true jets are not seen within"
+        f"{len(train)} jets train and choose the epoch, {len(test)} of other events"
+        f" are judged; {scale.jets - len(jets)} of {scale.jets} true jets are not seen within"
         " half a radius and left out."
     )
-    for found in made:
-        _add_closure(report, found)
-        _add_resolution(report, found)
-        _add_residuals(report, found)
-    _add_coverage(report, made[0], intervals)
-    return report.write(out, force=force)
+    for quantity in scale.quantities:
+        calibrate(run, quantity, quantity.in_range(train), quantity.in_range(test))
 
 
-def covered(
-    quantity: Quantity, train: Jets, test: Jets, scale: Scale, seeds: int
-) -> dict[str, list[tuple[Value, Value]]]:
-    """Return the coverage of 68% intervals of p(truth | seen), and the median width in ln(truth).
-
-    Regressions, as they are and made conformal on a quarter of the training jets.
-    """
-    train, test = quantity.kept(train), quantity.kept(test)
-    (seen, true, features), (test_seen, test_true, test_features) = (
-        quantity.table(jets) for jets in (train, test)
+def generated(run: Run[Scale], path: Any) -> None:
+    """Write the jets, at the level of particles and as the detector shows them."""
+    generate(
+        "dijets",
+        run.scale.jets,
+        path,
+        seed=SEED,
+        detector=Detector(hadron_response=HadronResponse()),
+        paired=True,
+        # A process takes longer to start than a smoke run's jets.
+        workers=1 if run.scale_name == "smoke" else run.workers,
+        dask=run.dask,
     )
-    x, test_x = np.column_stack([seen, features]), np.column_stack([test_seen, test_features])
-    network: dict[str, Any] = {"hidden": scale.hidden, "training": scale.training}
-    ensemble, quantile = build("ensemble", **network), build("quantile", **network)
-    kinds: dict[str, Any] = {
+
+
+def calibrate(run: Run[Scale], quantity: Quantity, train: Jets, test: Jets) -> None:
+    """Fit all calibrations under all priors, apply them to the test jets, and judge the answers."""
+    measured, true, features = quantity.table(train)
+    test_measured, test_true, test_features = quantity.table(test)
+    answers: dict[tuple[str, str], list[Calibrated]] = {
+        (RAW, prior): [Calibrated(test_measured, np.full(len(test), np.nan))] for prior in PRIORS
+    }
+
+    def fitted(method: Calibration, use: bool, prior: str, seed: int) -> dict[str, Floats]:
+        table, test_table = (features, test_features) if use else (None, None)
+        weight = weights(train, prior)
+        method.fit(
+            measured, true, table, event=train.event, weight=weight, seed=seed, progress=False
+        )
+        return method.predict(test_measured, test_table)._asdict()
+
+    for name, method in methods(run.scale).items():
+        for prior in PRIORS:
+            for seed in run.seeds if hasattr(method, "training") else (0,):
+                step = f"{quantity.title}: {name}, {prior} prior, seed {seed}"
+                arrays = run.arrays(step, partial(fitted, method, name != INVERSION, prior, seed))
+                answers.setdefault((name, prior), []).append(Calibrated(**arrays))
+    add_calibrations(
+        run.report,
+        Calibrations(
+            title=quantity.title,
+            label=quantity.label,
+            edges=quantity.edges,
+            truth=test.truth[:, quantity.column],
+            features=dict(zip(quantity.names, test_features.T, strict=True)),
+            weights={prior: weights(test, prior) for prior in PRIORS},
+            responses={
+                key: [np.exp(answer.estimate - test_true) for answer in each]
+                for key, each in answers.items()
+            },
+        ),
+        reference=INVERSION,
+        raw=RAW,
+        prior="flat",
+        shown=(INVERSION, "sequential", "generalised inversion", "flow likelihood"),
+    )
+    if quantity is PT:
+        flat = {name: each for (name, prior), each in answers.items() if prior == "flat"}
+        add_coverage(run, flat, train, test)
+
+
+def add_coverage(
+    run: Run[Scale], answers: Mapping[str, Sequence[Calibrated]], train: Jets, test: Jets
+) -> None:
+    """Add how often intervals of each jet hold its truth, and how wide they are, in ln(truth).
+
+    Of regressions they are intervals of p(truth | seen), as they are and made conformal on a
+    quarter of the training jets.
+    """
+    report = run.report
+    network: dict[str, Any] = {"hidden": run.scale.hidden, "training": run.scale.training}
+    (measured, true, features), (test_measured, truth, test_features) = map(PT.table, (train, test))
+    x, test_x = (
+        np.column_stack([measured, features]),
+        np.column_stack([test_measured, test_features]),
+    )
+    ensemble, quantile = DeepEnsemble(**network), QuantileRegression(**network)
+    regressions: dict[str, Regression | Conformal] = {
         "deep ensemble": ensemble,
         "quantiles": quantile,
         "deep ensemble, conformal": Conformal(ensemble, levels=(LEVEL,)),
         "quantiles, conformal": Conformal(quantile, score="shifted", levels=(LEVEL,)),
     }
-    found: dict[str, list[tuple[Value, Value]]] = {}
-    for name, method in kinds.items():
-        for seed in range(seeds):
-            low, high = method.fit(x, true, seed=seed).interval(test_x, LEVEL)
-            found.setdefault(name, []).append(_interval(low, high, test_true))
-            print(f"{name}, seed {seed}", flush=True)
-    return found
 
+    def fitted(method: Regression | Conformal, seed: int) -> dict[str, Floats]:
+        method.fit(x, true, event=train.event, seed=seed)
+        return dict(zip(("low", "high"), method.interval(test_x, LEVEL), strict=True))
 
-def _interval(low: Floats, high: Floats, truth: Floats) -> tuple[Value, Value]:
-    half = (high - low) / 2
-    return (
-        coverage(low, high, truth).value,
-        Value(float(np.median(half)), float(1.25 * half.std() / len(half) ** 0.5)),
-    )
-
-
-def _add_closure(report: Report, found: Calibrations) -> None:
-    title, label = found.quantity.title, found.quantity.label
-    report.add_heading(f"Closure of the {title}")
-    results, figures = [], []
-    statistics: tuple[Statistic, ...] = ("median", "mode")
-    for statistic in statistics:
-        curves: dict[str, dict[str, Profile]] = {}
-        for name in found.names:
-            for prior in PRIORS:
-                own = [found.response(name, prior, n, statistic) for n in found.seeds(name)]
-                figure = f"{title}, non-closure, {prior} prior, {statistic}"
-                values = [_percent(largest(curve)) for curve in own]
-                results.append(Result.over_seeds(name, figure, values, unit="%"))
-                curves.setdefault(name, {})[prior] = own[0]
-        figures.append(responses(curves, label, found.quantity.edges))
-    report.add_results(
-        results, "Largest |response - 1| of all bins, with the error of that bin, in percent."
-    )
-    for statistic, drawn in zip(statistics, figures, strict=True):
-        report.add_figure(
-            drawn,
-            f"Response of the {title} in the {statistic}, fitted and judged under two priors; the"
-            " band is 1%, an arrow a point beyond. Seed 0.",
-            wide=True,
-            tall=True,
-        )
-
-
-def _add_resolution(report: Report, found: Calibrations) -> None:
-    title = found.quantity.title
-    report.add_heading(f"Resolution of the {title}")
-    results = []
-    for name in found.names:
-        if name in (RAW, INVERSION):
-            continue
-        for prior in PRIORS:
-            values = [narrower(found, name, prior, seed) for seed in found.seeds(name)]
-            results.append(
-                Result.over_seeds(name, f"{title}, resolution ratio, {prior} prior", values)
-            )
-    report.add_results(
-        results,
-        "Relative resolution over that of numerical inversion, averaged over the bins of the truth."
-        " Estimates that depend on the prior are drawn towards it, and scatter less by that.",
-    )
-    curves = {name: found.response(name, "flat") for name in found.names if name != RAW}
-    report.add_figure(
-        resolutions(curves, INVERSION, found.quantity.label, found.quantity.edges),
-        f"Relative resolution of the {title}, half of the central 68% over the median, flat prior.",
-    )
-
-
-def _add_residuals(report: Report, found: Calibrations) -> None:
-    title = found.quantity.title
-    report.add_heading(f"Residuals of the {title}")
-    trends = {n: [found.trends(n, "flat", seed) for seed in found.seeds(n)] for n in found.names}
-    results = [
-        Result.over_seeds(
-            name,
-            f"{title}, residual, {feature}",
-            [_percent(largest(each[feature])) for each in own],
-            unit="%",
-        )
-        for name, own in trends.items()
-        for feature in found.quantity.names
-    ]
-    report.add_results(
-        results, "Largest residual along each feature, with the error of that bin, in percent."
-    )
-    shown = (INVERSION, "sequential", "generalised inversion", "flow likelihood")
-    report.add_figure(
-        residuals(
-            {
-                feature: {name: trends[name][0][feature] for name in shown}
-                for feature in found.quantity.names
-            }
-        ),
-        f"Response of the {title} along each feature, before (numerical inversion knows none of"
-        " them) and after; the band is 1%.",
-        wide=True,
-        tall=True,
-    )
-
-
-def _add_coverage(
-    report: Report, found: Calibrations, intervals: Mapping[str, Sequence[tuple[Value, Value]]]
-) -> None:
     report.add_heading("Resolution jet by jet")
-    truth = np.log(found.truth)
     results = []
-    for name in found.names:
+    for name, each in answers.items():
         if name == RAW:
             continue
-        shares, widths, pulls = [], [], []
-        for answer in found.found[name, "flat"]:
-            low, high = (answer.estimate + side * answer.resolution for side in (-1, 1))
-            share, width = _interval(low, high, truth)
-            pull = (answer.estimate - truth) / answer.resolution
-            shares.append(share)
-            widths.append(width)
-            pulls.append(Value(float(pull.std()), float(pull.std() / (2 * len(pull)) ** 0.5)))
-        results += _rows(name, shares, widths)
-        results.append(Result.over_seeds(name, "standard deviation of the pulls", pulls))
-    for name, values in intervals.items():
-        results += _rows(name, [share for share, _ in values], [width for _, width in values])
+        ends = [(a.estimate - a.resolution, a.estimate + a.resolution) for a in each]
+        results += covered(name, ends, truth)
+        widths = [pulls(a.estimate, a.resolution, truth).width for a in each]
+        results.append(Result.over_seeds(name, "standard deviation of the pulls", widths))
+    for name, method in regressions.items():
+        each_seed = [
+            run.arrays(f"intervals: {name}, seed {seed}", partial(fitted, method, seed))
+            for seed in run.seeds
+        ]
+        results += covered(name, [(ends["low"], ends["high"]) for ends in each_seed], truth)
     report.add_results(
         results,
         "Share of the test jets whose truth is within 68.27% intervals, the median of half their"
@@ -480,12 +262,26 @@ def _add_coverage(
     )
 
 
-def _rows(name: str, shares: Sequence[Value], widths: Sequence[Value]) -> list[Result]:
+def covered(name: str, ends: Sequence[tuple[Floats, Floats]], truth: Floats) -> list[Result]:
+    """Return coverage and median half width of intervals (N,), for each seed."""
+    shares = [coverage(low, high, truth).value.percent for low, high in ends]
+    halves = [(high - low) / 2 for low, high in ends]
+    # The median of normal numbers has 1.25 times the error of their mean.
+    widths = [
+        Value(float(np.median(half)), float(1.25 * half.std() / len(half) ** 0.5)).percent
+        for half in halves
+    ]
     return [
-        Result.over_seeds(name, "coverage of 68%", [_percent(s) for s in shares], unit="%"),
-        Result.over_seeds(name, "half width", [_percent(w) for w in widths], unit="%"),
+        Result.over_seeds(name, "coverage of 68%", shares, unit="%"),
+        Result.over_seeds(name, "half width", widths, unit="%"),
     ]
 
 
-def _percent(value: Value) -> Value:
-    return Value(100 * value.value, 100 * value.error)
+STUDY = Study(
+    "jet-calibration",
+    "Jet calibration",
+    SUMMARY,
+    SCALES,
+    jet_calibration,
+    takes=("seeds", "workers", "dask"),
+)

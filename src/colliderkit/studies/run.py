@@ -135,6 +135,16 @@ class Run(Generic[S]):
                 make(path)
         return path
 
+    def generated(self, name: str, process: str, count: int, *, seed: int, **options: Any) -> Path:
+        """Return the path of `count` jets of each class of a Pythia process, generated once.
+
+        `options` are further keywords of `sources.pythia.shards.generate`.
+        """
+        from colliderkit.sources.pythia.shards import generate
+
+        options |= {"seed": seed, "workers": self.workers, "dask": self.dask}
+        return self.file(f"{name}.parquet", lambda path: generate(process, count, path, **options))
+
     def fitted(self, name: str, method: M, *data: Any, seed: int = 0, **keywords: Any) -> M:
         """Return `method` fitted to `data`, once: it is saved, and loaded where it is there.
 

@@ -1,7 +1,6 @@
 """Top tagging: the landscape of 1902.09914, one tagger for each way to represent a jet."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import awkward as ak
@@ -10,22 +9,26 @@ import torch
 from numpy.typing import NDArray
 
 from colliderkit.events.images import JetImage
-from colliderkit.events.schema import labels_of
+from colliderkit.events.schema import labels_of, weights_of
 from colliderkit.methods.tagging import explain
+from colliderkit.methods.tagging.comparison import TEST_SEED, TRAIN_SEED, Entry, Plan, compare
+from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.networks.deep_sets import EFN
 from colliderkit.report import classifiers, images
 from colliderkit.report.html import Report
-from colliderkit.report.tagging import Separation
-from colliderkit.studies.taggers import Comparison, Entry, Run, Scale, compare
+from colliderkit.report.tagging import add_comparison, last_class
+from colliderkit.sources import read
+from colliderkit.studies.run import Run, Study
+from colliderkit.tasks.tagging import add_export
 from colliderkit.training.settings import Training
 
-__all__ = ["run"]
+__all__ = ["STUDY"]
 
 LANDSCAPE = "arXiv:1902.09914"
 
 
 def published(auc: float, accuracy: float, r30: float, error: float | None) -> dict[str, Any]:
-    """Return the landscape's figures, all measured on its public jets."""
+    """Return the landscape's results, all measured on its public jets."""
     return {"AUC": (auc, None), "accuracy": (accuracy, None), "R30": (r30, error)}
 
 
@@ -105,9 +108,9 @@ PAPER = {
 }
 
 SCALES = {
-    "smoke": Scale(300, 200, 1, ("PFN", "EFN", "N-subjettiness(6)", "boosted trees", "EFP"), SMOKE),
+    "smoke": Plan(300, 200, 1, ("PFN", "EFN", "N-subjettiness(6)", "boosted trees", "EFP"), SMOKE),
     # The networks on images take hours on two cores: they come at paper scale.
-    "laptop": Scale(
+    "laptop": Plan(
         4_000,
         2_500,
         1,
@@ -117,7 +120,7 @@ SCALES = {
         ),
         LAPTOP,
     ),
-    "paper": Scale(600_000, 200_000, 3, tuple(entry.name for entry in ENTRIES), PAPER),
+    "paper": Plan(600_000, 200_000, 3, tuple(entry.name for entry in ENTRIES), PAPER),
 }
 
 REMARKS = """
@@ -133,12 +136,30 @@ by the ratio in the figure.
 """
 
 
-def further(report: Report, runs: Sequence[Run], test: ak.Array) -> None:
-    """Show what the networks look at: EFN filters, importances, the mean jet images."""
+CLASSES = ("QCD", "top")
+
+
+def top_tagging(run: Run[Plan]) -> None:
+    """Generate jets, train a tagger for each way to represent them, compare and explain."""
+    files = (
+        run.generated("train", "top-qcd", run.scale.train, seed=TRAIN_SEED),
+        run.generated("test", "top-qcd", run.scale.test, seed=TEST_SEED),
+    )
+    train, test = (read(file) for file in files)
+    taggers = compare(
+        ENTRIES, run.scale, train, test, classes=CLASSES, seeds=run.seeds, fit=run.fitted
+    )
+    truth = last_class(labels_of(test), weights_of(test), CLASSES)
+    add_comparison(run.report, taggers, truth, train, test, REMARKS)
+    what_they_see(run.report, {c.entry.name: c.taggers[0] for c in taggers}, test)
+    add_export(run.report, taggers, test, run.out)
+
+
+def what_they_see(report: Report, taggers: Mapping[str, Tagger], test: ak.Array) -> None:
+    """Show what the networks look at: EFN filters, mean jet images, importances."""
     report.add_heading("What the networks see")
-    by_name = {run.entry.name: run for run in runs}
-    if "EFN" in by_name:
-        network = by_name["EFN"].taggers[0].model_.network
+    if "EFN" in taggers:
+        network = taggers["EFN"].model_.network
         assert isinstance(network, EFN)
         report.add_figure(
             images.filters(filter_responses(network, 0.8), 0.8),
@@ -148,9 +169,8 @@ def further(report: Report, runs: Sequence[Run], test: ak.Array) -> None:
         )
     label = labels_of(test)
     image = JetImage(("px", "py", "pz", "E"))
-    tagger = by_name["PFN"].taggers[0] if "PFN" in by_name else None
-    if tagger is not None:
-        ragged = tagger.inputs(test)
+    if "PFN" in taggers:
+        ragged = taggers["PFN"].inputs(test)
         values, mask = ragged.padded(torch.arange(len(test)))  # type: ignore[union-attr]
         pixels = image(values, mask)[0][:, 0].numpy()
         report.add_figure(
@@ -161,11 +181,9 @@ def further(report: Report, runs: Sequence[Run], test: ak.Array) -> None:
             "Mean jet images of the test jets, centred, rotated and flipped: a top's three prongs.",
         )
     for name in ("boosted trees", "PFN"):
-        if name in by_name:
+        if name in taggers:
             report.add_figure(
-                classifiers.importance(
-                    explain.permutation_importance(by_name[name].taggers[0], test[:1000])
-                ),
+                classifiers.importance(explain.permutation_importance(taggers[name], test[:1000])),
                 f"Drop in AUC of {name} when one input is shuffled among the test jets"
                 " (± standard deviation over repetitions).",
             )
@@ -180,25 +198,16 @@ def filter_responses(network: EFN, reach: float, size: int = 60) -> NDArray[np.f
     return response.T.reshape(-1, size, size).numpy()
 
 
-TOP_TAGGING = Comparison(
-    name="top-tagging",
-    title="Top tagging",
-    summary=(
-        "Jets of boosted top quarks against those of light quarks and gluons, after the landscape"
-        " of top taggers (arXiv:1902.09914): one tagger for each way to represent a jet, trained"
-        " on the same jets, generated by Pythia 8 and FastJet."
-    ),
-    sample="top-qcd",
-    classes=("QCD", "top"),
-    entries=ENTRIES,
-    scales=SCALES,
-    separations=(Separation("R30", 1, 0, 0.3), Separation("R50", 1, 0, 0.5)),
-    discriminant=lambda probability: probability[:, 1],
-    remarks=REMARKS,
-    further=further,
+SUMMARY = (
+    "Jets of boosted top quarks against those of light quarks and gluons, after the landscape of"
+    " top taggers (arXiv:1902.09914): one tagger for each way to represent a jet, trained on the"
+    " same jets, generated by Pythia 8 and FastJet."
 )
-
-
-def run(**options: Any) -> Path:
-    """Run the study; see `colliderkit.studies.taggers.compare`."""
-    return compare(TOP_TAGGING, **options)
+STUDY = Study(
+    "top-tagging",
+    "Top tagging",
+    SUMMARY,
+    SCALES,
+    top_tagging,
+    takes=("seeds", "workers", "dask"),
+)

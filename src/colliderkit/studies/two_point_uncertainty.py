@@ -1,29 +1,27 @@
-"""What decorrelation does to an uncertainty: the estimate of it goes, it does not (2109.08159)."""
+"""Decorrelating against a two-point systematic removes its estimate, not the systematic.
+
+After 2109.08159.
+"""
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import awkward as ak
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from colliderkit.errors import InputError
-from colliderkit.files import refuse_existing
-from colliderkit.methods.decorrelation import DecorrelatedTagger
-from colliderkit.report.html import Report
+from colliderkit.events.tables import Floats
+from colliderkit.methods.decorrelation.objectives import DisCo
+from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.report.plots import COLOURS, style
 from colliderkit.report.results import Result
+from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
 
-__all__ = ["changes", "exact_changes", "run"]
-
-Floats = NDArray[np.float64]
+__all__ = ["STUDY", "changes", "exact_changes"]
 
 SUMMARY = """
 Two programs simulate a background, A and B, and differ in what they say of one of two observables.
@@ -49,7 +47,7 @@ ESTIMATE, MADE = "change from A to B", "change from A to nature"
 
 @dataclass(frozen=True)
 class Scale:
-    """Say how many events train and test, at which strengths of DisCo, and how long."""
+    """Events that train and test, strengths of DisCo, epochs, and repetitions (`seeds`)."""
 
     train: int
     test: int
@@ -65,50 +63,37 @@ SCALES = {
 }
 
 
-def run(*, scale: str, out: Path, seeds: int | None = None, force: bool = False, **_: Any) -> Path:
-    """Run the study into `out` and return the path of its report."""
-    refuse_existing(out / "report.html", force)
-    chosen = SCALES[scale]
-    repetitions = chosen.seeds if seeds is None else seeds
-    if repetitions < 1:
-        raise InputError(f"--seeds is {seeds}; it must be at least 1.")
-    begin = time.perf_counter()
-    found: dict[float, list[dict[str, float]]] = {}
-    for strength in (0.0, *chosen.strengths):
-        for seed in range(repetitions):
-            print(f"strength {strength:g}, seed {seed}", flush=True)
-            tagger = trained(chosen, strength, seed)
-            found.setdefault(strength, []).append(changes(tagger, chosen.test, seed))
-    timing = {"training and tests": time.perf_counter() - begin}
+def two_point_uncertainty(run: Run[Scale]) -> None:
+    """Train at each strength, and compare the estimate with the error made."""
+    scale, report = run.scale, run.report
+    measured: dict[float, list[dict[str, float]]] = {
+        strength: [
+            run.value(f"strength {strength:g}, seed {seed}", partial(once, scale, strength, seed))
+            for seed in run.seeds
+        ]
+        for strength in (0.0, *scale.strengths)
+    }
     results = [
         Result(
             f"DisCo, strength {strength:g}" if strength else "no penalty",
-            figure,
-            float(np.mean([one[figure] for one in each])),
-            float(np.std([one[figure] for one in each], ddof=1) / len(each) ** 0.5)
+            quantity,
+            float(np.mean([one[quantity] for one in each])),
+            float(np.std([one[quantity] for one in each], ddof=1) / len(each) ** 0.5)
             if len(each) > 1
             else None,
         )
-        for strength, each in found.items()
-        for figure in each[0]
+        for strength, each in measured.items()
+        for quantity in each[0]
     ]
-    bounds = {
+    exact = {
         "no penalty, exact": SIGNAL - SIMULATIONS["B"] / 2,
         "B alike, exact": np.array([1.0, 0.0]),
     }
     results += [
-        Result(name, figure, value)
-        for name, direction in bounds.items()
-        for figure, value in exact_changes(direction).items()
+        Result(name, quantity, value)
+        for name, direction in exact.items()
+        for quantity, value in exact_changes(direction).items()
     ]
-    report = Report(
-        "Decorrelating away an uncertainty",
-        SUMMARY,
-        command=f"colliderkit study two-point-uncertainty --scale {scale} --seeds {repetitions}",
-        configuration=f"training events: {chosen.train}\nepochs: {chosen.epochs}\n",
-        seeds=list(range(repetitions)),
-        timing=timing,
-    )
     report.add_results(
         results,
         "Relative change of the background that is kept with half of the signal: mean over seeds"
@@ -116,41 +101,44 @@ def run(*, scale: str, out: Path, seeds: int | None = None, force: bool = False,
         " the small difference of two simulations in one, and (1, 0), blind to x1.",
     )
     report.add_figure(
-        drawn(found), "The estimate of the uncertainty and the error made, against the strength."
+        drawn(measured),
+        "The estimate of the uncertainty and the error made, against the strength.",
     )
     report.add_text(READING)
-    return report.write(out, force=force)
 
 
-def trained(chosen: Scale, strength: float, seed: int) -> DecorrelatedTagger:
+def once(scale: Scale, strength: float, seed: int) -> dict[str, float]:
+    """Return the changes of one training."""
+    return changes(trained(scale, strength, seed), scale.test, seed)
+
+
+def trained(scale: Scale, strength: float, seed: int) -> Tagger:
     """Train a tagger of (x0, x1) on signal and on both simulations, blind to which one it is."""
     random = np.random.default_rng([seed, 1])
-    label = random.integers(0, 2, chosen.train)
-    simulation = random.integers(0, 2, chosen.train)
+    label = random.integers(0, 2, scale.train)
+    simulation = random.integers(0, 2, scale.train)
     means = np.array([SIMULATIONS["A"], SIMULATIONS["B"]])[simulation]
-    x = np.where(label[:, None] == 1, SIGNAL, means) + random.normal(size=(chosen.train, 2))
+    x = np.where(label[:, None] == 1, SIGNAL, means) + random.normal(size=(scale.train, 2))
     events = ak.zip(
         {
             "x0": x[:, 0],
             "x1": x[:, 1],
             "simulation": simulation.astype(np.float64),
             "label": label,
-            "event": np.arange(chosen.train),
+            "event": np.arange(scale.train),
         }
     )
-    tagger = DecorrelatedTagger(
+    tagger = Tagger(
         "mlp",
-        protect=["simulation"],
-        penalty="disco" if strength else None,
-        strength=strength or None,
         observables=["x0", "x1"],
         options={"hidden": (32, 32)},
-        training=Training(epochs=chosen.epochs, batch_size=2048, learning_rate=3e-3),
+        objective=DisCo(protect=["simulation"], strength=strength) if strength else None,
+        training=Training(epochs=scale.epochs, batch_size=2048, learning_rate=3e-3),
     )
     return tagger.fit(events, seed=seed, progress=False)
 
 
-def changes(tagger: DecorrelatedTagger, count: int, seed: int) -> dict[str, float]:
+def changes(tagger: Tagger, count: int, seed: int) -> dict[str, float]:
     """Return the background kept in A, and its relative change in B and in nature.
 
     The same random numbers make all samples: their differences do not scatter much.
@@ -160,12 +148,11 @@ def changes(tagger: DecorrelatedTagger, count: int, seed: int) -> dict[str, floa
     def score(mean: Floats) -> Floats:
         x = mean + noise
         events = ak.zip({"x0": x[:, 0], "x1": x[:, 1], "label": np.zeros(count, dtype=np.int64)})
-        found: Floats = tagger.predict_proba(events)[:, 1]
-        return found
+        return tagger.predict_proba(events)[:, 1]
 
     cut = float(np.quantile(score(SIGNAL), 1 - EFFICIENCY))
-    kept = {name: float((score(mean) > cut).mean()) for name, mean in SIMULATIONS.items()}
-    return _changes(kept)
+    efficiency = {n: float((score(mean) > cut).mean()) for n, mean in SIMULATIONS.items()}
+    return _changes(efficiency)
 
 
 def exact_changes(direction: Floats | Sequence[float]) -> dict[str, float]:
@@ -175,25 +162,25 @@ def exact_changes(direction: Floats | Sequence[float]) -> dict[str, float]:
     return _changes({k: float(ndtr(-(w @ (SIGNAL - m)) / norm)) for k, m in SIMULATIONS.items()})
 
 
-def _changes(kept: Mapping[str, float]) -> dict[str, float]:
+def _changes(efficiency: Mapping[str, float]) -> dict[str, float]:
     return {
-        "background kept, A": kept["A"],
-        ESTIMATE: kept["B"] / kept["A"] - 1,
-        MADE: kept["nature"] / kept["A"] - 1,
+        "background kept, A": efficiency["A"],
+        ESTIMATE: efficiency["B"] / efficiency["A"] - 1,
+        MADE: efficiency["nature"] / efficiency["A"] - 1,
     }
 
 
 @style()
-def drawn(found: Mapping[float, Sequence[Mapping[str, float]]]) -> Figure:
+def drawn(measured: Mapping[float, Sequence[Mapping[str, float]]]) -> Figure:
     """Draw both changes against the strength, 0 at the left edge."""
     figure = Figure()
     axes = figure.subplots()
-    strengths = sorted(found)
+    strengths = sorted(measured)
     least = min(s for s in strengths if s > 0) / 3
     places = [s or least for s in strengths]
     names = {ESTIMATE: "estimated: A to B", MADE: "made: A to nature"}
-    for (figure_, label), colour in zip(names.items(), COLOURS, strict=False):
-        rows = [np.array([one[figure_] for one in found[s]]) for s in strengths]
+    for (quantity, label), colour in zip(names.items(), COLOURS, strict=False):
+        rows = [np.array([one[quantity] for one in measured[s]]) for s in strengths]
         error = [r.std(ddof=1) / len(r) ** 0.5 if len(r) > 1 else 0.0 for r in rows]
         axes.errorbar(
             places, [r.mean() for r in rows], error, marker="o", color=colour, label=label
@@ -206,3 +193,13 @@ def drawn(found: Mapping[float, Sequence[Mapping[str, float]]]) -> Figure:
     axes.set_ylabel("Relative change of the background")
     axes.legend()
     return figure
+
+
+STUDY = Study(
+    "two-point-uncertainty",
+    "Decorrelating away an uncertainty",
+    SUMMARY,
+    SCALES,
+    two_point_uncertainty,
+    takes=("seeds",),
+)

@@ -7,17 +7,22 @@ __all__ = ["TASKS", "task_of"]
 TASKS = Registry(
     "task",
     {
+        "tagging": "colliderkit.tasks.tagging:TaggingTask",
+        "decorrelation": "colliderkit.tasks.decorrelation:DecorrelationTask",
         "estimate-calibration": "colliderkit.tasks.estimate_calibration:EstimateCalibrationTask",
         "inference": "colliderkit.tasks.inference:InferenceTask",
         "neyman-construction": "colliderkit.tasks.neyman:NeymanTask",
         "observable": "colliderkit.tasks.observable:ObservableTask",
         "parameters": "colliderkit.tasks.parameters:ParametersTask",
+        "calibration": "colliderkit.tasks.calibration:CalibrationTask",
+        "regression": "colliderkit.tasks.regression:RegressionTask",
         "ratio": "colliderkit.tasks.ratio:RatioTask",
         "refinement": "colliderkit.tasks.refinement:RefinementTask",
         "search": "colliderkit.tasks.search:SearchTask",
         "shower-comparison": "colliderkit.tasks.showers:ShowerComparisonTask",
         "showers": "colliderkit.tasks.showers:ShowersTask",
         "unfolding": "colliderkit.tasks.unfolding:UnfoldingTask",
+        "generator": "colliderkit.tasks.generator:GeneratorTask",
     },
 )
 

@@ -68,10 +68,13 @@ class Task:
     that is not there is a verb that the task does not offer. The first paragraph of its docstring
     begins the help. `apply`, `evaluate` and `export` may take `model` too, the folder of `method`.
 
-    `methods` are names of `methods.METHODS`, chosen by ``--method``, the first if not.
+    `methods` are names of `methods.METHODS`, chosen by ``--method``, the first if not. One whose
+    constructor takes a `method` (an ensemble) is made around that of `around`; the options of both
+    are those of fit.
     """
 
     methods: ClassVar[tuple[str, ...]]
+    around: ClassVar[Mapping[str, str]] = {}
 
     def fit(self, inputs: Inputs, *, seed: int, folder: Path, resume: bool) -> Method:
         """Fit and return what is saved."""

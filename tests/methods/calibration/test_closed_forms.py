@@ -20,10 +20,9 @@ from colliderkit.methods.calibration import (
     GeneralisedInversion,
     NumericalInversion,
     Posterior,
-    Regression,
     SequentialCalibration,
+    TruthRegression,
 )
-from colliderkit.methods.calibration.response import Response
 from colliderkit.networks import gaussian_ansatz
 from colliderkit.training.settings import Training
 
@@ -62,7 +61,7 @@ def test_the_bias_of_numerical_inversion_is_that_of_its_curvature(name: str) -> 
     truth = random.uniform(-2, 4, 100_000 if name == "mode" else 400_000)
     measured = truth + 0.05 * truth**2 + 0.5 * random.normal(size=len(truth))
     method = NumericalInversion(statistic=name).fit(measured, truth)
-    response = Response.of_tensors(method.response_.tensors())
+    response = method.response_
     at = np.linspace(-0.25, 2.75, 7)  # 3 sigma from the ends
     # 4,000 events a bin know a mean to .008, a median to .010; a curve through 100 of them knows
     # it several times better. The mode of 1,000 is known to .06.
@@ -82,7 +81,7 @@ def test_the_bias_of_numerical_inversion_is_that_of_its_curvature(name: str) -> 
 
 def test_regression_is_drawn_to_its_prior() -> None:
     measured, truth = gaussian(100_000, 2)
-    method = Regression(hidden=(16,), training=SHORT).fit(measured, truth)
+    method = TruthRegression(hidden=(16,), training=SHORT).fit(measured, truth)
     found = method.predict(np.array([-5.0, 0.0, 5.0]))
     # The slope is known to .894 / 2.236 / sqrt(100,000) = .0013.
     assert found.estimate == pytest.approx([-1, 0, 1], abs=0.025)
@@ -105,7 +104,7 @@ def test_the_posterior_has_the_mean_of_the_regression() -> None:
         NumericalInversion(),
         NumericalInversion(statistic="median"),
         GeneralisedInversion(hidden=(16,), training=SHORT),
-        FlowCalibration(hidden=(16,), transforms=1, knots=4, training=SHORT),
+        FlowCalibration(hidden=(16,), transforms=1, bins=4, training=SHORT),
         GaussianAnsatz(hidden=(16,), others=4, training=SHORT),
     ],
     ids=lambda method: method.name,
@@ -153,8 +152,9 @@ def test_truths_of_two_numbers_have_a_covariance() -> None:
     found = method.predict(measured[:500, 0], measured[:500, 1])
     assert found.estimate == pytest.approx(measured[:500] @ np.linalg.inv(w).T, abs=0.05)
     exact = np.linalg.inv(w) @ noise @ noise.T @ np.linalg.inv(w).T
-    covariance = method.covariance(measured[:3, 0], measured[:3, 1])
-    assert covariance == pytest.approx(np.broadcast_to(exact, (3, 2, 2)), abs=0.02)
+    # A network that is kept gains one standard error or more, and wavers from event to event.
+    covariance = method.covariance(measured[:500, 0], measured[:500, 1])
+    assert covariance.mean(0) == pytest.approx(exact, abs=0.01)
     assert found.resolution[0] == pytest.approx(np.sqrt(np.diag(exact)), rel=0.05)
 
 

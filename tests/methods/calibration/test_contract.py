@@ -14,21 +14,21 @@ from colliderkit.methods.calibration import (
     GeneralisedInversion,
     NumericalInversion,
     Posterior,
-    Regression,
     SequentialCalibration,
+    TruthRegression,
 )
 from colliderkit.methods.method import load
 from colliderkit.training.settings import Training
 
 QUICK = Training(epochs=2, batch_size=250, learning_rate=2e-3, devices=1)
 MADE = {
-    "regression-calibration": lambda: Regression(hidden=(8,), training=QUICK),
+    "regression-calibration": lambda: TruthRegression(hidden=(8,), training=QUICK),
     "numerical-inversion": lambda: NumericalInversion(bins=20),
     "sequential-calibration": lambda: SequentialCalibration(bins=10, slices=3),
     "generalised-inversion": lambda: GeneralisedInversion(hidden=(8,), bins=20, training=QUICK),
     "gaussian-ansatz": lambda: GaussianAnsatz(hidden=(8,), training=QUICK),
-    "flow-calibration": lambda: FlowCalibration(hidden=(8,), transforms=1, knots=4, training=QUICK),
-    "posterior-calibration": lambda: Posterior(hidden=(8,), transforms=1, knots=4, training=QUICK),
+    "flow-calibration": lambda: FlowCalibration(hidden=(8,), transforms=1, bins=4, training=QUICK),
+    "posterior-calibration": lambda: Posterior(hidden=(8,), transforms=1, bins=4, training=QUICK),
 }
 NAMES = list(MADE)
 NOISE = 0.5
@@ -49,8 +49,13 @@ def fitted() -> dict[str, Calibration]:
     return {name: make().fit(measured, truth, feature, seed=3) for name, make in MADE.items()}
 
 
+def leaves(cls: type) -> list[type]:
+    kinds = cls.__subclasses__()
+    return [leaf for kind in kinds for leaf in leaves(kind)] if kinds else [cls]
+
+
 def test_every_calibration_is_listed() -> None:
-    kinds = {cls.name for cls in Calibration.__subclasses__()}
+    kinds = {cls.name for cls in leaves(Calibration)}
     assert kinds == set(NAMES)
     assert kinds <= set(METHODS)
 
@@ -116,19 +121,21 @@ def test_bad_events_are_named(name: str, fitted: dict) -> None:
     measured, truth, feature = sample(300, 4)
     bad = feature.copy()
     bad[7] = np.nan
-    with pytest.raises(InputError, match="features is nan in event 7"):
+    with pytest.raises(InputError, match=r"features is nan in event 7 \(counted from 0\)"):
         fitted[name].predict(measured, bad)
-    with pytest.raises(InputError, match="features is nan in event 7"):
+    with pytest.raises(InputError, match=r"features is nan in event 7 \(counted from 0\)"):
         MADE[name]().fit(measured, truth, bad)
     with pytest.raises(InputError, match="0 features are given; fit had 1"):
         fitted[name].predict(measured)
     with pytest.raises(InputError, match="truths calibrated with from 2"):
         fitted[name].closure(measured, truth, feature, bins=[1, 3])
-    with pytest.raises(InputError, match="the weight of event 5 is -1"):
+    with pytest.raises(
+        InputError, match=r"the weight of event 5 \(counted from 0\) is -1; under negative weights"
+    ):
         MADE[name]().fit(measured, truth, feature, weight=1 - 2.0 * (np.arange(300) == 5))
     with pytest.raises(InputError, match="column 0 of truth is constant"):
         MADE[name]().fit(measured, np.ones(300), feature)
-    with pytest.raises(InputError, match="nothing is calibrated yet"):
+    with pytest.raises(InputError, match="is not fitted; call fit"):
         MADE[name]().predict(measured, feature)
 
 
@@ -137,19 +144,20 @@ def test_a_response_that_turns_is_named_with_its_place(name: str) -> None:
     random = np.random.default_rng(5)
     truth = random.uniform(-1, 3, 4000)
     measured = (truth - 1) ** 2 + 0.1 * random.normal(size=4000)
-    with pytest.raises(InputError, match=r"does not rise between truths of -0\.\d+ and [01]\.\d+"):
+    falls = r"does not rise between truths of -0\.\d+ and [01](\.\d+)?,"
+    with pytest.raises(InputError, match=falls):
         MADE[name]().fit(measured, truth, random.normal(size=4000))
 
 
 def test_shapes_are_named() -> None:
     measured, truth, _ = sample(100)
-    with pytest.raises(InputError, match=r"measured has shape \(100, 1\)"):
+    with pytest.raises(InputError, match=r"measured: has shape \(100, 1\)"):
         NumericalInversion().fit(measured[:, None], truth)
-    with pytest.raises(InputError, match=r"truth has shape \(99,\)"):
+    with pytest.raises(InputError, match=r"truth: has shape \(99,\) for 100 events"):
         NumericalInversion().fit(measured, truth[1:])
     with pytest.raises(InputError, match="100 events with 100 truths are too few"):
         NumericalInversion().fit(measured, truth)
-    with pytest.raises(InputError, match="--bins is 3; it must be at least 6"):
+    with pytest.raises(InputError, match=r"^bins is 3; it must be at least 6"):
         NumericalInversion(bins=3).fit(measured, truth)
     with pytest.raises(InputError, match="nearly always one value"):
         SequentialCalibration().fit(*sample(2000)[:2], -(np.arange(2000) == 4).astype(float))

@@ -1,11 +1,12 @@
 """The published W jets, on files that the test makes in their layout."""
 
+import awkward as ak
 import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.events.observables import PRESETS
-from colliderkit.sources.datasets.w_tagging import COLUMNS, read_w_tagging
+from colliderkit.sources.datasets.w_tagging import COLUMNS, generate_w_tagging, read_w_tagging
 
 # Mass 50 GeV and 80 GeV; observables 1 to 10 and 11 to 20; a QCD jet and a W.
 ROWS = np.array([[0.0, *range(1, 11), 1.0], [0.12, *range(11, 21), 0.0]])
@@ -58,3 +59,22 @@ def test_a_broken_file_and_an_unknown_part_are_refused(tmp_path):
     np.savez(path, val=ROWS)
     with pytest.raises(InputError, match="no column 'train'"):
         read_w_tagging(path)
+
+
+def test_the_stand_in_is_made_once(tmp_path):
+    pytest.importorskip("pythia8mc")
+    path = generate_w_tagging(40, 60, tmp_path / "table.parquet")
+    jets = ak.from_parquet(path)
+    mass = np.asarray(jets["jet_mass"])
+    assert ((mass > 50) & (mass < 300)).all()
+    assert "constituents" not in jets.fields
+    assert set(COLUMNS) < set(jets.fields)
+    assert set(np.asarray(jets["label"])) == {0, 1}
+    # No event of one process has the number of one of the other.
+    events = [set(np.asarray(jets["event"])[np.asarray(jets["label"]) == k]) for k in (0, 1)]
+    assert not events[0] & events[1]
+    # The second call reads the jets that the first one left.
+    before = (tmp_path / "w.parquet").stat().st_mtime_ns
+    again = ak.from_parquet(generate_w_tagging(40, 60, tmp_path / "again.parquet"))
+    assert (tmp_path / "w.parquet").stat().st_mtime_ns == before
+    np.testing.assert_array_equal(np.asarray(again.tau21), np.asarray(jets.tau21))

@@ -1,12 +1,12 @@
-"""Calibration: what was it, given what was measured? Estimates that do not depend on the prior."""
+"""Calibration: estimate the truth from what was measured, independently of the prior."""
 
 from colliderkit.methods.calibration.calibration import Calibrated, Calibration
 from colliderkit.methods.calibration.flow import FlowCalibration, Posterior
 from colliderkit.methods.calibration.gaussian_ansatz import GaussianAnsatz
 from colliderkit.methods.calibration.generalised import GeneralisedInversion
 from colliderkit.methods.calibration.inversion import NumericalInversion
-from colliderkit.methods.calibration.regression import Regression
 from colliderkit.methods.calibration.sequential import SequentialCalibration
+from colliderkit.methods.calibration.truth_regression import TruthRegression
 
 __all__ = [
     "Calibrated",
@@ -16,6 +16,6 @@ __all__ = [
     "GeneralisedInversion",
     "NumericalInversion",
     "Posterior",
-    "Regression",
     "SequentialCalibration",
+    "TruthRegression",
 ]

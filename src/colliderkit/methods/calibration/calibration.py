@@ -1,22 +1,25 @@
-"""What every calibration shares: tables that are checked, one estimate an event, and closure."""
+"""Base of all calibrations: checked tables, one estimate an event, and the test of closure."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from colliderkit.errors import InputError
-from colliderkit.events.schema import hash_uniform
+from colliderkit.events.tables import Floats, Table, as_column, as_table
 from colliderkit.methods.method import Method
-from colliderkit.metrics.response import Closure, Statistic, closure
+from colliderkit.metrics.response import Closure, Statistic, closure, equal_bins
 
-__all__ = ["Calibrated", "Calibration", "Floats", "held_apart"]
+__all__ = ["Calibrated", "Calibration"]
 
-Floats = NDArray[np.float64]
+NEGATIVE = "under negative weights a response has no median, mode or spread"
 
 
 class Calibrated(NamedTuple):
-    """Hold, event by event, the `estimate` of the truth (N,) and its `resolution` (N,), one sigma.
+    """Estimate and resolution of N events: `estimate` of the truth (N,), `resolution` one sigma.
 
     A truth of D numbers has (N, D) of both.
     """
@@ -32,12 +35,16 @@ class Calibration(Method):
     p(x | z), or a location of it, do not depend on how the truth is distributed in the sample they
     learn from; those that learn p(z | x) do (`prior_dependent`).
 
-    After `fit`: `range_` (2, D), the smallest and largest truth calibrated with. What is measured
-    beyond is calibrated by extrapolation.
+    After `fit`: `range_` (2, D), the smallest and largest truth calibrated with, and `names_`,
+    those of what is measured and of the features. What is measured beyond is calibrated by
+    extrapolation.
     """
 
     prior_dependent: ClassVar[bool] = False
     several: ClassVar[bool] = False  # truths may be more than one number
+
+    range_: Floats
+    names_: list[str]
 
     def fit(
         self,
@@ -45,47 +52,59 @@ class Calibration(Method):
         truth: ArrayLike,
         features: ArrayLike | None = None,
         *,
+        names: Sequence[str] = (),
+        event: ArrayLike | None = None,
         weight: ArrayLike | None = None,
         seed: int = 0,
-        progress: bool = False,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
     ) -> Self:
         """Learn from simulated events: `measured` (N,), `truth` (N,), `features` (N, F).
 
-        `weight` (N,) are not negative: under negative weights a response has no median, mode or
-        spread. Raises `InputError` for tables that are not alike or not finite, a truth or
-        measurement that is constant, and a response that does not rise with the truth.
+        `names` are those of what is measured and of the features. Rows of one number of `event`
+        (N,) are not parted where some are held out. `weight` (N,) are not negative: under negative
+        weights a response has no median, mode or spread. `folder` and `resume` are for those that
+        train a density or a likelihood ratio. Raises `InputError` for tables that are not alike or
+        not finite, a truth or measurement that is constant, and a response that does not rise with
+        the truth.
         """
-        x, f = self._measured(measured, features)
-        z = np.asarray(truth, dtype=np.float64)
-        z = z[:, None] if z.ndim == 1 else z
-        if z.ndim != 2 or len(z) != len(x) or (z.shape[1] != 1 and not self.several):
+        self._begin(seed=seed, folder=folder, resume=resume)
+        x = np.atleast_1d(np.asarray(measured, dtype=np.float64))
+        table = Table.checked(
+            _columns(x, features),
+            "the events",
+            names=names,
+            weight=weight,
+            event=event,
+            negative=NEGATIVE,
+        )
+        if self.several and np.ndim(truth) == 2:
+            z = as_table(truth, "truth")
+        else:
+            z = as_column(truth, len(table), "truth")[:, None]
+        if len(z) != len(table):
             raise InputError(
-                f"truth has shape {np.shape(truth)}, measured {np.shape(measured)}; give one number"
-                " each for every event."
+                f"truth: has {len(z)} rows for {len(table)} events; give one for each."
             )
-        w = np.ones(len(x)) if weight is None else np.asarray(weight, dtype=np.float64)
-        if w.shape != (len(x),):
-            raise InputError(f"weight has shape {w.shape}; give one for each event.")
-        for what, table in (("truth", z), ("weight", w[:, None])):
-            _finite(table, what)
-        if (w < 0).any() or not w.sum() > 0:
-            event = int(np.argmin(w))
-            raise InputError(
-                f"the weight of event {event} is {w[event]:g}; a calibration takes weights that are"
-                " not negative, with a positive sum."
-            )
-        used = w > 0
-        x, z, f, w = x[used], z[used], f[used], w[used]
-        for what, table in (("truth", z), ("measured", x[:, None]), ("features", f)):
-            constant = np.flatnonzero(np.ptp(table, axis=0) == 0) if len(table) else np.zeros(1)
+        used = table.weight > 0
+        table, z = table.at(used), z[used]
+        for what, columns in (
+            ("truth", z),
+            ("measured", table.values[:, :1]),
+            ("features", table.values[:, 1:]),
+        ):
+            constant = np.flatnonzero(np.ptp(columns, axis=0) == 0)
             if len(constant):
                 raise InputError(
                     f"column {int(constant[0])} of {what} is constant; nothing can be learned from"
                     " it, leave it out or give other events."
                 )
         self.range_ = np.stack([z.min(0), z.max(0)])
-        self.features_ = f.shape[1]
-        self._fit(x, z if self.several else z[:, 0], f, w / w.mean(), seed, progress)
+        self.names_ = list(table.names)
+        table = replace(table, weight=table.weight / table.weight.mean())
+        training = {"folder": folder and Path(folder), "resume": resume, "progress": progress}
+        self._fit(table, z if self.several else z[:, 0], seed=seed, **training)
         return self
 
     def predict(self, measured: ArrayLike, features: ArrayLike | None = None) -> Calibrated:
@@ -93,19 +112,17 @@ class Calibration(Method):
 
         Raises `InputError` where something is not finite, or a resolution cannot be defined.
         """
-        x, f = self._measured(measured, features)
-        if f.shape[1] != self._fitted():
-            raise InputError(f"{f.shape[1]} features are given; fit had {self.features_}.")
-        found = self._predict(x, f)
-        bad = ~np.isfinite(np.stack([np.atleast_1d(found.estimate), found.resolution])).all(0)
-        bad |= ~(found.resolution > 0)
+        columns = self._checked(measured, features)
+        answer = self._predict(columns)
+        bad = ~np.isfinite(np.stack([np.atleast_1d(answer.estimate), answer.resolution])).all(0)
+        bad |= ~(answer.resolution > 0)
         if bad.any():
             event = int(np.argwhere(bad)[0][0])
             raise InputError(
-                f"the resolution of event {event}, measured as {x[event]:.6g}, cannot be defined;"
-                " leave it out or calibrate with events like it."
+                f"the resolution of event {event}, measured as {columns[event, 0]:.6g}, cannot be"
+                " defined; leave it out or calibrate with events like it."
             )
-        return found
+        return answer
 
     def closure(
         self,
@@ -124,13 +141,12 @@ class Calibration(Method):
         truths calibrated with, or hold too few events; truths outside the bins do not count.
         """
         estimate = self.predict(measured, features).estimate
-        z = np.asarray(truth, dtype=np.float64)
-        if estimate.ndim != 1 or z.shape != estimate.shape:
+        if estimate.ndim != 1:
             raise InputError(
-                f"truth has shape {z.shape}, the estimate {estimate.shape}; closure takes one"
-                " number an event, see colliderkit.metrics.response for several."
+                f"the estimate has shape {estimate.shape}; closure takes one number an event, see"
+                " colliderkit.metrics.response for several."
             )
-        _finite(z[:, None], "truth")
+        z = as_column(truth, len(estimate), "truth")
         low, high = (float(end) for end in self.range_[:, 0])
         if isinstance(bins, int | np.integer):
             inside = z[(z >= low) & (z <= high)]
@@ -139,7 +155,7 @@ class Calibration(Method):
                     f"{bins} bins for {len(inside)} events between {low:.6g} and {high:.6g}, where"
                     " the truths calibrated with are; give at least one, and events for each."
                 )
-            edges = np.unique(np.quantile(inside, np.linspace(0, 1, int(bins) + 1)))
+            edges = equal_bins(inside, int(bins))
         else:
             edges = np.asarray(bins, dtype=np.float64)
             if len(edges) and (edges.min() < low or edges.max() > high):
@@ -149,57 +165,33 @@ class Calibration(Method):
                 )
         return closure(estimate, z, edges, weight=weight, statistic=statistic)
 
-    def _fit(
-        self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
-    ) -> None:
-        """Learn from x (N,), z (N,) or (N, D), features (N, F) and weights of mean 1."""
+    def _fit(self, table: Table, truth: Floats, *, seed: int, **training: Any) -> None:
+        """Learn from x and features, the columns (N, 1 + F) of `table`, and the truth.
+
+        The truth is (N,), or (N, D) where a method takes several; weights have mean 1. `training`
+        is `folder`, `resume` and `progress` of `training.fit.fit`.
+        """
         raise NotImplementedError
 
-    def _predict(self, x: Floats, features: Floats) -> Calibrated:
-        """Return what `predict` does, of tables that are checked."""
+    def _predict(self, columns: Floats) -> Calibrated:
+        """Return what `predict` does, of checked columns (N, 1 + F)."""
         raise NotImplementedError
 
-    def _fitted(self) -> int:
-        """Return how many features there are."""
-        if not hasattr(self, "range_"):
-            raise InputError("nothing is calibrated yet; call fit or load a fitted one.")
-        return self.features_
-
-    @staticmethod
-    def _measured(measured: ArrayLike, features: ArrayLike | None) -> tuple[Floats, Floats]:
-        x = np.asarray(measured, dtype=np.float64)
-        f = np.zeros((len(x), 0)) if features is None else np.asarray(features, dtype=np.float64)
-        f = f[:, None] if f.ndim == 1 else f
-        if x.ndim != 1 or len(x) == 0 or f.ndim != 2 or len(f) != len(x):
+    def _checked(self, measured: ArrayLike, features: ArrayLike | None) -> Floats:
+        """Return what was measured and the features as columns (N, 1 + F); raise `InputError`."""
+        columns = _columns(np.atleast_1d(np.asarray(measured, dtype=np.float64)), features)
+        if columns.shape[1] != len(self.names_):
             raise InputError(
-                f"measured has shape {x.shape}, features {f.shape}; give (events,) and"
-                " (events, features)."
+                f"{columns.shape[1] - 1} features are given; fit had {len(self.names_) - 1}."
             )
-        _finite(x[:, None], "measured")
-        _finite(f, "features")
-        return x, f
-
-    def _state(self) -> dict[str, Any]:
-        return {"range": self.range_.tolist(), "features": self.features_}
-
-    def _restore(self, tensors: dict[str, Any], state: dict[str, Any]) -> None:
-        self.range_, self.features_ = np.array(state["range"]), state["features"]
+        return columns
 
 
-def _finite(table: Floats, what: str) -> None:
-    bad = ~np.isfinite(table)
-    if bad.any():
-        event, column = np.argwhere(bad)[0]
-        where = f"column {column} of {what}" if table.shape[1] > 1 else what
-        raise InputError(
-            f"{where} is {table[event, column]} in event {event}; drop the event or repair it."
-        )
-
-
-def held_apart(count: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the numbers of the events to train on and of those held for validation."""
-    held = hash_uniform(np.arange(count), seed) < share
-    train, validation = np.flatnonzero(~held), np.flatnonzero(held)
-    if len(train) < 2 or len(validation) < 2:
-        raise InputError(f"{count} events are too few to train on and to validate with.")
-    return train, validation
+def _columns(measured: Floats, features: ArrayLike | None) -> Floats:
+    x = as_column(measured, len(measured), "measured")
+    if features is None:
+        return x[:, None]
+    table = as_table(features, "features")
+    if len(table) != len(x):
+        raise InputError(f"features: has {len(table)} rows for {len(x)} events; give one for each.")
+    return np.column_stack([x, table])

@@ -1,6 +1,5 @@
 """Calibration by densities: maximum likelihood of p(x | z) (2404.18992), and the posterior."""
 
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,18 +7,15 @@ import torch
 from torch import Tensor
 
 from colliderkit.errors import InputError
+from colliderkit.events.tables import Floats, Table, validation_mask
 from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.generators.generator import own_loss
-from colliderkit.methods.calibration.calibration import (
-    Calibrated,
-    Calibration,
-    Floats,
-    held_apart,
-)
+from colliderkit.methods.calibration.calibration import Calibrated, Calibration
 from colliderkit.methods.calibration.response import Response
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit
-from colliderkit.training.settings import Training
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["FlowCalibration", "Posterior"]
 
@@ -34,51 +30,55 @@ NODES = 16
 FLOW = Training(epochs=10, batch_size=512, learning_rate=2e-3, schedule="cosine", devices=1)
 
 
-class Flows:
-    """Share a flow that learns what a closed form leaves, and is kept where it is better."""
+class Flows(Calibration):
+    """Flow that learns what a closed form leaves, and is kept where its likelihood is greater."""
 
+    resumable: ClassVar[bool] = True
     flow_: ConditionalFlow
+    history_: dict[str, list[Epoch]]
+    learned_: bool
 
     def __init__(
         self,
         *,
         transforms: int = 2,
-        knots: int = 8,
+        bins: int = 8,
         hidden: tuple[int, ...] = (64, 64),
         validation: float = 0.2,
         training: Training = FLOW,
     ) -> None:
         self.transforms = transforms
-        self.knots = knots
+        self.bins = bins
         self.hidden = hidden
         self.validation = validation
         self.training = training
 
-    def _built(self, features: int, context: int, seed: int) -> ConditionalFlow:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return ConditionalFlow(
-                features,
-                context,
-                transforms=self.transforms,
-                bins=self.knots,
-                hidden=tuple(self.hidden),
-            )
+    def _built(self, features: int, context: int) -> ConditionalFlow:
+        return ConditionalFlow(
+            features,
+            context,
+            transforms=self.transforms,
+            bins=self.bins,
+            hidden=tuple(self.hidden),
+        )
 
     def _train(
-        self, x: Tensor, context: Tensor, weight: Floats, seed: int, progress: bool
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """Train the flow; return its history, and whether it is better than the normal density.
+        self, x: Tensor, context: Tensor, table: Table, seed: int, training: dict[str, Any]
+    ) -> None:
+        """Train the flow on x (N, F) given the context (N, C); set `history_` and `learned_`.
 
-        That is, by more than one standard error of the mean ln p of the held events.
+        The flow is better than the normal density if the mean ln p of the held events is greater
+        by more than one standard error.
         """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "weights"))
+            self._rebuild()
         flow = self.flow_.fit_scaling(x, context)
-        data = Dataset(x, torch.zeros(len(x)), torch.from_numpy(weight).float(), context)
-        parts = held_apart(len(x), self.validation, seed)
-        train, held = (data.at(torch.from_numpy(part)) for part in parts)
-        history = fit(
-            flow, own_loss, train, held, self.training, seed=seed, title="flow", progress=progress
-        )
+        data = Dataset(x, torch.zeros(len(x)), torch.from_numpy(table.weight).float(), context)
+        train, held = data.split(validation_mask(table.event, self.validation, seed))
+        settings, seed = self.training, derive(seed, "training")
+        epochs = fit(flow, own_loss, train, held, settings, seed=seed, title="flow", **training)
+        self.history_ = {"flow": epochs}
         flow.eval()
         assert isinstance(held.inputs, Tensor)
         assert held.context is not None
@@ -86,11 +86,10 @@ class Flows:
             pieces = zip(held.inputs.split(PIECE), held.context.split(PIECE), strict=True)
             density = torch.cat([flow.log_prob(a, c) for a, c in pieces])
         better = (held.weight * (density - _normal(held.inputs))).double()
-        learned = bool(better.mean() > better.std() / len(better) ** 0.5)
-        return [asdict(epoch) for epoch in history], learned
+        self.learned_ = bool(better.mean() > better.std() / len(better) ** 0.5)
 
 
-class FlowCalibration(Flows, Calibration):
+class FlowCalibration(Flows):
     """Estimate the truth by the maximum over z of the likelihood p(x, theta | z), a flow's.
 
     With f and sigma the response curves of each column of y = (x, theta), and R the correlation
@@ -108,7 +107,7 @@ class FlowCalibration(Flows, Calibration):
     Needs zuko.
 
     Args:
-        transforms, knots, hidden: of the flow; see `ConditionalFlow`.
+        transforms, bins, hidden: of the flow; see `ConditionalFlow`.
         validation: the share of events that chooses the epoch.
         training: epochs, batch size, learning rate and the like.
 
@@ -117,23 +116,25 @@ class FlowCalibration(Flows, Calibration):
     """
 
     name: ClassVar[str] = "flow-calibration"
+    responses_: list[Response]
+    root_: Floats
 
-    def _fit(
-        self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
-    ) -> None:
-        columns = np.column_stack([x, features])
+    def _fit(self, table: Table, truth: Floats, *, seed: int, **training: Any) -> None:
+        weight = table.weight
         self.responses_ = [
-            Response.fitted(column, z, weight, BINS, "mean", f" of column {number}")
-            for number, column in enumerate(columns.T)
+            Response.fitted(column, truth, weight, BINS, "mean", f" of column {number}")
+            for number, column in enumerate(table.values.T)
         ]
         self.responses_[0].rising()
-        away = self._away(columns, z)
-        correlation = (weight[:, None] * away).T @ away / weight.sum()
+        pulls = self._pulls(table.values, truth)
+        correlation = (weight[:, None] * pulls).T @ pulls / weight.sum()
         self.root_ = np.linalg.cholesky(correlation + 1e-9 * np.eye(len(correlation)))
-        u = torch.from_numpy(np.linalg.solve(self.root_, away.T).T).float()
-        context = torch.from_numpy(self._rank(z))[:, None].float()
-        self.flow_ = self._built(u.shape[1], 1, seed)
-        self.history_, self.learned_ = self._train(u, context, weight, seed, progress)
+        u = torch.from_numpy(np.linalg.solve(self.root_, pulls.T).T).float()
+        context = torch.from_numpy(self._rank(truth))[:, None].float()
+        self._train(u, context, table, seed, training)
+
+    def _rebuild(self) -> None:
+        self.flow_ = self._built(len(self.names_), 1)
 
     def log_likelihood(self, measured: Floats, features: Floats, truth: Floats) -> Floats:
         """Return ln p(x, theta | z) of events (N,), (N, F) and truths (N, G), (N, G)."""
@@ -147,7 +148,7 @@ class FlowCalibration(Flows, Calibration):
         return np.concatenate(parts)
 
     def _log_likelihood(self, columns: Floats, z: Floats) -> Floats:
-        u = np.linalg.solve(self.root_, self._away(columns, z).T).T
+        u = np.linalg.solve(self.root_, self._pulls(columns, z).T).T
         if self.learned_:
             context = torch.from_numpy(self._rank(z))[:, None].float()
             with torch.no_grad():
@@ -159,7 +160,8 @@ class FlowCalibration(Flows, Calibration):
             scale = scale + response.log_spread(z)
         return np.asarray(density - scale)
 
-    def _predict(self, x: Floats, features: Floats) -> Calibrated:
+    def _predict(self, columns: Floats) -> Calibrated:
+        x, features = columns[:, 0], columns[:, 1:]
         # The reach is that of the measured number alone; features make it narrower.
         z, width = self.responses_[0].calibrated(x)
         steps = np.linspace(-REACH, REACH, POINTS)
@@ -206,7 +208,7 @@ class FlowCalibration(Flows, Calibration):
         """Return ln p at z - h, z and z + h, (3, N)."""
         return self.log_likelihood(x, features, np.stack([z - h, z, z + h], 1)).T
 
-    def _away(self, columns: Floats, z: Floats) -> Floats:
+    def _pulls(self, columns: Floats, z: Floats) -> Floats:
         """Return (y - f(z)) / sigma(z), (N, 1 + F)."""
         pulls = [
             (column - response.location(z)) / response.spread(z)
@@ -218,34 +220,13 @@ class FlowCalibration(Flows, Calibration):
         knots = self.responses_[0].location.knots
         return np.interp(z, knots, np.linspace(-1, 1, len(knots)))
 
-    # What follows saves and restores.
 
-    def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"flow.{k}": v for k, v in self.flow_.state_dict().items()}
-        tensors["root"] = torch.from_numpy(self.root_)
-        for number, response in enumerate(self.responses_):
-            tensors |= response.tensors(f"{number}.")
-        return tensors
-
-    def _state(self) -> dict[str, Any]:
-        return {**super()._state(), "history": self.history_, "learned": self.learned_}
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        super()._restore(tensors, state)
-        self.history_, self.learned_ = state["history"], state["learned"]
-        self.root_ = tensors["root"].numpy()
-        columns = 1 + self.features_
-        self.responses_ = [Response.of_tensors(tensors, f"{n}.") for n in range(columns)]
-        self.flow_ = self._built(columns, 1, 0)
-        _load(self.flow_, tensors)
-
-
-class Posterior(Flows, Calibration):
+class Posterior(Flows):
     """Estimate the truth by mean and standard deviation of the posterior p(z | x, theta), a flow's.
 
     For comparison: the posterior is p(x | z) p(z) / p(x), with the sample's own p(z) in it, so
-    that its mean is what `Regression` learns by the squared loss. It begins as normal about the
-    straight line of least squares, and is a flow of what is left where that is better, as in
+    that its mean is what `TruthRegression` learns by the squared loss. It begins as normal about
+    the straight line of least squares, and is a flow of what is left where that is better, as in
     `FlowCalibration`, whose arguments it has. Mean and deviation are sums over the flow's noise at
     the nodes of Gauss and Hermite, without random numbers. Needs zuko.
 
@@ -254,30 +235,31 @@ class Posterior(Flows, Calibration):
 
     name: ClassVar[str] = "posterior-calibration"
     prior_dependent: ClassVar[bool] = True
+    line_: Floats
+    width_: float
 
-    def _fit(
-        self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
-    ) -> None:
-        columns = np.column_stack([np.ones(len(x)), x, features])
-        root = np.sqrt(weight)
-        self.line_ = np.linalg.lstsq(columns * root[:, None], z * root)[0]
-        away = z - columns @ self.line_
-        self.width_ = float(np.average(away**2, weights=weight) ** 0.5)
-        self.flow_ = self._built(1, columns.shape[1] - 1, seed)
-        u = torch.from_numpy(away / self.width_)[:, None].float()
-        context = torch.from_numpy(columns[:, 1:]).float()
-        self.history_, self.learned_ = self._train(u, context, weight, seed, progress)
+    def _fit(self, table: Table, truth: Floats, *, seed: int, **training: Any) -> None:
+        columns = _with_constant(table.values)
+        root = np.sqrt(table.weight)
+        self.line_ = np.asarray(np.linalg.lstsq(columns * root[:, None], truth * root)[0])
+        rest = truth - columns @ self.line_
+        self.width_ = float(np.average(rest**2, weights=table.weight) ** 0.5)
+        u = torch.from_numpy(rest / self.width_)[:, None].float()
+        context = torch.from_numpy(table.values).float()
+        self._train(u, context, table, seed, training)
 
-    def _predict(self, x: Floats, features: Floats) -> Calibrated:
-        columns = np.column_stack([np.ones(len(x)), x, features])
-        middle = columns @ self.line_
+    def _rebuild(self) -> None:
+        self.flow_ = self._built(1, len(self.names_))
+
+    def _predict(self, columns: Floats) -> Calibrated:
+        middle = _with_constant(columns) @ self.line_
         if not self.learned_:
-            return Calibrated(middle, np.full(len(x), self.width_))
+            return Calibrated(middle, np.full(len(columns), self.width_))
         nodes, share = np.polynomial.hermite_e.hermegauss(NODES)
         noise = torch.from_numpy(nodes).float()[:, None]
         parts = []
         with torch.no_grad():
-            for piece in torch.from_numpy(columns[:, 1:]).float().split(max(1, PIECE // NODES)):
+            for piece in torch.from_numpy(columns).float().split(max(1, PIECE // NODES)):
                 context = piece.repeat_interleave(NODES, 0)
                 drawn = self.flow_.decode(noise.repeat(len(piece), 1), context)
                 parts.append(drawn.double().view(len(piece), NODES))
@@ -287,28 +269,11 @@ class Posterior(Flows, Calibration):
         spread = np.sqrt((u - mean[:, None]) ** 2 @ share)
         return Calibrated(middle + self.width_ * mean, self.width_ * spread)
 
-    def _tensors(self) -> dict[str, Tensor]:
-        flow = {f"flow.{k}": v for k, v in self.flow_.state_dict().items()}
-        return {**flow, "line": torch.from_numpy(self.line_)}
 
-    def _state(self) -> dict[str, Any]:
-        own = {"width": self.width_, "history": self.history_, "learned": self.learned_}
-        return {**super()._state(), **own}
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        super()._restore(tensors, state)
-        self.line_, self.width_ = tensors["line"].numpy(), state["width"]
-        self.history_, self.learned_ = state["history"], state["learned"]
-        self.flow_ = self._built(1, 1 + self.features_, 0)
-        _load(self.flow_, tensors)
+def _with_constant(columns: Floats) -> Floats:
+    return np.column_stack([np.ones(len(columns)), columns])
 
 
 def _normal(u: Tensor) -> Tensor:
     """Return ln N(u; 0, 1) of rows (N, F), (N,)."""
     return -0.5 * (u.square() + np.log(2 * np.pi)).sum(1)
-
-
-def _load(flow: ConditionalFlow, tensors: dict[str, Tensor]) -> None:
-    own = {k: v for k, v in tensors.items() if k.startswith("flow.")}
-    flow.load_state_dict({k.removeprefix("flow."): v for k, v in own.items()})
-    flow.eval()

@@ -1,6 +1,5 @@
 """Maximum likelihood by the Gaussian Ansatz: estimate and resolution are read off (2205.03413)."""
 
-from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -10,19 +9,16 @@ from torch import Tensor, nn
 
 from colliderkit.errors import InputError
 from colliderkit.events.scaling import Standardise
+from colliderkit.events.tables import Floats, Table, as_table, validation_mask
 from colliderkit.losses.calibration import MUTUAL_INFORMATION_LOSSES, contrasts
-from colliderkit.methods.calibration.calibration import (
-    Calibrated,
-    Calibration,
-    Floats,
-    held_apart,
-)
+from colliderkit.methods.calibration.calibration import Calibrated, Calibration
 from colliderkit.methods.calibration.response import Response
 from colliderkit.metrics.value import Value
-from colliderkit.networks import gaussian_ansatz
+from colliderkit.networks.gaussian_ansatz import GaussianAnsatzNetwork
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit
-from colliderkit.training.settings import Training
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["GaussianAnsatz"]
 
@@ -32,10 +28,10 @@ PIECE = 1 << 14
 TRUTHS = 512  # drawn for each event, where the mutual information is measured
 
 
-class WithOthers(nn.Module):
-    """Give an ansatz the truths of K other events of the batch beside each event's own."""
+class WithNegatives(nn.Module):
+    """Contrast each event's truth with those of K other events of the batch (negatives)."""
 
-    def __init__(self, ansatz: gaussian_ansatz.GaussianAnsatzNetwork, others: int) -> None:
+    def __init__(self, ansatz: GaussianAnsatzNetwork, others: int) -> None:
         super().__init__()
         self.ansatz = ansatz
         self.others = others
@@ -67,7 +63,7 @@ class GaussianAnsatz(Calibration):
     and features. Weighted events are drawn anew in proportion to their weights.
 
     Args:
-        bound: the loss, "contrast" or "donsker-varadhan".
+        loss: "contrast" or "donsker-varadhan".
         others: K.
         hidden: widths of the networks.
         validation: the share of events that chooses the epoch.
@@ -78,11 +74,18 @@ class GaussianAnsatz(Calibration):
 
     name: ClassVar[str] = "gaussian-ansatz"
     several: ClassVar[bool] = True
+    resumable: ClassVar[bool] = True
+    response_: Response | None
+    scaling_: Standardise
+    truth_scaling_: Standardise
+    network_: GaussianAnsatzNetwork
+    history_: dict[str, list[Epoch]]
+    learned_: bool
 
     def __init__(
         self,
         *,
-        bound: Literal["contrast", "donsker-varadhan"] = "contrast",
+        loss: Literal["contrast", "donsker-varadhan"] = "contrast",
         others: int = 8,
         hidden: tuple[int, ...] = (64, 64),
         validation: float = 0.2,
@@ -90,58 +93,59 @@ class GaussianAnsatz(Calibration):
             epochs=20, batch_size=512, learning_rate=1e-3, schedule="one-cycle", devices=1
         ),
     ) -> None:
-        self.bound = bound
+        self.loss = loss
         self.others = others
         self.hidden = hidden
         self.validation = validation
         self.training = training
 
-    def _fit(
-        self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
-    ) -> None:
-        if self.bound not in MUTUAL_INFORMATION_LOSSES:
-            raise InputError(
-                f"--bound is '{self.bound}'; choose {' or '.join(MUTUAL_INFORMATION_LOSSES)}."
-            )
+    def _fit(self, table: Table, truth: Floats, *, seed: int, **training: Any) -> None:
+        if self.loss not in MUTUAL_INFORMATION_LOSSES:
+            known = " or ".join(MUTUAL_INFORMATION_LOSSES)
+            raise InputError(f"loss is '{self.loss}'; choose {known}.")
         if self.others < 1:
-            raise InputError(f"--others is {self.others}; it must be at least 1.")
-        self.response_: Response | None = None
-        if z.shape[1] == 1:
-            self.response_ = Response.fitted(x, z[:, 0], weight, BINS, "mean").rising()
-        table = self._table(x, features)
-        random = np.random.default_rng(seed)
+            raise InputError(f"others is {self.others}; it must be at least 1.")
+        self.response_ = None
+        if truth.shape[1] == 1:
+            self.response_ = Response.fitted(
+                table.values[:, 0], truth[:, 0], table.weight, BINS, "mean"
+            ).rising()
+        columns = self._inverted(table.values)
+        held = validation_mask(table.event, self.validation, seed)
+        random = np.random.default_rng(derive(seed, "draws"))
         rows = []
-        for part in held_apart(len(x), self.validation, seed):
-            share = weight[part] / weight[part].sum()
+        for part in (np.flatnonzero(~held), np.flatnonzero(held)):
+            share = table.weight[part] / table.weight[part].sum()
             equal = np.ptp(share) == 0
             # In random order, also where they are not shuffled.
             rows.append(
                 random.permutation(part) if equal else random.choice(part, len(part), p=share)
             )
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._build(table.shape[1], z.shape[1])
-        self.scaling_.fit(torch.from_numpy(table[rows[0]]))
-        self.truth_scaling_.fit(torch.from_numpy(z[rows[0]]))
-        inputs, truths = self._inputs(table), _scaled(self.truth_scaling_, z)
+            torch.manual_seed(derive(seed, "weights"))
+            self._rebuild()
+        self.scaling_.fit(torch.from_numpy(columns[rows[0]]))
+        self.truth_scaling_.fit(torch.from_numpy(truth[rows[0]]))
+        inputs, truths = self._inputs(columns), _scaled(self.truth_scaling_, truth)
         self._start(inputs[rows[0]].double(), truths[rows[0]].double())
-        data = Dataset(inputs, torch.zeros(len(x)), torch.ones(len(x)), truths)
-        train, held = (data.at(torch.from_numpy(numbers)) for numbers in rows)
-        model = WithOthers(self.network_, self.others)
+        data = Dataset(inputs, torch.zeros(len(inputs)), torch.ones(len(inputs)), truths)
+        train, validation = (data.at(torch.from_numpy(numbers)) for numbers in rows)
+        model = WithNegatives(self.network_, self.others)
         state = {k: v.clone() for k, v in self.network_.state_dict().items()}
-        before = self._contrasts(model, held)
-        history = fit(
-            model,
-            MUTUAL_INFORMATION_LOSSES[self.bound],
-            train,
-            held,
-            self.training,
-            seed=seed,
-            title="Gaussian Ansatz",
-            progress=progress,
-        )
-        self.history_ = [asdict(epoch) for epoch in history]
-        better = before - self._contrasts(model, held)
+        before = self._contrasts(model, validation)
+        self.history_ = {
+            "network": fit(
+                model,
+                MUTUAL_INFORMATION_LOSSES[self.loss],
+                train,
+                validation,
+                self.training,
+                seed=derive(seed, "training"),
+                title="Gaussian Ansatz",
+                **training,
+            )
+        }
+        better = before - self._contrasts(model, validation)
         self.learned_ = bool(better.mean() > better.std() / len(better) ** 0.5)
         if not self.learned_:
             self.network_.load_state_dict(state)
@@ -167,8 +171,8 @@ class GaussianAnsatz(Calibration):
         slope = torch.linalg.solve(precision, gain)
         self.network_.start(slope, -slope @ line[0], precision)
 
-    def _predict(self, x: Floats, features: Floats) -> Calibrated:
-        estimate, covariance = self._maximum(self._table(x, features))
+    def _predict(self, columns: Floats) -> Calibrated:
+        estimate, covariance = self._maximum(columns)
         resolution = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
         if estimate.shape[1] == 1:
             return Calibrated(estimate[:, 0], resolution[:, 0])
@@ -176,10 +180,7 @@ class GaussianAnsatz(Calibration):
 
     def covariance(self, measured: ArrayLike, features: ArrayLike | None = None) -> Floats:
         """Return the covariance of the estimates of each event, (N, D, D)."""
-        x, f = self._measured(measured, features)
-        if f.shape[1] != self._fitted():
-            raise InputError(f"{f.shape[1]} features are given; fit had {self.features_}.")
-        return self._maximum(self._table(x, f))[1]
+        return self._maximum(self._checked(measured, features))[1]
 
     def information(
         self,
@@ -194,28 +195,32 @@ class GaussianAnsatz(Calibration):
         It is minus the contrast with 512 other truths of the sample for each event, in which A(x)
         has no part: I itself where T is the likelihood ratio and e^I well below 512.
         """
-        x, f = self._measured(measured, features)
-        self._fitted()
-        z = np.asarray(truth, dtype=np.float64).reshape(len(x), -1)
-        inputs, truths = self._inputs(self._table(x, f)), _scaled(self.truth_scaling_, z)
-        random = torch.Generator().manual_seed(seed)
-        found = []
-        for start in range(0, len(x), PIECE // 16):
-            own = slice(start, start + PIECE // 16)
-            count = len(inputs[own])
-            drawn = torch.randint(len(x), (count, TRUTHS), generator=random)
-            both = torch.cat([truths[own][:, None], truths[drawn]], 1)
+        columns = self._checked(measured, features)
+        z = as_table(truth, "truth")
+        if z.shape != (len(columns), self.range_.shape[1]):
+            raise InputError(
+                f"truth: has shape {z.shape} for {len(columns)} events; give the"
+                f" {self.range_.shape[1]} of fit for each."
+            )
+        inputs, truths = self._inputs(self._inverted(columns)), _scaled(self.truth_scaling_, z)
+        random = torch.Generator().manual_seed(derive(seed, "truths"))
+        parts = []
+        for start in range(0, len(inputs), PIECE // 16):
+            piece = slice(start, start + PIECE // 16)
+            count = len(inputs[piece])
+            drawn = torch.randint(len(inputs), (count, TRUTHS), generator=random)
+            both = torch.cat([truths[piece][:, None], truths[drawn]], 1)
             with torch.no_grad():
-                t = self.network_(inputs[own], None, both).double()
-            found.append(-contrasts(t))
-        each = torch.cat(found)
+                t = self.network_(inputs[piece], None, both).double()
+            parts.append(-contrasts(t))
+        each = torch.cat(parts)
         return Value(float(each.mean()), float(each.std()) / len(each) ** 0.5)
 
     @torch.no_grad()
-    def _maximum(self, table: Floats) -> tuple[Floats, Floats]:
-        """Return maximum (N, D) and covariance (N, D, D) of rows."""
+    def _maximum(self, columns: Floats) -> tuple[Floats, Floats]:
+        """Return maximum (N, D) and covariance (N, D, D) of rows (N, 1 + F)."""
         parts = []
-        for x in self._inputs(table).split(PIECE):
+        for x in self._inputs(self._inverted(columns)).split(PIECE):
             parts.append((self.network_.estimate(x), self.network_.covariance(x)))
         estimate, covariance = (torch.cat(part).double() for part in zip(*parts, strict=True))
         mean, std = self.truth_scaling_.mean.double(), self.truth_scaling_.std.double()
@@ -228,47 +233,23 @@ class GaussianAnsatz(Calibration):
         assert data.context is not None
         parts = []
         for start in range(0, len(data), PIECE):
-            own = slice(start, start + PIECE)
-            parts.append(contrasts(model(data.inputs[own], None, data.context[own])))
+            piece = slice(start, start + PIECE)
+            parts.append(contrasts(model(data.inputs[piece], None, data.context[piece])))
         return torch.cat(parts).double().numpy()
 
-    def _table(self, x: Floats, features: Floats) -> Floats:
-        first = x if self.response_ is None else self.response_.inverse(x)
-        return np.column_stack([first, features])
+    def _inverted(self, columns: Floats) -> Floats:
+        """Return columns (N, 1 + F) with the inverse of the response in the first."""
+        if self.response_ is None:
+            return columns
+        return np.column_stack([self.response_.inverse(columns[:, 0]), columns[:, 1:]])
 
-    def _inputs(self, table: Floats) -> Tensor:
-        return _scaled(self.scaling_, table)
+    def _inputs(self, columns: Floats) -> Tensor:
+        return _scaled(self.scaling_, columns)
 
-    def _build(self, columns: int, truths: int) -> None:
-        self.network_ = gaussian_ansatz.GaussianAnsatzNetwork(columns, truths, tuple(self.hidden))
+    def _rebuild(self) -> None:
+        columns, truths = len(self.names_), self.range_.shape[1]
+        self.network_ = GaussianAnsatzNetwork(columns, truths, tuple(self.hidden))
         self.scaling_, self.truth_scaling_ = Standardise(columns), Standardise(truths)
-
-    # What follows saves and restores.
-
-    def _tensors(self) -> dict[str, Tensor]:
-        parts = {"network": self.network_, "x": self.scaling_, "z": self.truth_scaling_}
-        tensors = {f"{k}.{n}": v for k, m in parts.items() for n, v in m.state_dict().items()}
-        return tensors if self.response_ is None else tensors | self.response_.tensors("response.")
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            **super()._state(),
-            "truths": self.network_.truths,
-            "history": self.history_,
-            "learned": self.learned_,
-        }
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        super()._restore(tensors, state)
-        self.history_, self.learned_ = state["history"], state["learned"]
-        self._build(1 + self.features_, state["truths"])
-        single = state["truths"] == 1
-        self.response_ = Response.of_tensors(tensors, "response.") if single else None
-        parts = {"network": self.network_, "x": self.scaling_, "z": self.truth_scaling_}
-        for prefix, module in parts.items():
-            own = {k: v for k, v in tensors.items() if k.startswith(f"{prefix}.")}
-            module.load_state_dict({k.removeprefix(f"{prefix}."): v for k, v in own.items()})
-        self.network_.eval()
 
 
 def _scaled(scaling: Standardise, table: Floats) -> Tensor:

@@ -1,17 +1,18 @@
 """Generalised numerical inversion: all features at once (ATL-PHYS-PUB-2018-013)."""
 
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
-from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.methods.calibration.calibration import Calibrated, Calibration, Floats
-from colliderkit.methods.calibration.regression import QUICK, TableLocation
-from colliderkit.methods.calibration.response import FEWEST, Response
+from colliderkit.events.tables import Floats, Table
+from colliderkit.methods.calibration.calibration import Calibrated, Calibration
+from colliderkit.methods.calibration.response import Response, check_bins
+from colliderkit.methods.calibration.truth_regression import QUICK, TableLocation
 from colliderkit.metrics.response import Statistic
-from colliderkit.training.settings import Training
+from colliderkit.seeds import derive
+from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["GeneralisedInversion"]
 
@@ -45,6 +46,9 @@ class GeneralisedInversion(Calibration):
     """
 
     name: ClassVar[str] = "generalised-inversion"
+    response_: Response
+    network_: TableLocation
+    history_: dict[str, list[Epoch]]
 
     def __init__(
         self,
@@ -61,25 +65,22 @@ class GeneralisedInversion(Calibration):
         self.validation = validation
         self.training = training
 
-    def _fit(
-        self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
-    ) -> None:
-        if self.bins < FEWEST:
-            raise InputError(f"--bins is {self.bins}; it must be at least {FEWEST}.")
-        self.response_ = Response.fitted(x, z, weight, self.bins, self.statistic).rising()
-        self.network_ = self._built()
-        history = self.network_.fit(
-            self._table(z, features),
-            (x - self.response_.location(z)) / self.response_.spread(z),
-            weight,
+    def _fit(self, table: Table, truth: Floats, *, seed: int, **training: Any) -> None:
+        check_bins(self.bins)
+        x, features = table.values[:, 0], table.values[:, 1:]
+        self.response_ = Response.fitted(x, truth, table.weight, self.bins, self.statistic).rising()
+        self._rebuild()
+        self.history_ = self.network_.fit(
+            replace(table, values=self._table(truth, features)),
+            (x - self.response_.location(truth)) / self.response_.spread(truth),
             self.statistic,
             self.training,
             validation=self.validation,
             seed=seed,
         )
-        self.history_ = [asdict(epoch) for epoch in history]
-        some = np.random.default_rng(seed).permutation(len(z))[:CHECKED]
-        falls = z[some][~(self._slope(z[some], features[some]) > 0)]
+        random = np.random.default_rng(derive(seed, "slope"))
+        some = random.permutation(len(truth))[:CHECKED]
+        falls = truth[some][~(self._slope(truth[some], features[some]) > 0)]
         if len(falls) > WRONG * len(some):
             raise InputError(
                 f"the response at fixed features does not rise for {len(falls) / len(some):.1%} of"
@@ -92,7 +93,8 @@ class GeneralisedInversion(Calibration):
         g = self.network_.at(self._table(truth, features))
         return np.asarray(self.response_.location(truth) + self.response_.spread(truth) * g)
 
-    def _predict(self, x: Floats, features: Floats) -> Calibrated:
+    def _predict(self, columns: Floats) -> Calibrated:
+        x, features = columns[:, 0], columns[:, 1:]
         start, width = self.response_.calibrated(x)
         low, high = start - REACH * width, start + REACH * width
         for _ in range(DOUBLINGS):
@@ -128,20 +130,5 @@ class GeneralisedInversion(Calibration):
         rank = np.interp(z, knots, np.linspace(-1, 1, len(knots)))
         return np.column_stack([rank, features])
 
-    def _built(self) -> TableLocation:
-        return TableLocation(1 + self.features_, tuple(self.hidden))
-
-    def _tensors(self) -> dict[str, Tensor]:
-        network = {f"network.{k}": v for k, v in self.network_.state_dict().items()}
-        return {**network, **self.response_.tensors()}
-
-    def _state(self) -> dict[str, Any]:
-        return {**super()._state(), "history": self.history_}
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        super()._restore(tensors, state)
-        self.history_ = state["history"]
-        self.response_ = Response.of_tensors(tensors)
-        self.network_ = self._built()
-        own = {k: v for k, v in tensors.items() if k.startswith("network.")}
-        self.network_.load_state_dict({k.removeprefix("network."): v for k, v in own.items()})
+    def _rebuild(self) -> None:
+        self.network_ = TableLocation(len(self.names_), tuple(self.hidden))

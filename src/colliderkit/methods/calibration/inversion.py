@@ -2,11 +2,9 @@
 
 from typing import Any, ClassVar
 
-from torch import Tensor
-
-from colliderkit.errors import InputError
-from colliderkit.methods.calibration.calibration import Calibrated, Calibration, Floats
-from colliderkit.methods.calibration.response import FEWEST, Response
+from colliderkit.events.tables import Floats, Table
+from colliderkit.methods.calibration.calibration import Calibrated, Calibration
+from colliderkit.methods.calibration.response import Response, check_bins
 from colliderkit.metrics.response import Statistic
 
 __all__ = ["NumericalInversion"]
@@ -30,24 +28,17 @@ class NumericalInversion(Calibration):
     """
 
     name: ClassVar[str] = "numerical-inversion"
+    response_: Response
 
     def __init__(self, *, statistic: Statistic = "mean", bins: int = 100) -> None:
         self.statistic = statistic
         self.bins = bins
 
-    def _fit(
-        self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
-    ) -> None:
-        if self.bins < FEWEST:
-            raise InputError(f"--bins is {self.bins}; it must be at least {FEWEST}.")
-        self.response_ = Response.fitted(x, z, weight, self.bins, self.statistic).rising()
+    def _fit(self, table: Table, truth: Floats, *, seed: int, **training: Any) -> None:
+        check_bins(self.bins)
+        self.response_ = Response.fitted(
+            table.values[:, 0], truth, table.weight, self.bins, self.statistic
+        ).rising()
 
-    def _predict(self, x: Floats, features: Floats) -> Calibrated:
-        return self.response_.calibrated(x)
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return self.response_.tensors()
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        super()._restore(tensors, state)
-        self.response_ = Response.of_tensors(tensors)
+    def _predict(self, columns: Floats) -> Calibrated:
+        return self.response_.calibrated(columns[:, 0])

@@ -1,29 +1,36 @@
-"""The response curve: location and spread of one quantity as smooth functions of another."""
+"""Response curve: location and spread of what is measured, as smoothing splines of the truth."""
 
-from typing import Any, Self
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
 
 import numpy as np
-import torch
 from scipy.interpolate import CubicSpline, make_smoothing_spline
-from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.methods.calibration.calibration import Calibrated, Floats
+from colliderkit.events.tables import Floats
+from colliderkit.methods.calibration.calibration import Calibrated
 from colliderkit.metrics.response import Statistic, profile
 
-__all__ = ["FEWEST", "Curve", "Response", "quantiles"]
+__all__ = ["Curve", "Response", "check_bins", "quantiles"]
 
 FEWEST = 6  # bins that a smoothing spline takes
 PER_BIN = 20  # events at least
 GRID = 1024
 
 
+@dataclass(frozen=True, eq=False)
 class Curve:
-    """Hold a natural cubic spline through (K,) knots, a straight line or `flat` beyond them."""
+    """Natural cubic spline through (K,) knots, a straight line or `flat` beyond them."""
 
-    def __init__(self, knots: Floats, values: Floats, *, flat: bool = False) -> None:
-        self.knots, self.values, self.flat = knots, values, flat
-        self.spline = CubicSpline(knots, values, bc_type="natural")
+    knots: Floats
+    values: Floats
+    flat: bool = False
+
+    @cached_property
+    def spline(self) -> CubicSpline:
+        """The spline between the first and the last knot."""
+        return CubicSpline(self.knots, self.values, bc_type="natural")
 
     @classmethod
     def smoothed(cls, knots: Floats, values: Floats, errors: Floats, *, flat: bool = False) -> Self:
@@ -46,15 +53,16 @@ class Curve:
         return np.asarray(self.spline(np.clip(at, self.knots[0], self.knots[-1]), 1))
 
 
+@dataclass(frozen=True, eq=False)
 class Response:
-    """Hold f(z), a location of p(x | z), and sigma(z), its spread.
+    """Response curve f(z), a location of p(x | z), and its spread sigma(z), as ln sigma.
 
     Both are smoothing splines through bins of equally many events. Beyond the outermost bins f
     goes on as a straight line and sigma keeps its value.
     """
 
-    def __init__(self, location: Curve, log_spread: Curve) -> None:
-        self.location, self.log_spread = location, log_spread
+    location: Curve
+    log_spread: Curve
 
     @classmethod
     def fitted(
@@ -68,13 +76,18 @@ class Response:
     ) -> Self:
         """Fit to events x, z and weight (N,); raise `InputError` if they are too few.
 
-        `where` is said in the error: " for feature 2 from 0 to 1".
+        Events that are alike are one with the sum of their weights, so that an event of weight 2
+        and one that is there twice give the same curve. `where` is said in the error: " for
+        feature 2 from 0 to 1".
         """
+        pairs, number = np.unique(z + 1j * x, return_inverse=True)
+        x, z = np.asarray(pairs.imag), np.asarray(pairs.real)
+        weight = np.asarray(np.bincount(number, weight), dtype=np.float64)
         few = len(z) < PER_BIN * FEWEST
         edges = np.zeros(0)
         if not few:
-            place = np.linspace(0, 1, min(bins, len(z) // PER_BIN) + 1)
-            edges = np.unique(quantiles(z, weight, place))
+            shares = np.linspace(0, 1, min(bins, len(z) // PER_BIN) + 1)
+            edges = np.unique(quantiles(z, weight, shares))
         if few or len(edges) <= FEWEST:
             raise InputError(
                 f"{len(z)} events with {len(np.unique(z))} truths are too few for a"
@@ -84,15 +97,15 @@ class Response:
         rough = profile(x, z, edges, weight=weight, statistic=statistic)
         # Within a bin x rises too: location and spread are those of what is left of it.
         line = Curve(rough.centre, rough.value)
-        found = profile(x - line(z), z, edges, weight=weight, statistic=statistic)
-        value = line(found.centre) + found.value
+        rest = profile(x - line(z), z, edges, weight=weight, statistic=statistic)
+        value = line(rest.centre) + rest.value
         # A median of few events can have an error that is too small by far, by accident.
-        errors = np.maximum(found.error, 0.5 * np.median(found.error))
-        spread_errors = np.maximum(found.spread_error, 0.5 * np.median(found.spread_error))
+        errors = np.maximum(rest.error, 0.5 * np.median(rest.error))
+        spread_errors = np.maximum(rest.spread_error, 0.5 * np.median(rest.spread_error))
         return cls(
-            Curve.smoothed(found.centre, value, errors),
+            Curve.smoothed(rest.centre, value, errors),
             Curve.smoothed(
-                found.centre, np.log(found.spread), spread_errors / found.spread, flat=True
+                rest.centre, np.log(rest.spread), spread_errors / rest.spread, flat=True
             ),
         )
 
@@ -115,9 +128,9 @@ class Response:
     def inverse(self, x: Floats) -> Floats:
         """Return z with f(z) = x, for x of any shape; f rises."""
         knots = self.location.knots
-        reach = np.ptp(knots)
+        length = np.ptp(knots)
         grid = np.linspace(knots[0], knots[-1], GRID)
-        ends = np.array([knots[0] - reach, knots[-1] + reach])
+        ends = np.array([knots[0] - length, knots[-1] + length])
         grid = np.concatenate([ends[:1], grid, ends[1:]])
         z = np.interp(x, self.location(grid), grid)
         # The ends are straight lines, so that one step is exact there; within the bins three
@@ -131,28 +144,20 @@ class Response:
         z = self.inverse(x)
         return Calibrated(z, self.spread(z) / self.location.slope(z))
 
-    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
-        """Return what the response is made of, each name after `prefix`."""
-        curves = {"location": self.location, "log_spread": self.log_spread}
-        return {
-            f"{prefix}{name}.{part}": torch.from_numpy(np.ascontiguousarray(getattr(curve, part)))
-            for name, curve in curves.items()
-            for part in ("knots", "values")
-        }
 
-    @classmethod
-    def of_tensors(cls, tensors: dict[str, Any], prefix: str = "") -> Self:
-        """Return the response that `tensors` gave, its names after `prefix`."""
-        location, log_spread = (
-            (tensors[f"{prefix}{name}.knots"].numpy(), tensors[f"{prefix}{name}.values"].numpy())
-            for name in ("location", "log_spread")
-        )
-        return cls(Curve(*location), Curve(*log_spread, flat=True))
+def check_bins(bins: int) -> None:
+    """Raise `InputError` for fewer bins than a smoothing spline takes."""
+    if bins < FEWEST:
+        raise InputError(f"bins is {bins}; it must be at least {FEWEST}.")
 
 
-def quantiles(values: Floats, weight: Floats, place: Floats) -> Floats:
-    """Return the values below which there are shares `place` (K,) of the weight, (K,)."""
+def quantiles(values: Floats, weight: Floats, shares: Floats) -> Floats:
+    """Return the smallest values that have `shares` (K,) of the weight at or below them, (K,).
+
+    A value of weight 2 counts as one that is there twice.
+    """
     order = np.argsort(values)
     below = np.cumsum(weight[order])
-    below = (below - below[0]) / (below[-1] - below[0])
-    return np.asarray(np.interp(place, below, values[order]))
+    # A part in 1e12 less: a share of the sum may be a whole number, but for rounding.
+    numbers = np.searchsorted(below, shares * below[-1] * (1 - 1e-12))
+    return np.asarray(values[order][numbers])

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from colliderkit.losses.decorrelation import background_score
 from colliderkit.networks.mixture_density import MixtureDensity, mixture_log_prob
 
-__all__ = ["Adversary"]
+__all__ = ["MutualInformation"]
 
 UNIT, MOST = 3.0, 15.0  # of the log-odds that the adversary sees: their scale and their end
 
 
-class Adversary(nn.Module):
+class MutualInformation(nn.Module):
     """Mutual information of the background's score and protected m, by an adversary (1703.03507).
 
         I = < ln q(m | s) - ln q(m) >
@@ -44,21 +44,22 @@ class Adversary(nn.Module):
 
     def forward(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return I of logits (B, K), target (B, 1 + M) and weights (B,), ()."""
-        s, m, p = self._seen(outputs, target, weight)
+        s, m, p = self._background(outputs, target, weight)
         if len(p) == 0:
             return outputs.sum() * 0.0
         frozen = {name: value.detach() for name, value in self.density.named_parameters()}
-        known: Tensor = torch.func.functional_call(self.density, frozen, (s, m))
-        told = p * (known - mixture_log_prob(self.marginal.detach(), m))
-        return told.sum().clamp(min=0)
+        conditional: Tensor = torch.func.functional_call(self.density, frozen, (s, m))
+        information = p * (conditional - mixture_log_prob(self.marginal.detach(), m))
+        return information.sum().clamp(min=0)
 
     def own_loss(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Return < -ln q(m | s) - ln q(m) >, whose gradient is the adversary's alone, ()."""
-        s, m, p = self._seen(outputs.detach(), target, weight)
+        s, m, p = self._background(outputs.detach(), target, weight)
         loss: Tensor = -(p * (self.density(s, m) + mixture_log_prob(self.marginal, m))).sum()
         return loss
 
-    def _seen(self, outputs: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+    def _background(self, outputs: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+        """Return log-odds (N, 1), m (N, M) and weights (N,) of the background, float32."""
         s, m, p = background_score(outputs, target, weight, self.background)
         log_odds = torch.logit(s, eps=1e-12).clamp(-MOST, MOST) / UNIT
         return log_odds[:, None].float(), m.float(), p.float()

@@ -1,64 +1,75 @@
-"""Maps of a trained score s, one for each m, after which it does not depend on m on background.
+"""Decorrelate a trained score s: maps, one for each m, after which it does not depend on m.
 
-Both rise with s at each m: what a cut on the score at fixed m separates, it separates as before.
+They are learned from background events. Both rise with s at each m: what a cut on the score at
+fixed m separates, it separates as before.
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 from scipy.stats import norm
-from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.events.schema import hash_uniform
+from colliderkit.events.tables import (
+    Floats,
+    as_column,
+    as_table,
+    as_weight,
+    validation_mask,
+)
 from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.generators.generator import own_loss
 from colliderkit.methods.method import Method
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit
-from colliderkit.training.settings import Training
+from colliderkit.training.settings import Epoch, Training
 
-__all__ = ["FlowDecorrelation", "TransportDecorrelation"]
+__all__ = ["FlowDecorrelation", "ScoreMap", "TransportDecorrelation"]
 
-Floats = NDArray[np.float64]
 SMALLEST = 1e-12  # of a probability and of what it lacks to 1
 ROWS = 1 << 16  # whose quantile functions are held at a time
+NEGATIVE = "a map is of cumulative distributions, which negative weights do not leave rising"
 
 
-class _ScoreMap(Method):
-    """Check scores and protected columns, and take probabilities as their log-odds."""
+class ScoreMap(Method):
+    """Map scores s (N,) by protected columns m (N, M): what all maps share.
+
+    A subclass gives `_fit` and `_transform`, on numbers that are checked here. Scores between 0 and
+    1 are probabilities, and are taken as their log-odds.
+
+    After `fit`: `probability_`, whether they are, and `quantities_`, the number of columns M.
+    """
 
     probability_: bool
-    columns_: int
+    quantities_: int
 
-    def _checked(self, score: ArrayLike, protected: ArrayLike) -> tuple[Floats, Floats]:
-        s = np.asarray(score, dtype=np.float64)
-        m = np.asarray(protected, dtype=np.float64)
-        m = m[:, None] if m.ndim == 1 else m
-        if s.ndim != 1 or m.ndim != 2 or len(m) != len(s):
-            raise InputError(
-                f"score and protected have shapes {s.shape} and {m.shape}; give (events,) and"
-                " (events, columns)."
-            )
-        for what, table in (("score", s[:, None]), ("protected", m)):
-            if not np.isfinite(table).all():
-                event = int(np.argmin(np.isfinite(table).all(1)))
-                raise InputError(f"{what} is NaN or infinite in event {event} (counted from 0).")
-        return s, m
+    def fit(
+        self,
+        score: ArrayLike,
+        protected: ArrayLike,
+        *,
+        weight: ArrayLike | None = None,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> Self:
+        """Learn from background events, score (N,) and m (N,) or (N, M); return self.
 
-    def _background(
-        self, score: ArrayLike, protected: ArrayLike, weight: ArrayLike | None
-    ) -> tuple[Floats, Floats, Floats]:
-        """Return log-odds (or what is no probability as it is), columns and weights to fit to."""
+        `weight` (N,) is not negative. Raises `InputError` for values that are not finite, negative
+        weights, a constant column or score, and too few events.
+        """
+        self._begin(seed=seed, folder=folder, resume=resume)
         s, m = self._checked(score, protected)
-        w = np.ones(len(s)) if weight is None else np.asarray(weight, dtype=np.float64)
-        if w.shape != s.shape or not np.isfinite(w).all() or (w < 0).any() or not w.sum() > 0:
-            raise InputError("give a finite weight of at least 0 for each event, not all 0.")
+        w = as_weight(weight, len(s), "the background", negative=NEGATIVE)
+        s, m, w = s[w > 0], m[w > 0], w[w > 0]
         if len(s) < 2:
             raise InputError(f"a map needs two background events at least, not {len(s)}.")
         constant = np.flatnonzero(np.ptp(m, 0) == 0)
@@ -67,28 +78,48 @@ class _ScoreMap(Method):
         if np.ptp(s) == 0:
             raise InputError("the score is constant; there is nothing to map.")
         self.probability_ = bool(s.min() >= 0 and s.max() <= 1)
-        self.columns_ = m.shape[1]
-        return self._open(s), m, w
+        self.quantities_ = m.shape[1]
+        checkpoints = None if folder is None else Path(folder)
+        where = {"folder": checkpoints, "resume": resume, "progress": progress}
+        self._fit(self._log_odds(s), m, w, **where)
+        return self
 
-    def _open(self, s: Floats) -> Floats:
+    def transform(self, score: ArrayLike, protected: ArrayLike) -> Floats:
+        """Return the mapped score of events with score (N,) and m (N,) or (N, M), (N,)."""
+        probability, quantities = self.probability_, self.quantities_
+        if np.size(score) == 0:
+            return np.zeros(0)
+        s, m = self._checked(score, protected)
+        if m.shape[1] != quantities:
+            raise InputError(f"give {quantities} protected columns, as in fit.")
+        if probability and not (s.min() >= 0 and s.max() <= 1):
+            raise InputError("the map was fitted to probabilities; give such scores.")
+        return self._transform(self._log_odds(s), m)
+
+    @abstractmethod
+    def _fit(self, s: Floats, m: Floats, w: Floats, **where: Any) -> None:
+        """Learn from log-odds or scores (N,), columns (N, M) and positive weights (N,).
+
+        `where` are folder, resume and progress.
+        """
+
+    @abstractmethod
+    def _transform(self, s: Floats, m: Floats) -> Floats:
+        """Map log-odds or scores (N,) at columns (N, M), (N,)."""
+
+    def _checked(self, score: ArrayLike, protected: ArrayLike) -> tuple[Floats, Floats]:
+        m = as_table(protected, "protected")
+        return as_column(score, len(m), "score"), m
+
+    def _log_odds(self, s: Floats) -> Floats:
+        """Return the log-odds of probabilities, and other scores as they are."""
         if not self.probability_:
             return s
-        opened: Floats = logit(s.clip(SMALLEST, 1 - SMALLEST))
-        return opened
-
-    def _given(self, score: ArrayLike, protected: ArrayLike) -> tuple[Floats, Floats]:
-        """Return what `transform` maps."""
-        if not hasattr(self, "columns_"):
-            raise InputError("the map is not fitted; call fit or load a fitted one.")
-        s, m = self._checked(score, protected)
-        if m.shape[1] != self.columns_:
-            raise InputError(f"give {self.columns_} protected columns, as in fit.")
-        if self.probability_ and len(s) and not (s.min() >= 0 and s.max() <= 1):
-            raise InputError("the map was fitted to probabilities; give such scores.")
-        return self._open(s), m
+        odds: Floats = logit(s.clip(SMALLEST, 1 - SMALLEST))
+        return odds
 
 
-class FlowDecorrelation(_ScoreMap):
+class FlowDecorrelation(ScoreMap):
     """Map a score by a normalising flow that is conditional on m (2211.02486).
 
         u = Phi(f(s; m))
@@ -101,9 +132,15 @@ class FlowDecorrelation(_ScoreMap):
         transforms, bins, hidden: of `generators.flow.ConditionalFlow`.
         validation: the share of events that chooses the epoch.
         training: epochs, batch size, learning rate and the like.
+
+    After `fit`: `flow_`, and `history_`, the epochs of "flow".
     """
 
     name: ClassVar[str] = "flow-decorrelation"
+    resumable: ClassVar[bool] = True
+
+    flow_: ConditionalFlow
+    history_: dict[str, list[Epoch]]
 
     def __init__(
         self,
@@ -122,74 +159,42 @@ class FlowDecorrelation(_ScoreMap):
         self.validation = validation
         self.training = training
 
-    def fit(
-        self,
-        score: ArrayLike,
-        protected: ArrayLike,
-        weight: ArrayLike | None = None,
-        *,
-        seed: int = 0,
-        progress: bool = False,
-    ) -> Self:
-        """Learn from background events, score (N,) and m (N,) or (N, M); return self.
-
-        Raises `InputError` for values that are not finite, negative weights, or a constant column.
-        """
-        s, m, w = self._background(score, protected, weight)
+    def _fit(self, s: Floats, m: Floats, w: Floats, **where: Any) -> None:
         x, c = (torch.from_numpy(t.astype(np.float32)) for t in (s[:, None], m))
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.flow_ = self._build().fit_scaling(x, c)
+            torch.manual_seed(derive(self.seed_, "flow"))
+            self._rebuild()
+        self.flow_.fit_scaling(x, c)
         data = Dataset(x, torch.zeros(len(x)), torch.from_numpy((w / w.mean()).astype("f4")), c)
-        held = hash_uniform(np.arange(len(x)), seed) < self.validation
-        train, validation = data.split(held)
-        history = fit(
+        mask = validation_mask(np.arange(len(x)), self.validation, self.seed_)
+        train, validation = data.split(mask)
+        epochs = fit(
             self.flow_,
             own_loss,
             train,
             validation,
             self.training,
-            seed=seed,
+            seed=self.seed_,
             title="flow of the score",
-            progress=progress,
+            **where,
         )
-        self.history_ = [asdict(epoch) for epoch in history]
-        return self
+        self.history_ = {"flow": epochs}
 
     @torch.no_grad()
-    def transform(self, score: ArrayLike, protected: ArrayLike) -> Floats:
-        """Return u of events with score (N,) and m (N,) or (N, M), (N,)."""
-        s, m = self._given(score, protected)
+    def _transform(self, s: Floats, m: Floats) -> Floats:
         x, c = (torch.from_numpy(t.astype(np.float32)) for t in (s[:, None], m))
         pairs = zip(x.split(ROWS), c.split(ROWS), strict=True)
         z = torch.cat([self.flow_.encode(*pair)[:, 0] for pair in pairs])
         mapped: Floats = norm.cdf(z.double().numpy())
         return mapped
 
-    def _build(self) -> ConditionalFlow:
-        return ConditionalFlow(
-            1, self.columns_, transforms=self.transforms, bins=self.bins, hidden=self.hidden
+    def _rebuild(self) -> None:
+        self.flow_ = ConditionalFlow(
+            1, self.quantities_, transforms=self.transforms, bins=self.bins, hidden=self.hidden
         )
 
-    def _tensors(self) -> dict[str, Tensor]:
-        return dict(self.flow_.state_dict())
 
-    def _state(self) -> dict[str, Any]:
-        return {
-            "columns": self.columns_,
-            "probability": self.probability_,
-            "history": self.history_,
-        }
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.columns_, self.probability_ = state["columns"], state["probability"]
-        self.history_ = state["history"]
-        self.flow_ = self._build()
-        self.flow_.load_state_dict(tensors)
-        self.flow_.eval()
-
-
-class TransportDecorrelation(_ScoreMap):
+class TransportDecorrelation(ScoreMap):
     """Map a score by optimal transport of p(s | m) to p(s), both of the background (2307.05187).
 
         T(s; m) = Q(F(s | m))
@@ -200,32 +205,38 @@ class TransportDecorrelation(_ScoreMap):
 
     Quantiles of s are taken in bins of m of equal weight, whose events are first moved to the
     bin's centre along its line of regression, and are linear in m between centres: exact where p(s
-    | m) shifts and widens linearly. Beyond the outer quantiles T is linear.
+    | m) shifts and widens linearly. Beyond the outer quantiles T is linear. Equal events count as
+    one of their summed weight: a weight of 2 is an event twice.
 
     Args:
         bins: of m, one column.
         levels: quantiles of a bin, at even steps of the normal quantile.
+
+    After `fit`: `levels_` (L,), `knots_` (bins, L) the quantiles of s at the `centres_` (bins,) of
+    the bins, `slopes_` (bins,) of their lines, `reference_` (L,) the quantiles of all m.
     """
 
     name: ClassVar[str] = "transport-decorrelation"
+
+    levels_: Floats
+    centres_: Floats
+    slopes_: Floats
+    knots_: Floats
+    reference_: Floats
 
     def __init__(self, *, bins: int = 20, levels: int = 200) -> None:
         self.bins = bins
         self.levels = levels
 
-    def fit(self, score: ArrayLike, protected: ArrayLike, weight: ArrayLike | None = None) -> Self:
-        """Learn from background events, score (N,) and m (N,); return self.
-
-        Raises `InputError` for values that are not finite, negative weights, a constant m or more
-        than one, or fewer than ten events in a bin.
-        """
-        s, m, w = self._background(score, protected, weight)
-        if self.columns_ != 1:
+    def _fit(self, s: Floats, m: Floats, w: Floats, **where: Any) -> None:
+        if m.shape[1] != 1:
             raise InputError("transport maps along one protected column; take the flow for more.")
         if self.bins < 1 or self.levels < 2:
             raise InputError("give at least 1 bin and 2 levels.")
-        order = np.argsort(m[:, 0], kind="stable")
-        s, m, w = s[order], m[order, 0], w[order]
+        # In order of m, equal events as one.
+        pairs, copy = np.unique(np.column_stack([m[:, 0], s]), axis=0, return_inverse=True)
+        w = np.asarray(np.bincount(copy.reshape(-1), w), dtype=np.float64)
+        m, s = pairs.T
         number = np.minimum((w.cumsum() - w / 2) / w.sum() * self.bins, self.bins - 1).astype(int)
         fewest = int(np.bincount(number, minlength=self.bins).min())
         if fewest < 10:
@@ -246,14 +257,11 @@ class TransportDecorrelation(_ScoreMap):
             self.slopes_[b] = across / spread if spread > 0 else 0.0
             self.knots_[b] = _quantiles(y - self.slopes_[b] * (x - centre), p, self.levels_)
         self.reference_ = _quantiles(s, w, self.levels_)
-        return self
 
-    def transform(self, score: ArrayLike, protected: ArrayLike) -> Floats:
-        """Return T of events with score (N,) and m (N,), (N,); a probability of a probability."""
-        s, m = self._given(score, protected)
-        pieces = range(0, len(s), ROWS)
-        parts = [self._transported(s[i : i + ROWS], m[i : i + ROWS, 0]) for i in pieces]
-        mapped: Floats = np.concatenate(parts) if parts else s
+    def _transform(self, s: Floats, m: Floats) -> Floats:
+        mapped: Floats = np.concatenate(
+            [self._transported(s[i : i + ROWS], m[i : i + ROWS, 0]) for i in range(0, len(s), ROWS)]
+        )
         return expit(mapped) if self.probability_ else mapped
 
     def _transported(self, s: Floats, m: Floats) -> Floats:
@@ -285,18 +293,6 @@ class TransportDecorrelation(_ScoreMap):
         beyond += self.slopes_[-1] * np.maximum(m - last, 0)
         quantiles: Floats = inside + beyond[:, None]
         return quantiles
-
-    def _tensors(self) -> dict[str, Tensor]:
-        names = ("levels_", "centres_", "slopes_", "knots_", "reference_")
-        return {name: torch.from_numpy(getattr(self, name)) for name in names}
-
-    def _state(self) -> dict[str, Any]:
-        return {"columns": self.columns_, "probability": self.probability_}
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.columns_, self.probability_ = state["columns"], state["probability"]
-        for name, value in tensors.items():
-            setattr(self, name, value.numpy())
 
 
 def _quantiles(values: Floats, weight: Floats, levels: Floats) -> Floats:

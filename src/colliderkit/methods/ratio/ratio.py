@@ -58,7 +58,7 @@ def inputs_of(
             f"{what}: is no jet array, which network '{architecture.network}' takes; read it with"
             " colliderkit.sources.read, or take network=None for a table."
         )
-    inputs = architecture.inputs([events])
+    inputs = architecture.inputs(events)
     summary, labels = jet_summary(events)
     return inputs, Table.checked(summary, what, names=labels, weight=weight, event=event)
 

@@ -1,23 +1,26 @@
-"""Conformal intervals: the coverage of any regression, made right on events kept for that."""
+"""Split conformal prediction: intervals of any regression, calibrated to cover."""
 
 import math
 from collections.abc import Sequence
-from importlib import import_module
-from typing import Any, ClassVar, Literal, Self
+from pathlib import Path
+from typing import ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import clone
-from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.events.schema import hash_uniform
+from colliderkit.events.tables import Floats, Table, as_column, as_weight, validation_mask
 from colliderkit.methods.method import Method
-from colliderkit.methods.regression.regression import Prediction, Regression
+from colliderkit.methods.regression.regression import (
+    NEGATIVE,
+    Prediction,
+    Regression,
+    check_level,
+)
+from colliderkit.seeds import derive
 
 __all__ = ["Conformal", "conformal_quantile"]
-
-Floats = NDArray[np.float64]
 
 
 class Conformal(Method):
@@ -45,13 +48,15 @@ class Conformal(Method):
     """
 
     name: ClassVar[str] = "conformal"
+    method_: Regression
+    factors_: list[float]
 
     def __init__(
         self,
         method: Regression,
         *,
         score: Literal["scaled", "shifted"] = "scaled",
-        levels: Sequence[float] = (0.68, 0.95),
+        levels: tuple[float, ...] = (0.68, 0.95),
         share: float = 0.25,
     ) -> None:
         self.method = method
@@ -60,47 +65,71 @@ class Conformal(Method):
         self.share = share
 
     def fit(
-        self, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None, seed: int = 0
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        *,
+        names: Sequence[str] = (),
+        event: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
     ) -> Self:
         """Fit the regression on a part of the events, x (N, F) and y (N,), calibrate on the rest.
 
+        `names` are those of the features. Rows of one number of `event` (N,) are not parted.
         `weight` (N,) must not be negative.
         """
-        table, target = np.asarray(x), np.asarray(y)
-        w = None if weight is None else np.asarray(weight)
-        if not len(table) == len(target) == (len(table) if w is None else len(w)):
-            raise InputError("x, y and weight have other numbers of events; give one row for each.")
+        self._begin(seed=seed, folder=folder, resume=resume)
+        self._check()
+        table = Table.checked(x, "x", names=names, weight=weight, event=event, negative=NEGATIVE)
+        target = as_column(y, len(table), "y")
+        if not 0 < self.share < 1:
+            raise InputError(f"share is {self.share:g}; give a number between 0 and 1.")
         # Another key than that of the split into training and validation inside the method.
-        kept = hash_uniform(np.arange(len(table)), seed + 7919) < self.share
+        held = validation_mask(table.event, self.share, derive(seed, "calibration"))
+        train, rest = table.at(~held), table.at(held)
         method = clone(self.method).fit(
-            table[~kept], target[~kept], weight=None if w is None else w[~kept], seed=seed
+            train.values,
+            target[~held],
+            names=train.names,
+            event=train.event,
+            weight=train.weight,
+            seed=seed,
+            progress=progress,
         )
-        return self.calibrate(
-            method, table[kept], target[kept], weight=None if w is None else w[kept]
-        )
+        return self.calibrate(method, rest.values, target[held], weight=rest.weight)
 
     def calibrate(
         self, method: Regression, x: ArrayLike, y: ArrayLike, *, weight: ArrayLike | None = None
     ) -> Self:
-        """Take a regression that is fitted already, and events (n, F), (n,) that it has not seen.
+        """Calibrate the intervals of a fitted regression, on events (n, F), (n,) it has not seen.
 
         Raises `InputError` if there are too few of them for a level.
         """
-        if self.score not in ("scaled", "shifted"):
-            raise InputError(f"--score is '{self.score}'; choose scaled or shifted.")
+        self._begin(seed=method.seed_)
+        self._check()
+        target = as_column(y, len(np.asarray(x)), "y")
         self.method_ = method
-        target = np.asarray(y, dtype=np.float64)
-        if target.shape != (len(np.asarray(x)),) or not np.isfinite(target).all():
-            raise InputError("calibration needs a y for each event, all of them finite numbers.")
         self.factors_ = [
             conformal_quantile(self._scores(x, target, level), level, weight)
             for level in self.levels
         ]
         return self
 
+    def _check(self) -> None:
+        if self.score not in ("scaled", "shifted"):
+            raise InputError(f"score is '{self.score}'; choose scaled or shifted.")
+
+    @property
+    def names_(self) -> list[str]:
+        """The names of the features."""
+        return self.method_.names_
+
     def predict(self, x: ArrayLike) -> Prediction:
         """Return what the regression itself predicts."""
-        self._fitted()
         return self.method_.predict(x)
 
     def interval(self, x: ArrayLike, level: float = 0.68) -> tuple[Floats, Floats]:
@@ -108,58 +137,26 @@ class Conformal(Method):
 
         A shifted interval whose ends have crossed is the point between them.
         """
-        self._fitted()
-        known = [i for i, own in enumerate(self.levels) if math.isclose(own, level)]
-        if not known:
-            given = ", ".join(f"{own:g}" for own in self.levels)
-            raise InputError(f"level {level:g} is not calibrated, only {given}; fit with --levels.")
-        factor = self.factors_[known[0]]
+        factors = self.factors_
+        numbers = [i for i, known in enumerate(self.levels) if math.isclose(known, level)]
+        if not numbers:
+            levels = ", ".join(f"{known:g}" for known in self.levels)
+            raise InputError(f"level {level:g} is not calibrated, only {levels}; fit with it.")
+        factor = factors[numbers[0]]
         if self.score == "scaled":
-            found = self.method_.predict(x)
-            return found.estimate - factor * found.std, found.estimate + factor * found.std
+            answer = self.method_.predict(x)
+            return answer.estimate - factor * answer.std, answer.estimate + factor * answer.std
         low, high = self.method_.interval(x, level)
-        reach = np.maximum((high - low) / 2 + factor, 0)
+        half_width = np.maximum((high - low) / 2 + factor, 0)
         middle = (low + high) / 2
-        return middle - reach, middle + reach
+        return middle - half_width, middle + half_width
 
     def _scores(self, x: ArrayLike, y: Floats, level: float) -> Floats:
         if self.score == "scaled":
-            found = self.method_.predict(x)
-            return np.asarray(np.abs(y - found.estimate) / found.std)
+            answer = self.method_.predict(x)
+            return np.asarray(np.abs(y - answer.estimate) / answer.std)
         low, high = self.method_.interval(x, level)
         return np.maximum(low - y, y - high)
-
-    def _fitted(self) -> None:
-        if not hasattr(self, "method_"):
-            raise InputError("nothing is calibrated yet; call fit or load a fitted one.")
-
-    # What follows saves and restores.
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return self.method_._tensors()
-
-    def _state(self) -> dict[str, Any]:
-        return {"factors": self.factors_, "method": self.method_._state()}
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.method_ = clone(self.method)
-        self.method_._restore(tensors, state["method"])
-        self.factors_ = state["factors"]
-
-    def _parameters(self) -> dict[str, Any]:
-        # `calibrate` may have been given another one than the constructor.
-        method = self.method_
-        inner = {"name": method.name, "parameters": method._parameters()}
-        return {**self.get_params(deep=False), "method": inner}
-
-    @classmethod
-    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        from colliderkit.methods import METHODS
-
-        inner = parameters["method"]
-        module, attribute = METHODS[inner["name"]].split(":")
-        method = getattr(import_module(module), attribute)._from_parameters(inner["parameters"])
-        return cls(**{**parameters, "method": method})
 
 
 def conformal_quantile(scores: ArrayLike, level: float, weight: ArrayLike | None = None) -> float:
@@ -172,20 +169,17 @@ def conformal_quantile(scores: ArrayLike, level: float, weight: ArrayLike | None
     beyond all scores, or for negative weights.
     """
     values = np.asarray(scores, dtype=np.float64)
-    if not 0 < level < 1:
-        raise InputError(f"the level of an interval is {level:g}; give a number between 0 and 1.")
-    w = np.ones(len(values)) if weight is None else np.asarray(weight, dtype=np.float64)
-    if w.shape != values.shape or not (w >= 0).all():
-        raise InputError("calibration needs one weight for each event, none of them negative.")
+    check_level(level)
+    w = as_weight(weight, len(values), "calibration", negative="a quantile would have no place")
     order = np.argsort(values, kind="stable")
     total = np.cumsum(w[order])
     # A part in 1e12 less: level (n + 1) may be a whole number, but for rounding.
     needed = level * (total[-1] + w.max()) * (1 - 1e-12) if len(values) else math.inf
-    place = int(np.searchsorted(total, needed)) if len(values) else 0
-    if place >= len(values):
+    number = int(np.searchsorted(total, needed)) if len(values) else 0
+    if number >= len(values):
         least = math.ceil(level / (1 - level))
         raise InputError(
             f"{len(values)} calibration events do not reach a level of {level:g}; give at least"
             f" {least}, or more where weights differ."
         )
-    return float(values[order][place])
+    return float(values[order][number])

@@ -1,6 +1,5 @@
 """Deep ensembles: several perceptrons that each give a mean and a variance (1612.01474)."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor
@@ -37,7 +36,7 @@ class DeepEnsemble(Perceptrons):
         self,
         *,
         members: int = 5,
-        hidden: Sequence[int] = (64, 64, 64),
+        hidden: tuple[int, ...] = (64, 64, 64),
         validation: float = 0.2,
         training: Training = QUICK,
     ) -> None:
@@ -51,7 +50,7 @@ class DeepEnsemble(Perceptrons):
 
     def _members(self) -> int:
         if self.members < 1:
-            raise InputError(f"--members is {self.members}; it must be at least 1.")
+            raise InputError(f"members is {self.members}; it must be at least 1.")
         return self.members
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

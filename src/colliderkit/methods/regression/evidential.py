@@ -1,6 +1,5 @@
 """Evidential regression: one network gives a density of mean and variance (1910.02600)."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -9,8 +8,9 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as students_t
 from torch import Tensor
 
+from colliderkit.events.tables import Floats
 from colliderkit.losses.regression import Evidential
-from colliderkit.methods.regression.regression import QUICK, Floats, Perceptrons, check_level
+from colliderkit.methods.regression.regression import QUICK, Perceptrons, check_level
 from colliderkit.training.settings import Training
 
 __all__ = ["EvidentialRegression"]
@@ -40,7 +40,7 @@ class EvidentialRegression(Perceptrons):
         self,
         *,
         regulariser: float = 0.01,
-        hidden: Sequence[int] = (64, 64, 64),
+        hidden: tuple[int, ...] = (64, 64, 64),
         validation: float = 0.2,
         training: Training = QUICK,
     ) -> None:
@@ -52,12 +52,12 @@ class EvidentialRegression(Perceptrons):
     def interval(self, x: ArrayLike, level: float = 0.68) -> tuple[Floats, Floats]:
         """Return the central interval of Student's t, (N,) each."""
         check_level(level)
-        found = [part.numpy() for part in self._in_pieces(x, self._parameters_at)]
-        gamma, nu, alpha, beta = found
-        reach = students_t.ppf((1 + level) / 2, 2 * alpha)
-        reach *= np.sqrt(beta * (1 + nu) / (nu * alpha)) * float(self.target_.std)
+        parts = [part.numpy() for part in self._in_pieces(x, self._parameters_at)]
+        gamma, nu, alpha, beta = parts
+        half_width = students_t.ppf((1 + level) / 2, 2 * alpha)
+        half_width *= np.sqrt(beta * (1 + nu) / (nu * alpha)) * float(self.target_.std)
         centre = self._unscaled(torch.from_numpy(gamma))
-        return centre - reach, centre + reach
+        return centre - half_width, centre + half_width
 
     def _loss(self) -> Evidential:
         return Evidential(self.regulariser)

@@ -1,7 +1,6 @@
 """A Bayesian last layer: linear regression on learned features, in closed form (1502.05700)."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -16,7 +15,7 @@ __all__ = ["BayesianLastLayer", "LinearPosterior"]
 
 
 class LinearPosterior(nn.Module):
-    """Hold the posterior of the weights v of y = v . phi + noise, normal with known variances.
+    """Posterior of the weights v of y = v . phi + noise, normal with known variances.
 
     With the prior v ~ N(0, 1/a), features phi (N, D) and the precision b_i of each y_i,
 
@@ -48,8 +47,8 @@ class LinearPosterior(nn.Module):
             total = values + torch.tensor(log_a, dtype=torch.float64).exp()
             return float(total.log().sum() - len(values) * log_a - (along.square() / total).sum())
 
-        found = minimize_scalar(minus_evidence, bounds=(-12, 12), method="bounded")
-        self.precision.fill_(found.x).exp_()
+        best = minimize_scalar(minus_evidence, bounds=(-12, 12), method="bounded")
+        self.precision.fill_(best.x).exp_()
         total = values + self.precision
         self.covariance.copy_(vectors / total @ vectors.T)
         self.mean.copy_(vectors @ (along / total))
@@ -78,11 +77,12 @@ class BayesianLastLayer(Perceptrons):
     """
 
     name: ClassVar[str] = "bayesian-last-layer"
+    posterior_: LinearPosterior
 
     def __init__(
         self,
         *,
-        hidden: Sequence[int] = (64, 64, 64),
+        hidden: tuple[int, ...] = (64, 64, 64),
         validation: float = 0.2,
         training: Training = QUICK,
     ) -> None:
@@ -93,8 +93,8 @@ class BayesianLastLayer(Perceptrons):
     def _loss(self) -> Gaussian:
         return Gaussian()
 
-    def _build(self, columns: int, **shape: Any) -> None:
-        super()._build(columns)
+    def _rebuild(self) -> None:
+        super()._rebuild()
         self.posterior_ = LinearPosterior(self.hidden[-1] + 1)
 
     @torch.no_grad()
@@ -116,6 +116,3 @@ class BayesianLastLayer(Perceptrons):
         phi, aleatoric = self._features(x)
         mean, epistemic = self.posterior_(phi)
         return mean, aleatoric, epistemic
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {**super()._modules(), "posterior": self.posterior_}

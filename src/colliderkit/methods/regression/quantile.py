@@ -1,4 +1,4 @@
-"""Quantiles of y given x, by the pinball loss."""
+"""Quantile regression: quantiles of y given x, by the pinball loss."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -10,8 +10,9 @@ from scipy.stats import norm
 from torch import Tensor
 
 from colliderkit.errors import InputError
+from colliderkit.events.tables import Floats
 from colliderkit.losses.regression import Pinball
-from colliderkit.methods.regression.regression import QUICK, Floats, Perceptrons, check_level
+from colliderkit.methods.regression.regression import QUICK, Perceptrons, check_level
 from colliderkit.training.settings import Training
 
 __all__ = ["QuantileRegression"]
@@ -34,13 +35,13 @@ class QuantileRegression(Perceptrons):
     """
 
     name: ClassVar[str] = "quantile-regression"
-    has_epistemic = False
+    has_epistemic: ClassVar[bool] = False
 
     def __init__(
         self,
         *,
-        levels: Sequence[float] = (0.025, 0.05, 0.16, 0.5, 0.84, 0.95, 0.975),
-        hidden: Sequence[int] = (64, 64, 64),
+        levels: tuple[float, ...] = (0.025, 0.05, 0.16, 0.5, 0.84, 0.95, 0.975),
+        hidden: tuple[int, ...] = (64, 64, 64),
         validation: float = 0.2,
         training: Training = QUICK,
     ) -> None:
@@ -54,8 +55,8 @@ class QuantileRegression(Perceptrons):
 
     def quantile(self, x: ArrayLike, level: float) -> Floats:
         """Return the quantile of y of one level at features x (N, F), (N,)."""
-        (found,) = self._in_pieces(x, lambda rows: [self._at(rows, [level])[:, 0]])
-        return self._unscaled(found)
+        (quantile,) = self._in_pieces(x, lambda rows: [self._at(rows, [level])[:, 0]])
+        return self._unscaled(quantile)
 
     def interval(self, x: ArrayLike, level: float = 0.68) -> tuple[Floats, Floats]:
         """Return the quantiles of (1 -+ level) / 2; `InputError` beyond the learned levels."""
@@ -77,10 +78,11 @@ class QuantileRegression(Perceptrons):
             if not first - 1e-9 <= level <= last + 1e-9:
                 raise InputError(
                     f"the quantile of {level:g} is beyond the learned {first:g} to {last:g}; fit"
-                    " with further --levels."
+                    " with further levels."
                 )
-        learned = self._loss().quantiles(self.network_(x).squeeze(0).double())
+        learned = self._loss().quantiles(self.network_(x).squeeze(0)).double()
         knots, asked = norm.ppf(self.levels), norm.ppf(np.clip(levels, first, last))
         right = np.clip(np.searchsorted(knots, asked), 1, len(knots) - 1)
         share = torch.from_numpy((asked - knots[right - 1]) / (knots[right] - knots[right - 1]))
-        return torch.lerp(learned[:, right - 1], learned[:, right], share.expand(len(x), -1))
+        below, above = learned[:, right - 1], learned[:, right]
+        return below + share * (above - below)

@@ -3,10 +3,11 @@
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from colliderkit.methods.regression.regression import Regression
 from colliderkit.networks.boosted_trees import BoostedTrees
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Epoch
 
@@ -29,11 +30,16 @@ class BoostedRegression(Regression):
         rounds: the largest number of trees of each; they end where held-out events gain no more.
         learning_rate: of each tree.
         validation: the share of events that gives the variance.
+
+    After `fit`: `network_` and `variance_`, and `shape_`, how many nodes they have. There are no
+    epochs: `history_` is empty.
     """
 
     name: ClassVar[str] = "boosted-regression"
-    has_epistemic = False
+    has_epistemic: ClassVar[bool] = False
     network_: BoostedTrees
+    variance_: BoostedTrees
+    shape_: dict[str, dict[str, int]]
 
     def __init__(
         self,
@@ -48,22 +54,25 @@ class BoostedRegression(Regression):
         self.learning_rate = learning_rate
         self.validation = validation
 
-    def _build(self, columns: int, **shape: Any) -> None:
-        self._scales(columns)
-        self.network_, self.variance_ = (
-            BoostedTrees(**shape.get(part, {"inputs": columns, "outputs": 1}))
-            for part in ("network", "variance")
-        )
+    def _rebuild(self) -> None:
+        super()._rebuild()
+        if hasattr(self, "shape_"):  # of trees that are grown already
+            self.network_ = BoostedTrees(**self.shape_["network"])
+            self.variance_ = BoostedTrees(**self.shape_["variance"])
 
     def _learn(self, train: Dataset, held: Dataset, seed: int) -> list[list[Epoch]]:
         assert isinstance(train.inputs, Tensor)
         assert isinstance(held.inputs, Tensor)
-        options = {"max_iter": self.rounds, "learning_rate": self.learning_rate, **STOPPING}
+        options: dict[str, Any] = {
+            "max_iter": self.rounds,
+            "learning_rate": self.learning_rate,
+            **STOPPING,
+        }
         self.network_ = BoostedTrees.fit_regression(
             train.inputs,
             train.target,
             train.weight,
-            seed,
+            derive(seed, "mean") % 2**32,  # what scikit-learn takes
             max_leaf_nodes=self.leaves,
             **options,
         )
@@ -72,20 +81,15 @@ class BoostedRegression(Regression):
             held.inputs,
             residual.double().square().clamp(min=SMALLEST),
             held.weight,
-            seed,
+            derive(seed, "variance") % 2**32,
             loss="gamma",
             max_leaf_nodes=max(self.leaves // 4, 2),
             **options,
         )
+        self.shape_ = {"network": self.network_.options, "variance": self.variance_.options}
         return []
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean = self.network_(x)[:, 0].double()
         variance = self.variance_(x)[:, 0].double().exp()
         return mean, variance, torch.zeros_like(variance)
-
-    def _shape(self) -> dict[str, Any]:
-        return {"network": self.network_.options, "variance": self.variance_.options}
-
-    def _modules(self) -> dict[str, nn.Module]:
-        return {**super()._modules(), "variance": self.variance_}

@@ -1,7 +1,6 @@
 """A variational network: weights are densities, learned with the fit (2003.11099)."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,6 +9,7 @@ from colliderkit.errors import InputError
 from colliderkit.losses.regression import Gaussian
 from colliderkit.methods.regression.regression import Perceptrons
 from colliderkit.networks.variational import VariationalStack
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Epoch, Training
 from colliderkit.training.stacks import fit_stack
@@ -47,7 +47,7 @@ class VariationalRegression(Perceptrons):
         self,
         *,
         draws: int = 50,
-        hidden: Sequence[int] = (32, 32),
+        hidden: tuple[int, ...] = (32, 32),
         validation: float = 0.2,
         training: Training = SLOW,
     ) -> None:
@@ -59,11 +59,11 @@ class VariationalRegression(Perceptrons):
     def _loss(self) -> Gaussian:
         return Gaussian()
 
-    def _build(self, columns: int, **shape: Any) -> None:
+    def _rebuild(self) -> None:
         if self.draws < 2:
-            raise InputError(f"--draws is {self.draws}; at least 2 are needed for a variance.")
-        self._scales(columns)
-        self.network_ = VariationalStack(1, columns, tuple(self.hidden), outputs=2)
+            raise InputError(f"draws is {self.draws}; at least 2 are needed for a variance.")
+        super()._rebuild()
+        self.network_ = VariationalStack(1, len(self.names_), tuple(self.hidden), outputs=2)
 
     def _learn(self, train: Dataset, held: Dataset, seed: int) -> list[list[Epoch]]:
         stack, count = self.network_, len(train)
@@ -73,7 +73,7 @@ class VariationalRegression(Perceptrons):
             train,
             held,
             self.training,
-            seeds=[seed],
+            seeds=[derive(seed, "member", 0)],
             penalty=lambda: stack.divergence() / count,
         )
 

@@ -1,100 +1,84 @@
-"""Many fits of one method: ensembles over seeds, and folds for out-of-sample scores."""
+"""Ensembles of taggers over seeds, and cross-fitting: folds for out-of-sample scores."""
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from torch import Tensor
 
 from colliderkit.errors import InputError
 from colliderkit.events.schema import hash_uniform
-from colliderkit.methods.method import Method
+from colliderkit.events.tables import as_weight
+from colliderkit.methods.tagging.classifier import Classifier, Jets
+from colliderkit.methods.tagging.tagger import Tagger
+from colliderkit.seeds import derive
+from colliderkit.training.settings import Epoch
 
 __all__ = ["CrossFit", "Ensemble"]
 
 
-class _Several(Method):
-    """Save and restore a list of fitted methods in one folder."""
+class _Several(Classifier):
+    """Fit one classifier several times, each member in a folder of its own."""
 
-    method: Any
-    members_: list[Any]
+    kind: ClassVar[str]
+    method: Classifier
+    members_: list[Classifier]
 
-    def _tensors(self) -> dict[str, Tensor]:
+    @property
+    def tagger(self) -> Tagger:
+        return self.method.tagger
+
+    @property
+    def history_(self) -> dict[str, list[Epoch]]:  # type: ignore[override]
+        """The epochs of each member."""
         return {
-            f"{i}.{name}": value
+            f"{self.kind} {i}" + ("" if key == "network" else f" {key}"): epochs
             for i, member in enumerate(self.members_)
-            for name, value in member._tensors().items()
+            for key, epochs in member.history_.items()
         }
 
-    def _parameters(self) -> dict[str, Any]:
-        parameters = self.get_params(deep=False)
-        inner = {"name": self.method.name, "parameters": self.method._parameters()}
-        return {**parameters, "method": inner}
-
-    @classmethod
-    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:
-        from colliderkit.methods import METHODS
-
-        inner = parameters["method"]
-        module, attribute = METHODS[inner["name"]].split(":")
-        method = getattr(import_module(module), attribute)._from_parameters(inner["parameters"])
-        return cls(**{**parameters, "method": method})
-
-    def _state(self) -> dict[str, Any]:
-        return {"members": [member._state() for member in self.members_], "seed": self.seed_}
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.seed_ = state["seed"]
-        self.members_ = []
-        for i, member_state in enumerate(state["members"]):
-            prefix = f"{i}."
-            member = clone(self.method)
-            own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-            member._restore(own, member_state)
-            self.members_.append(member)
+    def _member(self, number: int, *data: Any, folder: Path, **options: Any) -> Any:
+        """Return member `number`, fitted with a seed and in a folder of its own."""
+        options |= {"folder": folder / f"{self.kind}-{number}"}
+        seed = derive(self.seed_, self.kind, number)
+        return clone(self.method).fit(*data, seed=seed, **options)
 
 
 class Ensemble(_Several):
     """Fit `method` with `members` seeds and combine their probabilities.
 
     Args:
-        method: an unfitted classifier of the package, such as a `Tagger`.
+        method: an unfitted classifier, such as a `Tagger`.
         members: how many.
         combine: "mean", or "median" (then normalised to sum to 1).
+
+    Member i has the seed ``derive(seed, "member", i)``. After `fit`: `members_` and `history_`,
+    the epochs of "member 0", "member 1", ...
     """
 
     name: ClassVar[str] = "ensemble"
+    kind = "member"
 
     def __init__(
-        self, method: Any, *, members: int = 5, combine: Literal["mean", "median"] = "mean"
+        self, method: Classifier, *, members: int = 5, combine: Literal["mean", "median"] = "mean"
     ) -> None:
         self.method = method
         self.members = members
         self.combine = combine
 
-    def fit(
-        self,
-        jets: ak.Array,
-        *args: Any,
-        seed: int = 0,
-        folder: str | Path | None = None,
-        **options: Any,
-    ) -> Self:
-        """Fit member i with seed ``seed + i``; the rest is passed to each member's ``fit``."""
+    def _check(self) -> None:
         if self.members < 1:
-            raise InputError(f"--members is {self.members}; it must be at least 1.")
-        self.seed_ = seed
+            raise InputError(f"members is {self.members}; it must be at least 1.")
+
+    def _fit(
+        self, jets: Jets, validation: ak.Array | None, weight: ArrayLike | None, **where: Any
+    ) -> None:
+        whole = _whole(jets)
         self.members_ = [
-            clone(self.method).fit(
-                jets, *args, seed=seed + i, folder=_subfolder(folder, "member", i), **options
-            )
-            for i in range(self.members)
+            self._member(i, whole, validation, weight=weight, **where) for i in range(self.members)
         ]
-        return self
 
     def member_probabilities(self, jets: ak.Array) -> NDArray[np.float64]:
         """Return each member's probabilities, (members, N, K)."""
@@ -105,8 +89,8 @@ class Ensemble(_Several):
         each = self.member_probabilities(jets)
         if self.combine == "mean":
             return each.mean(0)
-        middle = np.median(each, axis=0)
-        return middle / middle.sum(1, keepdims=True)
+        median = np.median(each, axis=0)
+        return median / median.sum(1, keepdims=True)
 
 
 class CrossFit(_Several):
@@ -115,11 +99,18 @@ class CrossFit(_Several):
     The fold of an event is a hash of its number and the seed: `predict_proba` finds for each
     event of the training sample the one member that has not seen it, and is as unbiased on
     events that none has seen.
+
+    Args:
+        method: an unfitted classifier, such as a `Tagger`.
+        folds: how many.
+
+    After `fit`: `members_` and `history_`, the epochs of "fold 0", "fold 1", ...
     """
 
     name: ClassVar[str] = "cross-fit"
+    kind = "fold"
 
-    def __init__(self, method: Any, *, folds: int = 5) -> None:
+    def __init__(self, method: Classifier, *, folds: int = 5) -> None:
         self.method = method
         self.folds = folds
 
@@ -128,35 +119,34 @@ class CrossFit(_Several):
         if "event" not in jets.fields:
             raise InputError("folds need the column 'event', the same for a jet at fit and apply.")
         # Another key than that of the split into training and validation inside a member.
-        uniform = hash_uniform(np.asarray(ak.to_numpy(jets["event"])), seed + 7919)
+        uniform = hash_uniform(np.asarray(ak.to_numpy(jets["event"])), derive(seed, "folds"))
         return (uniform * self.folds).astype(np.int64)
 
-    def fit(
-        self, jets: ak.Array, *, seed: int = 0, folder: str | Path | None = None, **options: Any
-    ) -> Self:
-        """Fit member k on all events outside fold k."""
+    def _check(self) -> None:
         if self.folds < 2:
-            raise InputError(f"--folds is {self.folds}; it must be at least 2.")
-        self.seed_ = seed
-        fold = self.fold(jets, seed)
+            raise InputError(f"folds is {self.folds}; it must be at least 2.")
+
+    def _fit(
+        self, jets: Jets, validation: ak.Array | None, weight: ArrayLike | None, **where: Any
+    ) -> None:
+        whole = _whole(jets)
+        fold = self.fold(whole, self.seed_)
+        factor = as_weight(weight, len(whole))
         self.members_ = [
-            clone(self.method).fit(
-                jets[fold != k], seed=seed + k, folder=_subfolder(folder, "fold", k), **options
-            )
+            self._member(k, whole[fold != k], validation, weight=factor[fold != k], **where)
             for k in range(self.folds)
         ]
-        return self
 
     def predict_proba(self, jets: ak.Array) -> NDArray[np.float64]:
         """Return each event's probabilities by the member that has not seen it, (N, K)."""
         fold = self.fold(jets, self.seed_)
-        first = self.members_[0]
-        scores = np.zeros((len(jets), len(first.classes)))
+        scores = np.zeros((len(jets), len(self.tagger.classes)))
         for k, member in enumerate(self.members_):
             if (fold == k).any():
                 scores[fold == k] = member.predict_proba(jets[fold == k])
         return scores
 
 
-def _subfolder(folder: str | Path | None, kind: str, number: int) -> Path | None:
-    return None if folder is None else Path(folder) / f"{kind}-{number}"
+def _whole(jets: Jets) -> ak.Array:
+    """Return all jets: they are needed several times."""
+    return jets if isinstance(jets, ak.Array) else ak.concatenate(list(jets))

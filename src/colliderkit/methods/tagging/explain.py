@@ -1,4 +1,4 @@
-"""What a model looks at: integrated gradients and permutation importance."""
+"""Explain a tagger: attribution by integrated gradients, and permutation importance."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ MOST_STEPS = 2048
 
 @dataclass(frozen=True)
 class Attribution:
-    """Hold what each feature adds to the log-odds of a class.
+    """Attribution of the log-odds of a class to features.
 
     - `values`: the shape of the features, (B, N, F) or (B, C), float32, zero where padded;
     - `total`: (B,) the log-odds less those of the baseline: what the values should sum to;
@@ -78,8 +78,10 @@ def integrated_gradients(
     try:
         with torch.no_grad():
             raw = (values,) if mask is None else (values, mask)
-            given = model.representation(*raw)
-        inputs, *rest = given if isinstance(given, tuple) else (given,)
+            represented = model.representation(*raw)
+        if not isinstance(represented, tuple):
+            represented = (represented,)
+        inputs, *rest = represented
         start = torch.as_tensor(baseline, dtype=inputs.dtype, device=inputs.device)
         path = inputs - start
         if mask is not None and inputs.ndim == 3:

@@ -1,41 +1,46 @@
-"""Tagging: which class does a jet belong to?"""
+"""Tagging: classify jets with any network of the package (PFN, ParticleNet, ParT, trees, ...)."""
 
 import os
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal
 
 import awkward as ak
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
-from colliderkit.events.schema import hash_uniform, labels_of, weights_of
+from colliderkit.events.schema import labels_of, weights_of
+from colliderkit.events.tables import Floats, as_table, as_weight, validation_mask
 from colliderkit.events.weights import class_weights, spectrum_weights
 from colliderkit.losses.classification import cross_entropy
 from colliderkit.losses.multitask import ClassAndRegression
-from colliderkit.methods.architecture import Architecture, fit_representation
-from colliderkit.methods.method import Method
+from colliderkit.methods.architecture import Architecture, Inputs, fit_representation
+from colliderkit.methods.decorrelation.objectives import (
+    BACKGROUND,
+    Adversary,
+    DisCo,
+    MoDe,
+    Penalised,
+    Planing,
+)
+from colliderkit.methods.tagging.classifier import Classifier, Jets
 from colliderkit.networks import NETWORKS
 from colliderkit.networks.boosted_trees import BoostedTrees
 from colliderkit.networks.model import Model
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit, predict
 from colliderkit.training.settings import Epoch, Objective, Training
 
 __all__ = ["Tagger"]
 
-# A jet array, or chunks of one.
-Jets: TypeAlias = Any
 
-
-class Tagger(Method):
+class Tagger(Classifier):
     """Classify jets with any network of the package.
 
     Args:
@@ -47,19 +52,35 @@ class Tagger(Method):
         representation: a name of `events.representations.REPRESENTATIONS`; None takes the
             network's own ("efp" with the network "linear" is the linear EFP tagger).
         represent: keyword arguments of the representation (image size, order, ...).
-        observables: what networks on tables take: a preset or names of `events.observables`.
+        observables: what networks on tables take: a preset or names of `events.observables`; of
+            events without constituents, names of their columns.
         classes: their names, in the order of the label; the second of two is the signal.
+        objective: what is minimised: None for the cross-entropy alone, or one of
+            `methods.decorrelation.objectives` (`DisCo`, `MoDe`, `Adversary`, `Planing`) for a score
+            that does not depend, on the background, on protected columns.
         regress: per-jet columns that the same trunk learns beside the class.
         balance: give every class the same total weight.
         spectrum: reweight the (pt, eta) spectrum of each class to be "flat", or equal to that
             of the class of this name.
         validation: the share of events kept for the choice of the epoch, by a hash of `event`.
-        training: epochs, batch size, learning rate and the like.
+        training: epochs, batch size, learning rate and the like. Under an `objective` with a
+            penalty, batches should hold some hundreds of background events.
 
-    After `fit`: `model_` (raw columns to outputs), `columns_`, `history_` (one `Epoch` each).
+    After `fit`: `model_` (raw columns to outputs), `columns_`, `history_` (one `Epoch` each of
+    "network"), `events_` (how many train and validate), `multiplier_`, the Lagrange multiplier of
+    the objective's `at_most` (0 without one): by so much the cross-entropy rises for each unit that
+    the limit is lowered by, and as a `strength` it leads to about the same tagger.
     """
 
     name: ClassVar[str] = "tagging"
+
+    model_: Model
+    columns_: tuple[str, ...]
+    events_: dict[str, int]
+    multiplier_: float
+    trees_: dict[str, int] | None  # the size of boosted trees, for `_rebuild`
+    target_mean_: Floats  # of the columns beside the class, in their units, and their spread
+    target_scale_: Floats
 
     def __init__(
         self,
@@ -71,6 +92,7 @@ class Tagger(Method):
         represent: dict[str, Any] | None = None,
         observables: str | Sequence[str] = "standard",
         classes: Sequence[str] = ("background", "signal"),
+        objective: DisCo | MoDe | Adversary | Planing | None = None,
         regress: Sequence[str] = (),
         balance: bool = False,
         spectrum: str | None = None,
@@ -84,90 +106,78 @@ class Tagger(Method):
         self.represent = represent
         self.observables = observables
         self.classes = classes
+        self.objective = objective
         self.regress = regress
         self.balance = balance
         self.spectrum = spectrum
         self.validation = validation
         self.training = training
 
-    def fit(
-        self,
-        jets: Jets,
-        validation: ak.Array | None = None,
-        *,
-        weight: NDArray[np.floating[Any]] | None = None,
-        seed: int = 0,
-        folder: str | Path | None = None,
-        resume: bool = False,
-        progress: bool = True,
-    ) -> Self:
-        """Train on jets with a `label` and return self.
-
-        `jets` is a jet array, or chunks of one: these are written to `folder` one by one and
-        trained from there, so that memory does not grow with their number. `validation` jets
-        choose the epoch; without them a share `self.validation` of the events does. `weight`
-        multiplies the jets' own. Negative weights stay negative in the loss, which is then
-        unbiased as long as each class sums to a positive weight. Checkpoints go to `folder`;
-        `resume` goes on from the last.
-        """
-        if folder is None:
-            with TemporaryDirectory(prefix="colliderkit-") as temporary:
-                return self.fit(
-                    jets,
-                    validation,
-                    weight=weight,
-                    seed=seed,
-                    folder=temporary,
-                    resume=resume,
-                    progress=progress,
-                )
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        self.columns_ = self._architecture.columns
-        inputs, light = self._inputs(jets, folder / f"events-{os.environ.get('LOCAL_RANK', 0)}")
-        if weight is not None:
-            light = ak.with_field(light, weights_of(light) * np.asarray(weight), "weight")
-        if validation is not None:
-            held_inputs, held_light = self._inputs(validation, None)
-            data = self._dataset(inputs, light)
-            held = self._dataset(held_inputs, held_light, fitted=True)
-        else:
-            everything = self._dataset(inputs, light)
-            apart = hash_uniform(np.asarray(light["event"]), seed) < self.validation
-            data, held = everything.split(apart)
-        torch.manual_seed(seed)
-        self.seed_ = seed
-        self.events_ = {"training": len(data), "validation": len(held)}
-        if hasattr(NETWORKS.load(self.network), "fit"):
-            self._grow(data, held, seed)
-            return self
-        self.model_ = self._build()
-        trained, data, held = fit_representation(self.model_, data, held)
-        self.history_ = self._train(
-            trained, data, held, folder=folder, resume=resume, progress=progress
-        )
+    @property
+    def tagger(self) -> "Tagger":
         return self
+
+    def _fit(
+        self, jets: Jets, validation: ak.Array | None, weight: ArrayLike | None, **where: Any
+    ) -> None:
+        self.columns_ = self._architecture.columns
+        # Chunks go to a file, one for each process of a distributed training.
+        spool = where["folder"] / f"events-{os.environ.get('LOCAL_RANK', 0)}"
+        inputs, per_jet = self._read(jets, None if isinstance(jets, ak.Array) else spool)
+        if weight is not None:
+            factor = as_weight(weight, len(per_jet))
+            per_jet = ak.with_field(per_jet, weights_of(per_jet) * factor, "weight")
+        if validation is not None:
+            train = self._dataset(inputs, per_jet)
+            held_out = self._dataset(*self._read(validation, None), fitted=True)
+        else:
+            mask = validation_mask(np.asarray(per_jet["event"]), self.validation, self.seed_)
+            train, held_out = self._dataset(inputs, per_jet).split(mask)
+        self.events_ = {"training": len(train), "validation": len(held_out)}
+        self.multiplier_, self.trees_ = 0.0, None
+        if self._takes_trees:
+            self.history_ = {"network": self._fit_trees(train, held_out)}
+            return
+        torch.manual_seed(derive(self.seed_, "network"))
+        self._rebuild()
+        trained, train, held_out = fit_representation(self.model_, train, held_out)
+        where |= {"seed": self.seed_, "title": self.network}
+        if isinstance(self.objective, Penalised):
+            epochs, self.multiplier_ = self.objective.train(
+                trained, train, held_out, self.training, **where
+            )
+        else:
+            loss: Objective = cross_entropy
+            if self.regress:
+                loss = ClassAndRegression(len(self.classes))
+            epochs = fit(trained, loss, train, held_out, self.training, **where)
+        self.history_ = {"network": epochs}
 
     def predict_proba(self, jets: ak.Array) -> NDArray[np.float64]:
         """Return the probability of each class, (N, K); rows sum to 1."""
         logits = self._outputs(jets)[:, : len(self.classes)]
         return torch.softmax(logits.double(), dim=1).numpy()
 
-    def predict(self, jets: ak.Array) -> NDArray[np.int64]:
-        """Return the likeliest class of each jet, (N,)."""
-        return self.predict_proba(jets).argmax(1)
-
     def regression(self, jets: ak.Array) -> dict[str, NDArray[np.float32]]:
         """Return the regressed quantities in their own units, each (N,)."""
-        outputs = self._outputs(jets)[:, len(self.classes) :]
-        values = (outputs * self.target_scale_ + self.target_mean_).numpy()
+        outputs = self._outputs(jets)[:, len(self.classes) :].numpy()
+        values = (outputs * self.target_scale_ + self.target_mean_).astype(np.float32)
         return {name: values[:, i] for i, name in enumerate(self.regress)}
 
     def inputs(self, jets: ak.Array) -> Ragged | Tensor:
         """Return what `model_` takes for these jets: ragged raw columns, or a table."""
-        return self._inputs(jets, None)[0]
+        return self._architecture.inputs(jets)
 
-    # What follows turns jets into tensors.
+    def per_jet(self, jets: ak.Array, first: int = 0) -> ak.Array:
+        """Return the columns of each jet that training needs: label, weight, event and targets.
+
+        Jets without a column `event` are numbered from `first`.
+        """
+        wanted = {"label", "weight", "event", "jet_pt", "jet_eta", *self._extra_targets}
+        columns = jets[[name for name in jets.fields if name in wanted]]
+        if "event" not in columns.fields:
+            columns = ak.with_field(columns, np.arange(first, first + len(jets)), "event")
+        return columns
 
     @property
     def _architecture(self) -> Architecture:
@@ -180,38 +190,58 @@ class Tagger(Method):
             self.observables,
         )
 
-    def _inputs(self, jets: Jets, folder: Path | None) -> tuple[Ragged | Tensor, ak.Array]:
-        """Return the network's raw inputs and the per-jet columns that training needs."""
-        per_jet = {"label", "weight", "event", "jet_pt", "jet_eta", *self._beside}
-        chunks = [jets] if isinstance(jets, ak.Array) else jets
-        light: list[ak.Array] = []
-        count = 0
+    @property
+    def _takes_trees(self) -> bool:
+        """Whether the network is grown, and not trained by a gradient."""
+        return hasattr(NETWORKS.load(self.network), "fit")
 
-        def noted() -> Iterable[ak.Array]:
-            nonlocal count
-            for chunk in chunks:
-                part = chunk[[name for name in chunk.fields if name in per_jet]]
-                if "event" not in part.fields:
-                    part = ak.with_field(part, np.arange(count, count + len(chunk)), "event")
-                count += len(chunk)
-                light.append(part)
-                yield chunk
+    @property
+    def _extra_targets(self) -> Sequence[str]:
+        """Per-jet columns that training needs beside the class."""
+        return self.regress if self.objective is None else self.objective.protect
 
-        in_memory = isinstance(jets, ak.Array) or folder is None
-        inputs = self._architecture.inputs(noted(), None if in_memory else folder)
-        return inputs, ak.concatenate(light) if len(light) > 1 else light[0]
+    def _check(self) -> None:
+        if self.spectrum not in (None, "flat", *self.classes):
+            raise InputError(
+                f"spectrum is '{self.spectrum}'; give flat or one of {list(self.classes)}."
+            )
+        if self.regress and self._takes_trees:
+            raise InputError(f"regress: {self.network} has no trunk to share; use a network.")
+        if self.objective is None:
+            return
+        self.objective.check()
+        if self.regress:
+            raise InputError("regress and objective both add to the loss; give one of them.")
+        if isinstance(self.objective, Planing) and self.spectrum is not None:
+            raise InputError("spectrum and planing both set spectra; give one of them.")
+        if isinstance(self.objective, Penalised) and self._takes_trees:
+            raise InputError(
+                f"no gradient trains {self.network}; take a network, planing, or a map of its"
+                " score (methods.decorrelation.maps)."
+            )
 
-    def _dataset(self, inputs: Ragged | Tensor, light: ak.Array, fitted: bool = False) -> Dataset:
-        label = labels_of(light, len(self.classes))
-        weight = self._weights(light, label)
-        target = self._target(light, label, fitted)
+    def _read(self, jets: Jets, folder: Path | None) -> tuple[Ragged | Tensor, ak.Array]:
+        """Return the network's raw inputs and the per-jet columns, in one pass over chunks."""
+        inputs, per_jet, count = Inputs(self._architecture, folder), [], 0
+        for chunk in [jets] if isinstance(jets, ak.Array) else jets:
+            per_jet.append(self.per_jet(chunk, count))
+            inputs.append(chunk)
+            count += len(chunk)
+        if not per_jet:
+            raise InputError("the jets come in no chunks at all; check the files.")
+        return inputs.whole(), ak.concatenate(per_jet) if len(per_jet) > 1 else per_jet[0]
+
+    def _dataset(self, inputs: Ragged | Tensor, per_jet: ak.Array, fitted: bool = False) -> Dataset:
+        label = labels_of(per_jet, len(self.classes))
+        target = self._target(per_jet, label, fitted)
+        weight = self._weights(per_jet, label)
         return Dataset(
             inputs, target, torch.from_numpy((weight / weight.mean()).astype(np.float32))
         )
 
-    def _weights(self, light: ak.Array, label: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _weights(self, per_jet: ak.Array, label: NDArray[np.int64]) -> Floats:
         """Return the weights that events have in the loss, on any scale, (N,)."""
-        weight = self._shaped(light, label)
+        weight = self._spectrum_weights(per_jet, label)
         if self.balance:
             weight = class_weights(label, weight)
         for k, name in enumerate(self.classes):
@@ -222,115 +252,69 @@ class Tagger(Method):
                 )
         return weight
 
-    def _shaped(self, light: ak.Array, label: NDArray[np.int64]) -> NDArray[np.float64]:
+    def _spectrum_weights(self, per_jet: ak.Array, label: NDArray[np.int64]) -> Floats:
         """Return the jets' weights, with the spectra that are asked for, (N,)."""
-        weight = weights_of(light)
-        if self.spectrum is not None:
-            reference: Literal["flat"] | int = "flat"
-            if self.spectrum != "flat":
-                if self.spectrum not in self.classes:
-                    raise InputError(
-                        f"--spectrum {self.spectrum}: give flat or one of {list(self.classes)}."
-                    )
-                reference = list(self.classes).index(self.spectrum)
-            weight = spectrum_weights(light, reference=reference)
-        return weight
+        if isinstance(self.objective, Planing):
+            return self.objective.weights(per_jet, label, self.classes)
+        if self.spectrum is None:
+            return weights_of(per_jet)
+        reference: Literal["flat"] | int = "flat"
+        if self.spectrum != "flat":
+            reference = list(self.classes).index(self.spectrum)
+        return spectrum_weights(per_jet, reference=reference)
 
-    @property
-    def _beside(self) -> Sequence[str]:
-        """Per-jet columns that the target has beside the class."""
-        return self.regress
+    def _target(self, per_jet: ak.Array, label: NDArray[np.int64], fitted: bool) -> Tensor:
+        """Return the class (N,), or class and standardised columns (N, 1 + T) float32.
 
-    def _target(self, light: ak.Array, label: NDArray[np.int64], fitted: bool) -> Tensor:
-        """Return the class (N,), or class and standardised columns (N, 1 + T) float32."""
-        target = torch.tensor(label)
-        if self.regress:
-            for name in self.regress:
-                if name not in light.fields:
-                    raise InputError(f"--regress {name}: the jets have no such column.")
-            stacked = np.stack([ak.to_numpy(light[name]) for name in self.regress], 1)
-            quantities = torch.from_numpy(stacked.astype(np.float32))
-            if not fitted:
-                self.target_mean_ = quantities.mean(0)
-                self.target_scale_ = quantities.std(0).clamp(min=1e-6)
-            standard = (quantities - self.target_mean_) / self.target_scale_
-            target = torch.cat([target[:, None].float(), standard], 1)
-        return target
+        Protected columns are in units of their spread on the background.
+        """
+        if isinstance(self.objective, Penalised):
+            table, spread_of = self.objective.protected(per_jet, label), label == BACKGROUND
+        else:
+            if self.objective is not None:
+                self.objective.protected(per_jet, label)  # for its errors
+            if not self.regress:
+                return torch.tensor(label)
+            table, spread_of = _columns(per_jet, self.regress), label >= 0
+        if not fitted:
+            self.target_mean_ = table[spread_of].mean(0)
+            self.target_scale_ = table[spread_of].std(0).clip(1e-6)
+        standard = (table - self.target_mean_) / self.target_scale_
+        return torch.from_numpy(np.column_stack([label, standard]).astype(np.float32))
 
-    def _train(self, model: Model, data: Dataset, held: Dataset, **where: Any) -> list[Epoch]:
-        """Train `model` in place and return its history; `where` are further keywords of `fit`."""
-        objective = self._objective()
-        return fit(
-            model,
-            objective,
-            data,
-            held,
-            self.training,
-            seed=self.seed_,
-            title=self.network,
-            **where,
-        )
+    def _rebuild(self) -> None:
+        if self.trees_ is not None:
+            self.model_ = Model(nn.Identity(), BoostedTrees(**self.trees_))
+        else:
+            self.model_ = self._architecture.build(len(self.classes) + len(self.regress))
 
-    def _objective(self) -> Objective:
-        return ClassAndRegression(len(self.classes)) if self.regress else cross_entropy
-
-    def _build(self) -> Model:
-        return self._architecture.build(len(self.classes) + len(self.regress))
-
-    def _grow(self, train: Dataset, held: Dataset, seed: int) -> None:
-        """Fit boosted trees, which no gradient trains."""
+    def _fit_trees(self, train: Dataset, validation: Dataset) -> list[Epoch]:
+        """Fit boosted trees, which no gradient trains, and return the one epoch of it."""
         assert isinstance(train.inputs, Tensor)
-        if self.regress:
-            raise InputError(f"--regress: {self.network} has no trunk to share; use a network.")
         begin = time.perf_counter()
         trees = BoostedTrees.fit(
-            train.inputs, train.target, train.weight, seed=seed, **(self.options or {})
+            train.inputs,
+            train.target,
+            train.weight,
+            seed=derive(self.seed_, "trees") % 2**32,  # what scikit-learn takes
+            **(self.options or {}),
         )
         seconds = time.perf_counter() - begin
-        self.model_ = Model(nn.Identity(), trees)
+        self.model_, self.trees_ = Model(nn.Identity(), trees), trees.options
         losses = [
             float(cross_entropy(predict(self.model_, data), data.target, data.weight))
-            for data in (train, held)
+            for data in (train, validation)
         ]
-        self.history_ = [Epoch(0, losses[0], losses[1], seconds, best=True)]
+        return [Epoch(0, losses[0], losses[1], seconds, best=True)]
 
     def _outputs(self, jets: ak.Array) -> Tensor:
-        if not hasattr(self, "model_"):
-            raise InputError("the tagger is not fitted; call fit or load a fitted one.")
-        inputs = self.inputs(jets)
-        n = len(jets)
-        return predict(self.model_, Dataset(inputs, torch.zeros(n), torch.ones(n)))
+        model, events = self.model_, len(jets)
+        return predict(model, Dataset(self.inputs(jets), torch.zeros(events), torch.ones(events)))
 
-    # What follows saves and restores.
 
-    def _tensors(self) -> dict[str, Tensor]:
-        return dict(self.model_.state_dict())
-
-    def _state(self) -> dict[str, Any]:
-        state = {
-            "columns": list(self.columns_),
-            "seed": self.seed_,
-            "events": self.events_,
-            "history": [asdict(epoch) for epoch in self.history_],
-        }
-        if isinstance(self.model_.network, BoostedTrees):
-            state["trees"] = self.model_.network.options
-        if self.regress:
-            state["target_mean"] = self.target_mean_.tolist()
-            state["target_scale"] = self.target_scale_.tolist()
-        return state
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        self.columns_ = tuple(state["columns"])
-        self.seed_ = state["seed"]
-        self.events_ = state["events"]
-        self.history_ = [Epoch(**epoch) for epoch in state["history"]]
-        if self.regress:
-            self.target_mean_ = torch.tensor(state["target_mean"])
-            self.target_scale_ = torch.tensor(state["target_scale"])
-        if "trees" in state:
-            self.model_ = Model(nn.Identity(), BoostedTrees(**state["trees"]))
-        else:
-            self.model_ = self._build()
-        self.model_.load_state_dict(tensors)
-        self.model_.eval()
+def _columns(per_jet: ak.Array, names: Sequence[str]) -> Floats:
+    """Return regressed columns (N, T), or raise for one that is not there or not finite."""
+    for name in names:
+        if name not in per_jet.fields:
+            raise InputError(f"regress: the jets have no column '{name}'.")
+    return as_table(np.column_stack([ak.to_numpy(per_jet[n]) for n in names]), "the jets", names)

@@ -176,7 +176,7 @@ class OmniFold(Unfolding):
     def _inputs(self, level: Any, simulation: Any) -> Inputs:
         """Return what the networks read of a level, given the simulation's events of it."""
         if isinstance(level, ak.Array):
-            return self._architecture.inputs([level])
+            return self._architecture.inputs(level)
         # A family of the columns and of their ranks would know of everything twice.
         table = level if self.family else Marginals.of(simulation)(level)
         return torch.from_numpy(table.astype(np.float32))

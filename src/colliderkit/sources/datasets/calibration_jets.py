@@ -21,19 +21,19 @@ PRIORS = {"flat": 0.0, "falling": 1.0}  # the power by which a spectrum falls be
 
 @dataclass(frozen=True)
 class Jets:
-    """Hold N jets: true and seen (N, 2), pt and mass [GeV], features (N, F), event numbers.
+    """N jets: `truth` and `reco` (N, 2), pt and mass [GeV], features (N, F), event numbers.
 
     The features are |eta| and those of `COMPOSITION`, as seen.
     """
 
     truth: Floats
-    seen: Floats
+    reco: Floats
     features: Floats
     event: NDArray[np.int64]
 
     def at(self, rows: Any) -> "Jets":
         """Return some of the jets."""
-        return Jets(self.truth[rows], self.seen[rows], self.features[rows], self.event[rows])
+        return Jets(self.truth[rows], self.reco[rows], self.features[rows], self.event[rows])
 
     def __len__(self) -> int:
         return len(self.event)
@@ -41,7 +41,7 @@ class Jets:
 
 @dataclass(frozen=True)
 class Quantity:
-    """State what is calibrated: its column, and the bins (`edges`) that it is judged in.
+    """Quantity that is calibrated: its column, and the bins (`edges`) that it is judged in.
 
     Learned from are the jets with truths in the range `truths`. The other quantity seen is a
     feature, the mass as a share of pt; `left_out` are those of `COMPOSITION` that are none.
@@ -58,22 +58,22 @@ class Quantity:
     def names(self) -> list[str]:
         """The features, in words."""
         other = "ln(jet $p_T$ / GeV)" if self.column else "Jet mass / $p_T$"
-        own = [title for name, title in COMPOSITION.items() if name not in self.left_out]
-        return [r"Jet $|\eta|$", other, *own]
+        titles = [title for name, title in COMPOSITION.items() if name not in self.left_out]
+        return [r"Jet $|\eta|$", other, *titles]
 
     def table(self, jets: Jets) -> tuple[Floats, Floats, Floats]:
         """Return logarithms of what is seen and true, (N,), and features (N, F)."""
-        pt, mass = jets.seen.T
+        pt, mass = jets.reco.T
         other = np.log(pt) if self.column else mass / pt
-        kept = [0, *(1 + i for i, name in enumerate(COMPOSITION) if name not in self.left_out)]
-        features = np.insert(jets.features[:, kept], 1, other, axis=1)
-        seen = np.maximum(jets.seen[:, self.column], LEAST_MASS)
-        return np.log(seen), np.log(jets.truth[:, self.column]), features
+        columns = [0, *(1 + i for i, name in enumerate(COMPOSITION) if name not in self.left_out)]
+        features = np.insert(jets.features[:, columns], 1, other, axis=1)
+        measured = np.maximum(jets.reco[:, self.column], LEAST_MASS)
+        return np.log(measured), np.log(jets.truth[:, self.column]), features
 
-    def kept(self, jets: Jets) -> Jets:
+    def in_range(self, jets: Jets) -> Jets:
         """Return the jets whose truth is within `truths`."""
-        own = jets.truth[:, self.column]
-        return jets.at((own > self.truths[0]) & (own < self.truths[1]))
+        truth = jets.truth[:, self.column]
+        return jets.at((truth > self.truths[0]) & (truth < self.truths[1]))
 
 
 PT = Quantity(
@@ -81,7 +81,7 @@ PT = Quantity(
     0,
     "True jet $p_T$ [GeV]",
     (25.0, 1000.0),
-    tuple(np.geomspace(50, 500, 9)),
+    tuple(np.geomspace(50, 500, 9).tolist()),
 )
 # At fixed pt and widths what is seen of the mass is nearly fixed as well, whatever the true one:
 # there is no response to invert.
@@ -90,7 +90,7 @@ MASS = Quantity(
     1,
     "True jet mass [GeV]",
     (3.0, 200.0),
-    tuple(np.geomspace(8, 64, 7)),
+    tuple(np.geomspace(8, 64, 7).tolist()),
     left_out=("track_width", "calorimeter_width"),
 )
 
@@ -112,9 +112,9 @@ def read_jets(path: Path) -> Jets:
             for level in ("truth", "reco")
         ]
         eta = np.abs(np.asarray(array["reco", "jet_eta"], dtype=np.float64))
-        made = composition(array["reco"])
-        made[:, :COUNTS] += random.uniform(-0.5, 0.5, (len(made), COUNTS))
-        features = np.column_stack([eta, made])
+        contents = composition(array["reco"])
+        contents[:, :COUNTS] += random.uniform(-0.5, 0.5, (len(contents), COUNTS))
+        features = np.column_stack([eta, contents])
         parts.append((*levels, features, np.asarray(array["event"])))
     return Jets(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 

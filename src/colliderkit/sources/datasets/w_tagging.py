@@ -1,4 +1,4 @@
-"""The published W and QCD jets of DisCo (2001.05310, Zenodo 3606767) as a table.
+"""W and QCD jets of DisCo (2001.05310): the published ones (Zenodo 3606767) and a stand-in.
 
 ``W_high_level.npz`` holds the arrays ``train``, ``val`` and ``test``, each (N, 12): the jet mass as
 (m / GeV - 50) / 250, ten observables, and a label that is 0 for W bosons and 1 for QCD. The units
@@ -11,10 +11,12 @@ import awkward as ak
 import numpy as np
 
 from colliderkit.errors import InputError
+from colliderkit.events.observables import PRESETS, table
+from colliderkit.events.weights import spectrum_weights
 from colliderkit.files import existing_file
 from colliderkit.sources.files.columns import missing, readable
 
-__all__ = ["read_w_tagging"]
+__all__ = ["OBSERVABLES", "generate_w_tagging", "read_w_tagging"]
 
 PARTS = {"training": "train", "validation": "val", "test": "test"}
 # The columns between mass and label, under the names of `colliderkit.events.observables`.
@@ -22,7 +24,9 @@ COLUMNS = (
     *("pt", "tau21", "C2", "D2", "fox_wolfram", "planar_flow", "aplanarity", "zcut"),
     *("kt_dr", "sqrt_d12"),
 )
-LIGHTEST, SPAN = 50.0, 250.0  # GeV
+LIGHTEST, SPAN = 50.0, 250.0  # GeV, of the mass
+OBSERVABLES = PRESETS["w-tagging"]
+NO_MPI = "PartonLevel:MPI = off"
 
 
 def read_w_tagging(path: str | Path, part: str = "training") -> ak.Array:
@@ -63,3 +67,47 @@ def read_w_tagging(path: str | Path, part: str = "training") -> ak.Array:
     columns |= {name: rows[:, i].astype(np.float32) for i, name in enumerate(COLUMNS, start=1)}
     numbers = {"label": (published == 0).astype(np.int64), "event": np.arange(len(rows))}
     return ak.zip({**columns, **numbers})
+
+
+def generate_w_tagging(
+    w: int,
+    qcd: int,
+    path: str | Path,
+    *,
+    seed: int = 1,
+    workers: int = 1,
+    dask: str | None = None,
+) -> Path:
+    """Generate a stand-in by Pythia 8 and write its observables to a Parquet file; return its path.
+
+    Of `w` and `qcd` jets (13 TeV, anti-kT R = 1.0, 300 < pt < 400 GeV, |eta| < 2, W bosons and
+    their quarks matched, particle level, no multiple interactions) those between 50 and 300 GeV are
+    kept: ``jet_pt``, ``jet_eta``, ``jet_mass`` [GeV], the ten `OBSERVABLES`, ``label`` (1 for W),
+    ``event`` and a ``weight`` that gives the QCD jets the pt spectrum of the others. The jets
+    themselves are left beside the file, and are not generated again.
+    """
+    from colliderkit.sources import iterate, write
+    from colliderkit.sources.pythia.shards import generate
+
+    path = Path(path)
+    parts = []
+    for label, (process, count) in enumerate((("qcd-w", qcd), ("w", w))):
+        file = path.with_name(f"{process}.parquet")
+        if not file.exists():
+            options = {"seed": seed, "workers": workers, "dask": dask}
+            generate(process, count, file, settings=NO_MPI, **options)  # type: ignore[arg-type]
+        for chunk in iterate(file):
+            mass = np.asarray(chunk["jet_mass"])
+            jets = chunk[(mass > LIGHTEST) & (mass < LIGHTEST + SPAN)]
+            values, names = table(jets, OBSERVABLES)
+            columns = {name: jets[name] for name in ("jet_pt", "jet_eta", "jet_mass")}
+            columns |= {name: values[:, i] for i, name in enumerate(names)}
+            # The numbers of the two processes' events overlap.
+            columns["event"] = np.asarray(jets["event"]) | (label << 56)
+            columns["label"] = np.full(len(jets), label, dtype=np.int64)
+            parts.append(ak.zip(columns))
+    whole = ak.concatenate(parts)
+    edges = np.linspace(300, 400, 21).tolist()
+    weight = spectrum_weights(whole, reference=1, pt_bins=edges, eta_bins=[-2.0, 2.0])
+    write(path, ak.with_field(whole, weight, "weight"))
+    return path

@@ -1,13 +1,41 @@
 """The Gaussian example of calibration (2205.05084): a normal truth and normal noise."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["GaussianExample", "with_feature"]
+__all__ = ["GAUSSIAN_EXAMPLES", "ExactClosure", "GaussianExample", "with_feature"]
 
 Floats = NDArray[np.float64]
+NODES = np.linspace(-5, 5, 101)
+SHARE = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
+
+
+@dataclass(frozen=True)
+class ExactClosure:
+    """Exact closure: bias and scatter of a calibration at each truth z, integrals over p(x | z).
+
+    - `truth` (T,), and `bias`: E[z_hat | z] - z, float64 (T,);
+    - `scatter`: the standard deviation of z_hat given z;
+    - `sigma`: the mean of the resolution that is quoted.
+    """
+
+    truth: Floats
+    bias: Floats
+    scatter: Floats
+    sigma: Floats
+
+    @property
+    def largest_bias(self) -> float:
+        """The largest |bias|."""
+        return float(np.abs(self.bias).max())
+
+    def sigma_error(self, noise: float) -> float:
+        """The largest relative error of sigma and of the scatter, which both should be `noise`."""
+        both = np.stack([self.sigma, self.scatter]) / noise - 1
+        return float(np.abs(both).max())
 
 
 @dataclass(frozen=True)
@@ -23,6 +51,19 @@ class GaussianExample:
         random = np.random.default_rng(seed)
         truth = random.normal(self.mean, self.width, count)
         return truth + self.noise * random.normal(size=count), truth
+
+    def closure(
+        self, predict: Callable[[Floats], tuple[Floats, Floats]], truth: Floats
+    ) -> ExactClosure:
+        """Integrate what ``predict(x)`` says, estimates and resolutions, over N(x; z, noise^2).
+
+        It is taken at each `truth` (T,), at 101 points within five standard deviations.
+        """
+        x = truth[:, None] + self.noise * NODES
+        estimate, sigma = (values.reshape(x.shape) for values in predict(x.ravel()))
+        mean = estimate @ SHARE
+        scatter = np.sqrt((estimate - mean[:, None]) ** 2 @ SHARE)
+        return ExactClosure(truth, mean - truth, scatter, sigma @ SHARE)
 
     @property
     def slope(self) -> float:
@@ -41,6 +82,10 @@ class GaussianExample:
     def information(self) -> float:
         """I(X; Z) = 1/2 ln(1 + width^2 / noise^2), in nats."""
         return float(0.5 * np.log1p((self.width / self.noise) ** 2))
+
+
+# As published, and another distribution of the truth.
+GAUSSIAN_EXAMPLES = {"N(0, 1)": GaussianExample(), "N(0.5, 1.5)": GaussianExample(0.5, 1.5)}
 
 
 def with_feature(

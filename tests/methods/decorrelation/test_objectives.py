@@ -1,7 +1,9 @@
-"""Decorrelated taggers on normal variables, where what should come out is known."""
+"""Objectives of decorrelation on normal variables, where what should come out is known."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -12,14 +14,21 @@ from sklearn.metrics import roc_auc_score
 
 from colliderkit.errors import InputError
 from colliderkit.losses.decorrelation import distance_correlation
-from colliderkit.methods.decorrelation import DecorrelatedTagger
-from colliderkit.methods.decorrelation.adversary import Adversary
+from colliderkit.methods.decorrelation.adversary import MutualInformation
+from colliderkit.methods.decorrelation.objectives import (
+    Adversary,
+    DisCo,
+    MoDe,
+    Planing,
+)
 from colliderkit.methods.method import load
 from colliderkit.methods.tagging.ensembles import Ensemble
+from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.training.settings import Training
 from samples import make_jets
 
-TABLE = {"observables": ["x0", "x1"], "protect": ["m"], "options": {"hidden": (32, 32)}}
+TABLE = {"observables": ["x0", "x1"], "options": {"hidden": (32, 32)}}
+M = ("m",)  # what is protected
 QUICK = Training(epochs=5, batch_size=256, learning_rate=5e-3, devices=1)
 
 
@@ -33,7 +42,11 @@ def events(count: int, seed: int = 0) -> ak.Array:
     return ak.zip({"x0": x0, "x1": x1, "m": m, "label": label, "event": number})
 
 
-def measured(tagger: DecorrelatedTagger, sample: ak.Array) -> tuple[float, float]:
+def tagger_with(objective: Any, **options: Any) -> Tagger:
+    return Tagger("mlp", **{**TABLE, "training": QUICK, **options}, objective=objective)
+
+
+def measured(tagger: Tagger, sample: ak.Array) -> tuple[float, float]:
     """Return the squared distance correlation of the background and the area under the curve."""
     s, label = tagger.predict_proba(sample)[:, 1], np.asarray(sample["label"])
     score, m = (torch.from_numpy(np.asarray(t)[label == 0]) for t in (s, sample["m"]))
@@ -42,8 +55,7 @@ def measured(tagger: DecorrelatedTagger, sample: ak.Array) -> tuple[float, float
 
 @pytest.fixture(scope="module")
 def plain() -> tuple[float, float]:
-    tagger = DecorrelatedTagger(**TABLE, penalty=None, training=QUICK)
-    return measured(tagger.fit(events(6000), seed=1, progress=False), events(6000, 1))
+    return measured(tagger_with(None).fit(events(6000), seed=1, progress=False), events(6000, 1))
 
 
 # What a perfect cut on x0 alone reaches: the area for two normal densities one width apart.
@@ -51,80 +63,87 @@ BLIND = 0.5 * (1 + math.erf(0.5))
 
 
 @pytest.mark.parametrize(
-    ("penalty", "options", "strength"),
+    "objective",
     [
-        ("disco", {}, 5.0),
-        ("mode", {}, 50.0),
-        ("mode", {"order": 0, "bins": 16}, 50.0),
-        ("adversary", {}, 5.0),
-        ("adversary", {"steps": 1}, 2.0),
-        ("planing", {"bins": 20}, None),
+        DisCo(protect=M, strength=5.0),
+        MoDe(protect=M, strength=50.0),
+        MoDe(protect=M, strength=10.0, bins=16),  # eight background events of a batch in a bin
+        Adversary(protect=M, strength=5.0),
+        Adversary(protect=M, strength=2.0, steps=1),
+        Planing(protect=M, bins=20),
     ],
+    ids=["disco", "mode", "mode-binned", "adversary", "adversary-in-turns", "planing"],
 )
-def test_penalties_decorrelate(
-    penalty: str, options: dict, strength: float | None, plain: tuple[float, float]
-) -> None:
-    tagger = DecorrelatedTagger(
-        **TABLE, penalty=penalty, penalty_options=options, strength=strength, training=QUICK
-    )
-    correlation, area = measured(tagger.fit(events(6000), seed=1, progress=False), events(6000, 1))
+def test_objectives_decorrelate(objective: Any, plain: tuple[float, float]) -> None:
+    tagger = tagger_with(objective).fit(events(6000), seed=1, progress=False)
+    correlation, area = measured(tagger, events(6000, 1))
     assert plain[0] > 0.3
     # Weights in training leave the score a function of x1, if a weaker one.
-    assert correlation < (0.5 if penalty == "planing" else 0.25) * plain[0]
+    assert correlation < (0.5 if isinstance(objective, Planing) else 0.25) * plain[0]
     assert area > BLIND - 0.05
 
 
-def test_a_bound_is_kept() -> None:
-    bound = 0.1
-    tagger = DecorrelatedTagger(**TABLE, at_most=bound, training=QUICK)
+def test_a_limit_is_kept() -> None:
+    limit = 0.1
+    tagger = tagger_with(DisCo(protect=M, at_most=limit))
     tagger.fit(events(10_000), seed=1, progress=False)
     sample = events(20_000, 1)
     correlation, area = measured(tagger, sample)
     # Of 5,000 and 10,000 background events at rho^2 of about 0.1: an error of 2 sqrt(0.1 / 5000).
-    assert correlation == pytest.approx(bound, abs=3 * 2 * math.sqrt(bound / 3000))
+    assert correlation == pytest.approx(limit, abs=3 * 2 * math.sqrt(limit / 3000))
     assert area > BLIND
-    assert tagger.price_ > 0
+    assert tagger.multiplier_ > 0
 
 
 def test_saved_and_cloned(tmp_path: Path) -> None:
     training = Training(epochs=1, batch_size=512, devices=1)
-    tagger = DecorrelatedTagger(**TABLE, at_most=0.1, training=training)
+    tagger = tagger_with(DisCo(protect=M, at_most=0.1), training=training)
     sample = events(2000)
     tagger.fit(sample, seed=1, progress=False).save(tmp_path / "tagger")
     again = load(tmp_path / "tagger")
     np.testing.assert_array_equal(again.predict_proba(sample), tagger.predict_proba(sample))
-    assert again.price_ == tagger.price_
+    assert again.multiplier_ == tagger.multiplier_
+    assert again.objective == tagger.objective
     assert clone(again).get_params() == again.get_params()
     Ensemble(tagger, members=2).fit(sample, progress=False).save(tmp_path / "several")
-    assert len(load(tmp_path / "several").members_) == 2
+    several = load(tmp_path / "several")
+    assert [member.objective for member in several.members_] == [tagger.objective] * 2
 
 
-@pytest.mark.parametrize("options", [{}, {"steps": 2}])
-def test_a_resumed_training_is_the_same(options: dict, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "objective",
+    [
+        MoDe(strength=1, order=2, max_slope=0.5),
+        Adversary(strength=1, hidden=(8,)),
+        Planing(bins=5, reference="flat"),
+    ],
+)
+def test_every_objective_is_saved(objective: Any, tmp_path: Path) -> None:
+    tagger = tagger_with(replace(objective, protect=["m"]), training=Training(epochs=1, devices=1))
+    tagger.fit(events(500), progress=False).save(tmp_path / "tagger")
+    assert load(tmp_path / "tagger").objective == tagger.objective
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_resumed_training_is_the_same(steps: int, tmp_path: Path) -> None:
     sample = events(1500)
-    found = []
+    scores = []
     for epochs in ((2,), (1, 2)):
         for count in epochs:  # the schedule is constant: it would depend on the number of epochs
             training = Training(count, 256, schedule="constant", devices=1)
-            tagger = DecorrelatedTagger(
-                **TABLE,
-                penalty="adversary",
-                penalty_options=options,
-                strength=1.0,
-                training=training,
-            )
+            objective = Adversary(protect=M, strength=1.0, steps=steps)
+            tagger = tagger_with(objective, training=training)
             folder = tmp_path / str(len(epochs))
             tagger.fit(sample, seed=1, folder=folder, resume=count > 1, progress=False)
-        found.append(tagger.predict_proba(sample))
-    np.testing.assert_array_equal(*found)
+        scores.append(tagger.predict_proba(sample))
+    np.testing.assert_array_equal(*scores)
 
 
 def test_jets_and_two_columns() -> None:
     jets = make_jets(800)
-    tagger = DecorrelatedTagger(
+    tagger = Tagger(
         "pfn",
-        protect=("jet_mass", "jet_pt"),
-        strength=1.0,
+        objective=DisCo(protect=("jet_mass", "jet_pt"), strength=1.0),
         training=Training(epochs=1, batch_size=256, devices=1),
     )
     assert tagger.fit(jets, seed=1, progress=False).predict_proba(jets).shape == (800, 2)
@@ -132,9 +151,7 @@ def test_jets_and_two_columns() -> None:
 
 def test_trees_take_planing() -> None:
     sample = events(3000)
-    trees = DecorrelatedTagger(
-        "boosted-trees", observables=["x0", "x1"], protect=["m"], penalty="planing"
-    )
+    trees = Tagger("boosted-trees", observables=["x0", "x1"], objective=Planing(protect=M))
     assert measured(trees.fit(sample, seed=1, progress=False), events(3000, 1))[1] > 0.7
 
 
@@ -145,9 +162,9 @@ def test_files_that_come_class_by_class() -> None:
     training = Training(epochs=4, batch_size=1000, learning_rate=2e-2, devices=1)
     found = []
     for each in (sample, ordered):
-        tagger = DecorrelatedTagger(**TABLE, at_most=10.0, training=training)
+        tagger = tagger_with(DisCo(protect=M, at_most=10.0), training=training)
         tagger.fit(sample, each, seed=1, progress=False)
-        found.append(tagger.history_[-1].constraints["disco"])
+        found.append(tagger.history_["network"][-1].constraints["disco"])
     assert found[0] > 0.1
     # The same events in other batches: far less than the error of so many, 2 rho / sqrt(2000).
     assert found[0] == pytest.approx(found[1], rel=0.1)
@@ -180,15 +197,8 @@ def _correlations(seed: int) -> list[float]:
     background = label == 0
     correlations, areas = [], []
     training = Training(epochs=10, batch_size=256, learning_rate=5e-3, devices=1)
-    for penalty, strength in ((None, None), ("adversary", 10.0)):
-        tagger = DecorrelatedTagger(
-            observables=["x0", "x1"],
-            protect=("z",),
-            penalty=penalty,  # type: ignore[arg-type]
-            strength=strength,
-            options={"hidden": (32, 32)},
-            training=training,
-        )
+    for objective in (None, Adversary(protect=["z"], strength=10.0)):
+        tagger = tagger_with(objective, training=training)
         s = tagger.fit(sample, seed=seed, progress=False).predict_proba(sample)[:, 1]
         correlations.append(abs(np.corrcoef(s[background], z[background])[0, 1]))
         areas.append(roc_auc_score(label, s))
@@ -203,7 +213,7 @@ def test_the_adversary_estimates_the_information() -> None:
     m, e = torch.randn(2, 4000, generator=random)
     outputs = torch.stack([torch.zeros(4000), rho * m + math.sqrt(1 - rho**2) * e], 1)
     target, weight = torch.stack([torch.zeros(4000), m], 1), torch.ones(4000)
-    adversary = Adversary(1, components=2, hidden=(16,))
+    adversary = MutualInformation(1, components=2, hidden=(16,))
     optimiser = torch.optim.Adam(adversary.parameters(), 1e-2)
     for _ in range(300):
         optimiser.zero_grad()
@@ -230,7 +240,7 @@ def test_the_adversarys_value_and_loss_move_one_network_each() -> None:
         torch.stack([torch.arange(50) % 2, torch.arange(50)], 1).float(),
         torch.ones(50),
     )
-    adversary = Adversary(1)
+    adversary = MutualInformation(1)
     adversary.own_loss(outputs, target, weight).backward()
     assert outputs.grad is None
     assert any(bool((p.grad != 0).any()) for p in adversary.parameters() if p.grad is not None)
@@ -241,33 +251,40 @@ def test_the_adversarys_value_and_loss_move_one_network_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "match"),
+    ("objective", "options", "match"),
     [
-        ({"penalty": "disko", "strength": 1.0}, "give one of"),
-        ({}, "needs one of"),
-        ({"strength": 1.0, "at_most": 0.1}, "needs one of"),
-        ({"penalty": "planing", "strength": 1.0}, "adds nothing"),
-        ({"strength": -1.0}, "must be positive"),
-        ({"strength": 1.0, "penalty_options": {"order": 1}}, "has no 'order'"),
-        ({"strength": 1.0, "protect": []}, "is empty"),
-        ({"strength": 1.0, "protect": ["mass"]}, "no such column"),
-        ({"strength": 1.0, "protect": ["constant"]}, "is 80 in all"),
-        ({"strength": 1.0, "protect": ["bad"]}, "infinite in event 3"),
-        ({"penalty": "mode", "strength": 1.0, "protect": ["m", "x0"]}, "protects one column"),
-        ({"strength": 1.0, "network": "boosted-trees"}, "no gradient trains"),
-        ({"penalty": "planing", "spectrum": "flat"}, "both set spectra"),
-        ({"penalty": "planing", "penalty_options": {"reference": "top"}}, "give flat or one of"),
-        ({"penalty": "adversary", "strength": 1.0, "penalty_options": {"steps": -1}}, "steps"),
-        ({"strength": 1.0, "observables": ["x0", "y"]}, "nor a column 'y'"),
-        ({"strength": 1.0, "observables": ["x0", "bad"]}, "event 3"),
+        (DisCo(protect=M), {}, "DisCo needs one of strength and at_most"),
+        (DisCo(protect=M, strength=1.0, at_most=0.1), {}, "needs one of"),
+        (DisCo(protect=M, strength=-1.0), {}, "strength is -1; it must be positive"),
+        (MoDe(protect=M, at_most=0.0), {}, "at_most is 0; it must be positive"),
+        (DisCo(protect=[], strength=1.0), {}, "protect is empty"),
+        (DisCo(protect=["mass"], strength=1.0), {}, "no column 'mass'"),
+        (DisCo(protect=["constant"], strength=1.0), {}, "is 80 in all"),
+        (DisCo(protect=["bad"], strength=1.0), {}, "'bad' is nan in event 3"),
+        (MoDe(protect=["m", "x0"], strength=1.0), {}, "protects one column"),
+        (MoDe(protect=M, strength=1.0, order=2, bins=2), {}, "leave nothing of MoDe"),
+        (DisCo(protect=M, strength=1.0), {"network": "boosted-trees"}, "no gradient trains"),
+        (DisCo(protect=M, strength=1.0), {"regress": ["x0"]}, "both add to the loss"),
+        (Planing(protect=M), {"spectrum": "flat"}, "both set spectra"),
+        (Planing(protect=M, reference="top"), {}, "give flat or one of"),
+        (Adversary(protect=M, strength=1.0, steps=-1), {}, "steps is -1"),
+        (DisCo(protect=M, strength=1.0), {"observables": ["x0", "y"]}, "nor a column 'y'"),
+        (DisCo(protect=M, strength=1.0), {"observables": ["x0", "bad"]}, "event 3"),
     ],
 )
-def test_what_cannot_be_fitted(options: dict, match: str) -> None:
+def test_what_cannot_be_fitted(objective: Any, options: dict, match: str) -> None:
     sample = events(100)
     sample = ak.with_field(sample, np.full(100, 80.0), "constant")
     sample = ak.with_field(sample, np.where(np.arange(100) == 3, np.nan, 1.0), "bad")
     with pytest.raises(InputError, match=match):
-        DecorrelatedTagger(**{**TABLE, **options}).fit(sample, progress=False)
+        Tagger(**{"network": "mlp", **TABLE, **options}, objective=objective).fit(
+            sample, progress=False
+        )
+
+
+def test_an_option_of_another_objective_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="order"):
+        DisCo(strength=1.0, order=1)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("background", [0, 1])
@@ -276,6 +293,6 @@ def test_background_that_is_not_there(background: int) -> None:
     label = np.asarray(sample["label"]).copy()
     label[np.flatnonzero(label == 0)[background:]] = 1
     with pytest.raises(InputError, match=r"background events|two classes"):
-        DecorrelatedTagger(**TABLE, strength=1.0).fit(
+        tagger_with(DisCo(protect=M, strength=1.0)).fit(
             ak.with_field(sample, label, "label"), progress=False
         )

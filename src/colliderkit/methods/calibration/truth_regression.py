@@ -1,6 +1,5 @@
-"""Regression of the truth on what is measured: what calibration should not be (2205.05084)."""
+"""Regression of the truth on what is measured, which depends on the prior (2205.05084)."""
 
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,20 +8,17 @@ from torch import Tensor, nn
 
 from colliderkit.errors import InputError
 from colliderkit.events.scaling import Standardise
+from colliderkit.events.tables import Floats, Table, validation_mask
 from colliderkit.losses.calibration import LOCATION_LOSSES, log_spread
-from colliderkit.methods.calibration.calibration import (
-    Calibrated,
-    Calibration,
-    Floats,
-    held_apart,
-)
+from colliderkit.methods.calibration.calibration import Calibrated, Calibration
 from colliderkit.metrics.response import Statistic
 from colliderkit.networks.stack import Stack
+from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Epoch, Training
 from colliderkit.training.stacks import PIECE, fit_stack
 
-__all__ = ["QUICK", "Regression", "TableLocation"]
+__all__ = ["QUICK", "TableLocation", "TruthRegression"]
 
 QUICK = Training(epochs=20, batch_size=1024, learning_rate=3e-3, schedule="one-cycle", patience=6)
 
@@ -50,60 +46,43 @@ class TableLocation(nn.Module):
 
     def fit(
         self,
-        table: Floats,
+        table: Table,
         y: Floats,
-        weight: Floats,
         statistic: Statistic,
         training: Training,
         *,
         validation: float,
         seed: int,
-    ) -> list[Epoch]:
-        """Fit to a table (N, C), y (N,) and weight (N,); return the history of the location."""
+    ) -> dict[str, list[Epoch]]:
+        """Fit to a table (N, C) and y (N,); return the history of location and spread."""
         if statistic not in LOCATION_LOSSES:
             raise InputError(f"statistic '{statistic}' is unknown; choose mean, median or mode.")
-        c = torch.from_numpy(table)
+        held = validation_mask(table.event, validation, seed)
+        c, w = torch.from_numpy(table.values), torch.from_numpy(table.weight)
         self.scaling.fit(c)
         columns = self.scaling(c).double()
         ones = torch.cat([torch.ones(len(c), 1, dtype=torch.float64), columns], 1)
-        root = torch.from_numpy(np.sqrt(weight))[:, None]
+        root = w.sqrt()[:, None]
         target = torch.from_numpy(y)
         self.line.copy_(
             torch.linalg.lstsq(ones * root, (target[:, None] * root), driver="gelsd").solution[:, 0]
         )
         straight = ones @ self.line
-        w = torch.from_numpy(weight)
         self.scale[0] = (w * (target - straight).square()).mean().sqrt()
-        train, held = (torch.from_numpy(n) for n in held_apart(len(y), validation, seed))
         rest = (target - straight) / self.scale[0]
-        history = self._fit_stack(
-            self.location, statistic, columns, rest, w, train, held, training, seed
-        )
+
+        def fitted(stack: Stack, what: str, target: Tensor, start: float) -> list[Epoch]:
+            parts = Dataset(columns.float(), target.float(), w.float()).split(held)
+            offset = (torch.full((len(parts[0]),), start), torch.full((len(parts[1]),), start))
+            loss = LOCATION_LOSSES.get(what, log_spread)
+            seeds = [derive(seed, what)]
+            return fit_stack(stack, loss, *parts, training, seeds=seeds, offset=offset)[0]
+
+        history = {"location": fitted(self.location, statistic, rest, 0.0)}
         left = rest - _evaluated(self.location, columns.float())
         self.scale[1] = (w * left.square()).mean().log()
-        self._fit_stack(
-            self.spread, "spread", columns, left, w, train, held, training, seed + 500_000
-        )
+        history["spread"] = fitted(self.spread, "spread", left, float(self.scale[1]))
         return history
-
-    def _fit_stack(
-        self,
-        stack: Stack,
-        what: str,
-        columns: Tensor,
-        target: Tensor,
-        weight: Tensor,
-        train: Tensor,
-        held: Tensor,
-        training: Training,
-        seed: int,
-    ) -> list[Epoch]:
-        loss = LOCATION_LOSSES.get(what, log_spread)
-        base = float(self.scale[1]) if what == "spread" else 0.0
-        data = Dataset(columns.float(), target.float(), weight.float())
-        both = data.at(train), data.at(held)
-        offset = torch.full((len(train),), base), torch.full((len(held),), base)
-        return fit_stack(stack, loss, *both, training, seeds=[seed], offset=offset)[0]
 
     def at(self, table: Floats) -> Floats:
         """Return f of rows (N, C), (N,)."""
@@ -124,7 +103,7 @@ def _evaluated(stack: Stack, columns: Tensor) -> Tensor:
     return torch.cat([stack(piece)[0] for piece in columns.split(PIECE)]).double()
 
 
-class Regression(Calibration):
+class TruthRegression(Calibration):
     """Estimate the truth by a network f(x, theta) of least loss, for comparison.
 
     The squared loss learns the mean of p(z | x) = p(x | z) p(z) / p(x), the absolute one the
@@ -142,11 +121,13 @@ class Regression(Calibration):
         validation: the share of events that chooses the epoch.
         training: epochs, batch size, learning rate, schedule and patience.
 
-    After `fit`: `network_` and `history_`.
+    After `fit`: `network_`, and `history_` of its "location" and "spread".
     """
 
     name: ClassVar[str] = "regression-calibration"
     prior_dependent: ClassVar[bool] = True
+    network_: TableLocation
+    history_: dict[str, list[Epoch]]
 
     def __init__(
         self,
@@ -161,36 +142,14 @@ class Regression(Calibration):
         self.validation = validation
         self.training = training
 
-    def _fit(
-        self, x: Floats, z: Floats, features: Floats, weight: Floats, seed: int, progress: bool
-    ) -> None:
-        self.network_ = self._built()
-        history = self.network_.fit(
-            np.column_stack([x, features]),
-            z,
-            weight,
-            self.statistic,
-            self.training,
-            validation=self.validation,
-            seed=seed,
+    def _fit(self, table: Table, truth: Floats, *, seed: int, **training: Any) -> None:
+        self._rebuild()
+        self.history_ = self.network_.fit(
+            table, truth, self.statistic, self.training, validation=self.validation, seed=seed
         )
-        self.history_ = [asdict(epoch) for epoch in history]
 
-    def _built(self) -> TableLocation:
-        return TableLocation(1 + self.features_, tuple(self.hidden))
+    def _rebuild(self) -> None:
+        self.network_ = TableLocation(len(self.names_), tuple(self.hidden))
 
-    def _predict(self, x: Floats, features: Floats) -> Calibrated:
-        table = np.column_stack([x, features])
-        return Calibrated(self.network_.at(table), self.network_.spread_at(table))
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return dict(self.network_.state_dict())
-
-    def _state(self) -> dict[str, Any]:
-        return {**super()._state(), "history": self.history_}
-
-    def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        super()._restore(tensors, state)
-        self.history_ = state["history"]
-        self.network_ = self._built()
-        self.network_.load_state_dict(tensors)
+    def _predict(self, columns: Floats) -> Calibrated:
+        return Calibrated(self.network_.at(columns), self.network_.spread_at(columns))

@@ -1,0 +1,56 @@
+"""Pareto fronts: two losses that cannot both be least, and where trainings come to rest."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from colliderkit.metrics.value import Value
+from colliderkit.report.plots import COLOURS, style
+
+__all__ = ["pareto_front"]
+
+Points = Sequence[tuple[Value, Value]]
+MARKS = (("o", COLOURS[2]), ("s", COLOURS[0]), ("D", COLOURS[4]), ("^", COLOURS[1]))
+
+
+@style()
+def pareto_front(
+    families: Mapping[str, Mapping[str, Points]],
+    labels: tuple[str, str],
+    *,
+    limits: Mapping[str, float] | None = None,
+    hollow: Sequence[str] = (),
+) -> Figure:
+    """Draw two losses (x, y) of each training against one another, with their errors.
+
+    `families` of trainings share a marker and a colour, from pale to strong; each training has a
+    point a seed. `limits` by training are limits of y, drawn as dotted lines; `hollow` trainings
+    have open markers. The vertical axis is linear below 1 and logarithmic above.
+    """
+    figure = Figure()
+    axes = figure.subplots()
+    for (marker, colour), trainings in zip(MARKS, families.values(), strict=False):
+        for i, (name, points) in enumerate(trainings.items()):
+            shade = 0.35 + 0.65 * (i + 1) / len(trainings)
+            axes.errorbar(
+                [x.value for x, _ in points],
+                [y.value for _, y in points],
+                [y.error for _, y in points],
+                [x.error for x, _ in points],
+                fmt=marker,
+                markersize=8,
+                color=colour,
+                markerfacecolor="white" if name in hollow else colour,
+                alpha=shade,
+                capsize=0,
+                label=name,
+            )
+            if limits is not None and name in limits:
+                axes.axhline(limits[name], color=colour, linestyle=":", alpha=shade)
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
+    axes.set_yscale("symlog", linthresh=1.0)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, -0.5), 3 * high)
+    axes.legend(fontsize=13, ncols=2)
+    return figure
