@@ -42,7 +42,7 @@ run() { # name, pytest arguments; the environment is the caller's
     local name=$1 start=$SECONDS status
     shift
     echo "== $name"
-    "$python" -m pytest -q "$@" >"$logs/$name.log" 2>&1
+    "$python" -m pytest "$@" >"$logs/$name.log" 2>&1
     status=$?
     # 5: nothing was selected.
     if [ $status -eq 0 ] || [ $status -eq 5 ]; then
@@ -74,7 +74,9 @@ for level in default avx2 avx512; do
             (while :; do :; done) &
             busy+=($!)
         done
-        ATEN_CPU_CAPABILITY=$level ONEDNN_MAX_CPU_ISA=$onednn MKL_ENABLE_INSTRUCTIONS=$mkl \
+        # Passive: where others are busy, threads that spin at each barrier wait for seconds.
+        OMP_WAIT_POLICY=passive \
+            ATEN_CPU_CAPABILITY=$level ONEDNN_MAX_CPU_ISA=$onednn MKL_ENABLE_INSTRUCTIONS=$mkl \
             OMP_NUM_THREADS=$threads MKL_NUM_THREADS=$threads run "$name" "$@"
         idle
     done

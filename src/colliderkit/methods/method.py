@@ -103,21 +103,11 @@ class Method(BaseEstimator):
 
     def _parameters(self) -> dict[str, JSON]:
         """Return the constructor's arguments as JSON, without what a method among them learned."""
-        if hasattr(self, "_state"):  # LEGACY: until every method declares what it learns
-            from dataclasses import asdict
-
-            parameters = self.get_params(deep=False)
-            if "training" in parameters:
-                parameters["training"] = asdict(parameters["training"])
-            return parameters
         encoded: dict[str, JSON] = encode(self.get_params(deep=False), {}, "")
         return encoded
 
     def _described(self, tensors: Tensors, prefix: str = "") -> dict[str, JSON]:
         """Return arguments and fitted attributes as JSON; arrays and weights go to `tensors`."""
-        if hasattr(self, "_state"):  # LEGACY
-            tensors |= {f"{prefix}{k}": v for k, v in self._tensors().items()}
-            return {"parameters": self._parameters(), "fitted": self._state()}
         names = [name for name in attributes(type(self)) if name in self.__dict__]
         arguments = self.get_params(deep=False)
         return {
@@ -126,20 +116,8 @@ class Method(BaseEstimator):
         }
 
     @classmethod
-    def _from_parameters(cls, parameters: dict[str, Any]) -> Self:  # LEGACY
-        if "training" in parameters:
-            from colliderkit.training.settings import Training
-
-            parameters = {**parameters, "training": Training(**parameters["training"])}
-        return cls(**parameters)
-
-    @classmethod
     def _restored(cls, description: dict[str, JSON], tensors: Tensors) -> Self:
         """Return the method that `_described` wrote."""
-        if hasattr(cls, "_state"):  # LEGACY
-            method = cls._from_parameters(description["parameters"])
-            method._restore(tensors, description["fitted"])
-            return method
         hints = get_type_hints(cls.__init__)
         parameters = description["parameters"]
         method = cls(**{n: decode(v, hints[n], tensors) for n, v in parameters.items()})
@@ -151,7 +129,7 @@ class Method(BaseEstimator):
                 raise KeyError(f"{cls.__name__} has no fitted attribute {name}")
             if name not in modules:
                 setattr(method, name, decode(value, hints[name], tensors))
-        if fitted:  # an argument that is a method is not
+        if modules:
             method._rebuild()
         for name in modules:
             restore_modules(getattr(method, name), fitted[name], tensors)
@@ -159,9 +137,7 @@ class Method(BaseEstimator):
 
     def save(self, folder: str | Path, *, force: bool = False) -> Path:
         """Write weights (safetensors), arguments, state and versions to `folder`, whole or not."""
-        if not hasattr(self, "_state") and set(self.__dict__) & set(attributes(type(self))) <= {
-            "seed_"
-        }:
+        if set(self.__dict__) & set(attributes(type(self))) <= {"seed_"}:
             raise NotFitted(f"{type(self).__name__} is not fitted; call fit, or load a fitted one.")
         tensors: Tensors = {}
         described = self._described(tensors)

@@ -123,7 +123,7 @@ class BoostedTrees(nn.Module):
             raise InputError("categorical_features: boosted trees take numbers only; encode them.")
         # Columns are binned in float32, which is what `forward` compares.
         table = np.asarray(x, dtype=np.float32)
-        # scikit-learn takes 32 bits of a seed.
+        # Scikit-learn takes seeds of 32 bits.
         estimator = grower(random_state=seed % 2**32, categorical_features=None, **options)
         return cls.from_sklearn(estimator.fit(table, target, sample_weight=weight))
 

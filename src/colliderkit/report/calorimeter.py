@@ -268,17 +268,15 @@ def images(
     `geometry.layers`; if not given, up to five, evenly. Where rings are of unequal width the
     radius is drawn as ln(1 + r / r_1), r_1 the end of the layer's first ring.
     """
-    chosen = _some_layers(geometry, 5) if layers is None else list(layers)
+    shown = _some_layers(geometry, 5) if layers is None else list(layers)
     uneven = irregular(geometry)
-    figure = Figure(
-        figsize=(4.4 * len(chosen) + 1.6, 4.5 * len(samples) + 0.5), layout="compressed"
-    )
-    axes = figure.subplots(len(samples), len(chosen), squeeze=False)
+    figure = Figure(figsize=(4.4 * len(shown) + 1.6, 4.5 * len(samples) + 0.5), layout="compressed")
+    axes = figure.subplots(len(samples), len(shown), squeeze=False)
     density = {name: np.asarray(e, dtype=np.float64) / geometry.area for name, e in samples.items()}
     norm = _norm([each for each in density.values()])
     colours = matplotlib.colormaps["viridis"]
     for row, (name, each) in enumerate(density.items()):
-        for column, place in enumerate(chosen):
+        for column, place in enumerate(shown):
             panel, layer = axes[row, column], geometry.layers[place]
             values = each[geometry.starts[place] : geometry.starts[place + 1]]
             wedges = _outlines(layer, uneven)
@@ -440,7 +438,7 @@ def _some_layers(geometry: Geometry, count: int) -> list[int]:
 
 
 def irregular(geometry: Geometry) -> bool:
-    """Tell whether some layer has a ring more than three times as wide as another."""
+    """Return whether some layer has a ring more than three times as wide as another."""
     widths = [np.diff(layer.r_edges) for layer in geometry.layers if isinstance(layer, Layer)]
     return any(bool(each.max() / each.min() > 3) for each in widths)
 
@@ -455,14 +453,14 @@ def _outlines(layer: Layer | Grid, uneven: bool) -> list[Floats]:
     if uneven:
         edges = np.log1p(edges / edges[1])
     cuts = np.linspace(-np.pi, np.pi, layer.angles + 1)
-    found = []
+    outlines = []
     for low, high in zip(cuts[:-1], cuts[1:], strict=True):
         alpha = np.linspace(low, high, 2 + int((high - low) / ARC))
         rim = np.stack([np.cos(alpha), np.sin(alpha)], 1)
         for inner, outer in zip(edges[:-1], edges[1:], strict=True):
             inside = rim[::-1] * inner if inner > 0 else np.zeros((1, 2))
-            found.append(np.concatenate([rim * outer, inside]))
-    return found
+            outlines.append(np.concatenate([rim * outer, inside]))
+    return outlines
 
 
 def _size(layer: Layer | Grid) -> str:

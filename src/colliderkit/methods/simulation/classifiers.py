@@ -55,7 +55,7 @@ class ShowerInputs(nn.Module):
 
 @dataclass(frozen=True)
 class ShowerClassifier:
-    """Tell samples of showers apart by a perceptron, or by a 3-D ResNet of their voxels.
+    """Classify showers by the sample they are of: a perceptron, or a 3-D ResNet of the voxels.
 
     Args:
         level: what the classifier sees: "low-level", log10 E_inc and the voxels over E_inc;
