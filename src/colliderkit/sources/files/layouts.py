@@ -4,6 +4,7 @@ A layout maps the canonical names of `colliderkit.events.schema` to expressions 
 columns. Files with an event a row (NanoAOD, Delphes) are first unpacked to a jet a row.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.sources.files.array_layouts import (
+    energies_of_flavour_tagging,
+    energyflow,
+    flavour_tagging,
+    lhc_olympics,
+    massless_particles,
+)
 from colliderkit.sources.files.columns import Column, Kind, TableFile, missing, shorten
 from colliderkit.sources.files.expressions import Expression
 from colliderkit.sources.files.root import RootTable
@@ -26,11 +34,15 @@ EVENTS_AT_ONCE = 10_000
 
 @dataclass(frozen=True)
 class Layout:
-    """Know a published layout: `mapping` names its columns, `unpack` makes a jet a row."""
+    """Know a published layout: `mapping` names its columns, `unpack` makes a jet a row.
+
+    `note` says what was supposed in reading it, such as a unit.
+    """
 
     name: str
     mapping: Callable[[Columns], dict[str, str]]
     unpack: Callable[[RootTable, str | None], TableFile] | None = None
+    note: Callable[[Columns], str] | None = None
 
     def absent(self, columns: Columns) -> list[str]:
         """List the columns without which `columns` are not of this layout."""
@@ -380,6 +392,11 @@ LAYOUTS: dict[str, Layout] = {
     "jetclass": Layout("jetclass", lambda columns: dict(JETCLASS)),
     "nanoaod": Layout("nanoaod", nanoaod, NanoJets),
     "delphes": Layout("delphes", delphes, DelphesJets),
+    "flavour-tagging": Layout(
+        "flavour-tagging", flavour_tagging, None, energies_of_flavour_tagging
+    ),
+    "lhc-olympics": Layout("lhc-olympics", lhc_olympics, None, massless_particles),
+    "energyflow": Layout("energyflow", energyflow),
 }
 
 
@@ -398,6 +415,8 @@ def find_layout(table: TableFile, name: str | None) -> tuple[Layout | None, Tabl
                 name = "delphes"
         if name is None:
             fits = [layout for layout in LAYOUTS.values() if not layout.absent(columns)]
+            if fits:
+                say(fits[0], table)
             return (fits[0] if fits else None), table
     title, _, collection = name.partition(":")
     if title not in LAYOUTS:
@@ -412,4 +431,11 @@ def find_layout(table: TableFile, name: str | None) -> tuple[Layout | None, Tabl
         if len(absent) < 4:
             raise missing(table.path, absent[0], columns, f", which the layout '{title}' needs")
         raise InputError(f"{table.path}: is not of the layout '{title}'; its columns are {have}.")
+    say(layout, table)
     return layout, table
+
+
+def say(layout: Layout, table: TableFile) -> None:
+    """Say what is supposed in reading a table by a layout, where anything is."""
+    if layout.note is not None:
+        warnings.warn(f"{table.path}: {layout.note(table.columns)}", UserWarning, stacklevel=3)
