@@ -153,7 +153,7 @@ def _plan(
 ) -> Plan:
     own = dict(columns) if isinstance(columns, Mapping) else {}
     raw = open_table(path, tree)
-    found, table = find_layout(raw, layout)
+    found, table = find_layout(raw, layout, own)
     known = table.columns
     parsed: dict[str, Expression] = {}
     if found is not None:
@@ -174,7 +174,8 @@ def _plan(
     if absent := [four for four in FOUR if four not in parsed]:
         raise InputError(
             f"{path}: its columns fit no known layout ({', '.join(LAYOUTS)}) and nothing says what"
-            f" {', '.join(absent)} are; give them in 'columns', made of {shorten(known)}."
+            f" {', '.join(absent)} are; give them in 'columns', made of {shorten(known)}, or read"
+            " numbers of events with features and a network on tables (mlp, boosted-trees)."
         )
     # Beside the file's columns an expression may use the kinematics computed here.
     derived = {name: 0 for name in JET_COLUMNS} | {name: 1 for name in FOUR}
