@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,7 +14,18 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 
-__all__ = ["Column", "Kind", "TableFile", "family", "missing", "one_length", "readable", "unit_in"]
+__all__ = [
+    "Column",
+    "Kind",
+    "TableFile",
+    "family",
+    "missing",
+    "one_length",
+    "readable",
+    "say_empty",
+    "shorten",
+    "unit_in",
+]
 
 # How the files of each format begin, for those that bear another's name.
 MAGIC = {
@@ -134,6 +146,11 @@ def one_length(path: Path, sizes: Mapping[str, int], noun: str = "data set") -> 
             " between)."
         )
     return next(iter(lengths)) if lengths else 0
+
+
+def say_empty(path: Path) -> None:
+    """Say that one file of a chain is passed over."""
+    warnings.warn(f"{path}: holds no events and is passed over", UserWarning, stacklevel=3)
 
 
 def unit_in(name: str) -> str:
