@@ -24,6 +24,7 @@ __all__ = [
     "readable",
     "say_empty",
     "shorten",
+    "signed",
     "unit_in",
 ]
 
@@ -62,12 +63,14 @@ class Kind(NamedTuple):
     """Type of a column as the file names it, and its level.
 
     Level 0 is one number a row, 1 one number a particle; None cannot be read as numbers. `unit` is
-    what the file itself says: "MeV", "GeV", or nothing.
+    what the file itself says: "MeV", "GeV", or nothing. `nesting` is how deep numbers stand in
+    lists; 2 is one number a particle of a jet of an event, where rows are events.
     """
 
     type: str
     level: int | None
     unit: str = ""
+    nesting: int | None = None
 
 
 class TableFile(Protocol):
@@ -157,6 +160,17 @@ def unit_in(name: str) -> str:
     """Return the unit of energy that stands in a column's name, "MeV" or "GeV", or nothing."""
     match = re.search(r"(?:^|[\W_])(mev|gev)(?:$|[\W_])", name, re.IGNORECASE)
     return {"mev": "MeV", "gev": "GeV"}[match[1].lower()] if match else ""
+
+
+def signed(path: Path, name: str, values: NDArray[Any], row: NDArray[np.int64]) -> None:
+    """Raise `InputError` for an unsigned integer that 64 bits with a sign do not hold."""
+    if values.dtype == np.uint64 and (values > np.iinfo(np.int64).max).any():
+        wrong = int(np.argmax(values > np.iinfo(np.int64).max))
+        raise InputError(
+            f"{path}: column '{name}' is {values[wrong]} in event {row[wrong]} (counted from 0),"
+            f" beyond the integers of 64 bits with a sign; give its remainder ({name} %"
+            " 9223372036854775807)."
+        )
 
 
 def missing(path: Path, name: str, known: Iterable[str], why: str = "") -> InputError:

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS, check_jets
-from colliderkit.sources.files.columns import Column, TableFile, missing, say_empty, shorten
+from colliderkit.sources.files.columns import (
+    Column,
+    TableFile,
+    missing,
+    say_empty,
+    shorten,
+    signed,
+)
 from colliderkit.sources.files.expressions import Expression
 from colliderkit.sources.files.formats import Paths, open_table, paths_of
 from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout, starts
@@ -24,6 +31,7 @@ Jets = dict[str, Column]  # by canonical name, `constituents.*` with one number 
 
 TYPES: dict[str, Any] = {"label": np.int64, "weight": np.float64, "event": np.int64}
 TYPES |= dict.fromkeys(JET_COLUMNS, np.float32)
+WHOLE = {"label": "classes", "event": "numbers of events"}
 
 
 def read(
@@ -297,10 +305,10 @@ def _plans(
 
 def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int) -> Jets:
     """Make canonical columns of a chunk of the file's."""
-    four = [plan.expressions[name](raw) for name in FOUR]
+    four = [_wide(plan.expressions[name](raw)) for name in FOUR]
     if any(column.padded for column in four):
         raw = _unpadded(raw, four)
-        four = [plan.expressions[name](raw) for name in FOUR]
+        four = [_wide(plan.expressions[name](raw)) for name in FOUR]
     counts = four[0].counts
     assert counts is not None  # _plan has checked the level
     jets: Jets = dict(zip(FOUR, four, strict=True))
@@ -330,7 +338,7 @@ def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int
     jets = {**computed, **jets}
     jets.setdefault("event", Column(row + begin))
     if plan.selection is not None:
-        truth = plan.selection({**raw, **jets}).values.astype(bool)
+        truth = plan.selection.truth({**raw, **jets}, plan.table.path)
         if not truth.all():
             jets = {name: column.take(truth) for name, column in jets.items()}
             row = row[truth]
@@ -339,6 +347,15 @@ def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int
     if plan.longest is not None:
         jets = _truncated(jets, plan.longest)
     return jets
+
+
+def _wide(column: Column) -> Column:
+    """Return momenta as floats of 32 bits at least: squares of narrow numbers wrap around."""
+    values = column.values
+    if values.dtype.kind == "f" and values.dtype.itemsize >= 4:
+        return column
+    wide = np.float32 if values.dtype.kind == "f" else np.float64
+    return Column(values.astype(wide), column.counts, column.padded)
 
 
 def _unpadded(raw: dict[str, Column], four: list[Column]) -> dict[str, Column]:
@@ -402,12 +419,14 @@ def _typed(path: Path, name: str, column: Column, row: NDArray[np.int64]) -> Col
             f"{path}: column '{name.removeprefix(CONSTITUENTS + '.')}' is NaN or infinite in event"
             f" {row[wrong]} (counted from 0); mend the file or drop the event with a selection."
         )
-    if name == "label" and values.dtype.kind == "f" and (values != np.rint(values)).any():
+    if name in WHOLE and values.dtype.kind == "f" and (values != np.rint(values)).any():
         wrong = int(np.argmax(values != np.rint(values)))
         raise InputError(
-            f"{path}: column 'label' is {values[wrong]:g} in event {row[wrong]} (counted from 0);"
-            " classes are whole numbers."
+            f"{path}: column '{name}' is {values[wrong]:g} in event {row[wrong]} (counted from 0);"
+            f" {WHOLE[name]} are whole numbers."
         )
+    if name in WHOLE and values.dtype == np.uint64:
+        signed(path, name, values, row)
     if name in TYPES:
         values = values.astype(TYPES[name], copy=False)
     return Column(values, column.counts)

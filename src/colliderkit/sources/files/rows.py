@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.tables import Floats, Ints, Table
-from colliderkit.sources.files.columns import Column, TableFile, missing, say_empty, shorten
+from colliderkit.sources.files.columns import (
+    Column,
+    TableFile,
+    missing,
+    say_empty,
+    shorten,
+    signed,
+)
 from colliderkit.sources.files.expressions import Expression, split_expressions
 from colliderkit.sources.files.formats import Paths, open_table, paths_of
 
@@ -87,6 +94,9 @@ class Rows:
                     f"{self.paths[self.file[i]]}: column '{name}' is {values[i]} in event"
                     f" {self.row[i]} (counted from 0); give whole numbers."
                 )
+        for number, path in enumerate(self.paths):
+            part = self.file == number
+            signed(path, name, values[part], self.row[part])
         return values.astype(np.int64)
 
     def at(self, keep: NDArray[np.bool_]) -> "Rows":
@@ -212,7 +222,8 @@ def _chunks(
         columns = {text: _numbers(parsed[text], raw, len(row)) for text in parsed}
         part = Rows(columns, row, row, (), {name: _wrapped(raw[name]) for name in numeric})
         if condition is not None:
-            part = part.at(_numbers(condition, raw, len(row)).astype(bool))
+            scope = raw if condition.names else {"": Column(np.empty(len(row)))}
+            part = part.at(condition.truth(scope, table.path))
         if left is not None:
             part = part.at(np.arange(len(part)) < left)
             left -= len(part)
