@@ -71,6 +71,9 @@ def flavour_tagging(columns: Columns) -> dict[str, str]:
         "jet_mass": in_gev(jet["mass"], columns),
         "event": "jets.eventNumber",
     }
+    if "jets.eventNumber" in columns and columns["jets.eventNumber"].type == "uint64":
+        # Numbers of 64 bits without a sign: the same where they fit, still distinct where not.
+        mapping["event"] = f"jets.eventNumber % {2**63 - 1}"
     flavour = "jets.HadronConeExclTruthLabelID"
     if "jets.flavour_label" in columns:
         mapping["label"] = "jets.flavour_label"

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ __all__ = [
     "missing",
     "one_length",
     "readable",
+    "say_empty",
+    "shorten",
     "signed",
     "unit_in",
 ]
@@ -146,6 +149,11 @@ def one_length(path: Path, sizes: Mapping[str, int], noun: str = "data set") -> 
             " between)."
         )
     return next(iter(lengths)) if lengths else 0
+
+
+def say_empty(path: Path) -> None:
+    """Say that one file of a chain is passed over."""
+    warnings.warn(f"{path}: holds no events and is passed over", UserWarning, stacklevel=3)
 
 
 def unit_in(name: str) -> str:

@@ -1,7 +1,8 @@
 """Jets in files: read, stream and write them, whatever the format and layout."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS, check_jets
-from colliderkit.sources.files.columns import Column, TableFile, missing, shorten, signed
+from colliderkit.sources.files.columns import (
+    Column,
+    TableFile,
+    missing,
+    say_empty,
+    shorten,
+    signed,
+)
 from colliderkit.sources.files.expressions import Expression
 from colliderkit.sources.files.formats import Paths, open_table, paths_of
 from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout, starts
@@ -38,10 +46,11 @@ def read(
     tree: str | None = None,
     longest: int | None = None,
 ) -> ak.Array:
-    """Read jets from ROOT, HDF5 or Parquet into a jet array (see `colliderkit.events.schema`).
+    """Read jets from files of any format into a jet array (see `colliderkit.events.schema`).
 
-    - `path`: a file, a glob, or several of these, read one after another; the format is that of
-      the extension;
+    - `path`: a file, a glob, a list of files (``@files.txt``), or several of these, read one after
+      another; the format is that of the extension. A file without rows among several is passed
+      over, and so are columns that only some files have and nobody named; both are said;
     - `layout`: a published layout (`sources.files.layouts.LAYOUTS`), with the collection
       of jets after a colon where the file has several (``delphes:FatJet``); None to see it from
       the columns;
@@ -56,7 +65,7 @@ def read(
     Constituents are ordered by falling pt; ``jet_pt``, ``jet_eta``, ``jet_phi``, ``jet_mass`` are
     those of their sum where the file has none; ``event`` is the row number where the file has
     none. Raises `InputError` for a file that is missing, broken or without jets, for columns that
-    are absent, of the wrong type, NaN or infinite, and for files of different schemas.
+    are absent, of the wrong type, NaN or infinite, and for files of different layouts.
     """
     parts = list(_chunks(path, None, layout, columns, selection, start, stop, tree, longest))
     name = ", ".join(map(str, paths_of(path)[:3]))
@@ -161,9 +170,10 @@ def _plan(
     selection: str | None,
     tree: str | None,
     longest: int | None,
+    raw: TableFile | None = None,
 ) -> Plan:
     own = dict(columns) if isinstance(columns, Mapping) else {}
-    raw = open_table(path, tree)
+    raw = raw or open_table(path, tree)
     found, table = find_layout(raw, layout, own)
     known = table.columns
     parsed: dict[str, Expression] = {}
@@ -237,12 +247,7 @@ def _chunks(
             " before start, and at least 1 constituent is kept."
         )
     begin = 0  # the first row of this file in all of them
-    reference: Plan | None = None
-    for one in paths_of(path):
-        plan = _plan(one, layout, columns, selection, tree, longest)
-        if reference is None:
-            reference = plan
-        _same(reference, plan)
+    for plan in _plans(paths_of(path), layout, columns, selection, tree, longest):
         rows = plan.table.rows
         low = min(max(first - begin, 0), rows)
         high = rows if last is None else min(max(last - begin, 0), rows)
@@ -257,15 +262,57 @@ def _chunks(
             break
 
 
-def _same(one: Plan, other: Plan) -> None:
-    """Raise `InputError` if two files do not give the same columns."""
-    differ = sorted(set(one.expressions) ^ set(other.expressions))
-    if differ or one.layout != other.layout:
-        what = f"the columns {', '.join(differ)}" if differ else "their layouts"
-        raise InputError(
-            f"{one.table.path} and {other.table.path} differ in {what}; read them apart, or name"
-            " the columns that both have in 'columns'."
+OPENED = 64  # files of a chain that are held open between planning and reading
+
+
+def _plans(
+    paths: list[Path],
+    layout: str | None,
+    columns: Choice,
+    selection: str | None,
+    tree: str | None,
+    longest: int | None,
+) -> Iterator[Plan]:
+    """Yield the plan of each file that has rows, all with the same columns.
+
+    Columns that the layout offers and only some files have are left out, and said, unless they
+    change what the jets mean: a label, weight or number of the event. What the user names must be
+    in all files.
+    """
+    chain = len(paths) > 1
+    plans: list[tuple[Path, Plan | None]] = []
+    common: set[str] = set()
+    reference: Plan | None = None
+    every: set[str] = set()
+    for path in paths:
+        # An empty tree often has no branches either, so that no layout would fit it.
+        if chain and (table := open_table(path, tree)).rows == 0:
+            say_empty(path)
+            continue
+        plan = _plan(path, layout, columns, selection, tree, longest, table if chain else None)
+        if reference is None:
+            reference, common = plan, set(plan.expressions)
+        differ = set(plan.expressions) ^ set(reference.expressions)
+        if plan.layout != reference.layout or differ & (set(TYPES) - set(JET_COLUMNS)):
+            what = ", ".join(sorted(differ & set(TYPES))) or "their layouts"
+            raise InputError(
+                f"{reference.table.path} and {path} differ in {what}; read them apart, or say what"
+                " they are in 'columns'."
+            )
+        common &= set(plan.expressions)
+        every |= set(plan.expressions)
+        plans.append((path, plan if len(plans) < OPENED else None))
+    if every - common:
+        warnings.warn(
+            f"{plans[0][0]} and others: not all files have the columns"
+            f" {shorten(sorted(every - common))}, which are left out",
+            UserWarning,
+            stacklevel=2,
         )
+    for path, known in plans:
+        plan = known or _plan(path, layout, columns, selection, tree, longest)
+        own = {name: e for name, e in plan.expressions.items() if name in common}
+        yield replace(plan, expressions=own)
 
 
 def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int) -> Jets:

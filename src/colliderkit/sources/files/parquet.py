@@ -102,9 +102,8 @@ def unpack(batch: pa.Table | pa.RecordBatch, names: list[str]) -> dict[str, Colu
     counts: dict[str, NDArray[np.int64]] = {}
     flat: dict[str, list[Any]] = {}
     for name in names:
-        stem, _, field = name.partition(".")
-        if name in batch.schema.names:  # a dot of the name, not of a record
-            stem, field = name, ""
+        # A column of the table may have a dot in its own name.
+        stem, _, field = (name, "", "") if name in batch.schema.names else name.partition(".")
         if stem not in flat:
             array = batch.column(stem)
             chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
