@@ -231,7 +231,8 @@ def test_one_class_only(capsys, files: Path, tmp_path: Path) -> None:
     )
     assert (code, error) == (
         2,
-        "colliderkit: --signal and background name files together, or files those of each class.",
+        "colliderkit: --signal and background name files together, or files those of each class, or"
+        " files those that hold all with label.",
     )
 
 

@@ -10,6 +10,7 @@ from colliderkit.errors import InputError, Interrupted
 __all__ = ["VERBS", "main"]
 
 VERBS = {
+    "inspect": "see what is in event files, and with which command to go on",
     "generate": "make collider events with Pythia 8, FastJet and a fast detector",
     "fit": "train a method on event files",
     "apply": "write a method's scores beside the events' own columns",

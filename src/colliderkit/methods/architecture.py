@@ -33,7 +33,8 @@ class Architecture:
     - `network`: a name of `colliderkit.networks.NETWORKS`, with its `options`;
     - `features`: per-particle features of networks on sets and sequences: names of
       `events.sets.FEATURES` or of further constituent columns; None takes (z, deta, dphi) for
-      "pfn" and "efn" as published, and `events.sets.LOG_FEATURES` for the others;
+      "pfn" and "efn" as published, and `events.sets.LOG_FEATURES` for the others. Of networks
+      on tables, columns with a number an event, in place of `observables`;
     - `representation`: a name of `events.representations.REPRESENTATIONS`, None for the network's
       own, with its keywords `represent`;
     - `observables`: the columns of networks on tables: a preset or names of
@@ -57,6 +58,8 @@ class Architecture:
     def columns(self) -> tuple[str, ...]:
         """The raw inputs: columns of constituents, or observables."""
         if self.kind == "table":
+            if self.features is not None:
+                return tuple(self.features)
             preset = substructure.PRESETS.get(str(self.observables), self.observables)
             return tuple(preset)
         if self.kind in ("image", "efp"):
@@ -87,12 +90,13 @@ class Architecture:
 
     def _table(self, jets: ak.Array) -> NDArray[np.float32]:
         """Return the observables of jets, or the columns of what has no constituents, (N, C)."""
-        if CONSTITUENTS in jets.fields:
+        if CONSTITUENTS in jets.fields and self.features is None:
             return substructure.table(check_jets(jets, "jets"), self.observables)[0]
         for name in self.columns:
             if name not in jets.fields:
                 raise InputError(
-                    f"the events have neither constituents nor a column '{name}'; they have"
+                    f"the events have no column '{name}'"
+                    f"{' and no constituents' if self.features is None else ''}; they have"
                     f" {', '.join(jets.fields)}."
                 )
         columns = [ak.to_numpy(jets[name]) for name in self.columns]

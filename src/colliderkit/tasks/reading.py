@@ -1,20 +1,25 @@
 """How the verbs read event files: the options that they share."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.sources import iterate, read
 from colliderkit.sources.files.rows import Rows, read_rows
+from colliderkit.tasks.labels import ClassColumns, Labels, refuse_shared
 
 __all__ = ["OfSamples", "Reading", "of_sample"]
 
 # An expression for all samples, or one for some of them by their names.
 OfSamples = dict[str, str | float] | str | None
 CHUNK = 20_000  # jets held at a time
+# Columns of a table of events that are no features, taken by these names where they are there.
+OF_EVENTS = ("weight", "event", "label")
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,25 @@ class Reading:
         """Return the first `count` jets of `files`."""
         return read(files, **asdict(self), start=0, stop=count)
 
-    def classes(self, files: dict[str, list[str] | str]) -> Iterator[ak.Array]:
-        """Yield the jets of several classes, labelled by their order in `files`."""
+    def classes(
+        self, files: dict[str, list[str] | str], weight: OfSamples = None
+    ) -> Iterator[ak.Array]:
+        """Yield the jets of several classes, labelled by their order in `files`.
+
+        Raises `InputError` where a file is given twice, where its own labels or weights
+        contradict that order, and for constituents of different columns.
+        """
+        refuse_shared(files)
+        if "label" in (self.columns or {}):
+            raise InputError(
+                f"columns names a label, and the files of {', '.join(files)} are given by class;"
+                " give all as files with label, or leave the label out."
+            )
         first: tuple[list[str] | str, list[str]] | None = None
-        for label, paths in enumerate(files.values()):
-            for chunk in self.chunks(paths):
+        seen = ClassColumns()
+        for label, (name, paths) in enumerate(files.items()):
+            reading = self.weighted(of_sample(weight, "weight", name, list(files)))
+            for chunk in reading.chunks(paths):
                 columns = sorted(chunk["constituents"].fields)
                 if first is None:
                     first = (paths, columns)
@@ -85,9 +104,107 @@ class Reading:
                         f"{first[0]} and {paths} differ in the constituent columns {differ};"
                         " name those to use with --columns."
                     )
-                chunk = ak.with_field(chunk, np.full(len(chunk), label), "label")
-                # Row numbers of the files of different classes are different events.
-                yield ak.with_field(chunk, chunk["event"] + (label << 56), "event")
+                own = np.asarray(chunk["label"]) if "label" in chunk.fields else None
+                seen.add(name, paths, own, "weight" in chunk.fields)
+                yield of_class(chunk, label)
+            seen.finish(paths)
+
+    def labelled(
+        self, files: list[str] | str, labels: Labels, weight: str | None = None
+    ) -> Iterator[ak.Array]:
+        """Yield jets of files that hold all classes, labelled by their columns."""
+        named = labels.columns != ("label",)
+        own = dict(self.columns or {})
+        texts = labels.columns if named else ()
+        # One column is the label itself, so that the reader's sentences name it so.
+        names = ["label"] if len(labels.columns) == 1 else [f"label {text}" for text in texts]
+        reading = replace(self, columns=own | dict(zip(names, texts, strict=False)) or None)
+        for chunk in reading.weighted(weight).chunks(files):
+            if "label" not in chunk.fields and len(names) == 1:
+                raise InputError(
+                    f"{files}: has no column 'label'; name the one of the class with label."
+                )
+            values = [np.asarray(chunk[name]) for name in names]
+            label = labels.numbers(values, files, np.asarray(chunk["event"]))
+            yield ak.with_field(without(chunk, names), label, "label")
+
+    def weighted(self, weight: str | None) -> "Reading":
+        """Return how to read events that are weighted by an expression, if one is given."""
+        if weight is None:
+            return self
+        if "weight" in (self.columns or {}):
+            raise InputError("weight is given, and columns names a weight too; leave one out.")
+        return replace(self, columns={**(self.columns or {}), "weight": weight})
+
+    def tables(
+        self, files: dict[str, list[str] | str], features: Sequence[str], weight: OfSamples = None
+    ) -> Iterator[ak.Array]:
+        """Yield the events of several classes, as `classes` does, with `features` for jets."""
+        refuse_shared(files)
+        seen = ClassColumns()
+        for label, (name, paths) in enumerate(files.items()):
+            text = of_sample(weight, "weight", name, list(files))
+            table, _ = self._table(paths, features, (), text)
+            own = None
+            if "label" in table.fields:
+                own = np.asarray(table["label"]).astype(np.int64)
+            seen.add(name, paths, own, "weight" in table.fields)
+            seen.finish(paths)
+            yield of_class(table, label)
+
+    def labelled_table(
+        self,
+        files: list[str] | str,
+        features: Sequence[str],
+        labels: Labels,
+        weight: str | None = None,
+    ) -> ak.Array:
+        """Return the events of files that hold all classes, with `features` for jets."""
+        if shared := [text for text in labels.columns if text in features]:
+            raise InputError(f"features has '{shared[0]}', which is the label; leave it out.")
+        table, values = self._table(files, features, labels.columns, weight)
+        label = labels.numbers(values, files, np.asarray(table["event"]))
+        return ak.with_field(table, label, "label")
+
+    def _table(
+        self,
+        files: list[str] | str,
+        features: Sequence[str],
+        labels: Sequence[str],
+        weight: str | None,
+    ) -> tuple[ak.Array, list[NDArray[Any]]]:
+        """Return features, weight and number of events, and the columns of their labels."""
+        if self.columns is not None:
+            raise InputError(
+                "columns maps the columns of jets, and features are read as they are; write"
+                " expressions into features, label and weight."
+            )
+        optional = [name for name in OF_EVENTS if name not in labels]
+        needed = [*features, *labels, *([] if weight is None else [weight])]
+        rows = self.rows(files, list(dict.fromkeys(needed)), optional=optional)
+        columns = dict(zip(features, rows.table(features).T, strict=True))
+        if labels:
+            rows.table(labels)  # are finite
+        if weight is not None:
+            columns["weight"] = rows.table([weight])[:, 0]
+        elif "weight" in rows.columns:
+            columns["weight"] = rows.table(["weight"])[:, 0]
+        known = "event" in rows.columns
+        columns["event"] = rows.numbers("event") if known else np.arange(len(rows))
+        if not labels and "label" in rows.columns:
+            columns["label"] = rows.numbers("label")
+        return ak.zip(columns), [rows.columns[text] for text in labels]
+
+
+def of_class(events: ak.Array, label: int) -> ak.Array:
+    """Return events with a label; row numbers of different classes are different events."""
+    events = ak.with_field(events, np.full(len(events), label), "label")
+    return ak.with_field(events, events["event"] + (label << 56), "event")
+
+
+def without(events: ak.Array, names: Sequence[str]) -> ak.Array:
+    """Return the events without some of their columns."""
+    return events[[name for name in events.fields if name not in names]]
 
 
 def of_sample(option: OfSamples, what: str, sample: str, samples: Sequence[str]) -> str | None:

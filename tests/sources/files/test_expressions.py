@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from colliderkit.errors import InputError
 from colliderkit.sources.files.columns import Column
-from colliderkit.sources.files.expressions import FUNCTIONS, Expression
+from colliderkit.sources.files.expressions import FUNCTIONS, Expression, quoted, split_expressions
 
 COUNTS = np.array([2, 0, 3])
 RANDOM = np.random.default_rng(0)
@@ -86,6 +86,17 @@ def test_equals_numpy(case: tuple) -> None:
         ("count(q)", [2, 0, 3]),
         ("any(q < 0)", [True, False, True]),
         ("all(p.pt > 2)", [True, True, False]),
+        ("max(p.pt)", [5, np.nan, 3]),
+        ("min(p.pt * q)", [-4, np.nan, -1]),
+        ("max(q)", [1, np.nan, 1]),
+        ("p.pt[0]", [5, np.nan, 3]),
+        ("p.pt[-1]", [4, np.nan, 1]),
+        ("(p.pt * q)[2]", [np.nan, np.nan, -1]),
+        ("where(count(q) > 0, q[0], 7)", [1, 7, 1]),
+        ("(x > 0) + (n > 0)", [2, 0, 1]),
+        ("(x > 0) - (n > 0)", [0, 0, 1]),
+        ("~((x > 0) * (n > 0))", [False, True, True]),
+        ('`x` + "n"', [4.5, -2, -3.75]),
         ("sum(p.pt * x)", [13.5, 0, 1.5]),
         ("sum(p.pt > x)", [2, 0, 3]),
     ],
@@ -114,7 +125,49 @@ def test_small_and_unsigned_integers_do_not_wrap() -> None:
     assert Expression("u - 3")(columns).values == -2
 
 
+def test_names_in_quotes() -> None:
+    names = ("jet pt [GeV]", "a.b[0]", "log", "x,y", "__m")
+    columns = {name: Column(np.array([float(k)])) for k, name in enumerate(names)}
+    for k, name in enumerate(names):
+        for mark in "`\"'":
+            assert Expression(f"10 * {mark}{name}{mark} + 1")(columns).values == 10 * k + 1
+            assert Expression(f"{mark}{name}{mark}").names == (name,)
+    texts = split_expressions('"jet pt [GeV]", log(`x,y`),`a.b[0]`')
+    assert texts == ['"jet pt [GeV]"', "log(`x,y`)", "`a.b[0]`"]
+    assert [quoted(name) for name in ("a.b", "a b", "__m")] == ["a.b", "`a b`", "`__m`"]
+    with pytest.raises(InputError, match="names with spaces or brackets stand in quotes"):
+        Expression("jet pt > 5")
+
+
+def test_integers_keep_sign_and_digits() -> None:
+    large = np.array([2**63 + 5, 7], np.uint64)
+    signed = np.array([2**62 + 1, -(2**62) - 3])
+    counts = np.array([2])
+    columns = {"u": Column(large), "i": Column(signed), "l": Column(signed, counts)}
+    columns |= {"v": Column(large, counts), "s": Column(np.array([2**60 + 1, 1]), counts)}
+    assert Expression("u")(columns).values.tolist() == [2**63 + 5, 7]
+    assert Expression("u % 1000")(columns).values.tolist() == [(2**63 + 5) % 1000, 7]
+    assert Expression(f"u == {2**63 + 5}")(columns).values.tolist() == [True, False]
+    assert Expression("u // 4 + 1")(columns).values.tolist() == [(2**63 + 5) // 4 + 1, 2]
+    assert Expression("i + 1")(columns).values.tolist() == [2**62 + 2, -(2**62) - 2]
+    assert Expression("sum(s)")(columns).values.tolist() == [2**60 + 2]
+    assert Expression("max(l)")(columns).values.tolist() == [2**62 + 1]
+    assert Expression("l[1]")(columns).values.tolist() == [-(2**62) - 3]
+    for text in ("u + 1", "-u", "i * 4", "i + i", "sum(v)", "u - u", "sum(l * 2)"):
+        with pytest.raises(InputError, match="is beyond the integers of 64 bits"):
+            Expression(text)(columns)
+    short = {"l": Column(signed, np.array([2, 0]))}
+    with pytest.raises(InputError, match="some jets have no such element"):
+        Expression("l[0]")(short)
+
+
+def test_bits_of_numbers_are_no_truths() -> None:
+    with pytest.raises(InputError, match="~ of numbers counts in bits"):
+        value("~n")
+
+
 def test_levels() -> None:
+    assert Expression("x[0] + p.pt[1]").level({"x": 1, "p.pt": 1}) == 0
     levels = {"x": 0, "p.pt": 1}
     assert Expression("x + 1").level(levels) == 0
     assert Expression("x + p.pt").level(levels) == 1
@@ -133,9 +186,11 @@ def test_levels() -> None:
         ("np.exp(x)", "np.exp"),
         ("eval('1')", "eval"),
         ("lambda: 1", "lambda"),
-        ("x[0]", "x[0]"),
+        ("q[n]", "q[n]"),
+        ("q[0:1]", "q[0:1]"),
+        ("q[0.5]", "q[0.5]"),
+        ("q[True]", "q[True]"),
         ("[x]", "[x]"),
-        ("'text'", "text"),
         ("1j * x", "1j"),
         ("x if x else x", "if"),
         ("(y := x)", "y := x"),
@@ -167,6 +222,7 @@ def test_nothing_else_is_allowed(text: str, name: str) -> None:
         ("hypot(x)", "hypot takes 2 argument"),
         ("p.pt + other", "mixes collections"),
         ("sum(x)", "one number a jet"),
+        ("x[0]", "one number a jet"),
         ("(x > 0) & x", "cannot be computed"),
         ("(" * 300 + "x" + ")" * 300, "cannot be parsed"),
         ("+".join(["x"] * 20_000), "nested too deeply"),

@@ -8,7 +8,8 @@ import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.sources import iterate, read
-from colliderkit.sources.files.hdf5 import Hdf5Table, strings_of
+from colliderkit.sources.files.frames import names_of
+from colliderkit.sources.files.hdf5 import Hdf5Table
 
 FOUR = ("px", "py", "pz", "E")
 SIZE = 5  # the slots of a jet; the public top-tagging files have 200
@@ -102,11 +103,11 @@ def test_names_are_taken_from_a_pickle_without_running_it(tmp_path: Path) -> Non
             return (Path.touch, (tmp_path / "owned",))
 
     for protocol in (0, 2, 4):
-        assert strings_of(pickle.dumps(["E_0", "PX_0"], protocol)) == ["E_0", "PX_0"]
-        strings_of(pickle.dumps(["E_0", Evil()], protocol))
+        assert names_of(pickle.dumps(["E_0", "PX_0"], protocol)) == ["E_0", "PX_0"]
+        names_of(pickle.dumps(["E_0", Evil()], protocol))
     # As Python 2 wrote them.
-    assert strings_of(b"(lp0\nS'E_0'\np1\naS'PX_0'\np2\na.") == ["E_0", "PX_0"]
-    assert strings_of(b"garbage") == []
+    assert names_of(b"(lp0\nS'E_0'\np1\naS'PX_0'\np2\na.") == ["E_0", "PX_0"]
+    assert names_of(b"garbage") == []
     assert not (tmp_path / "owned").exists()
 
 
@@ -132,15 +133,21 @@ def test_padded_two_and_three_dimensional_datasets(tmp_path: Path) -> None:
         file["meta"] = np.arange(5)
     columns = {f"constituents.{x}": f"particles_{i}" for i, x in enumerate(FOUR)}
     columns |= {"jet_pt": "jets.pt", "weight": "jets.features_1 / 2", "n": "count(particles_0)"}
-    jets = read(path, columns={**columns, "constituents.valid": "valid"})
+    meant = "particles, jets, valid"
+    jets = read(path, columns={**columns, "constituents.valid": "valid"}, tree=meant)
     assert jets.constituents.px.tolist() == [[3, 0], [1]]
     assert jets.constituents.E.tolist() == [[9, 2], [1]]
     assert jets.constituents.valid.tolist() == [[1, 0], [1]]
     assert jets.jet_pt.tolist() == [7, 8]
     assert jets.weight.tolist() == [1, 2]
     assert jets.n.tolist() == [2, 1]  # padding is not counted
-    with pytest.raises(InputError, match=r"column 'meta' is of type 5 rows where others have 2"):
-        read(path, columns={**columns, "weight": "meta"})
+    with pytest.raises(InputError, match=r"lengths, meta \(5 rows\); jets.features.*'tree', such"):
+        read(path, columns=columns)
+    with h5py.File(path, "a") as file:
+        del file["meta"]
+        file["luminosity"] = np.array([36.1])  # one row beside many is a note
+    with pytest.raises(InputError, match=r"'luminosity' is of type 1 rows where others have 2"):
+        read(path, columns={**columns, "weight": "luminosity"})
     assert Hdf5Table(path, "jets").columns["pt"].level == 0
 
 

@@ -325,10 +325,17 @@ def test_different_schemas_name_both_files(jetclass: tuple[Path, Table], tmp_pat
         other, "tree", {k: x for k, x in table.items() if k not in ("part_d0err", "jet_tau1")}
     )
     message = (
-        r"jetclass.root and .*other.root differ in the columns constituents.d0_error, jet_tau1"
+        r"jetclass.root and others: not all files have the columns constituents.d0_error, jet_tau1"
     )
-    with pytest.raises(InputError, match=message):
-        read([path, other])
+    with pytest.warns(UserWarning, match=message):
+        jets = read([path, other])
+    whole = read(path)
+    assert set(whole.fields) - set(jets.fields) == {"jet_tau1"}
+    assert set(whole.constituents.fields) - set(jets.constituents.fields) == {"d0_error"}
+    assert jets.constituents.px.tolist() == whole.constituents.px.tolist() * 2
+    # What the user names is in every file, or an error.
+    with pytest.raises(InputError, match=r"other.root: no column 'jet_tau1'"):
+        read([path, other], columns=["jet_tau1"])
     assert len(read([path, other], columns=["label"])) == 40
     write(tmp_path / "own.parquet", read(path, columns=["label"]))
     with pytest.raises(InputError, match=r"jetclass.root and .*own.parquet differ"):
@@ -400,8 +407,8 @@ def test_a_file_of_no_layout(tmp_path: Path) -> None:
         file["x"], file["y"] = np.ones((2, 3)), np.ones(2)
     with pytest.raises(InputError, match=r"own.h5: its columns fit no known layout .*'columns'"):
         read(tmp_path / "own.h5")
-    with pytest.raises(InputError, match=r"own.txt: unknown extension '.txt'; known are .root"):
-        read(tmp_path / "own.txt")
+    with pytest.raises(InputError, match=r"own.pdf: unknown extension '.pdf'; known are .root"):
+        read(tmp_path / "own.pdf")
     with pytest.raises(InputError, match=r"the layout 'nanoaod' is one of ROOT files"):
         read(tmp_path / "own.h5", layout="nanoaod")
     with pytest.raises(InputError, match="chunk is 0; it must be at least 1"):

@@ -48,7 +48,8 @@ class Tagger(Classifier):
         options: keyword arguments of the network.
         features: per-particle features of networks on sets and sequences: names of
             `events.sets.FEATURES` or of further constituent columns; None takes (z, deta, dphi)
-            for "pfn" and "efn" as published, and `events.sets.LOG_FEATURES` for the others.
+            for "pfn" and "efn" as published, and `events.sets.LOG_FEATURES` for the others. Of
+            networks on tables, columns with a number an event, in place of `observables`.
         representation: a name of `events.representations.REPRESENTATIONS`; None takes the
             network's own ("efp" with the network "linear" is the linear EFP tagger).
         represent: keyword arguments of the representation (image size, order, ...).
@@ -189,6 +190,11 @@ class Tagger(Classifier):
             self.represent,
             self.observables,
         )
+
+    @property
+    def takes_table(self) -> bool:
+        """Whether the network takes a table: observables of jets, or columns of events."""
+        return self._architecture.kind == "table"
 
     @property
     def _takes_trees(self) -> bool:

@@ -6,7 +6,9 @@ no sums over the particles of a jet.)
 """
 
 import ast
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,9 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.sources.files.columns import Column, shorten
 
-__all__ = ["FUNCTIONS", "REDUCTIONS", "Expression", "split_expressions"]
-
 Values = NDArray[Any] | int | float | bool
+
+__all__ = ["FUNCTIONS", "REDUCTIONS", "Expression", "quoted", "split_expressions"]
 
 FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "abs": (1, np.abs),
@@ -37,7 +39,12 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "tanh": (1, np.tanh),
     "where": (3, np.where),
 }
-REDUCTIONS = ("all", "any", "count", "sum")
+REDUCTIONS = ("all", "any", "count", "max", "min", "sum")
+# A name in quotes; not of a text with a prefix, such as f'...'.
+QUOTED = re.compile(r"""(?<![\w`"'])(?:`([^`]*)`|"([^"]*)"|'([^']*)')""")
+LARGEST = 2**63  # integers of 64 bits with a sign end below it
+EXACT = 2**53  # up to it a float64 holds every integer
+Part = tuple[Values, NDArray[np.int64] | None, bool]
 
 BINARY: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: np.add,
@@ -70,23 +77,38 @@ UNARY: dict[type[ast.AST], Callable[..., Any]] = {
 class Expression:
     """Parse `text`; calling it with columns returns a `Column`.
 
-    Names are columns (dots allowed, as in ``constituents.px``). Known are the operators
-    ``+ - * / // % **``, comparisons, ``& | ^ ~ and or not``, the `FUNCTIONS`, and the
-    `REDUCTIONS` over the particles of a jet. Numbers of a jet meet those of its particles by
-    repetition. Floats are computed in float64. Raises `InputError` naming what is not known.
+    Names are columns (dots allowed, as in ``constituents.px``); others stand in quotes, as in
+    ``"jet pt [GeV]" > 20`` or between backticks. Known are the operators ``+ - * / // % **``,
+    comparisons, ``& | ^ ~ and or not``, the `FUNCTIONS`, the `REDUCTIONS` over the particles of a
+    jet (the largest of none is NaN) and elements, ``weights[0]`` or ``jet_pt[-1]``, NaN where there
+    are fewer. Numbers of a jet meet those of its particles by repetition. Floats are computed in
+    float64, integers in 64 bits with a sign: what leaves them is refused. Raises `InputError`
+    naming what is not known.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._quoted: dict[str, str] = {}
         try:
-            self._root = ast.parse(text.strip(), mode="eval").body
+            self._root = ast.parse(QUOTED.sub(self._placeholder, text.strip()), mode="eval").body
             self.names = tuple(dict.fromkeys(self._names(self._root)))
         except (SyntaxError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"expression '{text}' cannot be parsed: {error}.") from error
+            raise InputError(
+                f"expression '{text}' cannot be parsed: {error}; names with spaces or brackets"
+                " stand in quotes."
+            ) from error
         except (RecursionError, MemoryError) as error:
             raise InputError(f"expression '{text[:60]}...' is nested too deeply.") from error
+
+    def _placeholder(self, match: re.Match[str]) -> str:
+        """Keep the quoted name and return the word that stands for it in the grammar."""
+        word = f"quoted_{len(self._quoted)}_"
+        while word in self.text:
+            word += "_"
+        self._quoted[word] = match[0][1:-1]
+        return word
 
     def __repr__(self) -> str:
         return f"Expression({self.text!r})"
@@ -113,6 +135,18 @@ class Expression:
             values = np.full(size, values)
         return Column(np.asarray(values), counts, padded)
 
+    def truth(self, columns: Mapping[str, Column], path: Path) -> NDArray[np.bool_]:
+        """Return one truth a jet (N,), as a selection needs; raise `InputError` for NaN."""
+        values = self(columns).values
+        if values.dtype.kind == "f" and np.isnan(values).any():
+            event = int(np.argmax(np.isnan(values)))
+            raise InputError(
+                f"{path}: selection '{self.text}' is NaN in event {event} of those read, which is"
+                " neither true nor false; compare with a number, or count first (count(x) > 0 and"
+                " ...)."
+            )
+        return values.astype(bool)
+
     def level(self, levels: Mapping[str, int]) -> int:
         """Return 1 if the result has one number a particle, given the levels of its names."""
         return self._level(self._root, levels)
@@ -131,8 +165,8 @@ class Expression:
             node = node.value
         if not isinstance(node, ast.Name):
             raise self._refuse(f"the attribute '.{parts[-1]}'")
-        name = ".".join([node.id, *reversed(parts)])
-        if "__" in name:
+        name = ".".join([self._quoted.get(node.id, node.id), *reversed(parts)])
+        if "__" in name and node.id not in self._quoted:
             raise self._refuse(f"the name '{name}'")
         return name
 
@@ -167,6 +201,8 @@ class Expression:
                     )
                 for value in args:
                     yield from self._names(value)
+            case ast.Subscript(value=value, slice=place) if element(place) is not None:
+                yield from self._names(value)
             case ast.Call(func=func, keywords=keywords):
                 named = isinstance(func, ast.Name) and not keywords
                 raise self._refuse(f"the {'call of' if named else 'call'} '{ast.unparse(func)}'")
@@ -176,15 +212,15 @@ class Expression:
     def _level(self, node: ast.AST, levels: Mapping[str, int]) -> int:
         if isinstance(node, ast.Name | ast.Attribute):
             return levels[self._dotted(node)]
+        if isinstance(node, ast.Subscript):
+            return 0
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name) and node.func.id in REDUCTIONS:
                 return 0
             return max(self._level(value, levels) for value in node.args)
         return max((self._level(part, levels) for part in operands(node)), default=0)
 
-    def _value(
-        self, node: ast.AST, columns: Mapping[str, Column]
-    ) -> tuple[Values, NDArray[np.int64] | None, bool]:
+    def _value(self, node: ast.AST, columns: Mapping[str, Column]) -> Part:
         match node:
             case ast.Constant(value=bool() | int() | float() as value):
                 return value, None, False
@@ -192,22 +228,34 @@ class Expression:
                 column = columns[self._dotted(node)]
                 values = column.values
                 # Wide types: 32-bit floats lose the mass of a jet, small integers wrap around.
-                if values.dtype.kind in "fiu":
-                    wide = np.float64 if values.dtype.kind == "f" else np.int64
+                if values.dtype.kind == "f":
+                    values = values.astype(np.float64, copy=False)
+                elif values.dtype != np.uint64 or int(values.max(initial=0)) < LARGEST:
+                    wide = np.int64 if values.dtype.kind in "iu" else values.dtype
                     values = values.astype(wide, copy=False)
                 return values, column.counts, column.padded
             case ast.UnaryOp(op=op, operand=operand):
-                return self._apply(UNARY[type(op)], [self._value(operand, columns)])
+                part = self._value(operand, columns)
+                if isinstance(op, ast.Invert) and np.asarray(part[0]).dtype.kind != "b":
+                    raise InputError(
+                        f"expression '{self.text}': ~ of numbers counts in bits, and is true of 0"
+                        " and of 1; write 'not', or compare (x == 0)."
+                    )
+                if isinstance(op, ast.USub | ast.UAdd):
+                    self._signed(part[0])
+                return self._apply(UNARY[type(op)], [part])
             case ast.BinOp(left=left, op=op, right=right):
                 pair = [self._value(left, columns), self._value(right, columns)]
-                if isinstance(op, ast.Pow) and isinstance(pair[1][0], int | np.integer):
+                if isinstance(op, ast.Pow):
                     # As floats: integers to negative powers are refused, large ones wrap around.
-                    pair[1] = (float(pair[1][0]), *pair[1][1:])
+                    pair = [(np.asarray(x[0], dtype=np.float64)[()], x[1], x[2]) for x in pair]
+                elif isinstance(op, ast.Add | ast.Sub | ast.Mult):
+                    return self._apply(self._whole(BINARY[type(op)]), pair)
                 return self._apply(BINARY[type(op)], pair)
             case ast.BoolOp(op=op, values=parts):
                 result = self._value(parts[0], columns)
-                for part in parts[1:]:
-                    result = self._apply(BINARY[type(op)], [result, self._value(part, columns)])
+                for each in parts[1:]:
+                    result = self._apply(BINARY[type(op)], [result, self._value(each, columns)])
                 return result
             case ast.Compare(left=left, ops=ops, comparators=others):
                 sides = [self._value(side, columns) for side in (left, *others)]
@@ -219,6 +267,10 @@ class Expression:
                 for test in tests[1:]:
                     result = self._apply(np.logical_and, [result, test])
                 return result
+            case ast.Subscript(value=value, slice=place):
+                number = element(place)
+                assert number is not None  # _names has checked it
+                return self._element(number, *self._value(value, columns))
             case ast.Call(func=ast.Name(id=name), args=args):
                 parts_ = [self._value(value, columns) for value in args]
                 if name in FUNCTIONS:
@@ -229,8 +281,8 @@ class Expression:
     def _apply(
         self,
         function: Callable[..., Any],
-        parts: list[tuple[Values, NDArray[np.int64] | None, bool]],
-    ) -> tuple[Values, NDArray[np.int64] | None, bool]:
+        parts: list[Part],
+    ) -> Part:
         counts = next((part[1] for part in parts if part[1] is not None), None)
         if counts is None:
             return function(*(part[0] for part in parts)), None, False
@@ -252,7 +304,7 @@ class Expression:
 
     def _reduce(
         self, name: str, values: Values, counts: NDArray[np.int64] | None, padded: bool
-    ) -> tuple[Values, NDArray[np.int64] | None, bool]:
+    ) -> Part:
         if counts is None:
             raise InputError(
                 f"expression '{self.text}': {name} runs over the particles of a jet, but its"
@@ -261,12 +313,98 @@ class Expression:
         if name == "count":
             return counts, None, False
         jets = np.repeat(np.arange(len(counts)), counts)
-        flat = np.asarray(values)
+        flat, filled = np.asarray(values), counts > 0
+        first = (np.cumsum(counts) - counts)[filled]
+        if name in ("max", "min"):
+            function = np.maximum if name == "max" else np.minimum
+            found = function.reduceat(flat, first) if len(first) else flat[:0]
+            return self._some(found, filled), None, False
+        if name == "sum" and flat.dtype.kind in "biu":
+            whole = np.zeros(len(counts), dtype=np.int64)
+            if len(first):
+                self._signed(flat)
+                rough = np.add.reduceat(np.abs(flat.astype(np.float64)), first)
+                self._within(float(rough.max()))
+                whole[filled] = np.add.reduceat(flat, first, dtype=np.int64)
+            return whole, None, False
         if name == "sum":
-            total = np.bincount(jets, flat.astype(np.float64), minlength=len(counts))
-            return (total.astype(np.int64) if flat.dtype.kind in "biu" else total), None, False
+            return np.bincount(jets, flat, minlength=len(counts)), None, False
         count = np.bincount(jets, flat.astype(bool), minlength=len(counts))
         return (count == counts if name == "all" else count > 0), None, False
+
+    def _element(
+        self, number: int, values: Values, counts: NDArray[np.int64] | None, padded: bool
+    ) -> Part:
+        """Return the particle of this place of each jet; -1 is the last."""
+        if counts is None:
+            raise InputError(
+                f"expression '{self.text}': [{number}] is of a list, but what it stands at has one"
+                " number a jet."
+            )
+        have = counts > number if number >= 0 else counts >= -number
+        begin = np.cumsum(counts) - counts
+        place = (begin if number >= 0 else begin + counts) + number
+        return self._some(np.asarray(values)[place[have]], have), None, False
+
+    def _some(self, found: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
+        """Return what is found, with NaN for the jets that have none."""
+        if where.all():
+            return found
+        if found.dtype.kind in "iu" and np.abs(found.astype(np.float64)).max(initial=0) > EXACT:
+            raise InputError(
+                f"expression '{self.text}': some jets have no such element, and integers of more"
+                " than 53 bits have no place for NaN; take the others by a selection on count."
+            )
+        values = np.full(len(where), np.nan)
+        values[where] = found
+        return values
+
+    def _whole(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Compute as numbers: truths are 0 and 1, and integers stay within 64 bits."""
+
+        def compute(*sides: Any) -> Any:
+            arrays = [np.asarray(side) for side in sides]
+            if all(array.dtype.kind == "b" for array in arrays):
+                if function is np.multiply:  # of truths alone it is a truth
+                    return function(*sides)
+                return function(*[array.astype(np.int64) for array in arrays])
+            elif all(array.dtype.kind in "biu" for array in arrays):
+                for array in arrays:
+                    self._signed(array)
+                rough = function(*[array.astype(np.float64) for array in arrays])
+                self._within(float(np.abs(rough).max(initial=0)))
+            return function(*sides)
+
+        return compute
+
+    def _signed(self, values: Values) -> None:
+        array = np.asarray(values)
+        if array.dtype == np.uint64:
+            self._within(float(array.max(initial=0)))
+
+    def _within(self, largest: float) -> None:
+        if largest >= LARGEST:
+            raise InputError(
+                f"expression '{self.text}': {largest:.4g} is beyond the integers of 64 bits; count"
+                " with floats (1.0 * x), or take a remainder (x % 1000000) of what is a number of"
+                " an event."
+            )
+
+
+def element(place: ast.AST) -> int | None:
+    """Return the number between brackets, ``[0]`` or ``[-1]``; None if it is anything else."""
+    match place:
+        case ast.Constant(value=int() as number) if not isinstance(number, bool):
+            return number
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as number)):
+            return -number
+    return None
+
+
+def quoted(name: str) -> str:
+    """Write the name of a column as an expression takes it: in quotes where it needs them."""
+    words = name.split(".")
+    return name if all(word.isidentifier() for word in words) and "__" not in name else f"`{name}`"
 
 
 def split_expressions(texts: Sequence[str] | str | None) -> list[str]:
@@ -278,7 +416,7 @@ def split_expressions(texts: Sequence[str] | str | None) -> list[str]:
     parts: list[str] = []
     for text in [texts] if isinstance(texts, str) else texts or ():
         depth, begin = 0, 0
-        for i, letter in enumerate(f"{text},"):
+        for i, letter in enumerate(QUOTED.sub(lambda quote: "_" * len(quote[0]), text) + ","):
             depth += (letter in "([") - (letter in ")]")
             if letter == "," and depth <= 0:
                 parts.append(text[begin:i].strip())

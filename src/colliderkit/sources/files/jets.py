@@ -1,7 +1,8 @@
 """Jets in files: read, stream and write them, whatever the format and layout."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,18 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS, check_jets
-from colliderkit.sources.files.columns import Column, TableFile, missing, shorten
+from colliderkit.sources.files.columns import (
+    Column,
+    TableFile,
+    missing,
+    say_empty,
+    shorten,
+    signed,
+)
 from colliderkit.sources.files.expressions import Expression
 from colliderkit.sources.files.formats import Paths, open_table, paths_of
 from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout, starts
+from colliderkit.sources.files.padding import unpadded, validity
 
 __all__ = ["iterate", "read", "write"]
 
@@ -23,6 +32,7 @@ Jets = dict[str, Column]  # by canonical name, `constituents.*` with one number 
 
 TYPES: dict[str, Any] = {"label": np.int64, "weight": np.float64, "event": np.int64}
 TYPES |= dict.fromkeys(JET_COLUMNS, np.float32)
+WHOLE = {"label": "classes", "event": "numbers of events"}
 
 
 def read(
@@ -36,10 +46,11 @@ def read(
     tree: str | None = None,
     longest: int | None = None,
 ) -> ak.Array:
-    """Read jets from ROOT, HDF5 or Parquet into a jet array (see `colliderkit.events.schema`).
+    """Read jets from files of any format into a jet array (see `colliderkit.events.schema`).
 
-    - `path`: a file, a glob, or several of these, read one after another; the format is that of
-      the extension;
+    - `path`: a file, a glob, a list of files (``@files.txt``), or several of these, read one after
+      another; the format is that of the extension. A file without rows among several is passed
+      over, and so are columns that only some files have and nobody named; both are said;
     - `layout`: a published layout (`sources.files.layouts.LAYOUTS`), with the collection
       of jets after a colon where the file has several (``delphes:FatJet``); None to see it from
       the columns;
@@ -54,7 +65,7 @@ def read(
     Constituents are ordered by falling pt; ``jet_pt``, ``jet_eta``, ``jet_phi``, ``jet_mass`` are
     those of their sum where the file has none; ``event`` is the row number where the file has
     none. Raises `InputError` for a file that is missing, broken or without jets, for columns that
-    are absent, of the wrong type, NaN or infinite, and for files of different schemas.
+    are absent, of the wrong type, NaN or infinite, and for files of different layouts.
     """
     parts = list(_chunks(path, None, layout, columns, selection, start, stop, tree, longest))
     name = ", ".join(map(str, paths_of(path)[:3]))
@@ -134,7 +145,17 @@ class Plan:
         used = [name for e in self.expressions.values() for name in e.names]
         if self.selection is not None:
             used += [name for name in self.selection.names if name in self.table.columns]
+        if self.valid is not None:
+            used.append(self.valid)
         return [name for name in dict.fromkeys(used) if name in self.table.columns]
+
+    @property
+    def valid(self) -> str | None:
+        """The flag of the filled slots of padded particles, if there is one that nobody names."""
+        used = [name for x in FOUR for name in self.expressions[x].names]
+        flag = validity(self.table.columns, used)
+        named = any(flag in expression.names for expression in self.expressions.values())
+        return None if named else flag
 
     @property
     def computes(self) -> bool:
@@ -149,10 +170,11 @@ def _plan(
     selection: str | None,
     tree: str | None,
     longest: int | None,
+    raw: TableFile | None = None,
 ) -> Plan:
     own = dict(columns) if isinstance(columns, Mapping) else {}
-    raw = open_table(path, tree)
-    found, table = find_layout(raw, layout)
+    raw = raw or open_table(path, tree)
+    found, table = find_layout(raw, layout, own)
     known = table.columns
     parsed: dict[str, Expression] = {}
     if found is not None:
@@ -173,7 +195,8 @@ def _plan(
     if absent := [four for four in FOUR if four not in parsed]:
         raise InputError(
             f"{path}: its columns fit no known layout ({', '.join(LAYOUTS)}) and nothing says what"
-            f" {', '.join(absent)} are; give them in 'columns', made of {shorten(known)}."
+            f" {', '.join(absent)} are; give them in 'columns', made of {shorten(known)}, or read"
+            " numbers of events with features and a network on tables (mlp, boosted-trees)."
         )
     # Beside the file's columns an expression may use the kinematics computed here.
     derived = {name: 0 for name in JET_COLUMNS} | {name: 1 for name in FOUR}
@@ -224,12 +247,7 @@ def _chunks(
             " before start, and at least 1 constituent is kept."
         )
     begin = 0  # the first row of this file in all of them
-    reference: Plan | None = None
-    for one in paths_of(path):
-        plan = _plan(one, layout, columns, selection, tree, longest)
-        if reference is None:
-            reference = plan
-        _same(reference, plan)
+    for plan in _plans(paths_of(path), layout, columns, selection, tree, longest):
         rows = plan.table.rows
         low = min(max(first - begin, 0), rows)
         high = rows if last is None else min(max(last - begin, 0), rows)
@@ -244,23 +262,67 @@ def _chunks(
             break
 
 
-def _same(one: Plan, other: Plan) -> None:
-    """Raise `InputError` if two files do not give the same columns."""
-    differ = sorted(set(one.expressions) ^ set(other.expressions))
-    if differ or one.layout != other.layout:
-        what = f"the columns {', '.join(differ)}" if differ else "their layouts"
-        raise InputError(
-            f"{one.table.path} and {other.table.path} differ in {what}; read them apart, or name"
-            " the columns that both have in 'columns'."
+OPENED = 64  # files of a chain that are held open between planning and reading
+
+
+def _plans(
+    paths: list[Path],
+    layout: str | None,
+    columns: Choice,
+    selection: str | None,
+    tree: str | None,
+    longest: int | None,
+) -> Iterator[Plan]:
+    """Yield the plan of each file that has rows, all with the same columns.
+
+    Columns that the layout offers and only some files have are left out, and said, unless they
+    change what the jets mean: a label, weight or number of the event. What the user names must be
+    in all files.
+    """
+    chain = len(paths) > 1
+    plans: list[tuple[Path, Plan | None]] = []
+    common: set[str] = set()
+    reference: Plan | None = None
+    every: set[str] = set()
+    for path in paths:
+        # An empty tree often has no branches either, so that no layout would fit it.
+        if chain and (table := open_table(path, tree)).rows == 0:
+            say_empty(path)
+            continue
+        plan = _plan(path, layout, columns, selection, tree, longest, table if chain else None)
+        if reference is None:
+            reference, common = plan, set(plan.expressions)
+        differ = set(plan.expressions) ^ set(reference.expressions)
+        if plan.layout != reference.layout or differ & (set(TYPES) - set(JET_COLUMNS)):
+            what = ", ".join(sorted(differ & set(TYPES))) or "their layouts"
+            raise InputError(
+                f"{reference.table.path} and {path} differ in {what}; read them apart, or say what"
+                " they are in 'columns'."
+            )
+        common &= set(plan.expressions)
+        every |= set(plan.expressions)
+        plans.append((path, plan if len(plans) < OPENED else None))
+    if every - common:
+        warnings.warn(
+            f"{plans[0][0]} and others: not all files have the columns"
+            f" {shorten(sorted(every - common))}, which are left out",
+            UserWarning,
+            stacklevel=2,
         )
+    for path, known in plans:
+        plan = known or _plan(path, layout, columns, selection, tree, longest)
+        own = {name: e for name, e in plan.expressions.items() if name in common}
+        yield replace(plan, expressions=own)
 
 
 def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int) -> Jets:
     """Make canonical columns of a chunk of the file's."""
-    four = [plan.expressions[name](raw) for name in FOUR]
+    four = [_wide(plan.expressions[name](raw)) for name in FOUR]
     if any(column.padded for column in four):
-        raw = _unpadded(raw, four)
-        four = [plan.expressions[name](raw) for name in FOUR]
+        used = [name for x in FOUR for name in plan.expressions[x].names if name in raw]
+        used = list(dict.fromkeys(used))
+        raw = unpadded(plan.table.path, raw, four, used, row, plan.valid)
+        four = [_wide(plan.expressions[name](raw)) for name in FOUR]
     counts = four[0].counts
     assert counts is not None  # _plan has checked the level
     jets: Jets = dict(zip(FOUR, four, strict=True))
@@ -290,7 +352,7 @@ def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int
     jets = {**computed, **jets}
     jets.setdefault("event", Column(row + begin))
     if plan.selection is not None:
-        truth = plan.selection({**raw, **jets}).values.astype(bool)
+        truth = plan.selection.truth({**raw, **jets}, plan.table.path)
         if not truth.all():
             jets = {name: column.take(truth) for name, column in jets.items()}
             row = row[truth]
@@ -301,21 +363,13 @@ def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int
     return jets
 
 
-def _unpadded(raw: dict[str, Column], four: list[Column]) -> dict[str, Column]:
-    """Drop the empty slots of padded columns: where the whole four-vector is zero."""
-    counts = four[0].counts
-    assert counts is not None
-    keep = np.zeros(len(four[0].values), dtype=bool)
-    for column in four:
-        if len(column.values) == len(keep):
-            keep |= column.values != 0
-    kept = np.add.reduceat(keep, starts(counts), dtype=np.int64) if counts[:1].sum() else counts
-    return {
-        name: Column(column.values[keep], kept)
-        if column.padded and len(column.values) == len(keep)
-        else column
-        for name, column in raw.items()
-    }
+def _wide(column: Column) -> Column:
+    """Return momenta as floats of 32 bits at least: squares of narrow numbers wrap around."""
+    values = column.values
+    if values.dtype.kind == "f" and values.dtype.itemsize >= 4:
+        return column
+    wide = np.float32 if values.dtype.kind == "f" else np.float64
+    return Column(values.astype(wide), column.counts, column.padded)
 
 
 def _order(
@@ -362,12 +416,14 @@ def _typed(path: Path, name: str, column: Column, row: NDArray[np.int64]) -> Col
             f"{path}: column '{name.removeprefix(CONSTITUENTS + '.')}' is NaN or infinite in event"
             f" {row[wrong]} (counted from 0); mend the file or drop the event with a selection."
         )
-    if name == "label" and values.dtype.kind == "f" and (values != np.rint(values)).any():
+    if name in WHOLE and values.dtype.kind == "f" and (values != np.rint(values)).any():
         wrong = int(np.argmax(values != np.rint(values)))
         raise InputError(
-            f"{path}: column 'label' is {values[wrong]:g} in event {row[wrong]} (counted from 0);"
-            " classes are whole numbers."
+            f"{path}: column '{name}' is {values[wrong]:g} in event {row[wrong]} (counted from 0);"
+            f" {WHOLE[name]} are whole numbers."
         )
+    if name in WHOLE and values.dtype == np.uint64:
+        signed(path, name, values, row)
     if name in TYPES:
         values = values.astype(TYPES[name], copy=False)
     return Column(values, column.counts)

@@ -42,7 +42,9 @@ class ParquetTable:
             level = leaf.max_repetition_level if numeric else None
             kind = leaf.logical_type.type if leaf.logical_type.type != "NONE" else ""
             self.columns[name] = Kind(
-                (kind or leaf.physical_type).lower(), level if (level or 0) < 2 else None
+                (kind or leaf.physical_type).lower(),
+                level if (level or 0) < 2 else None,
+                nesting=level,
             )
             self._leaves[name] = leaf.path
         self.rows = int(self._file.metadata.num_rows)
@@ -74,6 +76,17 @@ class ParquetTable:
                     yield np.arange(first + low, first + high), unpack(part, names)
                 first += batch.num_rows
 
+    def awkward(self, names: Iterable[str], start: int, stop: int) -> dict[str, ak.Array]:
+        """Read columns as they are, nested ones too, for layouts that unpack events."""
+        names = list(names)
+        groups, first = self._groups(start, stop)
+        with readable(self.path, "Parquet"):
+            leaves = [self._leaves[name] for name in names]
+            table = self._file.read_row_groups(groups, columns=leaves)
+            array = ak.from_arrow(table.slice(start - first, stop - start))
+        paths = {x: (x,) if x in array.fields else tuple(x.split(".")) for x in names}
+        return {name: ak.drop_none(array[path], axis=-1) for name, path in paths.items()}
+
     def _groups(self, start: int, stop: int) -> tuple[list[int], int]:
         """Return the row groups that overlap [start, stop) and the first one's first row."""
         metadata = self._file.metadata
@@ -89,7 +102,8 @@ def unpack(batch: pa.Table | pa.RecordBatch, names: list[str]) -> dict[str, Colu
     counts: dict[str, NDArray[np.int64]] = {}
     flat: dict[str, list[Any]] = {}
     for name in names:
-        stem, _, field = name.partition(".")
+        # A column of the table may have a dot in its own name.
+        stem, _, field = (name, "", "") if name in batch.schema.names else name.partition(".")
         if stem not in flat:
             array = batch.column(stem)
             chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]

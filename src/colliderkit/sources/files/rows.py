@@ -1,5 +1,6 @@
-"""Tables of events from ROOT, HDF5 or Parquet: columns by name or by a safe expression."""
+"""Tables of events from files of any format: columns by name or by a safe expression."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.tables import Floats, Ints, Table
-from colliderkit.sources.files.columns import Column, TableFile, missing, shorten
+from colliderkit.sources.files.columns import (
+    Column,
+    TableFile,
+    missing,
+    say_empty,
+    shorten,
+    signed,
+)
 from colliderkit.sources.files.expressions import Expression, split_expressions
 from colliderkit.sources.files.formats import Paths, open_table, paths_of
 
@@ -86,6 +94,9 @@ class Rows:
                     f"{self.paths[self.file[i]]}: column '{name}' is {values[i]} in event"
                     f" {self.row[i]} (counted from 0); give whole numbers."
                 )
+        for number, path in enumerate(self.paths):
+            part = self.file == number
+            signed(path, name, values[part], self.row[part])
         return values.astype(np.int64)
 
     def at(self, keep: NDArray[np.bool_]) -> "Rows":
@@ -133,9 +144,10 @@ def read_rows(
     own: bool = False,
     stop: int | None = None,
 ) -> Rows:
-    """Read one number an event for each expression, from ROOT, HDF5 or Parquet files.
+    """Read one number an event for each expression, from files of any format.
 
-    - `path`: a file, a glob or several of these, read one after another;
+    - `path`: a file, a glob, a list of files (``@files.txt``) or several of these, read one after
+      another;
     - `optional`: expressions that are left out where a file lacks one of their columns;
     - `selection`: an expression with one truth an event;
     - `own`: keep the files' own columns too, numbers and lists of numbers;
@@ -143,7 +155,8 @@ def read_rows(
 
     Raises `InputError` for a file that is missing, broken or without events, for a column that is
     absent (with those whose names come close) or not of numbers, for an expression with a number
-    a particle, and for files of different columns.
+    a particle, and for files that differ in the columns that are asked for. A file without events
+    among several is passed over, and said, and so are own columns that not all files have.
     """
     paths = paths_of(path)
     required = dict.fromkeys(expressions)
@@ -152,6 +165,9 @@ def read_rows(
     left = stop
     for number, file in enumerate(paths):
         table = open_table(file, tree)
+        if table.rows == 0 and len(paths) > 1:
+            say_empty(file)  # an empty tree often has no branches either
+            continue
         present = [
             text for text in optional if all(n in table.columns for n in Expression(text).names)
         ]
@@ -164,10 +180,16 @@ def read_rows(
     name = ", ".join(map(str, paths[:3]))
     if not parts or sum(map(len, parts)) == 0:
         raise InputError(f"{name}: holds no events; check the selection and the file.")
-    for part in parts:
-        differ = sorted(
-            set(part.columns) ^ set(parts[0].columns) | set(part.own) ^ set(parts[0].own)
+    kept = [n for n in parts[0].own if all(n in part.own for part in parts)]
+    dropped = sorted({n for part in parts for n in part.own} - set(kept))
+    if dropped:
+        warnings.warn(
+            f"{name}: not all files have the columns {shorten(dropped)}, which are left out",
+            UserWarning,
+            stacklevel=2,
         )
+    for part in parts:
+        differ = sorted(set(part.columns) ^ set(parts[0].columns))
         if differ:
             raise InputError(
                 f"{part.paths[parts[0].file[0]]} and {part.paths[part.file[0]]} differ in the"
@@ -178,7 +200,7 @@ def read_rows(
         np.concatenate([part.row for part in parts]),
         np.concatenate([part.file for part in parts]),
         paths,
-        {n: ak.concatenate([part.own[n] for part in parts]) for n in parts[0].own},
+        {n: ak.concatenate([part.own[n] for part in parts]) for n in kept},
     )
 
 
@@ -200,7 +222,8 @@ def _chunks(
         columns = {text: _numbers(parsed[text], raw, len(row)) for text in parsed}
         part = Rows(columns, row, row, (), {name: _wrapped(raw[name]) for name in numeric})
         if condition is not None:
-            part = part.at(_numbers(condition, raw, len(row)).astype(bool))
+            scope = raw if condition.names else {"": Column(np.empty(len(row)))}
+            part = part.at(condition.truth(scope, table.path))
         if left is not None:
             part = part.at(np.arange(len(part)) < left)
             left -= len(part)

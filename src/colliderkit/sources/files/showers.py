@@ -18,6 +18,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.files import atomic_file, existing_file
+from colliderkit.sources.files.storage import check_stored
 
 __all__ = [
     "CALOGAN",
@@ -77,6 +78,8 @@ def iterate_showers(
         ) from error
     with file:
         names, scale = _layout(path, file)
+        for name in names:
+            check_stored(path, file[name])
         counts = {name: len(file[name]) for name in names}
         if len(set(counts.values())) > 1:
             raise InputError(f"{path}: its data sets have {counts} rows; they must be equal.")
