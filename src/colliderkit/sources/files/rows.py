@@ -25,6 +25,8 @@ from colliderkit.sources.files.formats import Paths, open_table, paths_of
 
 __all__ = ["Rows", "read_rows", "read_table"]
 
+LARGEST = float(np.finfo(np.float32).max)
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -63,7 +65,19 @@ class Rows:
                     f" event {self.row[i]} (counted from 0); mend the file or drop the event with"
                     " a selection."
                 )
-        return np.stack([self.columns[name].astype(np.float64) for name in names], axis=1)
+        table = np.stack([self.columns[name].astype(np.float64) for name in names], axis=1)
+        large = np.abs(table) > LARGEST
+        if where is not None:
+            large &= where[:, None]
+        if large.any():
+            i, place = (int(x) for x in np.argwhere(large)[0])
+            raise InputError(
+                f"{self.paths[self.file[i]]}: column '{names[place]}' is {table[i, place]:g} in"
+                f" event {self.row[i]} (counted from 0), more than single precision holds"
+                f" ({LARGEST:.2g}), in which networks compute; drop the event with a selection, or"
+                " give another unit or a logarithm."
+            )
+        return table
 
     def events(
         self, names: Sequence[str], *, weight: str | None = None, event: str | None = None
