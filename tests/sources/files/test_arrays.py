@@ -56,7 +56,9 @@ def test_quark_and_gluon_jets_of_energyflow(tmp_path: Path, save, order: str) ->
 
 def test_other_arrays_are_not_taken_for_energyflow(tmp_path: Path) -> None:
     x, y, _ = quark_gluon()
-    np.savez(tmp_path / "jets.npz", X=np.random.default_rng(1).normal(size=x.shape), y=y)
+    other = np.random.default_rng(1).normal(size=x.shape)
+    other[..., 3] = 1 + np.sqrt((other[..., :3] ** 2).sum(-1))  # an energy
+    np.savez(tmp_path / "jets.npz", X=other, y=y)
     with pytest.raises(InputError, match=r"jets.npz: its columns fit no known layout"):
         read(tmp_path / "jets.npz")
     four = {f"constituents.{c}": f"X_{i}" for i, c in enumerate(("px", "py", "pz", "E"))}

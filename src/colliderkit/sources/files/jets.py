@@ -452,8 +452,8 @@ def _fitting(
         event = int(np.searchsorted(np.cumsum(counts), wrong, side="right"))
         raise InputError(
             f"{path}: column '{name.removeprefix(CONSTITUENTS + '.')}' is {values[wrong]:g} in"
-            f" event {row[event]} (counted from 0), more than single precision holds ({LARGEST:.2g});"
-            " drop the event with a selection, or mend its unit."
+            f" event {row[event]} (counted from 0), more than single precision holds"
+            f" ({LARGEST:.2g}); drop the event with a selection, or mend its unit."
         )
 
 
