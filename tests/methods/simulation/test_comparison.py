@@ -41,7 +41,7 @@ def test_two_samples_of_one_density_are_at_the_floor() -> None:
         assert abs(area.value - 0.5) < 4 * area.error
         # DeLong's error of two samples of n events each without a difference.
         assert area.error == pytest.approx(math.sqrt(2 / (12 * 600)), rel=0.05)
-    for name in ("KPD", "MMD"):
+    for name in ("unbiased FPD", "unbiased KPD", "KPD", "MMD"):
         assert abs(found.quantities_[name].value) < 5 * found.quantities_[name].error
     copied = found.quantities_["nearer to the training"]
     assert abs(copied.value - 0.5) < 4 * copied.error

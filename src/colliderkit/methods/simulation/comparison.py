@@ -32,6 +32,8 @@ from colliderkit.metrics.generative import (
     maximum_mean_discrepancy,
     nearest_distances,
     neighbours,
+    unbiased_frechet_distance,
+    unbiased_kernel_distance,
     wasserstein,
 )
 from colliderkit.metrics.roc import auc
@@ -81,7 +83,8 @@ class Classification:
 class ShowerComparison(Method):
     """Compare a sample of showers, such as a surrogate's, with a reference, such as Geant4's.
 
-    - FPD and KPD on the table of `features`; MMD and the neighbours on it too, each column in
+    - unbiased FPD and KPD, to be quoted, on the table of `features`, beside jetnet's FPD and KPD,
+      whose errors are those of their draws from these events; MMD and the neighbours on it too, each column in
       units of the reference's standard deviation, on 10,000 showers of each;
     - the AUC of classifiers on showers that they have not seen;
     - separation powers, the mean over the layers where there is one each;
@@ -297,14 +300,14 @@ class ShowerComparison(Method):
 
         The classifiers are those of all energies, on their test showers of these.
         """
-        few = check_band([each.incident for each in both], low, high)
+        check_band([each.incident for each in both], low, high)
         here = [each.at((each.incident >= low) & (each.incident < high)) for each in both]
         response = [each.total / each.incident for each in here]
         quantities = {
             f"AUC {level}": each.within(low, high) for level, each in self.classifications_.items()
         }
         tables = [each.table() for each in here]
-        quantities["FPD"] = frechet_physics_distance(*tables, fewest=few // 4, most=few)
+        quantities["unbiased FPD"] = unbiased_frechet_distance(*tables, seed=self.seed_)
         quantities["Wasserstein of " + RESPONSE] = wasserstein(*response, seed=self.seed_)
         mean, error = zip(*((r.mean(), r.std() / np.sqrt(len(r))) for r in response), strict=True)
         ratio = mean[1] / mean[0]
@@ -335,6 +338,8 @@ def _distances(tables: Sequence[Floats], seed: int) -> dict[str, Value]:
     smaller = min(map(len, tables))
     block = max(2, min(1000, smaller // 16))
     return {
+        "unbiased FPD": unbiased_frechet_distance(*tables, seed=seed),
+        "unbiased KPD": unbiased_kernel_distance(*tables, seed=seed),
         "FPD": frechet_physics_distance(*tables, fewest=10_000),
         # Half of a sample at most: the batches must differ for their spread to be the error.
         "KPD": kernel_physics_distance(*tables, size=min(10_000, smaller // 2)),
