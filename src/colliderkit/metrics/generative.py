@@ -281,8 +281,8 @@ def _told_apart(value: float, first: float, second: float) -> Value:
 def _u_statistic(a: NDArray[Any], b: NDArray[Any]) -> tuple[float, float, float]:
     """Return the squared MMD of n events of each, and the variances of its rows and pairs."""
     n = len(a)
-    middle = (np.sum(a, axis=0, dtype=np.float64) @ np.sum(b, axis=0, dtype=np.float64)) / n**2
-    shift = (middle / a.shape[1] + 1) ** 4  # near the mean: squares then keep their digits
+    middle = float((a.mean(0, dtype=np.float64) * b.mean(0, dtype=np.float64)).mean())
+    shift = (middle + 1) ** 4  # near the mean: squares then keep their digits
     rows, squares = {}, {}
     for key, (one, other) in {"xx": (a, a), "yy": (b, b), "xy": (a, b)}.items():
         by_row, by_column = np.empty(n), np.zeros(n)

@@ -84,8 +84,8 @@ class ShowerComparison(Method):
     """Compare a sample of showers, such as a surrogate's, with a reference, such as Geant4's.
 
     - unbiased FPD and KPD, to be quoted, on the table of `features`, beside jetnet's FPD and KPD,
-      whose errors are those of their draws from these events; MMD and the neighbours on it too, each column in
-      units of the reference's standard deviation, on 10,000 showers of each;
+      whose errors are those of their draws from these events; MMD and the neighbours on it too,
+      each column in units of the reference's standard deviation, on 10,000 showers of each;
     - the AUC of classifiers on showers that they have not seen;
     - separation powers, the mean over the layers where there is one each;
     - with `training`, what the sample's model was fitted to: the probability that a shower of
