@@ -4,9 +4,9 @@
 
 Each pull is (value - exact value) / error of a pair of samples; over many pairs their mean is 0 and
 their width 1 where values are unbiased and errors honest. `--toys` pairs of each, two fifths of
-them for FPD. Bars are for distances that are equal or clearly apart; between one and five errors from zero
-a squared distance and its error rise and fall together, and the rows without a bar say by how much
-that skews the pulls.
+them for FPD. Bars are for distances that are equal or clearly apart; between one and five errors
+from zero a squared distance and its error rise and fall together, and the rows without a bar say by
+how much that skews the pulls.
 """
 
 import argparse

@@ -170,7 +170,7 @@ def test_events_outside_the_range_are_warned_of_or_refused(fitted: dict, tmp_pat
     measured[3] = 20.0  # the largest of fit is about 9
     with pytest.warns(UserWarning, match=r"1 of 100 events are outside .* is 20 in event 3"):
         warned = method.predict(measured, feature)
-    with pytest.raises(InputError, match="1 of 100 events are outside .*; leave them out, or"):
+    with pytest.raises(InputError, match=r"1 of 100 events are outside .*; leave them out, or"):
         method.predict(measured, feature, outside="refuse")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
