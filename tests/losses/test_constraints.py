@@ -135,7 +135,7 @@ def test_an_inactive_constraint_is_not_felt() -> None:
 def test_forces_by_hand() -> None:
     """Far outside the gap is in units of the value: (v - b) / v, with the slope 1 / v.
 
-    The scale is sqrt(.01); lambda is raised no faster than by a running mean of 1.5 times the bound.
+    The scale is sqrt(.01); lambda is raised no faster than by a running mean of 1.5 bounds.
     """
     for v, unit in ((0.5, 0.5), (0.015, 0.1)):
         value = torch.tensor(v, requires_grad=True)

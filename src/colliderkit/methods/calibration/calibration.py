@@ -206,8 +206,8 @@ class Calibration(Method):
         event, column = (int(i) for i in np.argwhere(beyond)[0])
         sentence = (
             f"{int(beyond.any(1).sum())} of {len(columns)} events are outside what was calibrated"
-            f" with; {self.names_[column]} is {columns[event, column]:.6g} in event {event}, counted"
-            f" from 0, the range is {low[column]:.6g} to {high[column]:.6g}"
+            f" with; {self.names_[column]} is {columns[event, column]:.6g} in event {event} (from"
+            f" 0), the range is {low[column]:.6g} to {high[column]:.6g}"
         )
         if outside == "refuse":
             raise InputError(f"{sentence}; leave them out, or give outside='warn' to extrapolate.")

@@ -26,6 +26,7 @@ from colliderkit.methods.simulation.classifiers import (
     splits,
 )
 from colliderkit.methods.simulation.samples import DescribedShowers, refuse_shared
+from colliderkit.methods.simulation.trees import tree_areas
 from colliderkit.metrics.generative import (
     frechet_physics_distance,
     kernel_physics_distance,
@@ -86,7 +87,9 @@ class ShowerComparison(Method):
     - unbiased FPD and KPD, to be quoted, on the table of `features`, beside jetnet's FPD and KPD,
       whose errors are those of their draws from these events; MMD and the neighbours on it too,
       each column in units of the reference's standard deviation, on 10,000 showers of each;
-    - the AUC of classifiers on showers that they have not seen;
+    - the AUC of classifiers on showers that they have not seen: of the published networks and,
+      with `trees`, of boosted trees on the voxels ("AUC trees of E/E_inc", "of log10 E"), which
+      find more; "AUC strongest" is the largest, to be quoted beside the published one;
     - separation powers, the mean over the layers where there is one each;
     - with `training`, what the sample's model was fitted to: the probability that a shower of
       the sample is nearer to it than one of the reference, .5 for a model that copies none.
@@ -100,6 +103,7 @@ class ShowerComparison(Method):
         repetitions: trainings of each classifier, whose scatter enters the errors.
         standardised: give each of their inputs mean 0 and standard deviation 1 on the training
             showers. Published values are without; the same classifier then sees more.
+        trees: train boosted trees too; their time is bounded by the showers that they see.
         bands: edges [MeV] of bands of incident energy that are compared too.
 
     After `fit`: `quantities_` by name, `bands_` the same of each band ("2 to 8 GeV");
@@ -133,6 +137,7 @@ class ShowerComparison(Method):
         width: int = 512,
         repetitions: int = 1,
         standardised: bool = False,
+        trees: bool = True,
         bands: tuple[float, ...] = (),
     ) -> None:
         self.threshold = threshold
@@ -141,6 +146,7 @@ class ShowerComparison(Method):
         self.width = width
         self.repetitions = repetitions
         self.standardised = standardised
+        self.trees = trees
         self.bands = bands
 
     def fit(
@@ -195,6 +201,11 @@ class ShowerComparison(Method):
             refuse_shared(ours, seen)
         self._classify((ours, theirs), progress)
         quantities = {f"AUC {name}": each.auc for name, each in self.classifications_.items()}
+        if self.trees and self.levels:
+            rows = splits((ours, theirs), self.seed_)
+            areas = tree_areas((ours, theirs), rows, self.threshold, self.seed_)
+            quantities |= {f"AUC trees of {name}": area for name, area in areas.items()}
+            quantities["AUC strongest"] = max(quantities.values(), key=float)
         quantities |= _distances((ours.table, theirs.table), seed)
         quantities |= _mean_separations(self.separations_)
         quantities[f"Wasserstein of {RESPONSE}"] = wasserstein(
