@@ -239,8 +239,8 @@ def unfold(capsys, files: Path, out: Path, *more: object, **replace: object) -> 
     ("options", "sentence"),
     [
         (
-            {"pass_truth": "true", "data": "few.root"},
-            "the fakes, 250, are as many as the events seen, 200; check pass_truth",
+            {"pass_truth": "true", "weight": "1 - 2*true"},
+            "the fakes, 250, are as many as the events seen, 100; check pass_truth",
         ),
         ({"pass_truth": "m_true > 100"}, "no simulated event passes at both levels"),
         ({"simulation": "nan-simulation.parquet"}, "column 'm' is nan in event 13 (counted from"),

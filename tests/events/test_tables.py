@@ -1,5 +1,7 @@
 """Tables of events: one sentence for each thing that may be wrong, one rule for validation."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,20 @@ def test_weights_default_to_one_and_may_be_negative():
     assert as_weight([2, -1, 0], 3).tolist() == [2, -1, 0]
     with pytest.raises(InputError, match="sum to -1"):
         as_weight([-1, 0], 2)
+
+
+def test_a_weight_that_decides_is_warned_of() -> None:
+    weight = np.ones(20_000)
+    weight[7] = 1e9
+    # (1e9 + 19,999)^2 / (1e18 + 19,999) = 1.00004
+    with pytest.warns(UserWarning, match=r"data: event 7 .* has 100.0% .* 20000 .* count as 1;"):
+        as_weight(weight, 20_000, "data")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        as_weight(np.where(np.arange(20_000) == 7, 1e4, 1.0), 20_000, "data")
+        as_weight([1.0] * 9 + [-1.0] * 2, 11, "data")
+    with pytest.warns(UserWarning, match="event 0"):
+        as_weight(np.where(np.arange(20) == 0, 1e300, 1.0), 20)
 
 
 def test_one_number_an_event():

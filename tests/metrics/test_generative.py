@@ -11,6 +11,8 @@ from colliderkit.metrics.generative import (
     maximum_mean_discrepancy,
     nearest_distances,
     neighbours,
+    unbiased_frechet_distance,
+    unbiased_kernel_distance,
     wasserstein,
 )
 
@@ -163,3 +165,61 @@ def test_fpd_of_a_constant_column_is_that_of_the_others() -> None:
     options = {"fewest": 500, "most": 2000}
     first = frechet_physics_distance(x, y, **options)
     assert frechet_physics_distance(*constant, **options).value == pytest.approx(first.value)
+
+
+def pulls(distance, toys: int, seed: int, *, events: int, features: int, shift: float = 0.0):
+    """Pulls of a distance whose exact value is that of means `shift` apart, under its own scale."""
+    found = []
+    for toy in range(toys):
+        random = np.random.default_rng([seed, toy])
+        x = random.normal(size=(events, features))
+        y = random.normal(size=(events, features)) + shift
+        exact = ((shift / np.abs(x).max(0)) ** 2).sum()
+        value = distance(x, y, seed=toy)
+        found.append((value.value - exact) / value.error)
+    return np.array(found)
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(("events", "shift"), [(1000, 0.0), (1000, 0.4), (20, 0.0)])
+def test_pulls_of_fpd(seed: int, events: int, shift: float) -> None:
+    # benchmarks/pulls.py shows them of many more; 100 pulls have a mean known to .1 and a width
+    # known to .07, so that 4.5 of each lets no seed of a thousand fail. An error 2.5 times too
+    # small has a width of 2.5.
+    found = pulls(unbiased_frechet_distance, 100, seed, events=events, features=6, shift=shift)
+    assert abs(found.mean()) < 0.15 + 0.45
+    assert 0.8 - 0.32 < found.std(ddof=1) < 1 + 0.32
+
+
+@pytest.mark.statistical
+def test_pulls_of_kpd_of_equal_densities(seed: int) -> None:
+    found = pulls(unbiased_kernel_distance, 100, seed, events=300, features=6)
+    assert abs(found.mean()) < 0.15 + 0.45
+    assert 0.8 - 0.32 < found.std(ddof=1) < 1 + 0.32
+
+
+def test_unbiased_kpd_is_the_sum_over_all_pairs() -> None:
+    random = np.random.default_rng(11)
+    x, y = random.normal(size=(2, 40, 5))
+    found = unbiased_kernel_distance(x, y)
+    x, y = x / np.abs(x).max(0), y / np.abs(x).max(0)
+    k = [(a @ b.T / 5 + 1) ** 4 for a, b in ((x, x), (y, y), (x, y))]
+    own = sum((m.sum() - np.trace(m)) / (40 * 39) for m in k[:2])
+    assert found.value == pytest.approx(own - 2 * k[2].mean(), rel=1e-4)
+
+
+def test_unbiased_fpd_of_samples_far_apart_has_the_error_of_their_means() -> None:
+    # |m1 - m2|^2 = d^2 for one feature, with an error of 2 d sqrt(2/N), over the scale squared.
+    random = np.random.default_rng(12)
+    x, y = random.normal(size=(4000, 1)), random.normal(3, 1, (4000, 1))
+    found = unbiased_frechet_distance(x, y)
+    scale = np.abs(x).max()
+    distance = y.mean() - x.mean()
+    assert found.value == pytest.approx((distance / scale) ** 2, rel=0.01)
+    assert found.error == pytest.approx(2 * distance * np.sqrt(2 / 4000) / scale**2, rel=0.3)
+
+
+def test_unbiased_distances_need_four_events() -> None:
+    for distance in (unbiased_frechet_distance, unbiased_kernel_distance):
+        with pytest.raises(InputError, match="four"):
+            distance(np.eye(3), np.eye(3))

@@ -1,5 +1,6 @@
 """Tables of events: N rows of named columns with a weight and an event number each."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -14,6 +15,7 @@ __all__ = ["Floats", "Ints", "Table", "as_column", "as_table", "as_weight", "val
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+DECIDES = 0.5  # share of all |weights| from which on one event is the sample
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def as_weight(
 
     Raises `InputError`, one sentence each, for another number of weights, one that is not finite,
     a sum that is not positive and, where `negative` says why not, one below 0. `what` names the
-    events ("the data").
+    events ("the data"). Warns where one event has more than half of all |weights|, for what is
+    learned then is that event; the effective number is (sum w)^2 / sum w^2.
     """
     if weight is None:
         return np.ones(count)
@@ -141,6 +144,17 @@ def as_weight(
     if not values.sum() > 0:
         raise InputError(
             f"{whose}the weights sum to {values.sum():.6g}; their sum must be positive."
+        )
+    size = np.abs(values)
+    # Shares, whose squares do not overflow.
+    if count >= 10 and (share := size / size.max() / (size / size.max()).sum()).max() > DECIDES:
+        event = int(np.argmax(share))
+        signed = values / size.max()
+        warnings.warn(
+            f"{whose}event {event} (counted from 0) has {share[event]:.1%} of the weights of"
+            f" {count} events, which count as {signed.sum() ** 2 / (signed**2).sum():.3g}; it"
+            " decides what comes out, cut the weight or check the event.",
+            stacklevel=2,
         )
     return values
 

@@ -16,6 +16,8 @@ from colliderkit.errors import InputError
 
 __all__ = ["Constrained", "Constraint"]
 
+NEAR = 0.5  # of the bound: a running mean farther outside raises lambda no faster
+
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -43,7 +45,8 @@ class Constraint(nn.Module):
     Args:
         loss: what is constrained, ``(outputs, target, weight) -> scalar``.
         low, high: the bounds, -inf and inf for none; equal for an equality.
-        scale: the size that a gap is measured by; the larger |bound| if not given, 1 if that is 0.
+        scale: the size that a gap is measured by; if not given, the larger |bound|, its root where
+            that is below 1, and 1 if it is 0.
             Where the running mean of |v| is larger, it takes the place of `scale`.
             Best such that gaps and the primary loss are of order 1 where training begins: what is
             much larger then is long remembered by Adam, and what is much smaller is not heard.
@@ -72,7 +75,8 @@ class Constraint(nn.Module):
         if not finite or not low <= high:
             raise InputError(f"bounds {low:g} to {high:g} constrain nothing; give a low <= high.")
         self.unit = max(finite) or 1.0
-        scale = self.unit if scale is None else scale
+        # Gaps of a tight bound in its own units would be drowned by the primary loss, or drown it.
+        scale = max(self.unit, self.unit**0.5) if scale is None else scale
         for name, number in (("scale", scale), ("damping", damping), ("rate", rate)):
             if not number > 0:
                 raise InputError(f"the {name} of a constraint is {number:g}; it must be positive.")
@@ -135,7 +139,11 @@ class Constraint(nn.Module):
         # Of value lambda, with a gradient that is turned round: descent becomes ascent.
         multipliers = self.rate * (2 * slow.detach() - slow)
         gaps = self._gaps(value)
-        rise = gaps.detach()
+        # Adam remembers for a thousand steps how far outside the training began, and would not
+        # hear the last percent. Not cut: scatter around the bound must keep its mean.
+        far = self._gaps(self.average).abs()
+        near = NEAR * self.unit / self.scale
+        rise = gaps.detach() * (near / far.clamp(min=near))
         force = slow.detach() * self.rate + self.damping * self._gaps(self.average)
         if not self.equality:
             force = force.clamp(min=0)

@@ -29,6 +29,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 DRAWS = 400  # of the histograms, for the error and the floor
+SEEN = 1.5  # standard deviations of the floor from which on a divergence is one
 ONE_SIDED = 1.645  # standard deviations that 95% lie below
 
 
@@ -143,7 +144,8 @@ def jsd(
     is a name of `CONVENTIONS` or one of your own; one without weights ignores those given.
 
     Floor: the mean of samples drawn, with the effective numbers of events, from the two histograms
-    together; V_0 their variance. Error: the root of V - 2 V_0, at least V_0, with V the variance of
+    together; V_0 their variance. Error: the root of V_0 or, where the value is more than 1.5
+    sqrt(V_0) above the floor, of V - 2 V_0, at least V_0, with V the variance of
     samples drawn from each histogram. These fluctuate around histograms that have fluctuated
     already: 8 JSD is nearly a noncentral chi^2 of variance 2 (d + 2 l), in units of (1 / N_pass + 1
     / N_fail), and V has l + d in place of l, too much by 4 d = 2 V_0. The draws are always the
@@ -180,7 +182,10 @@ def jsd(
     spread, floor = drawn(shares[0], shares[1]), drawn(both, both)
     value = float(_divergence(shares[0], shares[1], definition.base))
     null = float(floor.var(ddof=1))
-    variance = max(float(spread.var(ddof=1)) - 2 * null, null)
+    variance = null
+    # Below that, what lies above the floor is mostly its fluctuation.
+    if value - floor.mean() > SEEN * math.sqrt(null):
+        variance = max(float(spread.var(ddof=1)) - 2 * null, null)
     return Jsd(value, math.sqrt(variance), float(floor.mean()))
 
 

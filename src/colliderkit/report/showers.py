@@ -27,7 +27,7 @@ KINDS = {
 def results_of(subject: str, comparisons: Sequence[ShowerComparison]) -> list[Result]:
     """Return the quantities of comparisons that differ by the seed of their sample's model.
 
-    Those of bands of incident energy are named "FPD, 2 to 8 GeV".
+    Those of bands of incident energy are named "unbiased FPD, 2 to 8 GeV".
     """
     columns = [
         {
@@ -154,8 +154,9 @@ def _add_quantities(page: Report, results: Sequence[Result], floor: str | None) 
         )
         + " AUC: of classifiers, on showers that they have not seen; FPD and KPD (2211.10295), MMD"
         " and neighbours (2002.09797) on the high-level features; separation powers in the bins of"
-        " the CaloChallenge (2410.21611), means over the layers. The errors are statistical; FPD is"
-        " biased by the number of showers, in proportion to 1/N, as its floor is.",
+        " the CaloChallenge (2410.21611), means over the layers. The errors are those of the"
+        " showers; jetnet's FPD and KPD, without “unbiased”, have those of their draws from these"
+        " showers alone, and are above zero for equal densities: quote the unbiased ones.",
     )
     if bands:
         kinds = list(dict.fromkeys(f.partition(", ")[0] for f in quantities if ", " in f))
@@ -176,7 +177,7 @@ def _add_quantities(page: Report, results: Sequence[Result], floor: str | None) 
 
 
 def _thousand(quantity: str) -> bool:
-    return quantity.startswith(("FPD", "KPD", "MMD", "separation", "Wasserstein"))
+    return quantity.startswith(("unbiased", "FPD", "KPD", "MMD", "separation", "Wasserstein"))
 
 
 def _named(quantity: str) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.files import existing_file
 from colliderkit.methods.calibration import Calibrated, Calibration
+from colliderkit.methods.calibration.calibration import Outside
 from colliderkit.methods.method import load
 from colliderkit.metrics.coverage import pulls
 from colliderkit.metrics.response import Profile, Statistic, closure
@@ -94,6 +95,7 @@ class CalibrationTask(Task):
         reading: Reading,
         files: Files,
         *,
+        outside: Outside = "warn",
         out: Path,
         force: bool = False,
     ) -> None:
@@ -103,9 +105,10 @@ class CalibrationTask(Task):
 
         Args:
             files: ROOT, HDF5 or Parquet files.
+            outside: warn, refuse or extrapolate: events beyond what was calibrated with.
         """
         rows = reading.rows(files, method.names_, own=True)
-        answer = _predicted(method, rows.table(method.names_))
+        answer = _predicted(method, rows.table(method.names_), outside)
         columns = {}
         for name, values in zip((ESTIMATE, RESOLUTION), answer, strict=True):
             if values.ndim == 1:
@@ -231,6 +234,9 @@ class CalibrationTask(Task):
         return f"fitted {method.name} of {', '.join(method.names_)}"
 
 
-def _predicted(method: Calibration, columns: NDArray[np.float64]) -> Calibrated:
+def _predicted(
+    method: Calibration, columns: NDArray[np.float64], outside: Outside = "warn"
+) -> Calibrated:
     """Return what a calibration says of columns (N, 1 + F): measured, then features."""
-    return method.predict(columns[:, 0], columns[:, 1:] if columns.shape[1] > 1 else None)
+    features = columns[:, 1:] if columns.shape[1] > 1 else None
+    return method.predict(columns[:, 0], features, outside=outside)

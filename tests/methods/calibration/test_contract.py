@@ -1,5 +1,6 @@
 """What every calibration does: the same interface, saving and loading, errors of one sentence."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -161,3 +162,25 @@ def test_shapes_are_named() -> None:
         NumericalInversion(bins=3).fit(measured, truth)
     with pytest.raises(InputError, match="nearly always one value"):
         SequentialCalibration().fit(*sample(2000)[:2], -(np.arange(2000) == 4).astype(float))
+
+
+def test_events_outside_the_range_are_warned_of_or_refused(fitted: dict, tmp_path: Path) -> None:
+    method = fitted["numerical-inversion"]
+    measured, _, feature = sample(100, 2)
+    measured[3] = 20.0  # the largest of fit is about 9
+    with pytest.warns(UserWarning, match=r"1 of 100 events are outside .* is 20 in event 3"):
+        warned = method.predict(measured, feature)
+    with pytest.raises(InputError, match=r"1 of 100 events are outside .*; leave them out, or"):
+        method.predict(measured, feature, outside="refuse")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        quiet = method.predict(measured, feature, outside="extrapolate")
+        inside = method.predict(np.clip(measured, 5, 7), np.zeros((100, 1)))
+    np.testing.assert_array_equal(warned.estimate, quiet.estimate)
+    assert inside.estimate.shape == (100,)
+    feature[5] = -50.0
+    again = load(method.save(tmp_path / "saved"))
+    with pytest.raises(InputError, match="2 of 100 events"):
+        again.predict(measured, feature, outside="refuse")
+    with pytest.raises(InputError, match="outside is 'maybe'; choose from warn, refuse, extrapola"):
+        method.predict(measured, feature, outside="maybe")

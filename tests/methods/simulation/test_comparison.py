@@ -41,7 +41,7 @@ def test_two_samples_of_one_density_are_at_the_floor() -> None:
         assert abs(area.value - 0.5) < 4 * area.error
         # DeLong's error of two samples of n events each without a difference.
         assert area.error == pytest.approx(math.sqrt(2 / (12 * 600)), rel=0.05)
-    for name in ("KPD", "MMD"):
+    for name in ("unbiased FPD", "unbiased KPD", "KPD", "MMD"):
         assert abs(found.quantities_[name].value) < 5 * found.quantities_[name].error
     copied = found.quantities_["nearer to the training"]
     assert abs(copied.value - 0.5) < 4 * copied.error
@@ -235,3 +235,23 @@ def test_showers_are_most_likely_of_the_model_that_is_right() -> None:
     # Two sigma apart on either side: better than chance, and than both others.
     assert right.value > -math.log(3) > max(low.value, high.value)
     assert 0 < right.error < 0.1
+
+
+def test_trees_see_faint_hits_that_scaled_voxels_hide() -> None:
+    """A voxel that carries a thousandth of the energy is a tenth brighter in the sample."""
+
+    def showers(count: int, brighter: float, number: int) -> Showers:
+        random = np.random.default_rng(number)
+        voxels = random.dirichlet(np.full(GEOMETRY.voxels, 2.0), count) * 1000
+        voxels[:, 0] = brighter * random.normal(1, 0.1, count)
+        return Showers.checked(np.full(count, 1000.0), voxels.astype(np.float32))
+
+    found = ShowerComparison(classifier=FEW, width=32, levels=("low-level",)).fit(
+        showers(3000, 1.0, 1), showers(3000, 1.1, 2), GEOMETRY, progress=False
+    )
+    best = norm.cdf(1 / math.sqrt(2))  # one sigma apart
+    for name in ("AUC trees of E/E_inc", "AUC trees of log10 E"):
+        area = found.quantities_[name]
+        assert best - 0.04 < area.value < best + 4 * area.error
+    strongest = found.quantities_["AUC strongest"]
+    assert strongest.value > found.quantities_["AUC low-level"].value + 0.1

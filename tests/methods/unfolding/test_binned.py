@@ -260,7 +260,7 @@ def broken(**given):
         ({"pass_reco": lambda t: np.ones(len(t.reco), bool)}, "reco is nan"),
         ({"truth": lambda t: t.truth[:-1]}, "at truth level and"),
         ({"weight": lambda t: np.zeros(len(t.truth))}, "must be positive"),
-        ({"data": [0.1, 0.2]}, "fakes"),
+        ({"weight": lambda t: np.where(t.pass_truth & t.pass_reco, -0.02, 1.0)}, "fakes"),
         ({"data": np.full(5000, 7.0)}, "nothing is left"),
         ({"background": np.zeros(99999)}, "as large as the data"),
         ({"truth": lambda t: np.repeat(t.truth, 2, 1)}, "2 true and 1 measured"),
@@ -283,3 +283,52 @@ def test_data_where_nothing_is_simulated():
     method = IterativeBayes(truth_edges=TRUTH, reco_edges=[*RECO, 20, 30])
     with pytest.raises(InputError, match=r"detector bins \[20, 30\) but no simulated event"):
         fitted(method, np.append(toy.seen, 25.0), toy)
+
+
+def test_a_simulation_of_many_times_the_data_may_have_more_fakes_than_they_are() -> None:
+    # Nothing depends on the simulation's norm: weighted to the data it says the same.
+    random = np.random.default_rng(0)
+    truth = random.uniform(0, 4, 40_000)
+    reco = np.clip(truth + random.normal(0, 0.3, 40_000), 0, 3.999)
+    true = random.random(40_000) > 0.1
+    edges = [0, 1, 2, 3, 4]
+    spectra = [
+        IterativeBayes(truth_edges=edges, reco_edges=edges)
+        .fit(reco[:3000], reco, truth, pass_truth=true, weight=weight)
+        .spectrum_
+        for weight in (None, np.full(40_000, 3000 / 40_000))
+    ]
+    np.testing.assert_allclose(spectra[0], spectra[1], rtol=1e-12)
+    # 3,000 data of which 90% are true.
+    assert spectra[0].sum() == pytest.approx(2700, rel=0.01)
+
+
+def test_one_cell_below_zero_refuses_nothing() -> None:
+    # One event of weight -1 alone in its cell; truth and detector bins sum to more than zero.
+    random = np.random.default_rng(1)
+    truth = random.uniform(0, 4, 20_000)
+    reco = np.clip(truth + random.normal(0, 0.1, 20_000), 0, 3.999)
+    true, seen = np.append(truth, 0.5), np.append(reco, 3.5)
+    weight = np.append(np.ones(20_000), -1.0)
+    edges = [0, 1, 2, 3, 4]
+    response = Response.counted(seen, true, edges, edges, weight=weight)
+    assert response.counts[0, 3] == -1
+    method = IterativeBayes(truth_edges=edges, reco_edges=edges, replicas=200)
+    with_it = method.fit(reco, seen, true, weight=weight)
+    expected = np.histogram(truth, edges)[0]
+    np.testing.assert_allclose(with_it.spectrum_, expected, rtol=2e-3)
+    counts, _, _ = response.replicas(2000, 1)
+    # S = -1, S2 = 1: -Poisson(1), of mean -1 and variance 1, known to 1/sqrt(2000) and .04.
+    assert counts[:, 0, 3].mean() == pytest.approx(-1, abs=0.1)
+    assert counts[:, 0, 3].var() == pytest.approx(1, abs=0.2)
+
+
+def test_a_cell_that_cancels_keeps_its_variance() -> None:
+    edges = [0.0, 1.0, 2.0]
+    truth, reco = np.array([0.5] * 6 + [1.5] * 2), np.array([0.5] * 4 + [1.5] * 4)
+    weight = np.array([1.0, 1, 1, 1, 1, -1, 1, 1])
+    response = Response.counted(reco, truth, edges, edges, weight=weight)
+    assert response.counts[0, 1] == 0
+    counts, _, _ = response.replicas(4000, 1)
+    # 2 +- .045: four standard deviations of a normal variance.
+    assert counts[:, 0, 1].var() == pytest.approx(2, abs=0.18)

@@ -209,8 +209,10 @@ def test_errors_name_what_is_wrong() -> None:
     with pytest.raises(InputError, match="nothing links the two"):
         UnfoldingSample.checked(x, x, x, pass_truth=np.zeros(100))
     most = np.arange(100) < 5
-    with pytest.raises(InputError, match="the fakes, 95, are as many"):
-        UnfoldingSample.checked(x[:90], x, x, pass_truth=most)
+    with pytest.raises(InputError, match="the fakes, 95, are as many as the events seen, 90"):
+        UnfoldingSample.checked(x, x, x, pass_truth=most, weight=np.where(most, -1.0, 1.0))
+    # More than there are data: the simulation's norm is its own.
+    UnfoldingSample.checked(x[:10], x, x, pass_truth=most)
     # What does not pass may be anything.
     UnfoldingSample.checked(x, x, spoiled, pass_truth=np.arange(100) != 3)
 

@@ -1,9 +1,10 @@
 """Base of all calibrations: checked tables, one estimate an event, and the test of closure."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +16,8 @@ from colliderkit.metrics.response import Closure, Statistic, closure, equal_bins
 
 __all__ = ["Calibrated", "Calibration"]
 
+Outside = Literal["warn", "refuse", "extrapolate"]
+MARGIN = 0.05  # of the range: a sample ends within what it was drawn from
 NEGATIVE = "under negative weights a response has no median, mode or spread"
 
 
@@ -35,15 +38,16 @@ class Calibration(Method):
     p(x | z), or a location of it, do not depend on how the truth is distributed in the sample they
     learn from; those that learn p(z | x) do (`prior_dependent`).
 
-    After `fit`: `range_` (2, D), the smallest and largest truth calibrated with, and `names_`,
-    those of what is measured and of the features. What is measured beyond is calibrated by
-    extrapolation.
+    After `fit`: `range_` (2, D), the smallest and largest truth calibrated with, `seen_`
+    (2, 1 + F), those of what was measured and of the features, and `names_`. What is measured
+    beyond is calibrated by extrapolation, which `predict` warns of or refuses.
     """
 
     prior_dependent: ClassVar[bool] = False
     several: ClassVar[bool] = False  # truths may be more than one number
 
     range_: Floats
+    seen_: Floats
     names_: list[str]
 
     def fit(
@@ -101,18 +105,28 @@ class Calibration(Method):
                     " it, leave it out or give other events."
                 )
         self.range_ = np.stack([z.min(0), z.max(0)])
+        self.seen_ = np.stack([table.values.min(0), table.values.max(0)])
         self.names_ = list(table.names)
         table = replace(table, weight=table.weight / table.weight.mean())
         training = {"folder": folder and Path(folder), "resume": resume, "progress": progress}
         self._fit(table, z if self.several else z[:, 0], seed=seed, **training)
         return self
 
-    def predict(self, measured: ArrayLike, features: ArrayLike | None = None) -> Calibrated:
+    def predict(
+        self,
+        measured: ArrayLike,
+        features: ArrayLike | None = None,
+        *,
+        outside: Outside = "warn",
+    ) -> Calibrated:
         """Return estimate and resolution of events, `measured` (N,), `features` (N, F).
 
-        Raises `InputError` where something is not finite, or a resolution cannot be defined.
+        `outside`: of events beyond what was calibrated with by more than 5% of its range, "warn",
+        "refuse", or "extrapolate" without a word. Raises `InputError` for those refused, where
+        something is not finite, or a resolution cannot be defined.
         """
         columns = self._checked(measured, features)
+        self._within(columns, outside)
         answer = self._predict(columns)
         bad = ~np.isfinite(np.stack([np.atleast_1d(answer.estimate), answer.resolution])).all(0)
         bad |= ~(answer.resolution > 0)
@@ -176,6 +190,28 @@ class Calibration(Method):
     def _predict(self, columns: Floats) -> Calibrated:
         """Return what `predict` does, of checked columns (N, 1 + F)."""
         raise NotImplementedError
+
+    def _within(self, columns: Floats, outside: Outside) -> None:
+        """Warn of or refuse events (N, 1 + F) that are beyond those calibrated with."""
+        if outside not in get_args(Outside):
+            known = ", ".join(get_args(Outside))
+            raise InputError(f"outside is '{outside}'; choose from {known}.")
+        # Those saved by earlier versions do not say.
+        if outside == "extrapolate" or "seen_" not in self.__dict__:
+            return
+        low, high = self.seen_
+        beyond = (columns < low - MARGIN * (high - low)) | (columns > high + MARGIN * (high - low))
+        if not beyond.any():
+            return
+        event, column = (int(i) for i in np.argwhere(beyond)[0])
+        sentence = (
+            f"{int(beyond.any(1).sum())} of {len(columns)} events are outside what was calibrated"
+            f" with; {self.names_[column]} is {columns[event, column]:.6g} in event {event} (from"
+            f" 0), the range is {low[column]:.6g} to {high[column]:.6g}"
+        )
+        if outside == "refuse":
+            raise InputError(f"{sentence}; leave them out, or give outside='warn' to extrapolate.")
+        warnings.warn(f"{sentence}; their estimates are extrapolated.", stacklevel=3)
 
     def _checked(self, measured: ArrayLike, features: ArrayLike | None) -> Floats:
         """Return what was measured and the features as columns (N, 1 + F); raise `InputError`."""

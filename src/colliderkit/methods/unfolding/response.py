@@ -92,10 +92,13 @@ class Response:
 
     def checked(self) -> Self:
         """Return self; raise `InputError` naming the bins that have no response."""
+        # Cells fluctuate below zero under negative weights; what they add up to must not.
+        seen = self.counts.sum(0)
         for values, edges, what in (
-            (self.counts.min(1), self.truth_edges, "the response matrix in truth"),
-            (self.missed, self.truth_edges, "the missed events in truth"),
-            (self.fakes, self.reco_edges, "the fakes in detector"),
+            (self.counts.sum(1), self.truth_edges, "the events that are seen of truth"),
+            (self.truth, self.truth_edges, "the events of truth"),
+            (seen, self.reco_edges, "the true events in detector"),
+            (seen + self.fakes, self.reco_edges, "the events in detector"),
         ):
             if (values < 0).any():
                 raise InputError(
@@ -161,13 +164,19 @@ class Response:
         """Draw counts (B, T, R), missed (B, T) and fakes (B, R) of simulations like this one.
 
         A sum of weights S with squares S2 becomes (S2 / S) Poisson(S^2 / S2), which has its mean
-        and variance.
+        and variance, of either sign; one that cancels to less than a tenth of its error is
+        normal, for its unit would be larger than ten errors.
         """
         random = np.random.default_rng(derive(seed, "response"))
 
         def draw(sums: Floats, squares: Floats) -> Floats:
-            unit = over(squares, sums)
-            return random.poisson(over(sums, unit), (count, *sums.shape)) * unit
+            cancelled = np.abs(sums) < 0.1 * np.sqrt(squares)
+            unit = over(squares, np.where(cancelled, 0.0, sums))
+            drawn = random.poisson(over(sums, unit), (count, *sums.shape)) * unit
+            if not cancelled.any():
+                return drawn
+            normal = sums + np.sqrt(squares) * random.normal(size=drawn.shape)
+            return np.where(cancelled, normal, drawn)
 
         return (
             draw(self.counts, self.counts_squares),

@@ -93,10 +93,11 @@ class UnfoldingSample:
         fakes = passed[0] & ~passed[1]
         if not both.any():
             raise InputError("no simulated event passes at both levels; nothing links the two.")
-        if w[fakes].sum() >= w[passed[0]].sum() or w[fakes].sum() >= dw.sum():
+        # As a share of the simulation: its norm is not that of the data.
+        if w[fakes].sum() >= w[passed[0]].sum():
             raise InputError(
                 f"the fakes, {w[fakes].sum():.6g}, are as many as the events seen,"
-                f" {min(w[passed[0]].sum(), dw.sum()):.6g}; check pass_truth or the weights."
+                f" {w[passed[0]].sum():.6g}; check pass_truth or the weights."
             )
         events = event_numbers(event, n, "simulation")
         return cls(measured, dw, seen, true, w, passed[0], passed[1], events, numbers)
