@@ -23,7 +23,13 @@ from colliderkit.sources.files.array_layouts import (
 )
 from colliderkit.sources.files.columns import Column, Kind, TableFile, missing, shorten
 from colliderkit.sources.files.expressions import Expression
-from colliderkit.sources.files.momenta import NestedJets, collections, massless, momenta
+from colliderkit.sources.files.momenta import (
+    NestedJets,
+    collections,
+    from_pt_eta_phi,
+    massless,
+    momenta,
+)
 from colliderkit.sources.files.root import RootTable
 
 __all__ = ["FOUR", "LAYOUTS", "Layout", "find_layout"]
@@ -102,18 +108,10 @@ JETCLASS = {
     "jet_mass": "sqrt(maximum(jet_energy**2 - (jet_pt * cosh(jet_eta))**2, 0))",
     "jet_sdmass": "jet_sdmass",
     **{f"jet_tau{n}": f"jet_tau{n}" for n in (1, 2, 3, 4)},
-    "label": " + ".join(f"{i} * label_{name}" for i, name in enumerate(JETCLASS_LABELS)),
+    # -1 of no class, or of several: such jets are no events of the first.
+    "label": f"where({' + '.join(f'label_{name}' for name in JETCLASS_LABELS)} == 1, "
+    f"{' + '.join(f'{i} * label_{name}' for i, name in enumerate(JETCLASS_LABELS))}, -1)",
 }
-
-
-def from_pt_eta_phi(stem: str) -> dict[str, str]:
-    """Write the four-vector of columns ``stem_pt``, ``_eta``, ``_phi`` and ``_mass``."""
-    return {
-        "constituents.px": f"{stem}_pt * cos({stem}_phi)",
-        "constituents.py": f"{stem}_pt * sin({stem}_phi)",
-        "constituents.pz": f"{stem}_pt * sinh({stem}_eta)",
-        "constituents.E": f"hypot({stem}_pt * cosh({stem}_eta), {stem}_mass)",
-    }
 
 
 def nanoaod(columns: Columns) -> dict[str, str]:
