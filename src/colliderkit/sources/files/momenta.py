@@ -15,7 +15,7 @@ from colliderkit.errors import InputError
 from colliderkit.sources.files.columns import Column, Kind, TableFile, missing
 from colliderkit.sources.files.expressions import quoted
 
-__all__ = ["NestedJets", "collections", "from_pt_eta_phi", "massless", "momenta"]
+__all__ = ["NestedJets", "collections", "from_pt_eta_phi", "lengths", "massless", "momenta"]
 
 ENDINGS = {"mass": "mass", "m": "mass", "energy": "energy", "e": "energy"}
 ENDINGS |= {name: name for name in ("pt", "eta", "phi", "px", "py", "pz")}
