@@ -141,8 +141,9 @@ class Expression:
         if values.dtype.kind == "f" and np.isnan(values).any():
             event = int(np.argmax(np.isnan(values)))
             raise InputError(
-                f"{path}: selection '{self.text}' is NaN in event {event} of those read, neither true"
-                " nor false; compare with a number, or count first (count(x) > 0 and ...)."
+                f"{path}: selection '{self.text}' is NaN in event {event} of those read, which is"
+                " neither true nor false; compare with a number, or count first (count(x) > 0 and"
+                " ...)."
             )
         return values.astype(bool)
 

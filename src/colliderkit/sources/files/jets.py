@@ -24,6 +24,7 @@ from colliderkit.sources.files.columns import (
 from colliderkit.sources.files.expressions import Expression
 from colliderkit.sources.files.formats import Paths, blamed_on, open_table, paths_of
 from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout, starts
+from colliderkit.sources.files.padding import unpadded, validity
 
 __all__ = ["iterate", "read", "write"]
 
@@ -145,7 +146,17 @@ class Plan:
         used = [name for e in self.expressions.values() for name in e.names]
         if self.selection is not None:
             used += [name for name in self.selection.names if name in self.table.columns]
+        if self.valid is not None:
+            used.append(self.valid)
         return [name for name in dict.fromkeys(used) if name in self.table.columns]
+
+    @property
+    def valid(self) -> str | None:
+        """The flag of the filled slots of padded particles, if there is one that nobody names."""
+        used = [name for x in FOUR for name in self.expressions[x].names]
+        flag = validity(self.table.columns, used)
+        named = any(flag in expression.names for expression in self.expressions.values())
+        return None if named else flag
 
     @property
     def computes(self) -> bool:
@@ -164,7 +175,7 @@ def _plan(
 ) -> Plan:
     own = dict(columns) if isinstance(columns, Mapping) else {}
     raw = raw or open_table(path, tree)
-    found, table = find_layout(raw, layout)
+    found, table = find_layout(raw, layout, own)
     known = table.columns
     parsed: dict[str, Expression] = {}
     if found is not None:
@@ -185,7 +196,8 @@ def _plan(
     if absent := [four for four in FOUR if four not in parsed]:
         raise InputError(
             f"{path}: its columns fit no known layout ({', '.join(LAYOUTS)}) and nothing says what"
-            f" {', '.join(absent)} are; give them in 'columns', made of {shorten(known)}."
+            f" {', '.join(absent)} are; give them in 'columns', made of {shorten(known)}, or read"
+            " numbers of events with features and a network on tables (mlp, boosted-trees)."
         )
     # Beside the file's columns an expression may use the kinematics computed here.
     derived = {name: 0 for name in JET_COLUMNS} | {name: 1 for name in FOUR}
@@ -309,7 +321,9 @@ def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int
     """Make canonical columns of a chunk of the file's."""
     four = [_wide(plan.expressions[name](raw)) for name in FOUR]
     if any(column.padded for column in four):
-        raw = _unpadded(raw, four)
+        used = [name for x in FOUR for name in plan.expressions[x].names if name in raw]
+        used = list(dict.fromkeys(used))
+        raw = unpadded(plan.table.path, raw, four, used, row, plan.valid)
         four = [_wide(plan.expressions[name](raw)) for name in FOUR]
     counts = four[0].counts
     assert counts is not None  # _plan has checked the level
@@ -360,23 +374,6 @@ def _wide(column: Column) -> Column:
         return column
     wide = np.float32 if values.dtype.kind == "f" else np.float64
     return Column(values.astype(wide), column.counts, column.padded)
-
-
-def _unpadded(raw: dict[str, Column], four: list[Column]) -> dict[str, Column]:
-    """Drop the empty slots of padded columns: where the whole four-vector is zero."""
-    counts = four[0].counts
-    assert counts is not None
-    keep = np.zeros(len(four[0].values), dtype=bool)
-    for column in four:
-        if len(column.values) == len(keep):
-            keep |= column.values != 0
-    kept = np.add.reduceat(keep, starts(counts), dtype=np.int64) if counts[:1].sum() else counts
-    return {
-        name: Column(column.values[keep], kept)
-        if column.padded and len(column.values) == len(keep)
-        else column
-        for name, column in raw.items()
-    }
 
 
 def _order(

@@ -23,12 +23,14 @@ from colliderkit.sources.files.array_layouts import (
 )
 from colliderkit.sources.files.columns import Column, Kind, TableFile, missing, shorten
 from colliderkit.sources.files.expressions import Expression
+from colliderkit.sources.files.momenta import NestedJets, collections, massless, momenta
 from colliderkit.sources.files.root import RootTable
 
 __all__ = ["FOUR", "LAYOUTS", "Layout", "find_layout"]
 
 FOUR = ("constituents.px", "constituents.py", "constituents.pz", "constituents.E")
 Columns = Mapping[str, Kind]
+MOMENTA = "momenta"  # the layout of particles that are found by the endings of their names
 EVENTS_AT_ONCE = 10_000
 
 
@@ -400,13 +402,20 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-def find_layout(table: TableFile, name: str | None) -> tuple[Layout | None, TableFile]:
+def find_layout(
+    table: TableFile, name: str | None, own: Mapping[str, str] = {}
+) -> tuple[Layout | None, TableFile]:
     """Return the layout (given as `name`, or seen from the columns) and the table of its jets.
 
-    ``nanoaod:Jet`` or ``delphes:ParticleFlowJet08`` chooses the collection of jets. None where
-    no layout fits: then the user's own columns must say what is what.
+    ``nanoaod:Jet`` or ``delphes:ParticleFlowJet08`` chooses the collection of jets, and
+    ``momenta:c`` the particles ``c_pt``, ``c_eta``, ``c_phi``, which are found by themselves where
+    there are no others. None where no layout fits: then the user's `own` columns, expressions by
+    canonical name, must say what is what.
     """
     columns = table.columns
+    used = {x for text in own.values() for x in Expression(text).names}
+    deep = {x for x, kind in columns.items() if kind.nesting == 2}
+    made = all(four in own for four in FOUR)
     if name is None:
         if isinstance(table, RootTable):
             if any(x in columns for x in ("Jet_pt", "FatJet_pt")) and "event" in columns:
@@ -417,10 +426,20 @@ def find_layout(table: TableFile, name: str | None) -> tuple[Layout | None, Tabl
             fits = [layout for layout in LAYOUTS.values() if not layout.absent(columns)]
             if fits:
                 say(fits[0], table)
-            return (fits[0] if fits else None), table
+                return fits[0], table
+            if hasattr(table, "awkward") and (
+                used & deep or (not made and collections(columns, nesting=2))
+            ):
+                table = nested(table)
+            return (None if made else by_names(table, "")), table
     title, _, collection = name.partition(":")
+    if title == MOMENTA:
+        if collection in collections(columns, nesting=2) and hasattr(table, "awkward"):
+            table = nested(table)
+        return by_names(table, collection, needed=True), table
     if title not in LAYOUTS:
-        raise InputError(f"unknown layout '{title}'; known are {', '.join(LAYOUTS)}.")
+        known = ", ".join([*LAYOUTS, MOMENTA])
+        raise InputError(f"unknown layout '{title}'; known are {known}.")
     layout = LAYOUTS[title]
     if layout.unpack is not None:
         if not isinstance(table, RootTable):
@@ -433,6 +452,46 @@ def find_layout(table: TableFile, name: str | None) -> tuple[Layout | None, Tabl
         raise InputError(f"{table.path}: is not of the layout '{title}'; its columns are {have}.")
     say(layout, table)
     return layout, table
+
+
+def nested(table: Any) -> NestedJets:
+    """Unpack events with lists of jets, and say so."""
+    warnings.warn(
+        f"{table.path}: rows are events with lists of jets; each jet is read as a row of its own",
+        UserWarning,
+        stacklevel=4,
+    )
+    return NestedJets(table)
+
+
+def by_names(table: TableFile, stem: str, needed: bool = False) -> Layout | None:
+    """Return the layout of the particles `stem`, or of the only ones that are found by names.
+
+    Raises `InputError` where several are found and none is named.
+    """
+    found = collections(table.columns)
+    if needed and stem not in found and (stem or not found):
+        have = shorten(found or table.columns)
+        raise InputError(
+            f"{table.path}: has no particles '{stem}_pt', '{stem}_eta', '{stem}_phi'; it has"
+            f" {have}."
+        )
+    if not found:
+        return None
+    if not stem and len(found) > 1:
+        raise InputError(
+            f"{table.path}: has particles of several collections ({shorten(found)}); name those"
+            f" that are meant by layout (as layout {MOMENTA}:{next(iter(found))}), or in 'columns'."
+        )
+    stem = stem or next(iter(found))
+    layout = Layout(
+        f"{MOMENTA}:{stem}",
+        lambda columns: momenta(columns, stem),
+        None,
+        lambda columns: massless(columns, stem),
+    )
+    say(layout, table)
+    return layout
 
 
 def say(layout: Layout, table: TableFile) -> None:

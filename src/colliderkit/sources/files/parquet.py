@@ -46,7 +46,9 @@ class ParquetTable:
             depth = leaf.max_repetition_level
             # A list of lists of doubles is no double: the type says what it is.
             text = "lists of " * (depth if depth > 1 else 0) + (kind or leaf.physical_type).lower()
-            self.columns[name] = Kind(text, depth if numeric and depth < 2 else None, unit_in(name))
+            level = depth if numeric and depth < 2 else None
+            nesting = depth if numeric else None
+            self.columns[name] = Kind(text, level, unit_in(name), nesting)
             self._leaves[name] = leaf.path
         self.rows = int(self._file.metadata.num_rows)
         self.step = max(self.rows, 1)
@@ -76,6 +78,17 @@ class ParquetTable:
                     part = batch.slice(low, high - low)
                     yield np.arange(first + low, first + high), unpack(part, names, self.path)
                 first += batch.num_rows
+
+    def awkward(self, names: Iterable[str], start: int, stop: int) -> dict[str, ak.Array]:
+        """Read columns as they are, nested ones too, for layouts that unpack events."""
+        names = list(names)
+        groups, first = self._groups(start, stop)
+        with readable(self.path, "Parquet"):
+            leaves = [self._leaves[name] for name in names]
+            table = self._file.read_row_groups(groups, columns=leaves)
+            array = ak.from_arrow(table.slice(start - first, stop - start))
+        paths = {x: (x,) if x in array.fields else tuple(x.split(".")) for x in names}
+        return {name: ak.drop_none(array[path], axis=-1) for name, path in paths.items()}
 
     def _groups(self, start: int, stop: int) -> tuple[list[int], int]:
         """Return the row groups that overlap [start, stop) and the first one's first row."""
