@@ -163,11 +163,22 @@ def validation_mask(event: NDArray[Any], share: float, seed: int) -> NDArray[np.
 
     About `share` of them; the side of an event depends on its number and `seed` alone, so that
     the rows of one event are never parted and other events move none. Raises `InputError` for a
-    share outside (0, 1), and where no row is left on one of the sides.
+    share outside (0, 1), for a few numbers that all events share, and where no row is left on one
+    of the sides.
     """
     if not 0 < share < 1:
         raise InputError(f"validation is {share:g}; give a share between 0 and 1.")
     held = hash_uniform(np.asarray(event), seed) < share
+    # What is far from the share is looked into: the numbers may be no numbers of events.
+    if abs(held.mean() - share) > share / 2 and len(held):
+        numbers = np.unique(event)
+        if len(numbers) < 10 and len(held) >= 10 * len(numbers):
+            listed = ", ".join(map(str, numbers[:3].tolist())) + ", ..." * (len(numbers) > 3)
+            raise InputError(
+                f"event has only {len(numbers)} different number(s) ({listed}) in"
+                f" {len(held)} events, and events are held out by their numbers; leave event out,"
+                " or give each event its own."
+            )
     if not held.any() or held.all():
         raise InputError(
             f"{len(held)} events of {len(np.unique(event))} numbers and validation = {share:g}"

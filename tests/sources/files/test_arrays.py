@@ -56,7 +56,9 @@ def test_quark_and_gluon_jets_of_energyflow(tmp_path: Path, save, order: str) ->
 
 def test_other_arrays_are_not_taken_for_energyflow(tmp_path: Path) -> None:
     x, y, _ = quark_gluon()
-    np.savez(tmp_path / "jets.npz", X=np.random.default_rng(1).normal(size=x.shape), y=y)
+    p = np.random.default_rng(1).normal(size=x.shape)
+    p[..., 3] = np.linalg.norm(p[..., :3], axis=-1)
+    np.savez(tmp_path / "jets.npz", X=p, y=y)
     with pytest.raises(InputError, match=r"jets.npz: its columns fit no known layout"):
         read(tmp_path / "jets.npz")
     four = {f"constituents.{c}": f"X_{i}" for i, c in enumerate(("px", "py", "pz"))}

@@ -156,7 +156,9 @@ class CsvTable:
         for name in names:
             members = self._families.get(name)
             if members is None:
-                columns[name] = Column(numbers(part.column(name), np.nan))
+                columns[name] = Column(
+                    numbers(part.column(name), np.nan, f"{self.path}: column '{name}'")
+                )
                 continue
             values = np.stack([numbers(part.column(x), np.nan) for x in members], axis=1)
             width = len(members)

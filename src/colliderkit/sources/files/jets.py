@@ -15,13 +15,14 @@ from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS, check_jets
 from colliderkit.sources.files.columns import (
     Column,
     TableFile,
+    check_single,
     missing,
     say_empty,
     shorten,
     signed,
 )
 from colliderkit.sources.files.expressions import Expression
-from colliderkit.sources.files.formats import Paths, open_table, paths_of
+from colliderkit.sources.files.formats import Paths, blamed_on, open_table, paths_of
 from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout, starts
 from colliderkit.sources.files.padding import unpadded, validity
 
@@ -254,7 +255,8 @@ def _chunks(
         if low < high:
             step = size or plan.table.step
             for row, raw in plan.table.chunks(plan.names, low, high, step):
-                jets = _jets(plan, row, raw, begin)
+                with blamed_on(plan.table.path):
+                    jets = _jets(plan, row, raw, begin)
                 if len(jets["event"].values):
                     yield jets
         begin += rows
@@ -345,6 +347,8 @@ def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int
                     " four-vectors; choose columns of one collection."
                 )
             if values.dtype.kind == "f":
+                particle = name.removeprefix(f"{CONSTITUENTS}.")
+                check_single(plan.table.path, particle, Column(values, counts), row)
                 values = values.astype(np.float32, copy=False)
             jets[name] = Column(values if order is None else values[order], counts)
         else:
@@ -425,6 +429,8 @@ def _typed(path: Path, name: str, column: Column, row: NDArray[np.int64]) -> Col
     if name in WHOLE and values.dtype == np.uint64:
         signed(path, name, values, row)
     if name in TYPES:
+        if TYPES[name] is np.float32:
+            check_single(path, name, column, row)
         values = values.astype(TYPES[name], copy=False)
     return Column(values, column.counts)
 

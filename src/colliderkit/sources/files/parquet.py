@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, existing_file
-from colliderkit.sources.files.columns import Column, Kind, missing, readable
+from colliderkit.sources.files.columns import Column, Kind, missing, readable, unit_in
 
-__all__ = ["ParquetTable", "write_parquet"]
+__all__ = ["ParquetTable", "verify", "write_parquet"]
 
 ROWS_A_GROUP = 50_000
 # The names that writers give to the levels between a list and what it holds.
@@ -38,14 +38,17 @@ class ParquetTable:
             leaf = self._file.schema.column(i)
             parts = leaf.path.split(".")
             name = ".".join(p for j, p in enumerate(parts) if j == 0 or p not in LEVELS)
-            numeric = leaf.physical_type in ("BOOLEAN", "INT32", "INT64", "FLOAT", "DOUBLE")
-            level = leaf.max_repetition_level if numeric else None
             kind = leaf.logical_type.type if leaf.logical_type.type != "NONE" else ""
-            self.columns[name] = Kind(
-                (kind or leaf.physical_type).lower(),
-                level if (level or 0) < 2 else None,
-                nesting=level,
+            numeric = kind in ("", "INT", "FLOAT16") and (
+                leaf.physical_type in ("BOOLEAN", "INT32", "INT64", "FLOAT", "DOUBLE")
+                or kind == "FLOAT16"
             )
+            depth = leaf.max_repetition_level
+            # A list of lists of doubles is no double: the type says what it is.
+            text = "lists of " * (depth if depth > 1 else 0) + (kind or leaf.physical_type).lower()
+            level = depth if numeric and depth < 2 else None
+            nesting = depth if numeric else None
+            self.columns[name] = Kind(text, level, unit_in(name), nesting)
             self._leaves[name] = leaf.path
         self.rows = int(self._file.metadata.num_rows)
         self.step = max(self.rows, 1)
@@ -73,7 +76,7 @@ class ParquetTable:
                 low, high = max(start - first, 0), min(stop - first, batch.num_rows)
                 if low < high:
                     part = batch.slice(low, high - low)
-                    yield np.arange(first + low, first + high), unpack(part, names)
+                    yield np.arange(first + low, first + high), unpack(part, names, self.path)
                 first += batch.num_rows
 
     def awkward(self, names: Iterable[str], start: int, stop: int) -> dict[str, ak.Array]:
@@ -96,7 +99,15 @@ class ParquetTable:
         return groups, int(edges[groups[0]]) if groups else 0
 
 
-def unpack(batch: pa.Table | pa.RecordBatch, names: list[str]) -> dict[str, Column]:
+def verify(path: Path) -> None:
+    """Raise `InputError` if a page of a file is not what its checksum says, where it has one."""
+    with readable(path, "Parquet"):
+        file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+        for _ in file.iter_batches():
+            pass
+
+
+def unpack(batch: pa.Table | pa.RecordBatch, names: list[str], path: Path) -> dict[str, Column]:
     """Turn Arrow columns into flat values and counts, without a copy of a single chunk."""
     columns: dict[str, Column] = {}
     counts: dict[str, NDArray[np.int64]] = {}
@@ -116,7 +127,7 @@ def unpack(batch: pa.Table | pa.RecordBatch, names: list[str]) -> dict[str, Colu
         pieces = flat[stem]
         for part in field.split(".") if field else ():
             pieces = [plain(piece.field(piece.type.get_field_index(part))) for piece in pieces]
-        values = [numbers(piece, np.nan) for piece in pieces]
+        values = [numbers(piece, np.nan, f"{path}: column '{name}'") for piece in pieces]
         joined = values[0] if len(values) == 1 else np.concatenate(values or [np.empty(0)])
         columns[name] = Column(joined, counts.get(stem))
     return columns
@@ -136,12 +147,18 @@ def plain(array: pa.Array) -> pa.Array:
     return array
 
 
-def numbers(array: pa.Array, null: float) -> NDArray[Any]:
-    """Return an Arrow array as numpy; nulls of floats become `null`."""
+def numbers(array: pa.Array, null: float, what: str = "a column") -> NDArray[Any]:
+    """Return an Arrow array as numpy; nulls of floats become `null`. `what` begins an error."""
     array = plain(array)
     if array.null_count:
         if pa.types.is_integer(array.type) and np.isnan(null):
-            array = array.cast(pa.float64())
+            try:
+                array = array.cast(pa.float64())
+            except pa.ArrowInvalid as error:
+                raise InputError(
+                    f"{what} has nulls beside whole numbers beyond 2^53: as floats, which alone can"
+                    " be NaN, these would lose digits; fill the nulls."
+                ) from error
         array = array.fill_null(False if pa.types.is_boolean(array.type) else null)
     return np.asarray(array.to_numpy(zero_copy_only=False))
 
@@ -162,6 +179,8 @@ def write_parquet(path: Path, columns: dict[str, ak.Array], force: bool) -> None
                 compression="lz4",
                 parquet_byte_stream_split=True,
                 row_group_size=ROWS_A_GROUP,
+                # A damaged page would else be read as other numbers.
+                parquet_extra_options={"write_page_checksum": True},
                 extensionarray=False,
             )
     except (TypeError, pa.ArrowException) as error:
