@@ -326,6 +326,20 @@ def test_jets_that_were_scored_keep_their_score(tmp_path) -> None:
     )
 
 
+def test_other_tasks_leave_the_columns_of_the_user(tmp_path, capsys) -> None:
+    path, model = tmp_path / "flat.parquet", tmp_path / "model"
+    truth = ntuple(path, estimate=np.arange(300.0), estimate_2=np.arange(300.0) / 2)
+    argv = ["--files", path, "--features", "a", "--target", "c", "--method", "boosted-regression"]
+    assert said(capsys, "fit", "regression", *argv, "--out", model)[0] == 0
+    code, _, error = said(capsys, "apply", model, path, "--out", tmp_path / "out.parquet")
+    assert code == 0
+    assert "the files have a column 'estimate', which stays; the new one is 'estimate_3'" in error
+    found = ak.from_parquet(tmp_path / "out.parquet")
+    for name, values in truth.items():
+        np.testing.assert_array_equal(found[name], values)
+    assert {"estimate_3", "std", "low", "high"} <= set(found.fields)
+
+
 def test_what_goes_with_what() -> None:
     nothing = [None] * 7
     with pytest.raises(InputError, match="name files together"):

@@ -21,7 +21,7 @@ from colliderkit.report.results import Result, read_results
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.tasks import runs
-from colliderkit.tasks.reading import Reading
+from colliderkit.tasks.reading import Reading, beside
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 
 __all__ = ["CalibrationTask"]
@@ -115,7 +115,7 @@ class CalibrationTask(Task):
                 columns[name] = values
             else:
                 columns |= {f"{name}_{i}": column for i, column in enumerate(values.T)}
-        write(out, {**rows.own, **columns}, force=force)
+        write(out, beside(rows.own, columns), force=force)
 
     def evaluate(
         self,

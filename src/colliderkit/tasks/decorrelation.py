@@ -22,7 +22,7 @@ from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.sources.files.rows import Rows
 from colliderkit.tasks import runs
-from colliderkit.tasks.reading import Reading
+from colliderkit.tasks.reading import Reading, beside
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 
 __all__ = ["DecorrelationTask"]
@@ -93,7 +93,7 @@ class DecorrelationTask(Task):
         """
         rows, columns = _rows(reading, files, score, protect, None, own=True)
         mapped = method.transform(rows.table([score])[:, 0], rows.table(columns))
-        write(out, {**rows.own, "decorrelated_score": mapped}, force=force)
+        write(out, beside(rows.own, {"decorrelated_score": mapped}), force=force)
 
     def evaluate(
         self,

@@ -8,7 +8,7 @@ from colliderkit.errors import InputError
 from colliderkit.methods.inference.estimates import Estimate, EstimateCalibration
 from colliderkit.sources import write
 from colliderkit.sources.files.rows import Rows, split_expressions
-from colliderkit.tasks.reading import Reading
+from colliderkit.tasks.reading import Reading, beside
 from colliderkit.tasks.task import Inputs, Task
 
 __all__ = ["EstimateCalibrationTask"]
@@ -82,7 +82,7 @@ class EstimateCalibrationTask(Task):
         for i, name in enumerate(names):
             added[f"{name} calibrated"] = np.array([estimate.theta[i] for estimate in corrected])
             added[f"{name} calibrated error"] = np.array([e.error[i] for e in corrected])
-        write(out, {**rows.own, **added}, force=force)
+        write(out, beside(rows.own, added), force=force)
 
 
 def _estimates(rows: Rows, names: list[str] | tuple[str, ...], errors: list[str]) -> list[Estimate]:

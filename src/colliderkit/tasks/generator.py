@@ -22,7 +22,7 @@ from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.sources.files.rows import Rows
 from colliderkit.tasks import runs
-from colliderkit.tasks.reading import Reading
+from colliderkit.tasks.reading import Reading, beside
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 
 __all__ = ["GeneratorTask"]
@@ -96,7 +96,7 @@ class GeneratorTask(Task):
         rows = reading.rows(files, conditions, own=True)
         table = _generated(method, rows, names, conditions, sample_seed)
         columns = {f"generated {name}": table[:, i] for i, name in enumerate(names)}
-        write(out, {**rows.own, **columns}, force=force)
+        write(out, beside(rows.own, columns), force=force)
 
     def evaluate(
         self,

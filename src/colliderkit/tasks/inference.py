@@ -22,7 +22,7 @@ from colliderkit.serve.histfactory import workspace, write_workspace
 from colliderkit.sources import write
 from colliderkit.sources.files.rows import split_expressions
 from colliderkit.tasks import runs
-from colliderkit.tasks.reading import OfSamples, Reading, of_sample
+from colliderkit.tasks.reading import OfSamples, Reading, beside, of_sample
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 
 __all__ = ["InferenceTask"]
@@ -83,7 +83,7 @@ class InferenceTask(Task):
             if isinstance(method, InferenceAware)
             else {"signal probability": method.predict_proba(table)[:, 1]}
         )
-        write(out, {**rows.own, **added}, force=force)
+        write(out, beside(rows.own, added), force=force)
 
     def evaluate(
         self,

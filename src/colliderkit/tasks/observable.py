@@ -21,7 +21,7 @@ from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.sources.files.rows import Rows
 from colliderkit.tasks import runs
-from colliderkit.tasks.reading import Reading
+from colliderkit.tasks.reading import Reading, beside
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 
 __all__ = ["ObservableTask"]
@@ -86,7 +86,7 @@ class ObservableTask(Task):
         """
         rows = _rows(method, reading, files, own=True)
         observable = method.predict(rows.table(method.columns))
-        write(out, {**rows.own, "observable": observable}, force=force)
+        write(out, beside(rows.own, {"observable": observable}), force=force)
 
     def evaluate(
         self,

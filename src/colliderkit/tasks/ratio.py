@@ -26,7 +26,7 @@ from colliderkit.serve.onnx import export_method
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.tasks import runs
-from colliderkit.tasks.reading import OfSamples, Reading, of_sample
+from colliderkit.tasks.reading import OfSamples, Reading, beside, free_name, of_sample
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 
 __all__ = ["RatioSample", "RatioTask", "read_sample"]
@@ -126,14 +126,15 @@ class RatioTask(Task):
                 sample = _jets(jets, point)
                 columns = jets[[name for name in jets.fields if name not in _names(point)]]
                 weights = method.weights(sample.events, sample.theta)
-                parts.append(ak.with_field(columns, weights, "ratio"))
+                name = free_name("ratio", columns.fields)
+                parts.append(ak.with_field(columns, weights, name))
             write(out, ak.concatenate(parts), force=force)
         else:
             _no_columns(reading)
             rows = reading.rows(files, [*method.columns, *point], own=True)
             values = rows.table(point) if point else None
             ratio = method.weights(rows.table(method.columns), values)
-            write(out, {**rows.own, "ratio": ratio}, force=force)
+            write(out, beside(rows.own, {"ratio": ratio}), force=force)
 
     def evaluate(
         self,

@@ -1,6 +1,7 @@
 """How the verbs read event files: the options that they share."""
 
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from colliderkit.sources import iterate, read
 from colliderkit.sources.files.rows import Rows, read_rows
 from colliderkit.tasks.labels import ClassColumns, Labels, refuse_shared
 
-__all__ = ["OfSamples", "Reading", "of_sample"]
+__all__ = ["OfSamples", "Reading", "beside", "free_name", "of_sample"]
 
 # An expression for all samples, or one for some of them by their names.
 OfSamples = dict[str, str | float] | str | None
@@ -205,6 +206,26 @@ def of_class(events: ak.Array, label: int) -> ak.Array:
 def without(events: ak.Array, names: Sequence[str]) -> ak.Array:
     """Return the events without some of their columns."""
     return events[[name for name in events.fields if name not in names]]
+
+
+def beside(own: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of files with new ones beside them; none takes the place of another."""
+    columns = dict(own)
+    for name, values in added.items():
+        columns[free_name(name, columns)] = values
+    return columns
+
+
+def free_name(name: str, own: Collection[str]) -> str:
+    """Return the name of a new column; where the files have it, ``NAME_2`` and so on, said."""
+    free = next(n for n in (name, *(f"{name}_{i}" for i in range(2, 1000))) if n not in own)
+    if free != name:
+        warnings.warn(
+            f"the files have a column '{name}', which stays; the new one is '{free}'",
+            UserWarning,
+            stacklevel=3,
+        )
+    return free
 
 
 def of_sample(option: OfSamples, what: str, sample: str, samples: Sequence[str]) -> str | None:

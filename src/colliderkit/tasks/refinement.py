@@ -22,7 +22,7 @@ from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.sources.files.rows import Rows
 from colliderkit.tasks import runs
-from colliderkit.tasks.reading import Reading
+from colliderkit.tasks.reading import Reading, beside
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 
 __all__ = ["RefinementTask"]
@@ -96,7 +96,7 @@ class RefinementTask(Task):
         rows = reading.rows(files, [*names, *conditions], own=True)
         refined = _refined(method, rows, names, conditions)
         columns = {f"refined {name}": refined[:, i] for i, name in enumerate(names)}
-        write(out, {**rows.own, **columns}, force=force)
+        write(out, beside(rows.own, columns), force=force)
 
     def evaluate(
         self,

@@ -24,7 +24,7 @@ from colliderkit.serve.regression import export_regression
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.tasks import runs
-from colliderkit.tasks.reading import Reading
+from colliderkit.tasks.reading import Reading, beside
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 
 __all__ = ["RegressionTask"]
@@ -110,7 +110,7 @@ class RegressionTask(Task):
         columns = {ESTIMATE: prediction.estimate, STD: prediction.std, "low": low, "high": high}
         if prediction.epistemic is not None:
             columns["epistemic"] = prediction.epistemic
-        write(out, {**rows.own, **columns}, force=force)
+        write(out, beside(rows.own, columns), force=force)
 
     def evaluate(
         self,

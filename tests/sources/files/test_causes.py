@@ -11,14 +11,16 @@ import pytest
 from colliderkit.errors import InputError
 from colliderkit.events.tables import validation_mask
 from colliderkit.sources import read, write
+from colliderkit.sources.files.formats import check_pages
 from colliderkit.sources.files.rows import read_rows, read_table
 from samples import make_jets
 
 
-def test_a_damaged_page_is_not_read_as_other_numbers(tmp_path: Path) -> None:
+def test_a_damaged_page_is_the_cause_of_wrong_numbers(tmp_path: Path) -> None:
     path = tmp_path / "events.parquet"
-    write(path, {"x": np.random.default_rng(1).normal(size=5000)})
-    data = bytearray(path.read_bytes())
+    random = np.random.default_rng(1)
+    write(path, {"x": random.normal(size=5000)})
+    data = path.read_bytes()
     for place in (1000, 20_000, 35_000):
         damaged = bytearray(data)
         damaged[place] ^= 255
@@ -26,7 +28,15 @@ def test_a_damaged_page_is_not_read_as_other_numbers(tmp_path: Path) -> None:
         with pytest.raises(
             InputError, match=r"bad.parquet: cannot be read as Parquet, it is damag"
         ):
-            read_rows(tmp_path / "bad.parquet", ["x"])
+            check_pages(tmp_path / "bad.parquet")
+    check_pages(path)
+    # The bytes of the exponents, all set: each number of them is NaN.
+    damaged = bytearray(data)
+    damaged[36_000:39_000] = b"\xff" * 3000
+    damaged[30_000:34_000] = b"\xff" * 4000
+    (tmp_path / "bad.parquet").write_bytes(damaged)
+    with pytest.raises(InputError, match=r"bad.parquet: cannot be read as Parquet, it is damaged"):
+        read_table(tmp_path / "bad.parquet", "x")
 
 
 def test_a_file_under_another_name(tmp_path: Path) -> None:

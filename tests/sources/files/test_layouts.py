@@ -63,6 +63,20 @@ def jetclass(tmp_path: Path) -> tuple[Path, Table]:
     return tmp_path / "jetclass.root", table
 
 
+def test_jetclass_labels_of_no_class_or_two(tmp_path: Path) -> None:
+    table = jetclass_table()
+    for name in JETCLASS_LABELS:
+        column = np.asarray(table[f"label_{name}"]).copy()
+        column[3] = 0
+        column[5] = name in ("QCD", "Tbl")
+        table[f"label_{name}"] = column
+    write_tree(tmp_path / "odd.root", "tree", table)
+    label = np.asarray(read(tmp_path / "odd.root").label)
+    truth = np.argmax([np.asarray(table[f"label_{name}"]) for name in JETCLASS_LABELS], axis=0)
+    truth[[3, 5]] = -1
+    np.testing.assert_array_equal(label, truth)
+
+
 def test_jetclass(jetclass: tuple[Path, Table]) -> None:
     path, table = jetclass
     jets = read(path)
@@ -175,7 +189,8 @@ def test_nanoaod(tmp_path: Path, stem: str, index: str, jet: str) -> None:
     path = tmp_path / "nano.root"
     write_tree(path, "Events", nano_table(stem, index, jet))
     rel = f"{jet}{stem}_btagEtaRel"
-    jets = read(path, columns={"constituents.eta_rel": rel, "trigger": "HLT_any"})
+    with pytest.warns(UserWarning, match="1 of its links lead to no object and are left out"):
+        jets = read(path, columns={"constituents.eta_rel": rel, "trigger": "HLT_any"})
     assert jets.event.tolist() == [11, 11, 13]
     assert jets.weight.tolist() == [1, 1, 3]
     assert jets.trigger.tolist() == [True, True, True]

@@ -18,6 +18,7 @@ __all__ = [
     "Column",
     "Kind",
     "TableFile",
+    "check_single",
     "family",
     "missing",
     "one_length",
@@ -36,6 +37,7 @@ MAGIC = {
     "npz": (b"PK\x03\x04", b"PK\x05\x06"),
     "npy": (b"\x93NUMPY",),
 }
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,28 @@ def one_length(path: Path, sizes: Mapping[str, int], noun: str = "data set") -> 
             " between)."
         )
     return next(iter(lengths)) if lengths else 0
+
+
+def check_single(path: Path, name: str, column: Column, row: NDArray[np.int64]) -> None:
+    """Raise `InputError` for a finite number that single precision cannot hold.
+
+    `row` has the row of each event in its file.
+    """
+    values = column.values
+    if values.dtype.kind != "f" or values.dtype.itemsize <= 4:
+        return
+    if values.min(initial=0) >= -LARGEST and values.max(initial=0) <= LARGEST:
+        return
+    large = np.isfinite(values) & (np.abs(values) > LARGEST)
+    if large.any():
+        event = wrong = int(np.argmax(large))
+        if column.counts is not None:
+            event = int(np.searchsorted(np.cumsum(column.counts), wrong, side="right"))
+        raise InputError(
+            f"{path}: column '{name}' is {values[wrong]:g} in event {row[event]} (counted from 0),"
+            f" more than single precision holds ({LARGEST:.2g}), in which networks compute; drop"
+            " the event with a selection, or give another unit or a logarithm."
+        )
 
 
 def say_empty(path: Path) -> None:

@@ -15,13 +15,14 @@ from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS, check_jets
 from colliderkit.sources.files.columns import (
     Column,
     TableFile,
+    check_single,
     missing,
     say_empty,
     shorten,
     signed,
 )
 from colliderkit.sources.files.expressions import Expression
-from colliderkit.sources.files.formats import Paths, open_table, paths_of
+from colliderkit.sources.files.formats import Paths, blamed_on, open_table, paths_of
 from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout, starts
 from colliderkit.sources.files.padding import unpadded, validity
 
@@ -32,7 +33,6 @@ Jets = dict[str, Column]  # by canonical name, `constituents.*` with one number 
 
 TYPES: dict[str, Any] = {"label": np.int64, "weight": np.float64, "event": np.int64}
 TYPES |= dict.fromkeys(JET_COLUMNS, np.float32)
-LARGEST = float(np.finfo(np.float32).max)
 WHOLE = {"label": "classes", "event": "numbers of events"}
 
 
@@ -255,7 +255,8 @@ def _chunks(
         if low < high:
             step = size or plan.table.step
             for row, raw in plan.table.chunks(plan.names, low, high, step):
-                jets = _jets(plan, row, raw, begin)
+                with blamed_on(plan.table.path):
+                    jets = _jets(plan, row, raw, begin)
                 if len(jets["event"].values):
                     yield jets
         begin += rows
@@ -346,8 +347,8 @@ def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int
                     " four-vectors; choose columns of one collection."
                 )
             if values.dtype.kind == "f":
-                if values.dtype.itemsize > 4:
-                    _fitting(plan.table.path, name, values, counts, row)
+                particle = name.removeprefix(f"{CONSTITUENTS}.")
+                check_single(plan.table.path, particle, Column(values, counts), row)
                 values = values.astype(np.float32, copy=False)
             jets[name] = Column(values if order is None else values[order], counts)
         else:
@@ -428,33 +429,10 @@ def _typed(path: Path, name: str, column: Column, row: NDArray[np.int64]) -> Col
     if name in WHOLE and values.dtype == np.uint64:
         signed(path, name, values, row)
     if name in TYPES:
-        if TYPES[name] is np.float32 and (large := np.abs(values) > LARGEST).any():
-            wrong = int(np.argmax(large))
-            raise InputError(
-                f"{path}: column '{name}' is {values[wrong]:g} in event {row[wrong]} (counted from"
-                f" 0), more than single precision holds ({LARGEST:.2g}); drop the event with a"
-                " selection, or mend its unit."
-            )
+        if TYPES[name] is np.float32:
+            check_single(path, name, column, row)
         values = values.astype(TYPES[name], copy=False)
     return Column(values, column.counts)
-
-
-def _fitting(
-    path: Path, name: str, values: NDArray[Any], counts: NDArray[np.int64], row: NDArray[np.int64]
-) -> None:
-    """Raise `InputError` for a finite number of a particle that single precision cannot hold."""
-    low, high = values.min(initial=0), values.max(initial=0)
-    if low >= -LARGEST and high <= LARGEST:
-        return
-    large = np.isfinite(values) & (np.abs(values) > LARGEST)
-    if large.any():
-        wrong = int(np.argmax(large))
-        event = int(np.searchsorted(np.cumsum(counts), wrong, side="right"))
-        raise InputError(
-            f"{path}: column '{name.removeprefix(CONSTITUENTS + '.')}' is {values[wrong]:g} in"
-            f" event {row[event]} (counted from 0), more than single precision holds"
-            f" ({LARGEST:.2g}); drop the event with a selection, or mend its unit."
-        )
 
 
 def _truncated(jets: Jets, longest: int) -> Jets:

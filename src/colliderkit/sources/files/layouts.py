@@ -23,7 +23,14 @@ from colliderkit.sources.files.array_layouts import (
 )
 from colliderkit.sources.files.columns import Column, Kind, TableFile, missing, shorten
 from colliderkit.sources.files.expressions import Expression
-from colliderkit.sources.files.momenta import NestedJets, collections, massless, momenta
+from colliderkit.sources.files.momenta import (
+    NestedJets,
+    collections,
+    from_pt_eta_phi,
+    lengths,
+    massless,
+    momenta,
+)
 from colliderkit.sources.files.root import RootTable
 
 __all__ = ["FOUR", "LAYOUTS", "Layout", "find_layout"]
@@ -102,18 +109,10 @@ JETCLASS = {
     "jet_mass": "sqrt(maximum(jet_energy**2 - (jet_pt * cosh(jet_eta))**2, 0))",
     "jet_sdmass": "jet_sdmass",
     **{f"jet_tau{n}": f"jet_tau{n}" for n in (1, 2, 3, 4)},
-    "label": " + ".join(f"{i} * label_{name}" for i, name in enumerate(JETCLASS_LABELS)),
+    # -1 of no class, or of several: such jets are no events of the first.
+    "label": f"where({' + '.join(f'label_{name}' for name in JETCLASS_LABELS)} == 1, "
+    f"{' + '.join(f'{i} * label_{name}' for i, name in enumerate(JETCLASS_LABELS))}, -1)",
 }
-
-
-def from_pt_eta_phi(stem: str) -> dict[str, str]:
-    """Write the four-vector of columns ``stem_pt``, ``_eta``, ``_phi`` and ``_mass``."""
-    return {
-        "constituents.px": f"{stem}_pt * cos({stem}_phi)",
-        "constituents.py": f"{stem}_pt * sin({stem}_phi)",
-        "constituents.pz": f"{stem}_pt * sinh({stem}_eta)",
-        "constituents.E": f"hypot({stem}_pt * cosh({stem}_eta), {stem}_mass)",
-    }
 
 
 def nanoaod(columns: Columns) -> dict[str, str]:
@@ -203,10 +202,13 @@ class NanoJets:
         for first in range(start, stop, min(size, self.step)):
             last = min(first + min(size, self.step), stop)
             raw = self._table.awkward({*names, *links}, first, last)
-            jets, candidates, linked = (counts_of(raw[name]) for name in links[:3])
+            jets, candidates, linked = (lengths(raw[name]) for name in links[:3])
             jet, place = flat(raw[links[2]]), flat(raw[links[3]])
             event = np.repeat(np.arange(last - first), linked)
             good = (jet >= 0) & (jet < jets[event]) & (place >= 0) & (place < candidates[event])
+            if (beyond := (jet >= jets[event]) | (place >= candidates[event])).any():
+                why = f"{int(beyond.sum())} of its links lead to no object and are left out"
+                warnings.warn(f"{self.path}: {self._map}: {why}", UserWarning, stacklevel=2)
             jet = jet + starts(jets)[event]
             place = place + starts(candidates)[event]
             order = np.flatnonzero(good)[np.argsort(jet[good], kind="stable")]
@@ -277,7 +279,7 @@ class DelphesJets:
         for first in range(start, stop, min(size, self.step)):
             last = min(first + min(size, self.step), stop)
             raw = self._table.awkward({*scalar, *axis}, first, last)
-            jets = counts_of(raw[axis[0]])
+            jets = lengths(raw[axis[0]])
             event = np.repeat(np.arange(last - first), jets)
             particles, owner, uid = self._particles(first, last)
             found = self._follow(first, last, owner, uid)
@@ -321,7 +323,7 @@ class DelphesJets:
             if code:
                 part["pid"] = none + code
             parts.append(part | {"eta": eta, "phi": phi})
-            owner = np.repeat(np.arange(last - first), counts_of(raw[f"{name}.Eta"]))
+            owner = np.repeat(np.arange(last - first), lengths(raw[f"{name}.Eta"]))
             owners.append(owner[real])
             uids.append(get.get("fUniqueID", none).astype(np.int64))
         joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
@@ -336,16 +338,16 @@ class DelphesJets:
             return None
         refs = self._table.awkward([name], first, last)[name]["refs"]
         flat_refs = ak.flatten(refs, axis=1)
-        each = counts_of(flat_refs)
+        each = lengths(flat_refs)
         jet = np.repeat(np.arange(len(each)), each)
-        event = np.repeat(np.arange(last - first), counts_of(refs))[jet]
+        event = np.repeat(np.arange(last - first), lengths(refs))[jet]
         # The upper bits of an identifier name the process that wrote it; references lack them.
         bits = 24
         known = (owner << bits) | (uid & ((1 << bits) - 1))
         wanted = (event << bits) | (flat(flat_refs).astype(np.int64) & ((1 << bits) - 1))
         order = np.argsort(known, kind="stable")
-        if len(known) == 0 or len(wanted) == 0:
-            return None
+        if len(known) == 0 or len(wanted) == 0 or (np.diff(known[order]) == 0).any():
+            return None  # nothing to follow, or two objects of one identifier
         place = order[np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)]
         match = known[place] == wanted
         if not match.any():
@@ -371,11 +373,6 @@ class DelphesJets:
         dphi = np.remainder(particles["phi"][place] - phi[jet] + np.pi, 2 * np.pi) - np.pi
         near = deta**2 + dphi**2 < self.radius**2
         return place[near], np.bincount(jet[near], minlength=len(event))
-
-
-def counts_of(array: ak.Array) -> NDArray[np.int64]:
-    """Return the lengths of the lists."""
-    return np.asarray(ak.to_numpy(ak.num(array, axis=1)), dtype=np.int64)
 
 
 def flat(array: ak.Array) -> NDArray[Any]:

@@ -15,7 +15,7 @@ from colliderkit.errors import InputError
 from colliderkit.sources.files.columns import Column, Kind, TableFile, missing
 from colliderkit.sources.files.expressions import quoted
 
-__all__ = ["NestedJets", "collections", "massless", "momenta"]
+__all__ = ["NestedJets", "collections", "from_pt_eta_phi", "lengths", "massless", "momenta"]
 
 ENDINGS = {"mass": "mass", "m": "mass", "energy": "energy", "e": "energy"}
 ENDINGS |= {name: name for name in ("pt", "eta", "phi", "px", "py", "pz")}
@@ -87,6 +87,16 @@ def massless(columns: Mapping[str, Kind], stem: str) -> str:
     last = names.get("energy") or names.get("mass")
     rest = last if last else "the mass 0, as the file has neither masses nor energies"
     return f"particles are made of {', '.join(used)} and {rest}"
+
+
+def from_pt_eta_phi(stem: str) -> dict[str, str]:
+    """Write the four-vector of columns ``stem_pt``, ``_eta``, ``_phi`` and ``_mass``."""
+    return {
+        "constituents.px": f"{stem}_pt * cos({stem}_phi)",
+        "constituents.py": f"{stem}_pt * sin({stem}_phi)",
+        "constituents.pz": f"{stem}_pt * sinh({stem}_eta)",
+        "constituents.E": f"hypot({stem}_pt * cosh({stem}_eta), {stem}_mass)",
+    }
 
 
 class NestedJets:

@@ -14,7 +14,7 @@ from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, existing_file
 from colliderkit.sources.files.columns import Column, Kind, missing, readable, unit_in
 
-__all__ = ["ParquetTable", "write_parquet"]
+__all__ = ["ParquetTable", "verify", "write_parquet"]
 
 ROWS_A_GROUP = 50_000
 # The names that writers give to the levels between a list and what it holds.
@@ -31,7 +31,7 @@ class ParquetTable:
     def __init__(self, path: str | Path) -> None:
         self.path = existing_file(path)
         with readable(self.path, "Parquet"):
-            self._file = pq.ParquetFile(self.path, memory_map=True, page_checksum_verification=True)
+            self._file = pq.ParquetFile(self.path, memory_map=True)
         self.columns: dict[str, Kind] = {}
         self._leaves: dict[str, str] = {}
         for i in range(len(self._file.schema)):
@@ -46,12 +46,9 @@ class ParquetTable:
             depth = leaf.max_repetition_level
             # A list of lists of doubles is no double: the type says what it is.
             text = "lists of " * (depth if depth > 1 else 0) + (kind or leaf.physical_type).lower()
-            self.columns[name] = Kind(
-                text,
-                depth if numeric and depth < 2 else None,
-                unit_in(name),
-                nesting=depth if numeric else None,
-            )
+            level = depth if numeric and depth < 2 else None
+            nesting = depth if numeric else None
+            self.columns[name] = Kind(text, level, unit_in(name), nesting)
             self._leaves[name] = leaf.path
         self.rows = int(self._file.metadata.num_rows)
         self.step = max(self.rows, 1)
@@ -100,6 +97,14 @@ class ParquetTable:
         edges = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         groups = [i for i in range(len(lengths)) if edges[i] < stop and edges[i + 1] > start]
         return groups, int(edges[groups[0]]) if groups else 0
+
+
+def verify(path: Path) -> None:
+    """Raise `InputError` if a page of a file is not what its checksum says, where it has one."""
+    with readable(path, "Parquet"):
+        file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+        for _ in file.iter_batches():
+            pass
 
 
 def unpack(batch: pa.Table | pa.RecordBatch, names: list[str], path: Path) -> dict[str, Column]:

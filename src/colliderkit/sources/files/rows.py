@@ -15,17 +15,16 @@ from colliderkit.events.tables import Floats, Ints, Table
 from colliderkit.sources.files.columns import (
     Column,
     TableFile,
+    check_single,
     missing,
     say_empty,
     shorten,
     signed,
 )
 from colliderkit.sources.files.expressions import Expression, split_expressions
-from colliderkit.sources.files.formats import Paths, open_table, paths_of
+from colliderkit.sources.files.formats import Paths, check_pages, open_table, paths_of
 
 __all__ = ["Rows", "read_rows", "read_table"]
-
-LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -60,24 +59,18 @@ class Rows:
                 bad &= where
             if bad.any():
                 i = int(np.argmax(bad))
+                check_pages(self.paths[self.file[i]])
                 raise InputError(
                     f"{self.paths[self.file[i]]}: column '{name}' is {self.columns[name][i]} in"
                     f" event {self.row[i]} (counted from 0); mend the file or drop the event with"
                     " a selection."
                 )
-        table = np.stack([self.columns[name].astype(np.float64) for name in names], axis=1)
-        large = np.abs(table) > LARGEST
-        if where is not None:
-            large &= where[:, None]
-        if large.any():
-            i, place = (int(x) for x in np.argwhere(large)[0])
-            raise InputError(
-                f"{self.paths[self.file[i]]}: column '{names[place]}' is {table[i, place]:g} in"
-                f" event {self.row[i]} (counted from 0), more than single precision holds"
-                f" ({LARGEST:.2g}), in which networks compute; drop the event with a selection, or"
-                " give another unit or a logarithm."
-            )
-        return table
+            values = self.columns[name] if where is None else self.columns[name][where]
+            row, file = (x if where is None else x[where] for x in (self.row, self.file))
+            for number in np.unique(file) if len(values) else ():
+                mine = file == number
+                check_single(self.paths[number], name, Column(values[mine]), row[mine])
+        return np.stack([self.columns[name].astype(np.float64) for name in names], axis=1)
 
     def events(
         self, names: Sequence[str], *, weight: str | None = None, event: str | None = None
