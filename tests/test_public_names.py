@@ -35,6 +35,7 @@ PUBLIC = {
         "FUNCTIONS",
         "REDUCTIONS",
         "Expression",
+        "quoted",
         "split_expressions",
     ],
     "colliderkit.sources.files.rows": ["Rows", "read_rows", "read_table"],

@@ -244,7 +244,7 @@ def unfold(capsys, files: Path, out: Path, *more: object, **replace: object) -> 
         ),
         ({"pass_truth": "m_true > 100"}, "no simulated event passes at both levels"),
         ({"simulation": "nan-simulation.parquet"}, "column 'm' is nan in event 13 (counted from"),
-        ({"simulation": "lengths.h5"}, "several lengths, m_true, w (400 rows); m (397 rows); name those"),
+        ({"simulation": "lengths.h5"}, "several lengths, m_true, w (400 rows); m (397 rows)"),
         ({"truth": "m_tru"}, "no column 'm_tru'; did you mean m_true"),
         ({"reco": "m,m_true"}, "data.root: no column 'm_true'; it has m."),
         ({"weight": "minus"}, "the weights sum to -400; their sum must be positive"),
