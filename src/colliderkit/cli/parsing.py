@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from colliderkit.errors import InputError
+from colliderkit.ranges import check
 
 __all__ = ["Choice", "Parsed", "leading", "naming_options", "option", "parse", "run"]
 
@@ -89,6 +90,9 @@ def parse(
         # jsonargparse explains in several lines what it tried; the first two say what is wrong.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise InputError(f"{' '.join(lines[:2])} (see {prog} --help)") from error
+    for taker, own in zip(takers, names, strict=True):
+        values = {name: _plain(parsed[name]) for name in own}
+        check(values, owner=getattr(taker, "__name__", ""), prefix="--")
     keywords = vars(parser.instantiate_classes(parsed))
     every = [name for taken in names for name in taken]
     taken = []
@@ -154,6 +158,11 @@ def option(argv: Sequence[str], name: str) -> str | None:
         value = written.get(name) if isinstance(written, dict) else None
         return None if value is None else str(value)
     return None if known.value is None else str(known.value)
+
+
+def _plain(value: Any) -> Any:
+    """Return what was parsed for an option, with dictionaries for the parser's own."""
+    return value.as_dict() if hasattr(value, "as_dict") else value
 
 
 def _chosen_by_name(takers: Sequence[Callable[..., Any]]) -> list[Any]:

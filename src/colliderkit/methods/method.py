@@ -24,7 +24,7 @@ from colliderkit.methods.state import (
     holds_module,
     restore_modules,
 )
-from colliderkit.seeds import derive
+from colliderkit.ranges import check
 
 __all__ = ["FORMAT", "Method", "NotFitted", "load", "saved_name", "versions"]
 
@@ -86,7 +86,7 @@ class Method(BaseEstimator):
 
     def _begin(self, *, seed: int, folder: str | Path | None = None, resume: bool = False) -> None:
         """Check what all `fit`s take alike, and forget what an earlier one learned."""
-        derive(seed)  # raises for one out of range
+        check({"seed": seed, **self.get_params(deep=False)}, owner=type(self).__name__)
         if not self.resumable and (folder is not None or resume):
             raise InputError(
                 f"{type(self).__name__} keeps no checkpoints, its fit is short; leave out folder"
