@@ -38,8 +38,6 @@ PUBLIC = {
         "OmniFold",
         "Planing",
         "NeymanConstruction",
-        "NumericalInversion",
-        "OmniFold",
         "ParameterFit",
         "Posterior",
         "QuantileRegression",

@@ -30,8 +30,4 @@ def test_the_smoke_scale_runs_from_the_command_line(name, tmp_path, capsys):
 def test_a_study_says_what_it_reproduces(name):
     module = importlib.import_module(STUDIES[name].partition(":")[0])
     assert module.__doc__
-    assert len(inspect.getsource(module).splitlines()) <= 300 or name in LONG
-
-
-# Studies that are longer than a lecture still; shrink it.
-LONG = set(STUDIES)
+    assert len(inspect.getsource(module).splitlines()) <= 300

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from colliderkit.cli.parsing import leading, naming_options, parse
 from colliderkit.errors import InputError
@@ -14,7 +14,9 @@ from colliderkit.tasks import TASKS, task_of
 from colliderkit.tasks.reading import Reading
 from colliderkit.tasks.task import SUPPLIED, Task
 
-__all__ = ["Call", "Output", "call", "description", "task_function"]
+__all__ = ["Call", "Output", "call", "description", "show_usage", "task_function"]
+
+OF_VERB = {"report": "page"}  # what a task calls it
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,7 @@ def call(argv: Sequence[str], verb: str) -> Call:
     prog = f"colliderkit {verb}"
     words = leading(argv)
     if not words:
-        able = [name for name in TASKS if hasattr(TASKS.load(name), verb)]
-        raise InputError(
-            f"{prog} takes a folder written by fit first (tasks with this verb:"
-            f" {', '.join(able)}); {prog} FOLDER --help lists its options."
-        )
+        show_usage(argv, verb, "FOLDER", "a folder written by fit")
     first, rest = words[0], argv[1:]
     if first in TASKS and "method" not in parameters(task_function(first, verb)):
         name, model = first, None
@@ -86,6 +84,22 @@ def call(argv: Sequence[str], verb: str) -> Call:
             return partial(bound, **given)()
 
     return Call(name, model, output, run, parsed.configuration)
+
+
+def show_usage(argv: Sequence[str], verb: str, words: str, folders: str) -> NoReturn:
+    """Print how a verb begins and exit, or raise `InputError` where no help was asked for."""
+    able = ", ".join(task for task in TASKS if hasattr(TASKS.load(task), OF_VERB.get(verb, verb)))
+    prog = f"colliderkit {verb}"
+    if argv and argv[0] in ("-h", "--help"):
+        print(
+            f"usage: {prog} {words} [options]\n\n{words}: {folders}, of one of the tasks\n"
+            f"{able}.\n\n{prog} {words} --help lists its options."
+        )
+        raise SystemExit(0)
+    raise InputError(
+        f"{prog} takes {folders} first (tasks with this verb: {able}); {prog} {words} --help lists"
+        " its options."
+    )
 
 
 def task_function(name: str, verb: str) -> Callable[..., Any]:

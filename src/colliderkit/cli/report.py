@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from colliderkit.cli.fitted import description, parameters, task_function
+from colliderkit.cli.fitted import description, parameters, show_usage, task_function
 from colliderkit.cli.parsing import leading, naming_options, parse
 from colliderkit.errors import InputError
 from colliderkit.methods.method import DESCRIPTION, saved_name
@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse and run: ``report MODEL``, ``report EVALUATION`` or ``report MODEL EVALUATION``."""
     folders = [Path(word) for word in leading(argv)]
     if not 1 <= len(folders) <= 2:
-        raise InputError("colliderkit report takes a folder written by fit, by evaluate, or both.")
+        show_usage(argv, "report", "FOLDER", "a folder written by fit, by evaluate, or both")
     model: Path | None = folders[0] if (folders[0] / DESCRIPTION).is_file() else None
     evaluation = None if model is not None and len(folders) == 1 else folders[-1]
     if evaluation is not None:

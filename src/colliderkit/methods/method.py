@@ -129,7 +129,7 @@ class Method(BaseEstimator):
                 raise KeyError(f"{cls.__name__} has no fitted attribute {name}")
             if name not in modules:
                 setattr(method, name, decode(value, hints[name], tensors))
-        if modules:
+        if fitted:  # an argument that is a method is not
             method._rebuild()
         for name in modules:
             restore_modules(getattr(method, name), fitted[name], tensors)
