@@ -1,6 +1,7 @@
 """The range of every option and argument that is a number, in one table by its name."""
 
 import math
+from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -66,9 +67,10 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("devices", "workers"), Range(1, 4096)),
     **dict.fromkeys(("seed", "sample_seed"), SEED),
     # networks and generators
-    **dict.fromkeys(("hidden", "phi", "f", "dense", "embed", "pair_embed", "width"), WIDTH),
+    **dict.fromkeys(("hidden", "phi", "f", "dense", "embed", "pair_embed"), WIDTH),
     **dict.fromkeys(("layers", "blocks", "class_blocks", "heads", "neighbours"), WIDTH),
     **dict.fromkeys(("pixels", "noise", "latent"), WIDTH),
+    "width": Range(0, 1e6, open="least"),  # of a layer, or of a nuisance's distribution
     "dropout": Range(0, 1, open="most"),
     "leak": Range(0, 1, open="most"),
     **dict.fromkeys(("beta", "penalty", "regression"), NOT_NEGATIVE),
@@ -92,7 +94,6 @@ RANGES: dict[str, Range] = {
 # Where a name means two things: the parameter of one class or function, "OWNER.NAME".
 RANGES |= {
     "TransportDecorrelation.levels": TWO,
-    "Nuisance.width": POSITIVE,
     "Planing.bins": FINITE,  # a number, or the edges
 }
 
@@ -105,13 +106,10 @@ def check(values: Mapping[str, Any], *, owner: str = "", prefix: str = "") -> No
     """
     for name, value in values.items():
         known = RANGES.get(f"{owner}.{name}") or RANGES.get(name)
-        if known is None:
-            inner = _options_of(value)
-            if inner is not None:
-                check(inner, owner=_owner_of(value), prefix=f"{prefix}{name}.")
-            continue
-        if is_dataclass(value):
-            check(_options_of(value) or {}, owner=_owner_of(value), prefix=f"{prefix}{name}.")
+        parts = value if isinstance(value, list | tuple) else [value]
+        if known is None or any(map(_has_fields, parts)):
+            for part in parts:
+                check(_options_of(part), owner=_owner_of(part), prefix=f"{prefix}{name}.")
             continue
         for number in _numbers(value):
             if number not in known:
@@ -120,20 +118,24 @@ def check(values: Mapping[str, Any], *, owner: str = "", prefix: str = "") -> No
                 raise InputError(f"{prefix}{name} {has} must be {known}.")
 
 
-def _options_of(value: Any) -> Mapping[str, Any] | None:
-    """Return what a dataclass, or a dictionary of options, holds by name."""
-    if is_dataclass(value) and not isinstance(value, type):
+def _has_fields(value: Any) -> bool:
+    """Whether a value is a dataclass, or what the command line makes one of."""
+    return isinstance(value, Namespace) or (is_dataclass(value) and not isinstance(value, type))
+
+
+def _options_of(value: Any) -> Mapping[str, Any]:
+    """Return what a dataclass, or a dictionary of options, holds by name; nothing of others."""
+    if isinstance(value, Namespace):
+        held = vars(value)
+        return _options_of(held["init_args"]) if "init_args" in held else held
+    if _has_fields(value):
         return {field.name: getattr(value, field.name) for field in fields(value)}
-    if isinstance(value, Mapping):
-        if "init_args" in value:  # one of several classes, as the command line has it
-            return _options_of(value["init_args"])
-        return {str(name): item for name, item in value.items()}
-    return None
+    return {str(name): item for name, item in value.items()} if isinstance(value, Mapping) else {}
 
 
 def _owner_of(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return str(value.get("class_path", "")).rpartition(".")[2]
+    if isinstance(value, Namespace):
+        return str(vars(value).get("class_path", "")).rpartition(".")[2]
     return type(value).__name__
 
 
