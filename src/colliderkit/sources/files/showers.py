@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.events.calorimeter.showers import Showers
-from colliderkit.files import atomic_file, existing_file
+from colliderkit.files import atomic_hdf5, existing_file
 
 __all__ = [
     "CALOGAN",
@@ -162,7 +162,7 @@ def write_showers(
         raise InputError(f"{len(incident)} incident energies for {len(showers)} showers.")
     if layout == "calogan":
         return _write_images(Path(path), incident, showers, attributes or {}, force)
-    with atomic_file(path, force) as part, h5py.File(part, "w") as file:
+    with atomic_hdf5(path, force) as file:
         file.create_dataset("incident_energies", data=np.asarray(incident).reshape(-1, 1))
         rows = max(1, min(len(showers), (1 << 20) // showers.shape[1]))  # 4 MB a chunk
         file.create_dataset(
@@ -187,7 +187,7 @@ def _write_images(
             f"{path}: CaloGAN's layout holds {sum(sizes)} cells, these showers have shape"
             f" {showers.shape}; write them as calochallenge."
         )
-    with atomic_file(path, force) as part, h5py.File(part, "w") as file:
+    with atomic_hdf5(path, force) as file:
         file.create_dataset("energy", data=np.asarray(incident).reshape(-1, 1) / 1e3)
         parts = np.split(showers, np.cumsum(sizes)[:-1], axis=1)
         for (name, shape), cells in zip(CALOGAN.items(), parts, strict=True):

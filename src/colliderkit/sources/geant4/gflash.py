@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
-from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.files import atomic_hdf5, refuse_existing
 from colliderkit.seeds import derive
 from colliderkit.sources.files.showers import drawn_energies
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
@@ -198,7 +197,7 @@ def generate_showers(
     visible = seen[chosen.geometry.layer].astype(np.float32)
     voxels = chosen.geometry.voxels
     refuse_existing(output, force)
-    with atomic_file(output, force) as part, h5py.File(part, "w") as file:
+    with atomic_hdf5(output, force) as file:
         energy = file.create_dataset("incident_energies", (count, 1), "f4")
         rows = max(1, min(count, (1 << 20) // voxels))
         found: Any = file.create_dataset(
