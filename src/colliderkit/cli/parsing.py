@@ -67,6 +67,7 @@ def parse(
     set_parsing_settings(subclasses_enabled=_chosen_by_name(takers))
     if (file := option(argv, "config")) is not None:
         read_configuration(file)
+    _refuse_bombs(argv)
     _load_plain_yaml()
     parser = ArgumentParser(
         prog=prog, description=description, exit_on_error=False, parser_mode=MODE
@@ -192,21 +193,41 @@ def _load_plain_yaml() -> None:
 
 
 def _plain_yaml(text: str, load: Callable[[str], Any]) -> Any:
-    """Load YAML without aliases, whose lists can grow without bound, and of few levels."""
+    """Load YAML that is plain; raise a `YAMLError` for any other."""
     import yaml
 
-    depth = 0
-    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-        if isinstance(event, yaml.AliasEvent):
-            raise yaml.YAMLError("an alias stands for a value; write the value itself")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise yaml.YAMLError(f"brackets are nested more than {DEEPEST} deep")
+    if (reason := _not_plain(text)) is not None:
+        raise yaml.YAMLError(reason)
     try:
         return load(text)
     except (ValueError, OverflowError) as error:  # of numbers that Python does not read
         raise yaml.YAMLError(str(error)) from error
+
+
+def _not_plain(text: str) -> str | None:
+    """Say why YAML is not plain, if it is not: by aliases it could grow without bound, or depth."""
+    import yaml
+
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            if isinstance(event, yaml.AliasEvent):
+                return "an alias stands for a value; write the value itself"
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                return f"brackets are nested more than {DEEPEST} deep"
+    except yaml.YAMLError:
+        return None  # no YAML, but perhaps a text
+    return None
+
+
+def _refuse_bombs(argv: Sequence[str]) -> None:
+    """Raise `InputError` for an option whose value is not plain YAML."""
+    for i, word in enumerate(argv):
+        name, _, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if value.lstrip()[:1] in ("[", "{", "&") and (reason := _not_plain(value)) is not None:
+            raise InputError(f"{name or argv[max(i - 1, 0)]}: {reason}.")
 
 
 def _chosen_by_name(takers: Sequence[Callable[..., Any]]) -> list[Any]:

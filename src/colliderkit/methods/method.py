@@ -7,7 +7,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from sklearn.base import BaseEstimator
@@ -32,6 +31,7 @@ __all__ = ["FORMAT", "Method", "NotFitted", "load", "saved_name", "versions"]
 FORMAT = 2
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "method.json"
+LONGEST = 1 << 28  # bytes of a description
 
 
 def versions() -> dict[str, str]:
@@ -120,6 +120,7 @@ class Method(BaseEstimator):
         """Return the method that `_described` wrote."""
         hints = get_type_hints(cls.__init__)
         parameters = description["parameters"]
+        check(parameters, owner=cls.__name__)
         method = cls(**{n: decode(v, hints[n], tensors) for n, v in parameters.items()})
         hints = get_type_hints(cls)
         fitted = description["fitted"]
@@ -179,15 +180,12 @@ class Method(BaseEstimator):
             )
         try:
             return cls._restored(description, load_tensors(weights))
-        except (
-            SafetensorError,
-            RuntimeError,
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-        ) as error:
-            raise InputError(f"{folder}: weights and description do not fit ({error}).") from error
+        except InputError as error:
+            raise InputError(f"{folder}: {error}") from error
+        # A description that was written by anyone can fail anywhere.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InputError(f"{folder}: weights and description do not fit ({reason}).") from error
 
 
 def _description(folder: Path) -> dict[str, JSON]:
@@ -195,11 +193,13 @@ def _description(folder: Path) -> dict[str, JSON]:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise InputError(f"{folder}: holds no {DESCRIPTION}; give a folder written by fit.")
+    if path.stat().st_size > LONGEST:
+        raise InputError(f"{path}: is larger than any description; fit again or copy it anew.")
     try:
-        description: dict[str, JSON] = json.loads(path.read_text())
+        description: dict[str, JSON] = json.loads(path.read_text(encoding="utf-8"))
         saved = description["format"]
         missing = {"method", "parameters", "fitted", "sha256"} - set(description)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({error}); fit again or copy it anew.") from error
     if saved != FORMAT:
         raise InputError(

@@ -206,7 +206,17 @@ def write_evaluation(
 
 def about(evaluation: Path) -> dict[str, Any]:
     """Read what an evaluation says of itself beside its results."""
-    note: dict[str, Any] = json.loads(existing_file(evaluation / RESULTS).read_text())
+    path = existing_file(evaluation / RESULTS)
+    try:
+        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"task", "model", "configuration", "command"} - set(note)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: damaged ({error}); evaluate again.") from error
+    if missing:
+        raise InputError(
+            f"{path}: is not of an evaluation (it has no {', '.join(sorted(missing))}); give a"
+            " folder written by evaluate."
+        )
     return note
 
 

@@ -61,6 +61,8 @@ class Epoch:
 
     Under constraints the losses are the primary ones, `constraints` are their values over the
     validation events and `violation` is the largest beyond the tolerance, 0 where all hold.
+    `guess` is the validation loss of a classifier that knows the shares of the classes alone, None
+    for other losses: a training that ends above it has learned nothing.
     """
 
     epoch: int
@@ -70,3 +72,4 @@ class Epoch:
     best: bool = False
     constraints: Mapping[str, float] = field(default_factory=dict)
     violation: float = 0.0
+    guess: float | None = None
