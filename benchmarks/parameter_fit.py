@@ -91,7 +91,7 @@ def main() -> None:
                 f"{kind}-{which}",
                 lambda fit=fit, kind=kind, which=which, count=count: measured(
                     fit, folder, kind, which, count, DATA
-                ).plain(),
+                ),
             )
             sets[kind] = Experiments.of(plain)
         validation, blinded = sets["validation"], sets["blinded"]

@@ -38,3 +38,13 @@ def test_the_names_of_the_examples_exist(document):
                     assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
             if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "ck":
                 assert node.attr in colliderkit.__all__
+
+
+def test_a_module_holds_one_noun():
+    """Of 500 lines at most."""
+    long = {
+        str(path.relative_to(ROOT)): count
+        for path in ROOTS[1].rglob("*.py")
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 500
+    }
+    assert not long

@@ -9,50 +9,16 @@ import pytest
 import colliderkit
 
 PUBLIC = {
+    # And the class of each method, which METHODS lists.
     "colliderkit": [
         "Adversary",
-        "BayesianLastLayer",
-        "BoostedRegression",
-        "BumpHunt",
-        "ConditionalGenerator",
-        "Conformal",
-        "CrossFit",
-        "DeepEnsemble",
         "DisCo",
-        "Ensemble",
-        "EstimateCalibration",
-        "EvidentialRegression",
-        "FlowCalibration",
-        "FlowDecorrelation",
-        "GaussianAnsatz",
-        "GeneralisedInversion",
-        "GenerativeUnfolding",
-        "InferenceAware",
         "InputError",
-        "IterativeBayes",
-        "LearnedObservable",
         "METHODS",
-        "MatrixInversion",
         "MoDe",
-        "NumericalInversion",
-        "OmniFold",
         "Planing",
-        "NeymanConstruction",
-        "ParameterFit",
-        "Posterior",
-        "QuantileRegression",
-        "Ratio",
-        "Refinement",
-        "SequentialCalibration",
-        "ShowerComparison",
-        "ShowerSurrogate",
         "Table",
-        "Tagger",
         "Training",
-        "TransportDecorrelation",
-        "TruthRegression",
-        "UncertaintyAware",
-        "VariationalRegression",
         "auc",
         "generate",
         "iterate",
@@ -161,8 +127,11 @@ PUBLIC = {
 
 @pytest.mark.parametrize("module", PUBLIC)
 def test_public_names_are_frozen(module: str) -> None:
-    found = importlib.import_module(module).__all__
-    assert sorted(found) == sorted(PUBLIC[module])
+    public = importlib.import_module(module).__all__
+    expected = list(PUBLIC[module])
+    if module == "colliderkit":
+        expected += [path.partition(":")[2] for path in colliderkit.METHODS.values()]
+    assert sorted(public) == sorted(expected)
 
 
 @pytest.mark.parametrize("package", ["methods.METHODS", "networks.NETWORKS", "studies.STUDIES"])

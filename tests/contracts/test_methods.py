@@ -53,7 +53,6 @@ def same(one: Any, other: Any) -> bool:
     return True
 
 
-@pytest.mark.xfail(strict=False, reason="the cases arrive subject by subject")
 def test_every_method_has_a_case():
     assert sorted(CASES) == sorted(METHODS)
 
@@ -63,7 +62,6 @@ def test_the_name_is_that_of_the_dictionary(name):
     assert METHODS.load(name).name == name
 
 
-@pytest.mark.xfail(strict=False, reason="the tails arrive subject by subject")
 @pytest.mark.parametrize("name", METHODS)
 def test_fit_ends_in_the_same_tail(name):
     tail = list(inspect.signature(METHODS.load(name).fit).parameters.values())[-len(TAIL) :]

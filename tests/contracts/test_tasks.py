@@ -49,12 +49,10 @@ def files(tmp_path_factory):
     return folders
 
 
-@pytest.mark.xfail(strict=False, reason="the cases arrive subject by subject")
 def test_every_task_has_a_case():
     assert sorted(TASK_CASES) == sorted(TASKS)
 
 
-@pytest.mark.xfail(strict=False, reason="the tasks arrive subject by subject")
 def test_every_method_belongs_to_one_task():
     tasks = [method for name in TASKS for method in TASKS.load(name).methods]
     assert sorted(tasks) == sorted(METHODS)

@@ -16,7 +16,8 @@ from colliderkit.training.settings import Training
 @pytest.mark.statistical
 def test_a_conditional_normal_is_learned(tmp_path: Path, seed: int) -> None:
     # x1 ~ N(c, 1), x2 ~ N(2 x1, 0.5): means c and 2c, widths 1 and sqrt(4.25), correlation 0.970.
-    # As many events as let each seed have a fifth of what is allowed (12,000 had all of it).
+    # Batches are large, as noise and times are drawn anew for each: of 12,000 events in batches of
+    # 500 some seeds had means that were .2 off, of these events and batches .05.
     count = 40_000
     random = torch.Generator().manual_seed(seed)
     c = torch.rand(count, 1, generator=random) * 2
@@ -26,12 +27,15 @@ def test_a_conditional_normal_is_learned(tmp_path: Path, seed: int) -> None:
     model = FlowMatching(2, 1, width=48, blocks=2, steps=12).fit_scaling(x, c)
     data = Dataset(x, torch.zeros(count), torch.ones(count), c)
     train, validation = data.split(torch.arange(count) % 10 == 0)
-    settings = Training(epochs=15, batch_size=1000, learning_rate=3e-3, schedule="cosine")
+    settings = Training(epochs=40, batch_size=4000, learning_rate=3e-3, schedule="cosine")
     fit(model, own_loss, train, validation, settings, folder=tmp_path, seed=seed, progress=False)
-    drawn = model.sample(torch.full((8000, 1), 1.5), seed=seed + 2)
-    assert drawn.mean(0).tolist() == pytest.approx([1.5, 3.0], abs=0.12)
-    assert drawn.std(0).tolist() == pytest.approx([1.0, 4.25**0.5], rel=0.08)
-    assert float(torch.corrcoef(drawn.T)[0, 1]) == pytest.approx(0.970, abs=0.02)
+    c = torch.rand(20_000, 1, generator=random) * 2
+    apart = model.sample(c, seed=seed + 2) - torch.cat([c, 2 * c], 1)
+    slope = (apart * (c - 1)).mean(0) / (c - 1).square().mean()
+    assert apart.mean(0).tolist() == pytest.approx([0.0, 0.0], abs=0.12)
+    assert slope.tolist() == pytest.approx([0.0, 0.0], abs=0.12)
+    assert apart.std(0).tolist() == pytest.approx([1.0, 4.25**0.5], rel=0.08)
+    assert float(torch.corrcoef(apart.T)[0, 1]) == pytest.approx(0.970, abs=0.02)
 
 
 def test_a_symmetry_is_kept_on_average() -> None:

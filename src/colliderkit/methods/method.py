@@ -120,8 +120,8 @@ class Method(BaseEstimator):
         """Return the method that `_described` wrote."""
         hints = get_type_hints(cls.__init__)
         parameters = description["parameters"]
-        check(parameters, owner=cls.__name__)
         method = cls(**{n: decode(v, hints[n], tensors) for n, v in parameters.items()})
+        check(method.get_params(deep=False), owner=cls.__name__)
         hints = get_type_hints(cls)
         fitted = description["fitted"]
         modules = [name for name, value in fitted.items() if holds_module(value)]

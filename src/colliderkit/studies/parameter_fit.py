@@ -75,7 +75,7 @@ class Scale:
 
 ALL_FITS = (*RANGES, "all")
 SCALES = {
-    "smoke": Scale(Size(6_000, 6, 125, (32,), (32,)), 1_000, 1_000, ("alphaS",), 4, 8, 2, 10, 1),
+    "smoke": Scale(Size(8_000, 8, 250, (32,), (32,)), 1_500, 1_500, ("alphaS",), 6, 8, 2, 10, 1),
     "laptop": Scale(Size(100_000, 12), 20_000, 5_000, ALL_FITS, 8, 16, 8, 200),
     "night": Scale(Size(400_000, 30), 100_000, 10_000, ALL_FITS, 20, 40, 20, 500),
     "paper": Scale(Size(1_200_000, 50), 200_000, 20_000, ALL_FITS, 40, 80, 40, 1_000),
@@ -97,7 +97,7 @@ def parameter_fit(run: Run[Scale]) -> None:
             Experiments.of(
                 run.value(
                     f"{kind} fits of {which}",
-                    partial(_measured, fit, folder, kind, which, number, scale.data),
+                    partial(measured, fit, folder, kind, which, number, scale.data),
                 )
             )
             for kind, number in (("validation", count), ("blinded", scale.blinded))
@@ -121,10 +121,6 @@ def parameter_fit(run: Run[Scale]) -> None:
     )
     _toy(run)
     _observables(run)
-
-
-def _measured(*experiments: Any) -> dict[str, Any]:
-    return measured(*experiments).plain()
 
 
 def _likelihood(report: Report, fits: Fits) -> None:
@@ -224,7 +220,8 @@ def _blinded_fits(report: Report, fits: Sequence[Fits], scale: Scale) -> None:
         ["fit", "parameter", "errors", "within 1 sigma", "within 2 sigma", "mean pull", "spread"],
         rows,
         f"{scale.blinded} data sets of {scale.data} jets for each fit; the true values were"
-        " drawn by a seed and are compared after the last fit. 68% and 95% are expected.",
+        " drawn by a seed and are compared after the last fit. 68% and 95% are expected."
+        f" Of all, {sum(each.blinded.refused for each in fits)} have no maximum and are left out.",
     )
     report.add_results(
         results,
@@ -286,7 +283,7 @@ def _observables(run: Run[Scale]) -> None:
         rows,
         f"alphaS from {', '.join(dijets.OBSERVED)}: the blinded data sets in parts of"
         f" {scale.data // scale.parts} jets, calibrated by the validation ones; mean error"
-        f" {mean:.2g}.",
+        f" {mean:.2g}; {experiments.refused} without a maximum are left out.",
     )
 
 

@@ -120,13 +120,12 @@ def data_of(folder: Path, kind: str, which: str, count: int, jets: int) -> list[
 
 def measured(
     fit: ParameterFit, folder: Path, kind: str, which: str, count: int, jets: int
-) -> Experiments:
-    """Fit `count` data sets and put the truth beside the estimates."""
-    estimates = [_estimate(fit, data) for data in data_of(folder, kind, which, count, jets)]
-    # The truth is revealed here, after the last fit.
+) -> dict[str, Any]:
+    """Fit `count` data sets, with the truth beside them; return `Experiments.plain`, to be kept."""
     theta = dijets.drawn(names_of(which), count, kind)
     columns = [list(RANGES).index(name) for name in names_of(which)]
-    return Experiments(estimates, theta[:, columns])
+    data = data_of(folder, kind, which, count, jets)
+    return Experiments.fitted(fit, data, theta[:, columns]).plain()
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,7 @@ def table_coverage(
         tables = [dijets.table(data) for data in data_of(folder, kind, "alphaS", count, jets)]
         pieces = [piece for table in tables for piece in np.array_split(table, parts)]
         truth = dijets.drawn(["alphaS"], count, kind)[:, :1].repeat(parts, 0)
-        experiments.append(Experiments([_estimate(fit, piece) for piece in pieces], truth))
+        experiments.append(Experiments.fitted(fit, pieces, truth))
     validation, blinded = experiments
     calibration = EstimateCalibration().fit(validation.estimates, validation.truth)
     return blinded, [calibration.correct(estimate) for estimate in blinded.estimates]
@@ -187,9 +186,3 @@ def table_coverage(
 
 def _training(epochs: int, batch: int) -> Training:
     return Training(epochs=epochs, batch_size=batch, learning_rate=2e-3, schedule="cosine")
-
-
-def _estimate(fit: ParameterFit, data: Any) -> Estimate:
-    """Fit and let go of the events, of which a hundred data sets are too many."""
-    found = fit.estimate(data)
-    return Estimate(found.names, found.theta, found.covariance)

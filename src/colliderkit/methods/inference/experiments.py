@@ -1,6 +1,6 @@
 """Pseudo-experiments: estimates at known parameters, their pulls and coverage."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ from scipy.special import ndtri
 
 from colliderkit.methods.inference.estimates import Estimate, EstimateCalibration
 from colliderkit.methods.inference.parameter_fit import ParameterFit
+from colliderkit.methods.inference.surface import NoMaximum
 from colliderkit.methods.ratio import Ratio
 from colliderkit.metrics.coverage import Coverage, coverage
 from colliderkit.metrics.intervals import Intervals, profile_intervals
@@ -26,10 +27,28 @@ TOY_SCAN = np.linspace(-0.98, 0.98, 29)
 
 @dataclass(frozen=True)
 class Experiments:
-    """The estimates of E data sets and their true theta (E, T)."""
+    """The estimates of E data sets and their true theta (E, T).
+
+    `refused` counts further data sets, whose likelihood has no maximum in the trained range.
+    """
 
     estimates: list[Estimate]
     truth: Floats
+    refused: int = 0
+
+    @classmethod
+    def fitted(cls, fit: ParameterFit, data: Iterable[Any], truth: Floats) -> Self:
+        """Fit data sets of known theta (E, T), and let go of each before the next."""
+        estimates, rows = [], []
+        for events, theta in zip(data, truth, strict=True):
+            try:
+                found = fit.estimate(events)
+            except NoMaximum:
+                continue
+            # Without its events, of which a hundred data sets are too many.
+            estimates.append(Estimate(found.names, found.theta, found.covariance))
+            rows.append(theta)
+        return cls(estimates, np.array(rows), len(truth) - len(rows))
 
     def pulls(self, estimates: Sequence[Estimate] | None = None) -> Floats:
         """Return (estimate - truth) / error, (E, T), of these estimates or of corrected ones."""
@@ -43,6 +62,7 @@ class Experiments:
             "theta": [estimate.theta.tolist() for estimate in self.estimates],
             "covariance": [estimate.covariance.tolist() for estimate in self.estimates],
             "truth": self.truth.tolist(),
+            "refused": self.refused,
         }
 
     @classmethod
@@ -51,7 +71,7 @@ class Experiments:
         rows = zip(plain["theta"], plain["covariance"], strict=True)
         names = tuple(plain["names"])
         estimates = [Estimate(names, np.array(theta), np.array(v)) for theta, v in rows]
-        return cls(estimates, np.array(plain["truth"]))
+        return cls(estimates, np.array(plain["truth"]), plain["refused"])
 
 
 def coverages(pulls: Floats) -> dict[str, Coverage]:

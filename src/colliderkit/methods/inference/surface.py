@@ -13,13 +13,17 @@ from torch.nn.functional import softplus
 
 from colliderkit.errors import InputError
 
-__all__ = ["OBJECTIVES", "LogRatio", "Objective", "Surface"]
+__all__ = ["OBJECTIVES", "LogRatio", "NoMaximum", "Objective", "Surface"]
 
 Floats = NDArray[np.float64]
 LogRatio = Callable[[Tensor], Tensor]
 
 FIRST, LARGEST = 0.05, 0.4  # steps of a surface in ranges: tried first, and at most
 NEAR = 1.2  # the step in errors of the estimate
+
+
+class NoMaximum(InputError):
+    """The likelihood of the data has no maximum in the trained range."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,7 @@ class Surface:
         """Return the surface with steps of about the errors of theta.
 
         A first, shorter one gives the errors; where the objective is too rough or too flat for
-        it, steps are doubled. Raises `InputError` if it has no maximum on any of them.
+        it, steps are doubled. Raises `NoMaximum` if it has none on any of them.
         """
         width = np.ptp(objective.box, axis=0)
         step = FIRST * width
@@ -205,7 +209,7 @@ class Surface:
             try:
                 error = np.sqrt(np.diag(surface.parabolic(objective)))
                 break
-            except InputError:
+            except NoMaximum:
                 if (step >= LARGEST * width).all():
                     raise
                 step = np.minimum(2 * step, LARGEST * width)
@@ -222,10 +226,10 @@ class Surface:
         return slope, bend + np.swapaxes(bend, -1, -2)
 
     def _bend(self, objective: Objective) -> Floats:
-        """Return H = -d^2 F in units of the steps; raise `InputError` if it is no maximum."""
+        """Return H = -d^2 F in units of the steps; raise `NoMaximum` if it is none."""
         _, bend = self._coefficients(objective.heights(self.data, self.reference))
         if np.linalg.eigvalsh(-bend)[0] <= 0:
-            raise InputError(
+            raise NoMaximum(
                 f"the likelihood of {', '.join(objective.names)} has no maximum near"
                 f" {np.array2string(self.centre, precision=4)}: the data say too little, or their"
                 " parameters are outside the trained range."

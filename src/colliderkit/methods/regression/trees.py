@@ -72,7 +72,7 @@ class BoostedRegression(Regression):
             train.inputs,
             train.target,
             train.weight,
-            derive(seed, "mean") % 2**32,  # what scikit-learn takes
+            derive(seed, "mean"),
             max_leaf_nodes=self.leaves,
             **options,
         )
@@ -81,7 +81,7 @@ class BoostedRegression(Regression):
             held.inputs,
             residual.double().square().clamp(min=SMALLEST),
             held.weight,
-            derive(seed, "variance") % 2**32,
+            derive(seed, "variance"),
             loss="gamma",
             max_leaf_nodes=max(self.leaves // 4, 2),
             **options,

@@ -296,7 +296,7 @@ class Tagger(Classifier):
             train.inputs,
             train.target,
             train.weight,
-            seed=derive(self.seed_, "trees") % 2**32,  # what scikit-learn takes
+            seed=derive(self.seed_, "trees"),
             **(self.options or {}),
         )
         seconds = time.perf_counter() - begin

@@ -6,7 +6,7 @@
   `layer_2` (N, 12, 6) in MeV: 504 cells, which are read as one row each, layer after layer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ __all__ = [
     "iterate_showers",
     "mapped_showers",
     "read_showers",
+    "write_in_parts",
     "write_showers",
 ]
 
@@ -162,14 +163,36 @@ def write_showers(
         raise InputError(f"{len(incident)} incident energies for {len(showers)} showers.")
     if layout == "calogan":
         return _write_images(Path(path), incident, showers, attributes or {}, force)
+    parts = [(incident, showers)]
+    return write_in_parts(path, parts, showers.shape, attributes=attributes, force=force)
+
+
+def write_in_parts(
+    path: str | Path,
+    parts: Iterable[tuple[NDArray[Any], NDArray[Any]]],
+    shape: tuple[int, ...],
+    *,
+    attributes: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> Path:
+    """Write showers of `shape` (N, V) in the CaloChallenge's layout, one part after another.
+
+    A part is incident energies (n,) and showers (n, V) [MeV], stored as float32.
+    """
+    count, voxels = shape
     with atomic_hdf5(path, force) as file:
-        file.create_dataset("incident_energies", data=np.asarray(incident).reshape(-1, 1))
-        rows = max(1, min(len(showers), (1 << 20) // showers.shape[1]))  # 4 MB a chunk
-        file.create_dataset(
-            "showers", data=showers, compression="gzip", chunks=(rows, showers.shape[1])
+        rows = max(1, min(count, (1 << 20) // voxels))  # 4 MB a chunk
+        energies: Any = file.create_dataset("incident_energies", (count, 1), "f4")
+        stored: Any = file.create_dataset(
+            "showers", shape, "f4", chunks=(rows, voxels), compression="gzip"
         )
-        for name, value in (attributes or {}).items():
-            file.attrs[name] = value
+        start = 0
+        for incident, showers in parts:
+            stop = start + len(showers)
+            energies[start:stop, 0] = np.asarray(incident).reshape(-1)
+            stored[start:stop] = showers
+            start = stop
+        file.attrs.update(attributes or {})
     return Path(path)
 
 

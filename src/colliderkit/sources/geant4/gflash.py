@@ -6,6 +6,7 @@ homogeneous medium, the effective one of a sampling calorimeter, with the sampli
 top; all showers of a call at once.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
-from colliderkit.files import atomic_hdf5, refuse_existing
+from colliderkit.files import refuse_existing
 from colliderkit.seeds import derive
-from colliderkit.sources.files.showers import drawn_energies
+from colliderkit.sources.files.showers import drawn_energies, write_in_parts
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
 
 __all__ = ["TUNGSTEN_SILICON", "Medium", "effective_medium", "generate_showers", "showers"]
@@ -192,33 +193,23 @@ def generate_showers(
         raise InputError(f"energies are {low:g} to {high:g} MeV; they must be positive and rise.")
     if count < 1:
         raise InputError(f"count is {count}; it must be at least 1.")
-    chosen = calorimeter(geometry) if isinstance(geometry, str) else geometry
-    medium, depths, seen = effective_medium(chosen)
-    visible = seen[chosen.geometry.layer].astype(np.float32)
-    voxels = chosen.geometry.voxels
-    refuse_existing(output, force)
-    with atomic_hdf5(output, force) as file:
-        energy = file.create_dataset("incident_energies", (count, 1), "f4")
-        rows = max(1, min(count, (1 << 20) // voxels))
-        found: Any = file.create_dataset(
-            "showers", (count, voxels), "f4", chunks=(rows, voxels), compression="gzip"
-        )
-        for start in range(0, count, SHOWERS):
-            number = start // SHOWERS
+    detector = calorimeter(geometry) if isinstance(geometry, str) else geometry
+    medium, depths, share = effective_medium(detector)
+    visible = share[detector.geometry.layer].astype(np.float32)
+
+    def parts() -> Iterator[tuple[Floats, NDArray[np.float32]]]:
+        for number, start in enumerate(range(0, count, SHOWERS)):
             random = np.random.default_rng(derive(seed, "energies", number))
             incident = drawn_energies(min(SHOWERS, count - start), low, high, index, random)
-            drawn = showers(
-                incident,
-                chosen.geometry,
-                medium,
-                seed=derive(seed, "sample", number),
-                depths=depths,
-            )
-            energy[start : start + len(drawn), 0] = incident
-            found[start : start + len(drawn)] = drawn * visible
-        file.attrs["physics"] = "parametrisation of Grindhammer and Peters (hep-ex/0001020)"
-        file.attrs["seed"] = seed
-    return Path(output)
+            sample = derive(seed, "sample", number)
+            drawn = showers(incident, detector.geometry, medium, seed=sample, depths=depths)
+            yield incident, drawn * visible
+
+    refuse_existing(output, force)
+    physics = "parametrisation of Grindhammer and Peters (hep-ex/0001020)"
+    shape = (count, detector.geometry.voxels)
+    attributes = {"physics": physics, "seed": seed}
+    return write_in_parts(output, parts(), shape, attributes=attributes, force=force)
 
 
 def _drawn(

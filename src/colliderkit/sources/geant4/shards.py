@@ -6,15 +6,19 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.files import alone, atomic_hdf5, refuse_existing
+from colliderkit.files import alone, refuse_existing
 from colliderkit.seeds import derive
-from colliderkit.sources.files.showers import drawn_energies, read_showers, write_showers
+from colliderkit.sources.files.showers import (
+    drawn_energies,
+    read_showers,
+    write_in_parts,
+    write_showers,
+)
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
@@ -163,19 +167,13 @@ def _path(folder: Path, number: int) -> Path:
 
 def _merge(request: Request, folder: Path, output: Path, force: bool) -> None:
     """Write all shards one after another, holding one at a time."""
-    voxels = request.calorimeter.geometry.voxels
-    with atomic_hdf5(output, force) as file:
-        energy = file.create_dataset("incident_energies", (request.count, 1), "f4")
-        rows = max(1, min(request.shard, request.count, (1 << 20) // voxels))
-        showers: Any = file.create_dataset(
-            "showers", (request.count, voxels), "f4", chunks=(rows, voxels), compression="gzip"
-        )
-        for number in request.shards:
-            start = number * request.shard
-            shard = read_showers(_path(folder, number))
-            energy[start : start + len(shard), 0] = shard.incident
-            showers[start : start + len(shard)] = shard.voxels
-        file.attrs["physics"] = request.physics
-        file.attrs["particle"] = request.beam.particle
-        file.attrs["seed"] = request.seed
-        file.attrs["request"] = request.as_json()
+    attributes = {
+        "physics": request.physics,
+        "particle": request.beam.particle,
+        "seed": request.seed,
+        "request": request.as_json(),
+    }
+    shards = (read_showers(_path(folder, number)) for number in request.shards)
+    parts = ((shard.incident, shard.voxels) for shard in shards)
+    shape = (request.count, request.calorimeter.geometry.voxels)
+    write_in_parts(output, parts, shape, attributes=attributes, force=force)
