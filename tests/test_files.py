@@ -1,7 +1,10 @@
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import h5py
 import pytest
 
 from colliderkit.errors import InputError
@@ -61,3 +64,31 @@ def test_missing_and_empty_files(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     with pytest.raises(InputError, match=r"the file is empty \(0 bytes\)"):
         existing_file(tmp_path / "x")
+
+
+def test_a_full_disk_while_hdf5_is_written(tmp_path: Path) -> None:
+    """One sentence, and neither a segmentation fault nor a part of the file: another process."""
+    code = (
+        "import resource, signal, sys\n"
+        "import numpy as np\n"
+        "from colliderkit.errors import InputError\n"
+        "from colliderkit.files import atomic_hdf5\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        "for size in (3_000, 200_000):\n"
+        "    try:\n"
+        "        with atomic_hdf5(f'{sys.argv[1]}/{size}.h5') as file:\n"
+        "            for name in 'abc':\n"
+        "                file.create_dataset(name, data=np.random.rand(size))\n"
+        "    except InputError as error:\n"
+        "        print(error)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith(
+        "200000.h5: the disk is full; free some space, nothing was written."
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["3000.h5"]
+    with h5py.File(tmp_path / "3000.h5") as file:
+        assert sorted(file) == ["a", "b", "c"]

@@ -1,6 +1,8 @@
 """Files that appear whole or not at all."""
 
 import errno
+import fcntl
+import io
 import mmap
 import os
 import shutil
@@ -12,7 +14,15 @@ from typing import Any
 
 from colliderkit.errors import InputError
 
-__all__ = ["atomic_file", "atomic_folder", "existing_file", "refuse_existing", "release"]
+__all__ = [
+    "alone",
+    "atomic_file",
+    "atomic_folder",
+    "atomic_hdf5",
+    "existing_file",
+    "refuse_existing",
+    "release",
+]
 
 
 def existing_file(path: str | Path) -> Path:
@@ -71,6 +81,101 @@ def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def atomic_hdf5(path: str | Path, force: bool = False) -> Iterator[Any]:
+    """Yield an h5py file, open for writing, that takes its place when the block ends well.
+
+    A full disk is told at the end of the block: HDF5 itself must not learn of it, for what it
+    still holds it then tries to write for ever, and it ends in a segmentation fault.
+    """
+    import h5py
+
+    with atomic_file(path, force) as part, _Deaf(part, "w+b") as raw:
+        try:
+            with h5py.File(raw, "w") as file:
+                yield file
+        finally:
+            if raw.failed is not None:
+                raise raw.failed
+
+
+class _Deaf(io.FileIO):
+    """File whose writing seems to succeed; the first error of it is kept as `failed`."""
+
+    failed: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write all of it, or nothing any more after an error."""
+        view = memoryview(content).cast("B")
+        done = 0
+        try:
+            while self.failed is None and done < len(view):
+                done += super().write(view[done:]) or 0
+        except OSError as error:
+            self.failed = error
+        if self.failed is not None:
+            self.seek(len(view) - done, os.SEEK_CUR)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or grow the file, if that succeeds."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failed = self.failed or error
+            return self.tell()
+
+    def flush(self) -> None:
+        """Do nothing: it is not buffered."""
+
+
+@contextmanager
+def alone(path: str | Path) -> Iterator[None]:
+    """Let one process at a time make `path`; raise `InputError` in any other.
+
+    The lock is a file beside it that the system releases when its process is gone, however it
+    ended. It holds the number of the process, for the sentence.
+    """
+    path = Path(path)
+    lock = path.with_name(f".{path.name}.lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = _locked(lock, path)
+    try:
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        try:
+            yield
+        finally:
+            # Before it is released: another process would otherwise lock a file of no name.
+            lock.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(lock: Path, path: Path) -> int:
+    """Return the descriptor of a lock that this process holds."""
+    while True:
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            if sentence := _explained(error, path):
+                raise sentence from error
+            raise
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            process = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+            os.close(descriptor)
+            raise InputError(
+                f"{path}: process {process or 'of another machine'} is making it; wait for its end,"
+                " stop it, or choose another output."
+            ) from error
+        # The one that held it may have removed the file in between.
+        if lock.exists() and os.fstat(descriptor).st_ino == lock.stat().st_ino:
+            return descriptor
+        os.close(descriptor)
 
 
 def release(array: Any) -> None:

@@ -1,8 +1,10 @@
+import math
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
 import pytest
@@ -255,3 +257,26 @@ def test_two_processes_train_as_one_model(tmp_path: Path) -> None:
 
 def test_interrupted_is_not_an_input_error() -> None:
     assert not issubclass(Interrupted, InputError)
+
+
+def test_a_training_that_learned_nothing_is_said() -> None:
+    """Labels that are drawn without a look at the inputs; `guess` is the entropy of the shares."""
+    from colliderkit.losses.classification import guessing
+
+    target, weight = torch.tensor([0, 0, 0, 1]), torch.tensor([1.0, 1.0, 1.0, 3.0])
+    assert guessing(target, weight) == pytest.approx(6 / 4 * math.log(2), rel=1e-12)
+    shares = torch.tensor([0.25, 0.75])
+    assert guessing(target, torch.ones(4)) == pytest.approx(float(-(shares * shares.log()).sum()))
+    assert guessing(target, torch.tensor([1.0, 1.0, 1.0, -1.0])) is None
+    x = torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
+    y = (x[:, 0] > 0).long()
+    data = Dataset(x, y, torch.ones(400))
+    # The validation events have the other classes: whatever is learned is worse than a guess.
+    inverted = Dataset(x, 1 - y, torch.ones(400))
+    settings = Training(epochs=3, batch_size=50, learning_rate=0.1, devices=1)
+    with pytest.warns(UserWarning, match="learned nothing, its best validation loss is"):
+        history = fit(Toy(), cross_entropy, data, inverted, settings, progress=False)
+    assert history[-1].guess == pytest.approx(guessing(1 - y, torch.ones(400)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        fit(Toy(), cross_entropy, data, data, settings, progress=False)

@@ -46,14 +46,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (InputError, Interrupted) as error:
         print(f"colliderkit: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("colliderkit: interrupted; what was complete is kept.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        said = str(stop) or "interrupted; what was complete is kept."
+        print(f"colliderkit: {said}", file=sys.stderr)
         return 2
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"colliderkit: {where}{error.strerror or error}.", file=sys.stderr)
         return 2
+    except (MemoryError, RecursionError, RuntimeError) as error:
+        sentence = _too_much(error)
+        if sentence is None:
+            raise
+        print(f"colliderkit: {sentence}", file=sys.stderr)
+        return 2
     return 0
+
+
+def _too_much(error: Exception) -> str | None:
+    """Return a sentence if an input was too large or too deep, however a library says that."""
+    if isinstance(error, RecursionError):
+        return "an input is nested too deeply; write it with fewer brackets."
+    words = str(error).lower()
+    full = ("can't allocate memory", "out of memory", "cannot allocate", "storage size", "overflow")
+    if isinstance(error, MemoryError) or any(word in words for word in full):
+        return (
+            "there is not enough memory for that; give fewer or smaller events, a smaller network"
+            " or smaller batches."
+        )
+    return None
 
 
 def _as_sentence(message: Warning | str, category: type[Warning], *place: object) -> None:

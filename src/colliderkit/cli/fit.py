@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> None:
         choice=choice,
     )
     run, read, built, *further = parsed.taken
-    with naming_options(parsed.names), run.begun():
+    with naming_options(parsed.names), run.begun(parsed.configuration):
         if around:
             built = built(method=further.pop(0))
         inputs = read(built, *further)

@@ -8,12 +8,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from colliderkit.errors import InputError
+from colliderkit.files import existing_file
+from colliderkit.ranges import check
 
 __all__ = ["Choice", "Parsed", "leading", "naming_options", "option", "parse", "run"]
+
+
+MODE = "plain yaml"
+LONGEST = 1_000_000  # bytes of a file of options
+DEEPEST = 30
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,13 @@ def parse(
     from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, set_parsing_settings
 
     set_parsing_settings(subclasses_enabled=_chosen_by_name(takers))
-    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
+    if (file := option(argv, "config")) is not None:
+        read_configuration(file)
+    _refuse_bombs(argv)
+    _load_plain_yaml()
+    parser = ArgumentParser(
+        prog=prog, description=description, exit_on_error=False, parser_mode=MODE
+    )
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of these options")
     if choice is not None:
         parser.add_argument(
@@ -89,6 +101,9 @@ def parse(
         # jsonargparse explains in several lines what it tried; the first two say what is wrong.
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise InputError(f"{' '.join(lines[:2])} (see {prog} --help)") from error
+    for taker, own in zip(takers, names, strict=True):
+        values = {name: parsed[name] for name in own}
+        check(values, owner=getattr(taker, "__name__", ""), prefix="--")
     keywords = vars(parser.instantiate_classes(parsed))
     every = [name for taken in names for name in taken]
     taken = []
@@ -138,22 +153,81 @@ def option(argv: Sequence[str], name: str) -> str | None:
     A verb whose options depend on one of them looks at it first.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument(f"--{name}", dest="value")
     parser.add_argument("--config")
+    if name != "config":
+        parser.add_argument(f"--{name}", dest="value")
     try:
         known, _ = parser.parse_known_args(list(argv))
     except argparse.ArgumentError:
         return None  # the verb's own parser says what is wrong
-    if known.value is None and known.config is not None and Path(known.config).is_file():
-        import yaml
-
-        try:
-            written = yaml.safe_load(Path(known.config).read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            return None
+    value = vars(known)[name if name == "config" else "value"]
+    if value is None and known.config is not None:
+        written = read_configuration(known.config)
         value = written.get(name) if isinstance(written, dict) else None
-        return None if value is None else str(value)
-    return None if known.value is None else str(known.value)
+    return None if value is None else str(value)
+
+
+def read_configuration(path: str) -> Any:
+    """Read the YAML file of options; raise `InputError` where it is none, or not plain."""
+    import yaml
+
+    file = existing_file(path)
+    if file.stat().st_size > LONGEST:
+        raise InputError(f"{path}: has more than {LONGEST} bytes; a file of options has few.")
+    try:
+        return _plain_yaml(file.read_text(encoding="utf-8"), yaml.safe_load)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is not UTF-8; write it again as plain text.") from error
+    except yaml.YAMLError as error:
+        words = " ".join(str(error).split())
+        raise InputError(f"{path}: is no YAML of options ({words}); mend it.") from error
+
+
+def _load_plain_yaml() -> None:
+    """Let the parser read options and files by its YAML, where that is plain."""
+    import yaml
+    from jsonargparse import get_loader, set_loader
+
+    load = get_loader("yaml")
+    set_loader(MODE, lambda text: _plain_yaml(text, load), (yaml.YAMLError,))
+
+
+def _plain_yaml(text: str, load: Callable[[str], Any]) -> Any:
+    """Load YAML that is plain; raise a `YAMLError` for any other."""
+    import yaml
+
+    if (reason := _not_plain(text)) is not None:
+        raise yaml.YAMLError(reason)
+    try:
+        return load(text)
+    except (ValueError, OverflowError) as error:  # of numbers that Python does not read
+        raise yaml.YAMLError(str(error)) from error
+
+
+def _not_plain(text: str) -> str | None:
+    """Say why YAML is not plain, if it is not: by aliases it could grow without bound, or depth."""
+    import yaml
+
+    depth = 0
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            if isinstance(event, yaml.AliasEvent):
+                return "an alias stands for a value; write the value itself"
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                return f"brackets are nested more than {DEEPEST} deep"
+    except yaml.YAMLError:
+        return None  # no YAML, but perhaps a text
+    return None
+
+
+def _refuse_bombs(argv: Sequence[str]) -> None:
+    """Raise `InputError` for an option whose value is not plain YAML."""
+    for i, word in enumerate(argv):
+        name, _, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if value.lstrip()[:1] in ("[", "{", "&") and (reason := _not_plain(value)) is not None:
+            raise InputError(f"{name or argv[max(i - 1, 0)]}: {reason}.")
 
 
 def _chosen_by_name(takers: Sequence[Callable[..., Any]]) -> list[Any]:

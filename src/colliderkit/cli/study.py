@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from colliderkit.cli.parsing import run
+from colliderkit.files import alone
 from colliderkit.studies import STUDIES, reproduce
 from colliderkit.studies.run import ScaleName
 
@@ -34,7 +35,8 @@ def study(
     """
     out = out or Path("runs") / f"{name}-{scale}"
     given = {"seeds": seeds, "workers": workers, "dask": dask, "devices": devices}
-    report = reproduce(name, scale=scale, out=out, force=force, **given)
+    with alone(out):
+        report = reproduce(name, scale=scale, out=out, force=force, **given)
     print(f"results: {report.parent / 'results.json'}\nreport:  {report}")
 
 

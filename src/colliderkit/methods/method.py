@@ -7,7 +7,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
 
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from sklearn.base import BaseEstimator
@@ -24,7 +23,7 @@ from colliderkit.methods.state import (
     holds_module,
     restore_modules,
 )
-from colliderkit.seeds import derive
+from colliderkit.ranges import check
 
 __all__ = ["FORMAT", "Method", "NotFitted", "load", "saved_name", "versions"]
 
@@ -32,6 +31,7 @@ __all__ = ["FORMAT", "Method", "NotFitted", "load", "saved_name", "versions"]
 FORMAT = 2
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "method.json"
+LONGEST = 1 << 28  # bytes of a description
 
 
 def versions() -> dict[str, str]:
@@ -86,7 +86,7 @@ class Method(BaseEstimator):
 
     def _begin(self, *, seed: int, folder: str | Path | None = None, resume: bool = False) -> None:
         """Check what all `fit`s take alike, and forget what an earlier one learned."""
-        derive(seed)  # raises for one out of range
+        check({"seed": seed, **self.get_params(deep=False)}, owner=type(self).__name__)
         if not self.resumable and (folder is not None or resume):
             raise InputError(
                 f"{type(self).__name__} keeps no checkpoints, its fit is short; leave out folder"
@@ -121,6 +121,7 @@ class Method(BaseEstimator):
         hints = get_type_hints(cls.__init__)
         parameters = description["parameters"]
         method = cls(**{n: decode(v, hints[n], tensors) for n, v in parameters.items()})
+        check(method.get_params(deep=False), owner=cls.__name__)
         hints = get_type_hints(cls)
         fitted = description["fitted"]
         modules = [name for name, value in fitted.items() if holds_module(value)]
@@ -179,15 +180,12 @@ class Method(BaseEstimator):
             )
         try:
             return cls._restored(description, load_tensors(weights))
-        except (
-            SafetensorError,
-            RuntimeError,
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-        ) as error:
-            raise InputError(f"{folder}: weights and description do not fit ({error}).") from error
+        except InputError as error:
+            raise InputError(f"{folder}: {error}") from error
+        # A description that was written by anyone can fail anywhere.
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise InputError(f"{folder}: weights and description do not fit ({reason}).") from error
 
 
 def _description(folder: Path) -> dict[str, JSON]:
@@ -195,11 +193,13 @@ def _description(folder: Path) -> dict[str, JSON]:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise InputError(f"{folder}: holds no {DESCRIPTION}; give a folder written by fit.")
+    if path.stat().st_size > LONGEST:
+        raise InputError(f"{path}: is larger than any description; fit again or copy it anew.")
     try:
-        description: dict[str, JSON] = json.loads(path.read_text())
+        description: dict[str, JSON] = json.loads(path.read_text(encoding="utf-8"))
         saved = description["format"]
         missing = {"method", "parameters", "fitted", "sha256"} - set(description)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({error}); fit again or copy it anew.") from error
     if saved != FORMAT:
         raise InputError(

@@ -23,6 +23,10 @@ def training(histories: Mapping[str, Sequence[Epoch]]) -> Figure:
         validation = [row.validation_loss for row in history]
         axes.plot(epochs, validation, linewidth=2.6, label=name, **look[name])
         axes.plot(epochs, [row.training_loss for row in history], ":", color=colour, linewidth=1.8)
+        if history and (guess := history[-1].guess) is not None:
+            axes.axhline(guess, linestyle=(0, (1, 3)), color=colour, linewidth=1.4)
+            if min(validation) >= guess:
+                axes.plot([], [], " ", label=f"{name}: no better than guessing")
         for row in history:
             if row.best:
                 axes.plot(

@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 from colliderkit.errors import InputError
-from colliderkit.files import atomic_file, existing_file
+from colliderkit.files import atomic_hdf5, existing_file
 from colliderkit.methods.unfolding.result import UnfoldedEvents
 
 __all__ = ["read_unfolded", "write_unfolded"]
@@ -53,7 +53,7 @@ def write_unfolded(events: UnfoldedEvents, path: str | Path, *, force: bool = Fa
         "replicas": replicas if events.replicas is None else events.replicas,
         "observables": events.observables,
     }
-    with atomic_file(path, force) as part, h5py.File(part, "w") as file:
+    with atomic_hdf5(path, force) as file:
         for name, values in tables.items():
             rows = max(1, min(ROWS, len(values)))
             stored: dict[str, Any] = {"data": values}

@@ -2,10 +2,12 @@
 
 import multiprocessing
 import shutil
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -75,10 +77,13 @@ def progress_bar(verb: str, noun: str, shown: bool) -> Any:
 
 
 @contextmanager
-def executor(workers: int, dask: str | None, here: bool = True) -> Iterator[Executor | None]:
+def executor(
+    workers: int, dask: str | None, here: bool = True, start: Callable[[], None] | None = None
+) -> Iterator[Executor | None]:
     """Yield what runs the shards: a pool of processes, or Dask, or None for this process.
 
-    One worker is this process where it may be (`here`).
+    One worker is this process where it may be (`here`); `start` is called in each that is not.
+    The processes end with this one, however it ends.
     """
     if dask is not None:
         with dask_client(dask) as client:
@@ -88,9 +93,8 @@ def executor(workers: int, dask: str | None, here: bool = True) -> Iterator[Exec
         yield None
         return
     # Spawned, not forked: a fork copies the threads' locks of torch and Arrow as they are.
-    context = multiprocessing.get_context("spawn")
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, context, initializer=end_with_parent)
+    pool = ProcessPoolExecutor(workers, Workers(), initializer=begin, initargs=(start,))
     try:
         yield pool
         pool.shutdown()
@@ -100,6 +104,37 @@ def executor(workers: int, dask: str | None, here: bool = True) -> Iterator[Exec
         for child in set(multiprocessing.active_children()) - before:
             child.terminate()
         raise
+
+
+class Worker(SpawnProcess):
+    """Process that does not run the user's script again, which need not guard its main part.
+
+    What a worker does is in this package; Python would import the script all the same, and a
+    script of README's ten lines would start workers in each worker.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:
+        main = sys.modules["__main__"]
+        hidden = {name: main.__dict__.pop(name, None) for name in ("__file__", "__spec__")}
+        main.__spec__ = None
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            main.__dict__.update({k: v for k, v in hidden.items() if v is not None})
+
+
+class Workers(SpawnContext):
+    """Context of `Worker`s."""
+
+    Process = Worker
+
+
+def begin(start: Callable[[], None] | None) -> None:
+    """Begin a worker."""
+    end_with_parent()
+    if start is not None:
+        start()
 
 
 def end_with_parent() -> None:

@@ -1,18 +1,20 @@
 """The folder of a run: what is kept of it while it goes on, and what is there in the end."""
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from colliderkit.errors import InputError
-from colliderkit.files import atomic_file, atomic_folder, existing_file, refuse_existing
+from colliderkit.files import alone, atomic_file, atomic_folder, existing_file, refuse_existing
 from colliderkit.methods.method import DESCRIPTION, Method, versions
 from colliderkit.report.html import Report
 from colliderkit.report.results import write_results
@@ -32,6 +34,9 @@ __all__ = [
 CONFIGURATION = "config.yaml"
 EVENTS = "events.parquet"
 RESULTS = "results.json"
+REQUEST = "request.json"  # in `Run.work`
+# Bytes: what is read whole to know a file again, and of a larger one in each of so many places.
+WHOLE, PIECE, PIECES = 1 << 27, 1 << 16, 200
 
 
 @dataclass(frozen=True)
@@ -61,25 +66,32 @@ class Run:
         return {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")} == {"0"}
 
     @contextmanager
-    def begun(self) -> Iterator[None]:
-        """Refuse what exists, and remove `work` if nothing is in it to go on from."""
+    def begun(self, configuration: str) -> Iterator[None]:
+        """Hold the folder alone, and bind `work` to what is asked for by `configuration`, YAML.
+
+        Raises `InputError` for an `out` that exists, another process that makes it, and an
+        interrupted training that is not to go on, or is of another request: other options, or
+        files of another content. Removes `work` if nothing is in it to go on from.
+        """
         if not self.first:
             yield
             return
         refuse_existing(self.out, self.force)
-        if self.work.exists() and not self.resume:
-            if not self.force:
-                raise InputError(
-                    f"{self.work}: an interrupted training; give --resume to go on or --force to"
-                    " drop it."
-                )
-            shutil.rmtree(self.work)
-        try:
-            yield
-        except BaseException:
-            if not any(p.suffix in (".ckpt", ".npy") for p in self.work.rglob("*")):
-                shutil.rmtree(self.work, ignore_errors=True)
-            raise
+        with alone(self.out):
+            if self.work.exists() and not self.resume:
+                if not self.force:
+                    raise InputError(
+                        f"{self.work}: an interrupted training; give --resume to go on or --force"
+                        " to drop it."
+                    )
+                shutil.rmtree(self.work)
+            claim(self.work, request_of(configuration))
+            try:
+                yield
+            except BaseException:
+                if not any(p.suffix in (".ckpt", ".npy") for p in self.work.rglob("*")):
+                    shutil.rmtree(self.work, ignore_errors=True)
+                raise
 
     def finish(self, method: Method, configuration: str, keep: Callable[[Path], None]) -> None:
         """Write the fitted method, its configuration and what `keep` adds; drop `work`.
@@ -91,6 +103,76 @@ class Run:
             (part / CONFIGURATION).write_text(configuration)
             keep(part)
         shutil.rmtree(self.work, ignore_errors=True)
+
+
+def request_of(configuration: str) -> dict[str, Any]:
+    """Return what decides a fit: its options as YAML, and the content of the files they name.
+
+    Where it goes, and how many processes make it, decides nothing.
+    """
+    options = yaml.safe_load(configuration)
+    for name in ("out", "resume", "force", "config", "workers"):
+        options.pop(name, None)
+    files = sorted({path for text in _texts(options) for path in _files(text)})
+    return {"options": options, "files": {str(path): _content(path) for path in files}}
+
+
+def claim(work: Path, request: dict[str, Any]) -> None:
+    """Keep what a folder of checkpoints is of; raise `InputError` if that is something else."""
+    note = work / REQUEST
+    text = json.dumps(request, indent=1, sort_keys=True, default=str)
+    if note.is_file():
+        kept, asked = json.loads(note.read_text()), json.loads(text)
+        changed = [
+            name
+            for part in ("options", "files")
+            for name in {**kept[part], **asked[part]}
+            if kept[part].get(name) != asked[part].get(name)
+        ]
+        if changed:
+            raise InputError(
+                f"{work}: holds a training of another request (other: {', '.join(changed[:5])});"
+                " repeat that one to go on, or give --force without --resume to drop it."
+            )
+    elif work.exists() and any(work.iterdir()):
+        raise InputError(
+            f"{work}: does not say of what request its checkpoints are; give --force without"
+            " --resume to drop them."
+        )
+    else:
+        with atomic_file(note) as part_file:
+            part_file.write_text(text)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts in a value of YAML."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _files(text: str) -> list[Path]:
+    """List the files that an option names: one, those of a pattern, or those of a fitted method."""
+    try:
+        paths = [Path(text), *(Path(path) for path in glob(text))]
+        paths += [path / name for path in paths for name in (DESCRIPTION,)]
+        return [path for path in paths if path.is_file()]
+    except (OSError, ValueError):  # a text that cannot be a path
+        return []
+
+
+def _content(path: Path) -> str:
+    """Return the size and a checksum of a file; of a large one, of pieces all over it."""
+    size = path.stat().st_size
+    pieces = [0] if size <= WHOLE else [i * (size - PIECE) // PIECES for i in range(PIECES + 1)]
+    checksum = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        for start in pieces:
+            file.seek(start)
+            checksum.update(file.read(WHOLE if size <= WHOLE else PIECE))
+    return f"{size} bytes, {checksum.hexdigest()}"
 
 
 def write_evaluation(
@@ -124,7 +206,17 @@ def write_evaluation(
 
 def about(evaluation: Path) -> dict[str, Any]:
     """Read what an evaluation says of itself beside its results."""
-    note: dict[str, Any] = json.loads(existing_file(evaluation / RESULTS).read_text())
+    path = existing_file(evaluation / RESULTS)
+    try:
+        note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"task", "model", "configuration", "command"} - set(note)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"{path}: damaged ({error}); evaluate again.") from error
+    if missing:
+        raise InputError(
+            f"{path}: is not of an evaluation (it has no {', '.join(sorted(missing))}); give a"
+            " folder written by evaluate."
+        )
     return note
 
 

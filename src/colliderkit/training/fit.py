@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 
 from colliderkit.errors import InputError, Interrupted
+from colliderkit.losses.classification import cross_entropy, guessing
 from colliderkit.losses.constraints import Constrained
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Batch, Batches, Dataset
@@ -311,7 +312,22 @@ def run(
             trained.load_state_dict(weights)
             trained.eval()
     kept = module.best()
-    return [Epoch(**row, best=i == kept) for i, row in enumerate(module.history)]
+    guess = None
+    if objective is cross_entropy:
+        guess = guessing(validation.target, validation.weight)
+        warn_of_guessing(title, module.history[kept]["validation_loss"], guess)
+    return [Epoch(**row, best=i == kept, guess=guess) for i, row in enumerate(module.history)]
+
+
+def warn_of_guessing(title: str, loss: float, guess: float | None) -> None:
+    """Warn if the best validation loss is not below that of guessing."""
+    if guess is not None and loss >= guess:
+        warnings.warn(
+            f"{title}: learned nothing, its best validation loss is {loss:.4g} where guessing by"
+            f" the shares of the classes has {guess:.4g}; train longer, change learning_rate, or"
+            " check that the classes differ",
+            stacklevel=2,
+        )
 
 
 def _interruption(checkpoint: Path) -> Interrupted:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from colliderkit.errors import InputError
+from colliderkit.ranges import check
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,11 +52,7 @@ class Training:
     longest: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "nodes", "pool"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1.")
-        if not self.learning_rate > 0:
-            raise InputError(f"learning_rate is {self.learning_rate}; it must be positive.")
+        check(vars(self))
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,8 @@ class Epoch:
 
     Under constraints the losses are the primary ones, `constraints` are their values over the
     validation events and `violation` is the largest beyond the tolerance, 0 where all hold.
+    `guess` is the validation loss of a classifier that knows the shares of the classes alone, None
+    for other losses: a training that ends above it has learned nothing.
     """
 
     epoch: int
@@ -74,3 +72,4 @@ class Epoch:
     best: bool = False
     constraints: Mapping[str, float] = field(default_factory=dict)
     violation: float = 0.0
+    guess: float | None = None

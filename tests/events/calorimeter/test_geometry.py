@@ -126,7 +126,14 @@ def test_xml_errors_name_file_and_layer(tmp_path: Path) -> None:
     refuses("<Bins>", "is no XML")
     refuses("<Bins/>", "has no <Bin>")
     refuses(page.format(layer.format("0,5")), "no particle 'pion'; it holds photon", "pion")
-    refuses('<!DOCTYPE a [<!ENTITY b "c">]>' + page.format(""), "document type")
+    entity = '<!DOCTYPE a [<!ENTITY b "EXPANDED">]>' + page.format("&b;")
+    refuses(entity, "document type")
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "iso-8859-1"):
+        declared = f'<?xml version="1.0" encoding="{encoding.upper()}"?>{entity}'
+        path.write_bytes(declared.encode(encoding))
+        with pytest.raises(InputError, match=r"document type|is no XML") as error:
+            read_xml(path)
+        assert "EXPANDED" not in str(error.value)
 
 
 def test_showers_are_checked() -> None:

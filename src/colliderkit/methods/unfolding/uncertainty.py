@@ -4,12 +4,11 @@ A replica is fixed by (seed, kind, number) alone and is computed on one thread: 
 out whichever process makes it, and however many there are.
 """
 
-import multiprocessing
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +24,7 @@ from colliderkit.methods.unfolding.omnifold import OmniFold
 from colliderkit.methods.unfolding.result import BOOTSTRAP, MEMBER, SYSTEMATIC, UnfoldedEvents
 from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.seeds import derive
+from colliderkit.sources.shards import executor
 
 __all__ = ["Replicas", "replicate"]
 
@@ -142,9 +142,8 @@ def replicate(
                 with _one_thread():
                     fitted = [job(task) for task in tasks]
             else:
-                # Spawned, not forked: a fork copies the locks of torch's threads as they are.
-                context = multiprocessing.get_context("spawn")
-                with ProcessPoolExecutor(workers, context, _start, (job,)) as pool:
+                with executor(workers, None, here=False, start=partial(_start, job)) as pool:
+                    assert pool is not None
                     fitted = list(pool.map(_run, tasks))
     except KeyboardInterrupt:
         raise Interrupted(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.events.calorimeter.showers import Showers
-from colliderkit.files import atomic_file, existing_file
+from colliderkit.files import atomic_hdf5, existing_file
 from colliderkit.sources.files.storage import check_stored
 
 __all__ = [
@@ -183,7 +183,7 @@ def write_in_parts(
     A part is incident energies (n,) and showers (n, V) [MeV], stored as float32.
     """
     count, voxels = shape
-    with atomic_file(path, force) as unfinished, h5py.File(unfinished, "w") as file:
+    with atomic_hdf5(path, force) as file:
         rows = max(1, min(count, (1 << 20) // voxels))  # 4 MB a chunk
         energies: Any = file.create_dataset("incident_energies", (count, 1), "f4")
         stored: Any = file.create_dataset(
@@ -213,7 +213,7 @@ def _write_images(
             f"{path}: CaloGAN's layout holds {sum(sizes)} cells, these showers have shape"
             f" {showers.shape}; write them as calochallenge."
         )
-    with atomic_file(path, force) as part, h5py.File(part, "w") as file:
+    with atomic_hdf5(path, force) as file:
         file.create_dataset("energy", data=np.asarray(incident).reshape(-1, 1) / 1e3)
         parts = np.split(showers, np.cumsum(sizes)[:-1], axis=1)
         for (name, shape), cells in zip(CALOGAN.items(), parts, strict=True):

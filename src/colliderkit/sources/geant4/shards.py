@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.files import refuse_existing
+from colliderkit.files import alone, refuse_existing
 from colliderkit.seeds import derive
 from colliderkit.sources.files.showers import (
     drawn_energies,
@@ -117,6 +116,13 @@ def generate_showers(
         physics_name(),
     )
     output = refuse_existing(output, force)
+    with alone(output):
+        return _generated(request, output, workers, dask, force, progress)
+
+
+def _generated(
+    request: Request, output: Path, workers: int, dask: str | None, force: bool, progress: bool
+) -> Path:
     folder = output.with_name(output.name + ".shards")
     claim(folder, request, force)
     missing = [n for n in request.shards if not _path(folder, n).exists()]
@@ -125,18 +131,20 @@ def generate_showers(
         with bar, executor(workers, dask, here=False) as pool:
             assert pool is not None
             task = bar.add_task(
-                chosen.geometry.name,
-                total=count,
-                completed=count - sum(request.size(n) for n in missing),
+                request.calorimeter.geometry.name,
+                total=request.count,
+                completed=request.count - sum(request.size(n) for n in missing),
             )
             pending = {pool.submit(make_shard, request, n): n for n in missing}
             for number, (energy, showers) in finished(pending):
                 write_showers(_path(folder, number), energy, showers, force=True)
                 bar.advance(task, request.size(number))
         _merge(request, folder, output, force)
-    except KeyboardInterrupt:
-        print(f"Interrupted: finished shards are kept in {folder}.", file=sys.stderr)
-        raise
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(
+            f"interrupted: finished shards are kept in {folder}; give the same command again to go"
+            " on."
+        ) from stop
     except BrokenProcessPool as error:
         raise InputError(
             f"a worker was killed, perhaps for memory; finished shards are kept in {folder}."

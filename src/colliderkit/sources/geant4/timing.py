@@ -1,12 +1,11 @@
 """CPU time of a shower in Geant4, to be compared with what is to take its place."""
 
-import multiprocessing
 import time
-from concurrent.futures import ProcessPoolExecutor
 
 from colliderkit.errors import InputError
 from colliderkit.sources.geant4.calorimeters import Calorimeter
 from colliderkit.sources.geant4.simulation import Beam, simulate
+from colliderkit.sources.shards import executor
 
 __all__ = ["seconds_a_shower"]
 
@@ -21,8 +20,8 @@ def seconds_a_shower(
     """
     if count < 1 or not energy > 0:
         raise InputError(f"{count} showers of {energy:g} MeV take no time; give at least one.")
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with executor(1, None, here=False) as pool:
+        assert pool is not None
         return pool.submit(_seconds, calorimeter, energy, count, beam or Beam(), seed).result()
 
 

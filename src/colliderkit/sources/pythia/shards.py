@@ -3,7 +3,6 @@
 import io
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
@@ -17,7 +16,7 @@ import awkward as ak
 import numpy as np
 
 from colliderkit.errors import InputError
-from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.files import alone, atomic_file, refuse_existing
 from colliderkit.seeds import derive
 from colliderkit.sources.detector.pileup import check_pileup
 from colliderkit.sources.detector.response import Detector
@@ -105,6 +104,13 @@ def generate(
     request = Request(classes, count, seed, shard, detector, float(pileup), tune, paired)
     output = refuse_existing(output, force)
     check(request, workers)
+    with alone(output):
+        return _generated(request, output, workers, dask, force, progress)
+
+
+def _generated(
+    request: Request, output: Path, workers: int, dask: str | None, force: bool, progress: bool
+) -> Path:
     folder = output.with_name(output.name + ".shards")
     claim(folder, request, force)
     tasks = [task for task in request.tasks() if not path_of(folder, *task).exists()]
@@ -112,9 +118,8 @@ def generate(
         with reported(request, tasks, progress) as advance, executor(workers, dask) as pool:
             run(request, tasks, folder, pool, advance)
         merge(request, folder, output, force)
-    except KeyboardInterrupt:
-        print(f"Interrupted: {kept(request, folder)}", file=sys.stderr)
-        raise
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(f"interrupted: {kept(request, folder)}") from stop
     except BrokenProcessPool as error:
         raise InputError(
             f"a worker was killed, perhaps for memory: {kept(request, folder)}"

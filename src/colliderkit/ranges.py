@@ -1,0 +1,159 @@
+"""The range of every option and argument that is a number, in one table by its name."""
+
+import math
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from colliderkit.errors import InputError
+from colliderkit.seeds import LARGEST
+
+__all__ = ["RANGES", "Range", "check"]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Range of a number: from `least` to `most`, without an end that is `open`.
+
+    Of a list or a dictionary each number has to be in the range. Infinity and NaN never are.
+    """
+
+    least: float = -math.inf
+    most: float = math.inf
+    open: str = ""
+
+    def __contains__(self, number: float) -> bool:
+        if isinstance(number, float) and not math.isfinite(number):
+            return False
+        low = number > self.least if "least" in self.open else number >= self.least
+        high = number < self.most if "most" in self.open else number <= self.most
+        return low and high
+
+    def __str__(self) -> str:
+        if self.most == LARGEST:
+            return "from 0 to 2^64 - 1"
+        if math.isinf(self.least):
+            return "finite"
+        low = f"above {self.least:g}" if "least" in self.open else f"at least {self.least:g}"
+        if math.isinf(self.most):
+            return "positive" if (self.least, self.open) == (0, "least") else low
+        return f"{low} and {'below' if 'most' in self.open else 'at most'} {self.most:g}"
+
+
+# What one machine can count or hold: more is a slip of the finger, and would end in an overflow.
+MOST = 1e9
+ONE = Range(1, MOST)
+TWO = Range(2, MOST)
+NONE = Range(0, MOST)
+WIDTH = Range(1, 1e6)
+POSITIVE = Range(0, open="least")
+NOT_NEGATIVE = Range(0)
+SHARE = Range(0, 1, open="least most")  # of events, or a probability
+FINITE = Range()
+SEED = Range(0, LARGEST)
+
+# By the name of the parameter, wherever it stands: in a verb, a task, a method, an objective, a
+# network, a generator or `Training`. A function may know a narrower one, which depends on others.
+RANGES: dict[str, Range] = {
+    # how long, how many, how much at a time
+    **dict.fromkeys(("batch_size", "epochs", "nodes", "patience", "longest", "pool"), ONE),
+    **dict.fromkeys(("bins", "detector_bins", "count", "events", "experiments", "draws"), ONE),
+    **dict.fromkeys(("data_members", "members", "others", "iterations", "repetitions"), ONE),
+    **dict.fromkeys(("components", "discriminator_steps", "orders", "points", "rounds"), ONE),
+    **dict.fromkeys(("seeds", "slices", "toys", "transforms"), ONE),
+    **dict.fromkeys(("folds", "leaves"), TWO),
+    **dict.fromkeys(("bootstraps", "column", "replicas", "steps", "depth"), NONE),
+    **dict.fromkeys(("devices", "workers"), Range(1, 4096)),
+    **dict.fromkeys(("seed", "sample_seed"), SEED),
+    # networks and generators
+    **dict.fromkeys(("hidden", "phi", "f", "dense", "embed", "pair_embed"), WIDTH),
+    **dict.fromkeys(("layers", "blocks", "class_blocks", "heads", "neighbours"), WIDTH),
+    **dict.fromkeys(("pixels", "noise", "latent"), WIDTH),
+    "width": Range(0, 1e6, open="least"),  # of a layer, or of a nuisance's distribution
+    "dropout": Range(0, 1, open="most"),
+    "leak": Range(0, 1, open="most"),
+    **dict.fromkeys(("beta", "penalty", "regression"), NOT_NEGATIVE),
+    "unit": POSITIVE,
+    # shares and probabilities
+    **dict.fromkeys(("confidence", "efficiencies", "intervals", "level", "levels"), SHARE),
+    **dict.fromkeys(("share", "validation"), SHARE),
+    **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
+    # what is optimised, and how
+    **dict.fromkeys(("learning_rate", "discriminator_rate", "temperature"), POSITIVE),
+    **dict.fromkeys(("at_most", "max_slope", "reach", "step", "widths"), POSITIVE),
+    **dict.fromkeys(("power", "regulariser", "strength", "weight_decay"), NOT_NEGATIVE),
+    # physics
+    **dict.fromkeys(("cut", "energies", "luminosity", "without"), POSITIVE),
+    **dict.fromkeys(("bands", "pileup", "prior", "template", "threshold"), NOT_NEGATIVE),
+    "angle": Range(-math.pi / 2, math.pi / 2, open="least most"),
+    **dict.fromkeys(("index", "x", "y"), FINITE),
+    **dict.fromkeys(("edges", "reco_edges", "truth_edges"), FINITE),
+    **dict.fromkeys(("event", "fixed", "nominal", "parameters", "weight"), FINITE),
+}
+# Where a name means two things: the parameter of one class or function, "OWNER.NAME".
+RANGES |= {
+    "TransportDecorrelation.levels": TWO,
+    "Planing.bins": FINITE,  # a number, or the edges
+}
+
+
+def check(values: Mapping[str, Any], *, owner: str = "", prefix: str = "") -> None:
+    """Raise `InputError` for a number in `values` that is not in the range of its name.
+
+    Dataclasses and dictionaries of options among the values are walked; `prefix` begins the names
+    in the sentence, and `owner` is what has the parameters, for a name that means two things.
+    """
+    for name, value in values.items():
+        known = RANGES.get(f"{owner}.{name}") or RANGES.get(name)
+        parts = value if isinstance(value, list | tuple) else [value]
+        if known is None or any(map(_has_fields, parts)):
+            for part in parts:
+                check(_options_of(part), owner=_owner_of(part), prefix=f"{prefix}{name}.")
+            continue
+        for number in _numbers(value):
+            if number not in known:
+                several = number is not value
+                has = f"has {_short(number)}; each" if several else f"is {_short(number)}; it"
+                raise InputError(f"{prefix}{name} {has} must be {known}.")
+
+
+def _has_fields(value: Any) -> bool:
+    """Whether a value is a dataclass, or what the command line makes one of."""
+    return isinstance(value, Namespace) or (is_dataclass(value) and not isinstance(value, type))
+
+
+def _options_of(value: Any) -> Mapping[str, Any]:
+    """Return what a dataclass, or a dictionary of options, holds by name; nothing of others."""
+    if isinstance(value, Namespace):
+        held = vars(value)
+        return _options_of(held["init_args"]) if "init_args" in held else held
+    if _has_fields(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return {str(name): item for name, item in value.items()} if isinstance(value, Mapping) else {}
+
+
+def _owner_of(value: Any) -> str:
+    if isinstance(value, Namespace):
+        return str(vars(value).get("class_path", "")).rpartition(".")[2]
+    return type(value).__name__
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """Yield the numbers in a value: itself, or those of a list or a dictionary."""
+    if isinstance(value, bool | str):
+        return
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _numbers(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _numbers(item)
+
+
+def _short(number: float) -> str:
+    if isinstance(number, int) and abs(number) > 10**30:
+        return "a whole number of too many digits"
+    return str(number)
