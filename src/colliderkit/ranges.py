@@ -60,10 +60,10 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("batch_size", "epochs", "nodes", "patience", "longest", "pool"), ONE),
     **dict.fromkeys(("bins", "detector_bins", "count", "events", "experiments", "draws"), ONE),
     **dict.fromkeys(("data_members", "members", "others", "iterations", "repetitions"), ONE),
-    **dict.fromkeys(("components", "discriminator_steps", "orders", "points", "rounds"), ONE),
+    **dict.fromkeys(("components", "discriminator_steps", "points", "rounds"), ONE),
     **dict.fromkeys(("seeds", "slices", "toys", "transforms"), ONE),
     **dict.fromkeys(("folds", "leaves"), TWO),
-    **dict.fromkeys(("bootstraps", "column", "replicas", "steps", "depth"), NONE),
+    **dict.fromkeys(("bootstraps", "column", "orders", "replicas", "steps", "depth"), NONE),
     **dict.fromkeys(("devices", "workers"), Range(1, 4096)),
     **dict.fromkeys(("seed", "sample_seed"), SEED),
     # networks and generators
@@ -81,8 +81,8 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
     # what is optimised, and how
     **dict.fromkeys(("learning_rate", "discriminator_rate", "temperature"), POSITIVE),
-    **dict.fromkeys(("at_most", "max_slope", "reach", "step", "widths"), POSITIVE),
-    **dict.fromkeys(("power", "regulariser", "strength", "weight_decay"), NOT_NEGATIVE),
+    **dict.fromkeys(("at_most", "max_slope", "reach", "step", "strength", "widths"), POSITIVE),
+    **dict.fromkeys(("power", "regulariser", "weight_decay"), NOT_NEGATIVE),
     # physics
     **dict.fromkeys(("cut", "energies", "luminosity", "without"), POSITIVE),
     **dict.fromkeys(("bands", "pileup", "prior", "template", "threshold"), NOT_NEGATIVE),
@@ -156,4 +156,4 @@ def _numbers(value: Any) -> Iterator[float]:
 def _short(number: float) -> str:
     if isinstance(number, int) and abs(number) > 10**30:
         return "a whole number of too many digits"
-    return str(number)
+    return f"{number:g}" if isinstance(number, float) else str(number)

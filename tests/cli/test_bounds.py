@@ -237,7 +237,7 @@ def test_a_range_says_what_it_is() -> None:
     """The sentences, and what each range holds."""
     for values, sentence in (
         ({"members": -3}, "members is -3; it must be at least 1 and at most 1e+09."),
-        ({"validation": 1.0}, "validation is 1.0; it must be above 0 and below 1."),
+        ({"validation": 1.0}, "validation is 1; it must be above 0 and below 1."),
         ({"seed": 2**64}, f"seed is {2**64}; it must be from 0 to 2^64 - 1."),
         ({"hidden": [8, 0]}, "hidden has 0; each must be at least 1 and at most 1e+06."),
         ({"options": {"dropout": 1.5}}, "options.dropout is 1.5; it must be at least 0 and below"),
