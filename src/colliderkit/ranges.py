@@ -16,15 +16,17 @@ __all__ = ["RANGES", "Range", "check"]
 class Range:
     """Range of a number: from `least` to `most`, without an end that is `open`.
 
-    Of a list or a dictionary each number has to be in the range. Infinity and NaN never are.
+    Of a list or a dictionary each number has to be in the range. NaN never is, and infinity only
+    if it is not to be `finite`.
     """
 
     least: float = -math.inf
     most: float = math.inf
     open: str = ""
+    finite: bool = True
 
     def __contains__(self, number: float) -> bool:
-        if isinstance(number, float) and not math.isfinite(number):
+        if math.isnan(number) or (self.finite and math.isinf(number)):
             return False
         low = number > self.least if "least" in self.open else number >= self.least
         high = number < self.most if "most" in self.open else number <= self.most
@@ -34,7 +36,7 @@ class Range:
         if self.most == LARGEST:
             return "from 0 to 2^64 - 1"
         if math.isinf(self.least):
-            return "finite"
+            return "finite" if self.finite else "a number"
         low = f"above {self.least:g}" if "least" in self.open else f"at least {self.least:g}"
         if math.isinf(self.most):
             return "positive" if (self.least, self.open) == (0, "least") else low
@@ -88,7 +90,9 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("bands", "pileup", "prior", "template", "threshold"), NOT_NEGATIVE),
     "angle": Range(-math.pi / 2, math.pi / 2, open="least most"),
     **dict.fromkeys(("index", "x", "y"), FINITE),
-    **dict.fromkeys(("edges", "reco_edges", "truth_edges"), FINITE),
+    "edges": FINITE,
+    # The outer bins of an unfolding may be open.
+    **dict.fromkeys(("reco_edges", "truth_edges"), Range(finite=False)),
     **dict.fromkeys(("event", "fixed", "nominal", "parameters", "weight"), FINITE),
 }
 # Where a name means two things: the parameter of one class or function, "OWNER.NAME".

@@ -131,7 +131,7 @@ def test_an_xml_file_is_a_geometry(folder: Path, tmp_path: Path) -> None:
         ({"sample": "{copy: reference.hdf5}"}, "1200 showers stand in both samples"),
         ({"bands": "[1]"}, "--bands is [1.0]; give at least two rising energies"),
         ({"bands": "[1, 2]"}, "the band of 1 to 2 MeV has 0 showers"),
-        ({"threshold": "-1"}, "the threshold is -1"),
+        ({"threshold": "-1"}, "threshold is -1; it must be at least 0"),
         ({"sample": "cut.hdf5"}, "cut.hdf5: no readable HDF5 file"),
         ({"sample": "negative.hdf5"}, "shower 3 (counted from 0) has an energy of -1.0"),
     ],

@@ -25,6 +25,6 @@ def test_peaks_between_the_points_do_not_take_the_resolution() -> None:
         return np.asarray(np.logaddexp(-0.5 * (away / 0.3) ** 2, narrow))
 
     method.log_likelihood = log_likelihood  # type: ignore[method-assign]
-    found = method._predict(np.array([2.0, 5.0]), np.zeros((2, 0)))
+    found = method._predict(np.array([[2.0], [5.0]]))
     assert found.estimate == pytest.approx([2, 5], abs=1e-3)
     assert found.resolution == pytest.approx([0.3, 0.3], rel=0.01)

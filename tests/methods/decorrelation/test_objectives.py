@@ -268,7 +268,11 @@ def test_the_adversarys_value_and_loss_move_one_network_each() -> None:
         (Planing(protect=M), {"spectrum": "flat"}, "both set spectra"),
         (Planing(protect=M, reference="top"), {}, "give flat or one of"),
         (Adversary(protect=M, strength=1.0, steps=-1), {}, "steps is -1"),
-        (DisCo(protect=M, strength=1.0), {"observables": ["x0", "y"]}, "nor a column 'y'"),
+        (
+            DisCo(protect=M, strength=1.0),
+            {"observables": ["x0", "y"]},
+            "no column 'y' and no constituents",
+        ),
         (DisCo(protect=M, strength=1.0), {"observables": ["x0", "bad"]}, "event 3"),
     ],
 )

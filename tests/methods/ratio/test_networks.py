@@ -89,14 +89,14 @@ def test_theta_enters_beside_the_jet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("network", [None, "mlp"])
 def test_a_table_is_bound_for_a_fit(network: str | None) -> None:
     random = np.random.default_rng(8)
-    mu = random.uniform(-1, 1, (30_000, 1))
+    mu = random.uniform(-1, 1, (90_000, 1))
     ratio = Ratio(
         network=network,
         options=None if network is None else {"hidden": (32,)},
         parameters=["mu"],
         training=SHORT,
     )
-    ratio.fit(random.normal(mu, 1), random.normal(0, 1, (30_000, 1)), theta=mu, progress=False)
+    ratio.fit(random.normal(mu, 1), random.normal(0, 1, (90_000, 1)), theta=mu, progress=False)
     x = np.linspace(-2, 2, 21)[:, None]
     assert np.abs(ratio.log_ratio(x, 0.7) - (0.7 * x[:, 0] - 0.245)).mean() < 0.1
     at = ratio.log_ratio_of(x)
