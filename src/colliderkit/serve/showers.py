@@ -87,8 +87,6 @@ def export_surrogate(
     surrogate that is not fitted, or whose voxels come one after the other.
     """
     refuse_existing(path, force)
-    if not hasattr(surrogate, "voxels_"):
-        raise InputError("the surrogate is not fitted; call fit or load a fitted one.")
     if isinstance(surrogate.voxels_, ConditionalFlow) and surrogate.voxels_.features > FEATURES:
         raise InputError(
             f"generator 'flow' makes {surrogate.voxels_.features} voxels one after the other, which"
