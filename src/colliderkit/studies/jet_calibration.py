@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colliderkit.events.schema import hash_uniform
+from colliderkit.events.tables import validation_mask
 from colliderkit.methods.calibration import (
     Calibrated,
     Calibration,
@@ -138,7 +138,7 @@ def jet_calibration(run: Run[Scale]) -> None:
     path = run.file("dijets.parquet", partial(generated, run))
     with run.step("features"):
         jets = read_jets(path)
-    held = hash_uniform(jets.event, SEED) < TEST
+    held = validation_mask(jets.event, TEST, SEED)
     train, test = jets.at(~held), jets.at(held)
     report.add_text(DEFINITIONS)
     report.add_text(
