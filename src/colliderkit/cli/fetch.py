@@ -16,6 +16,10 @@ def fetch(name: str, *, out: Path, files: list[str] | None = None) -> None:
         name: the data set.
         out: the folder to write to; files that are complete there are kept.
         files: those to take; None takes all.
+
+    Examples:
+        colliderkit fetch top-tagging --out data
+        colliderkit fetch --list
     """
     for path in benchmarks.fetch(name, out, files=files):
         print(path)
@@ -23,4 +27,8 @@ def fetch(name: str, *, out: Path, files: list[str] | None = None) -> None:
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run."""
+    if argv and argv[0] == "--list":
+        for name, data in benchmarks.BENCHMARKS.items():
+            print(f"{name:<22} {data.title} ({data.paper})")
+        return
     run(fetch, argv, "colliderkit fetch", positional=["name"])

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from colliderkit.cli.fitted import description, parameters
+from colliderkit.cli.following import after_fit
+from colliderkit.cli.help import examples
 from colliderkit.cli.parsing import Choice, naming_options, option, parse
 from colliderkit.errors import InputError
 from colliderkit.methods import METHODS
@@ -45,13 +47,16 @@ def main(argv: Sequence[str]) -> None:
         supplied=SUPPLIED,
         positional=["files"] if "files" in takes else [],
         choice=choice,
+        examples=examples(task.read),
     )
     run, read, built, *further = parsed.taken
     with naming_options(parsed.names), run.begun(parsed.configuration):
         if around:
             built = built(method=further.pop(0))
         inputs = read(built, *further)
+        reading = further[0] if further else None
         fitted = task.fit(inputs, seed=run.seed, folder=run.work, resume=run.resume)
         if run.first:
             run.finish(fitted, parsed.configuration, lambda part: task.keep(fitted, inputs, part))
             print(f"{task.summary(fitted)}: {run.out}")
+            print(f"next: {after_fit(name, task, run.out, read, reading)}")

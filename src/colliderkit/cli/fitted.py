@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from colliderkit.cli.help import examples
 from colliderkit.cli.parsing import leading, naming_options, parse
 from colliderkit.errors import InputError
 from colliderkit.methods.method import load, saved_name
@@ -67,6 +68,7 @@ def call(argv: Sequence[str], verb: str) -> Call:
         [Output, function, *([Reading] if "reading" in takes else [])],
         supplied=SUPPLIED,
         positional=["files"] if "files" in takes else [],
+        examples=examples(function),
     )
     output, bound, *reading = parsed.taken
     values = {

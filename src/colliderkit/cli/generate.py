@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from colliderkit.cli.parsing import leading, option, run
-from colliderkit.sources.geant4.calorimeters import CALORIMETERS
+from colliderkit.sources.geant4.calorimeters import CALORIMETERS, calorimeter
+from colliderkit.sources.pythia.processes import PROCESSES, SAMPLES
 from colliderkit.sources.pythia.shards import generate as generate_sample
 
 __all__ = ["generate", "main"]
@@ -45,6 +46,10 @@ def generate(
             such as "{alphaS: [0.10, 0.18]}".
         paired: write each event's particles and what the detector makes of them, for unfolding.
         force: overwrite `out`.
+
+    Examples:
+        colliderkit generate top-qcd 10000 --out jets.parquet --workers 2
+        colliderkit generate --list
     """
     path = generate_sample(
         process,
@@ -99,6 +104,9 @@ def shoot(
         cut: the range below which Geant4 makes no particles, in mm.
         simulation: geant4; gflash parametrises, with fewer options.
         force: overwrite `out`, and shards of another request.
+
+    Examples:
+        colliderkit generate photons-368 1000 --out showers.hdf5 --energies 1000,64000
     """
     from colliderkit.sources.geant4.shards import generate_showers
     from colliderkit.sources.geant4.simulation import Beam
@@ -141,6 +149,9 @@ def parametrise(
         seed: fixes every shower.
         simulation: gflash.
         force: overwrite `out`.
+
+    Examples:
+        colliderkit generate photons-368 100000 --simulation gflash --out showers.hdf5
     """
     from colliderkit.sources.geant4.gflash import generate_showers
 
@@ -150,9 +161,28 @@ def parametrise(
     print(f"generated: {path}")
 
 
+def listed() -> list[str]:
+    """Return a line for each sample, process and calorimeter."""
+    lines = ["samples of several classes (Pythia 8):"]
+    lines += [
+        f"  {name:<16} {', '.join(f'{process} ({label})' for process, label in parts)}"
+        for name, parts in SAMPLES.items()
+    ]
+    lines += ["", "processes (Pythia 8):"]
+    lines += [f"  {name:<16} {process.title}" for name, process in PROCESSES.items()]
+    lines += ["", "calorimeters (Geant4, or --simulation gflash):"]
+    for name in CALORIMETERS:
+        geometry = calorimeter(name).geometry
+        lines.append(f"  {name:<16} {len(geometry.layers)} layers, {geometry.voxels} voxels")
+    return lines
+
+
 def main(argv: Sequence[str]) -> None:
     """Parse and run; a calorimeter in place of a process has the options of showers."""
     function: Callable[..., None] = generate
+    if argv and argv[0] == "--list":
+        print("\n".join(listed()))
+        return
     words = leading(argv)
     process = words[0] if words else option(argv, "process")
     if process in CALORIMETERS:

@@ -31,6 +31,10 @@ def inspect(
         tree: the ROOT tree, HDF5 keys or npz arrays to look into.
         layout: the published layout to read them by; found from their columns if not given.
         most: columns that are listed.
+
+    Examples:
+        colliderkit inspect jets.root
+        colliderkit inspect 'run*/jets.root' --tree Events
     """
     if most < 1:
         raise InputError(f"most is {most}; list at least 1 column.")

@@ -4,12 +4,14 @@ import argparse
 import inspect
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass
 from functools import partial
 from typing import Any, get_args, get_type_hints
 
+from colliderkit.cli import help as screen
+from colliderkit.cli.messages import is_list, sentence
 from colliderkit.errors import InputError
 from colliderkit.files import existing_file
 from colliderkit.ranges import check
@@ -53,6 +55,7 @@ def parse(
     supplied: Iterable[str] = (),
     positional: Sequence[str] = (),
     choice: Choice | None = None,
+    examples: Sequence[str] = (),
 ) -> Parsed:
     """Parse `argv` into the parameters of the `takers`, functions and classes.
 
@@ -60,7 +63,8 @@ def parse(
     the first. A class that lacks one of these is not built: what is returned takes it. `positional`
     names the options whose values may come first, without their names.
     Options can come from a YAML file (``--config``) and be written to one (``--print_config``).
-    Raises `InputError` for what cannot be parsed.
+    ``--help`` prints one screen, beginning with the `examples`, and ``--help-all`` every option;
+    both exit. Raises `InputError` for what cannot be parsed.
     """
     from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, set_parsing_settings
 
@@ -70,7 +74,7 @@ def parse(
     _refuse_bombs(argv)
     _load_plain_yaml()
     parser = ArgumentParser(
-        prog=prog, description=description, exit_on_error=False, parser_mode=MODE
+        prog=prog, description=description, exit_on_error=False, parser_mode=MODE, add_help=False
     )
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file of these options")
     if choice is not None:
@@ -95,12 +99,23 @@ def parse(
         names.append([name for name in parameters if name not in skip])
         flags += [f"--{n}" for n, p in parameters.items() if p.annotation is bool]
         skip |= set(parameters)
+    if (whole := screen.asked(argv)) is not None:
+        # What the verb's own function takes comes first: it is what a newcomer needs.
+        order = sorted(range(len(takers)), key=lambda i: inspect.isclass(takers[i]))
+        several = [names[order[0]], *([[choice.name]] if choice else [])]
+        several += [*(names[i] for i in order[1:]), ["config"]]
+        groups = [screen.entries(parser, group) for group in several]
+        print(screen.page(prog, description, examples, groups, positional=positional, whole=whole))
+        raise SystemExit(0)
+    known = screen.entries(parser, {action.dest.partition(".")[0] for action in parser._actions})
+    kinds = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
+    kinds = {entry.name: kinds.get(entry.name) for entry in known}
     try:
-        parsed = parser.parse_args(_with_names(_with_values(argv, flags), positional))
+        words = _as_lists(_with_names(_with_values(argv, flags), positional), kinds)
+        parsed = parser.parse_args(words)
     except ArgumentError as error:
-        # jsonargparse explains in several lines what it tried; the first two say what is wrong.
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise InputError(f"{' '.join(lines[:2])} (see {prog} --help)") from error
+        texts = {entry.name: entry.text for entry in known}
+        raise InputError(sentence(str(error), kinds, texts, prog)) from error
     for taker, own in zip(takers, names, strict=True):
         values = {name: parsed[name] for name in own}
         check(values, owner=getattr(taker, "__name__", ""), prefix="--")
@@ -120,7 +135,8 @@ def run(
 ) -> Any:
     """Parse `argv` by the signature of `function` and call it."""
     description = (inspect.getdoc(function) or "").split("\n\n")[0]
-    parsed = parse(prog, description, argv, [function], positional=positional)
+    shown = screen.examples(function)
+    parsed = parse(prog, description, argv, [function], positional=positional, examples=shown)
     with naming_options(parsed.names):
         return parsed.taken[0]()
 
@@ -252,6 +268,21 @@ def _with_values(argv: Sequence[str], flags: Sequence[str]) -> list[str]:
         following = argv[i + 1].lower() if i + 1 < len(argv) else ""
         if word in flags and following not in ("true", "false"):
             words.append("true")
+    return words
+
+
+def _as_lists(argv: Sequence[str], kinds: Mapping[str, Any]) -> list[str]:
+    """Let ``--hidden 64,64`` stand for ``--hidden [64,64]`` where an option takes lists alone."""
+    words = list(argv)
+    for i, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if not name.startswith("--") or not is_list(kinds.get(name[2:])):
+            continue
+        if equals and value[:1] != "[":
+            words[i] = f"{name}=[{value}]"
+        elif not equals and i + 1 < len(words) and words[i + 1][:1] not in ("[", "-", ""):
+            # A file's value, or null, is no list of one.
+            words[i + 1] = words[i + 1] if words[i + 1] == "null" else f"[{words[i + 1]}]"
     return words
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colliderkit.cli.fitted import description, parameters, show_usage, task_function
+from colliderkit.cli.following import after_report
+from colliderkit.cli.help import examples
 from colliderkit.cli.parsing import leading, naming_options, parse
 from colliderkit.errors import InputError
 from colliderkit.methods.method import DESCRIPTION, saved_name
@@ -51,6 +53,7 @@ def main(argv: Sequence[str]) -> None:
         argv[len(folders) :],
         [Page, function],
         supplied=SUPPLIED,
+        examples=examples(function),
     )
     page, draw = parsed.taken
     given = {"model": model, "evaluation": evaluation}
@@ -59,3 +62,5 @@ def main(argv: Sequence[str]) -> None:
     folder = evaluation or model
     assert folder is not None
     print(f"report: {write_page(report, folder, page.force)}")
+    if following := after_report(name, model):
+        print(f"next: {following}")

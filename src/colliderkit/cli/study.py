@@ -1,10 +1,14 @@
 """Reproduce a published result."""
 
+import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from colliderkit.cli.parsing import run
+from colliderkit.cli.results import show
 from colliderkit.files import alone
+from colliderkit.report.results import read_results
 from colliderkit.studies import STUDIES, reproduce
 from colliderkit.studies.run import ScaleName
 
@@ -32,17 +36,35 @@ def study(
         dask: address of a Dask scheduler that generates events instead.
         devices: processors that a training uses.
         force: start anew where the folder exists; what the same request has made is kept.
+
+    Examples:
+        colliderkit study top-tagging --scale smoke --out runs/top
+        colliderkit study unfolding
+        colliderkit study --list
     """
     out = out or Path("runs") / f"{name}-{scale}"
     given = {"seeds": seeds, "workers": workers, "dask": dask, "devices": devices}
     with alone(out):
         report = reproduce(name, scale=scale, out=out, force=force, **given)
+    show(STUDIES.load(name).title, read_results(report.parent / "results.json"))
     print(f"results: {report.parent / 'results.json'}\nreport:  {report}")
+
+
+def listed() -> list[str]:
+    """Return a line for each study: its name, its title, and the papers it is after."""
+    lines = []
+    for name in STUDIES:
+        study = STUDIES.load(name)
+        text = f"{sys.modules[study.body.__module__].__doc__} {study.summary}"
+        papers = dict.fromkeys(re.findall(r"\b\d{4}\.\d{4,5}\b", text))
+        after = f" (arXiv:{', '.join(papers)})" if papers else ""
+        lines.append(f"{name:<22} {study.title}{after}; scales {', '.join(study.scales)}")
+    return lines
 
 
 def main(argv: Sequence[str]) -> None:
     """Parse and run."""
     if argv and argv[0] == "--list":
-        print("\n".join(STUDIES))
+        print("\n".join(listed()))
         return
     run(study, argv, "colliderkit study", positional=["name"])

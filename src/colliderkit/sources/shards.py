@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file
 
-__all__ = ["FORMAT", "claim", "executor", "finished", "progress_bar"]
+__all__ = ["FORMAT", "claim", "executor", "finished"]
 
 # Part of every request: raised when the same request makes other bits than before, so that shards
 # of an older version are not mixed with new ones.
@@ -51,29 +51,6 @@ def finished(pending: dict[Future[Any], Any]) -> Iterator[tuple[Any, Any]]:
     while pending:
         for future in wait(pending, return_when=FIRST_COMPLETED).done:
             yield pending.pop(future), future.result()
-
-
-def progress_bar(verb: str, noun: str, shown: bool) -> Any:
-    """Return a bar on the error stream that counts what is made."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn(f"{verb} {{task.description}}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(noun),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True), disable=not shown)
 
 
 @contextmanager

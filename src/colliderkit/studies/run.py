@@ -3,10 +3,12 @@
 import json
 import re
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -99,6 +101,8 @@ class Run(Generic[S]):
         self.workers = 2 if workers is None else workers
         self.dask = dask
         self.devices = devices
+        self.begun = time.perf_counter()
+        self.count = 0  # steps that were begun
         count = seeds if seeds is not None else int(getattr(self.scale, "seeds", 1))
         self.seeds = range(count)
         refuse_existing(out / "report.html", force)
@@ -118,7 +122,9 @@ class Run(Generic[S]):
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Say what is done now and keep its seconds; ``with run.step("training"): ...``."""
-        print(name, flush=True)
+        self.count += 1
+        elapsed = timedelta(seconds=round(time.perf_counter() - self.begun))
+        print(f"step {self.count}, after {elapsed}: {name}", file=sys.stderr, flush=True)
         begin = time.perf_counter()
         yield
         seconds = {**self._seconds(), name: time.perf_counter() - begin}

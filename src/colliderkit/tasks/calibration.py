@@ -63,7 +63,7 @@ class CalibrationTask(Task):
         weight: str | None = None,
         event: str | None = None,
     ) -> Inputs:
-        """Learn to estimate the truth of an event from what was measured of it.
+        r"""Learn to estimate the truth of an event from what was measured of it.
 
         Args:
             files: ROOT, HDF5 or Parquet files of simulated events, with both.
@@ -72,6 +72,12 @@ class CalibrationTask(Task):
             features: columns or expressions of what else is seen: ``abs(eta),tracks``.
             weight: an expression; else events count one.
             event: of the number by which events are split, rows if not given.
+
+        Examples:
+            colliderkit fit calibration jets.root --measured pt_reco --truth pt_true \
+              --out calibration
+            colliderkit fit calibration jets.root --measured pt_reco --truth pt_true \
+              --features eta,mass --out calibration
         """
         others, truths = split_expressions(features or None), split_expressions(truth)
         if (len(truths) > 1 and not method.several) or not truths:
@@ -106,6 +112,9 @@ class CalibrationTask(Task):
         Args:
             files: ROOT, HDF5 or Parquet files.
             outside: warn, refuse or extrapolate: events beyond what was calibrated with.
+
+        Examples:
+            colliderkit apply calibration data.root --out calibrated.parquet
         """
         rows = reading.rows(files, method.names_, own=True)
         answer = _predicted(method, rows.table(method.names_), outside)
@@ -128,7 +137,7 @@ class CalibrationTask(Task):
         statistic: Statistic = "mean",
         bins: int = 10,
     ) -> Evaluation:
-        """Measure the closure on events that the fit has not seen, under their own prior.
+        r"""Measure the closure on events that the fit has not seen, under their own prior.
 
         Args:
             files: ROOT, HDF5 or Parquet files of simulated events.
@@ -136,6 +145,10 @@ class CalibrationTask(Task):
             weight: an expression; else events count one.
             statistic: whose closure it is: mean, median or mode.
             bins: of equally many events, in the truth.
+
+        Examples:
+            colliderkit evaluate calibration jets_test.root --truth pt_true \
+              --out calibration-test
         """
         extra = [] if weight is None else [weight]
         rows = reading.rows(files, [*method.names_, truth, *extra])
@@ -179,7 +192,11 @@ class CalibrationTask(Task):
         return Evaluation(f"{truth} of {len(true)} events", results, events, about)
 
     def page(self, model: Path, evaluation: Path) -> Report:
-        """Draw bias, response and resolution in bins of the truth, before and after."""
+        """Draw bias, response and resolution in bins of the truth, before and after.
+
+        Examples:
+            colliderkit report calibration-test
+        """
         method: Calibration = load(model)
         note = runs.about(evaluation)
         events = ak.from_parquet(existing_file(evaluation / runs.EVENTS))

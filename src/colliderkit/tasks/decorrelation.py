@@ -53,7 +53,7 @@ class DecorrelationTask(Task):
         protect: Texts = None,
         weight: str | None = None,
     ) -> Inputs:
-        """Learn a map of a score from background events (fit tagging --objective trains without).
+        r"""Learn a map of a score from background events (fit tagging --objective trains without).
 
         Args:
             files: ROOT, HDF5 or Parquet files of the background, with the score of each event as
@@ -62,6 +62,10 @@ class DecorrelationTask(Task):
             protect: columns or expressions that the score must not depend on; jet_mass if not
                 given.
             weight: an expression; else events count one.
+
+        Examples:
+            colliderkit fit decorrelation qcd_scored.root --score score --protect jet_mass \
+              --out map
         """
         rows, columns = _rows(reading, files, score, protect, weight)
         return Inputs(
@@ -90,6 +94,9 @@ class DecorrelationTask(Task):
             files: ROOT, HDF5 or Parquet files.
             score: the column or expression of the score, as in fit.
             protect: what is protected, as in fit.
+
+        Examples:
+            colliderkit apply map new_scored.root --out mapped.parquet
         """
         rows, columns = _rows(reading, files, score, protect, None, own=True)
         mapped = method.transform(rows.table([score])[:, 0], rows.table(columns))
@@ -106,7 +113,7 @@ class DecorrelationTask(Task):
         protect: Texts = None,
         weight: str | None = None,
     ) -> Evaluation:
-        """Compare rejection and sculpting of a score before the map and after it.
+        r"""Compare rejection and sculpting of a score before the map and after it.
 
         Args:
             signal: files of the signal, with the score of each event.
@@ -114,6 +121,10 @@ class DecorrelationTask(Task):
             score: the column or expression of the score, as in fit.
             protect: what is protected, as in fit; sculpted is the first.
             weight: an expression; else events count one.
+
+        Examples:
+            colliderkit evaluate map --signal top_scored.root --background qcd_test.root \
+              --out map-test
         """
         samples = [_rows(reading, files, score, protect, weight) for files in (background, signal)]
         before, protected = (
@@ -133,7 +144,11 @@ class DecorrelationTask(Task):
         return Evaluation(title, results, events, {"protected": samples[0][1][0]})
 
     def page(self, model: Path, evaluation: Path) -> Report:
-        """Draw the background's efficiency in the protected quantity, before and after."""
+        """Draw the background's efficiency in the protected quantity, before and after.
+
+        Examples:
+            colliderkit report map-test
+        """
         note = runs.about(evaluation)
         events = ak.from_parquet(existing_file(evaluation / runs.EVENTS))
         protected = note["protected"]

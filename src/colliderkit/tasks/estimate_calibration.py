@@ -33,7 +33,7 @@ class EstimateCalibrationTask(Task):
         truth: Texts,
         weight: str | None = None,
     ) -> Inputs:
-        """Calibrate estimates by pseudo-experiments at known parameters.
+        r"""Calibrate estimates by pseudo-experiments at known parameters.
 
         Args:
             experiments: ROOT, HDF5 or Parquet files with a row an experiment.
@@ -41,6 +41,10 @@ class EstimateCalibrationTask(Task):
             errors: columns of the claimed errors, one a parameter.
             truth: columns of the true values, one a parameter.
             weight: an expression of the weights of the experiments; else they count one.
+
+        Examples:
+            colliderkit fit estimate-calibration --experiments toys.root --estimates fit_mu \
+              --errors fit_error --truth mu --out calibration
         """
         names, claimed, true = (split_expressions(texts) for texts in (estimates, errors, truth))
         if not len(names) == len(claimed) == len(true):
@@ -72,6 +76,9 @@ class EstimateCalibrationTask(Task):
         Args:
             files: files with a row an estimate, in the columns that the fit had.
             errors: columns of the claimed errors, one a parameter.
+
+        Examples:
+            colliderkit apply calibration fits.root --errors fit_error --out calibrated.parquet
         """
         names, claimed = method.names_, split_expressions(errors)
         if len(claimed) != len(names):

@@ -57,6 +57,9 @@ class GeneratorTask(Task):
             condition: columns or expressions that they are generated from, none if not given.
             weight: an expression, 0 or more; else events count one.
             event: of the number by which events are split, rows if not given.
+
+        Examples:
+            colliderkit fit generator events.root --features pt,m --condition eta --out generator
         """
         names, conditions = split_expressions(features), split_expressions(condition)
         extra = [text for text in (weight, event) if text is not None]
@@ -82,7 +85,7 @@ class GeneratorTask(Task):
         out: Path,
         force: bool = False,
     ) -> None:
-        """Write ``generated COLUMN`` of each feature beside all that was read, as ROOT or Parquet.
+        r"""Write ``generated COLUMN`` of each feature beside all that was read, as ROOT or Parquet.
 
         One row is drawn for each event of the files.
 
@@ -91,6 +94,10 @@ class GeneratorTask(Task):
             features: names of the columns that are generated, in the order of the fit.
             condition: columns or expressions, as in fit.
             sample_seed: of the random numbers that are turned into rows.
+
+        Examples:
+            colliderkit apply generator events.root --features pt,m --condition eta \
+              --out made.parquet
         """
         names, conditions = split_expressions(features), split_expressions(condition)
         rows = reading.rows(files, conditions, own=True)
@@ -109,7 +116,7 @@ class GeneratorTask(Task):
         weight: str | None = None,
         sample_seed: int = 0,
     ) -> Evaluation:
-        """Measure how far generated events are from those of files, of the same conditions.
+        r"""Measure how far generated events are from those of files, of the same conditions.
 
         Args:
             files: files of events that the fit has not seen.
@@ -117,6 +124,10 @@ class GeneratorTask(Task):
             condition: columns or expressions, as in fit.
             weight: an expression, 0 or more; else events count one.
             sample_seed: of the random numbers that are turned into rows.
+
+        Examples:
+            colliderkit evaluate generator events_test.root --features pt,m --condition eta \
+              --out generator-test
         """
         names, conditions = split_expressions(features), split_expressions(condition)
         rows = reading.rows(files, [*names, *conditions, *([] if weight is None else [weight])])
@@ -151,7 +162,11 @@ class GeneratorTask(Task):
         return Evaluation(title, results, columns, {"names": names})
 
     def page(self, model: Path, evaluation: Path) -> Report:
-        """Draw each column of data and generated events."""
+        """Draw each column of data and generated events.
+
+        Examples:
+            colliderkit report generator-test
+        """
         method: ConditionalGenerator = load(model)
         note = runs.about(evaluation)
         events = ak.from_parquet(existing_file(evaluation / runs.EVENTS))

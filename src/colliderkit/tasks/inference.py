@@ -50,7 +50,7 @@ class InferenceTask(Task):
         weight: OfSamples = None,
         nuisances: list[dict[str, Any]] | None = None,
     ) -> Inputs:
-        """Learn a summary of events for the error of the signal yield, or a ratio that knows theta.
+        r"""Learn a summary of events for the error of a yield, or a ratio that knows theta.
 
         Args:
             signal: ROOT, HDF5 or Parquet files of the signal.
@@ -62,6 +62,10 @@ class InferenceTask(Task):
                 the transformations shift, scale, rate (of a `column`) and yield. A `process` is
                 background (as if not given), signal or all; without a `width` the parameter is
                 free and needs a `step`.
+
+        Examples:
+            colliderkit fit inference --signal higgs.root --background ztautau.root \
+              --columns mvis,pt,dphi --out counts
         """
         names = split_expressions(columns)
         method.set_params(columns=names, nuisances=[_nuisance(n, names) for n in nuisances or ()])
@@ -75,6 +79,9 @@ class InferenceTask(Task):
 
         Args:
             files: ROOT, HDF5 or Parquet files.
+
+        Examples:
+            colliderkit apply counts data.root --out binned.parquet
         """
         rows = _checked(reading).rows(files, _columns(method), own=True)
         table = rows.table(method.columns)
@@ -94,12 +101,16 @@ class InferenceTask(Task):
         background: Files,
         weight: OfSamples = None,
     ) -> Evaluation:
-        """Find the expected error of the signal yield, nuisance parameters profiled and known.
+        r"""Find the expected error of the signal yield, nuisance parameters profiled and known.
 
         Args:
             signal: files of the signal that the fit has not seen.
             background: files of the background that the fit has not seen.
             weight: an expression, or one a sample; those of a sample sum to its expected yield.
+
+        Examples:
+            colliderkit evaluate counts --signal higgs_test.root --background ztautau_test.root \
+              --out counts-test
         """
         events = _labelled(reading, _columns(method), (signal, background), weight)
         templates = method.templates(*events)
@@ -117,7 +128,11 @@ class InferenceTask(Task):
         )
 
     def page(self, model: Path, evaluation: Path) -> Report:
-        """Draw the bins with their variations, and the profile likelihood of the signal."""
+        """Draw the bins with their variations, and the profile likelihood of the signal.
+
+        Examples:
+            colliderkit report counts-test
+        """
         method: Summary = load(model)
         note = runs.about(evaluation)
         arrays: Mapping[str, Any] = note["templates"]
@@ -161,13 +176,17 @@ class InferenceTask(Task):
         luminosity: float | None = None,
         force: bool = False,
     ) -> str:
-        """Write the bins of a summary with their variations as a workspace (JSON) that pyhf fits.
+        r"""Write the bins of a summary with their variations as a workspace (JSON) that pyhf fits.
 
         Args:
             signal: files of the signal that the fit has not seen.
             background: files of the background that the fit has not seen.
             weight: an expression, or one a sample; those of a sample sum to its expected yield.
             luminosity: its relative error, common to both samples.
+
+        Examples:
+            colliderkit export counts --signal higgs.root --background ztautau.root \
+              --out workspace.json
         """
         events = _labelled(reading, _columns(method), (signal, background), weight)
         templates = method.templates(*events)

@@ -39,6 +39,9 @@ class NeymanTask(Task):
             fit: a folder written by fit parameters, of one free parameter.
             events: events of an experiment, as many as the data will have.
             points: values of theta within the trained range.
+
+        Examples:
+            colliderkit fit neyman-construction --fit fit --events 1000 --out belt
         """
         fitted, scan = _fit_and_scan(fit, points)
         assert fitted.reference_weight_ is not None
@@ -72,6 +75,9 @@ class NeymanTask(Task):
             fit: the folder of fit parameters that the construction was made with.
             data: files of the data.
             weight: an expression of their weights; else events count one.
+
+        Examples:
+            colliderkit evaluate neyman-construction --fit fit --data data.root --out interval
         """
         fitted, _ = _fit_and_scan(fit, len(method.scan_))
         sample = read_sample(fitted.ratio_, data, reading, weight=weight)

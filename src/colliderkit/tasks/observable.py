@@ -46,7 +46,7 @@ class ObservableTask(Task):
         weight: str | None = None,
         event: str | None = None,
     ) -> Inputs:
-        """Learn, from all that the detector sees, the number that tells most of a true one.
+        r"""Learn, from all that the detector sees, the number that tells most of a true one.
 
         Args:
             simulation: ROOT, HDF5 or Parquet files of events that are seen and true; choose them
@@ -55,6 +55,10 @@ class ObservableTask(Task):
             truth: the particle-level quantity, by name or expression.
             weight: an expression; else events count one.
             event: an expression of the number by which events are split; rows if not given.
+
+        Examples:
+            colliderkit fit observable --simulation mc.root --columns a,b,c --truth theta \
+              --out observable
         """
         names = split_expressions(columns)
         if not names:
@@ -83,6 +87,9 @@ class ObservableTask(Task):
 
         Args:
             files: ROOT, HDF5 or Parquet files, of data or of a simulation.
+
+        Examples:
+            colliderkit apply observable data.root --out with_observable.parquet
         """
         rows = _rows(method, reading, files, own=True)
         observable = method.predict(rows.table(method.columns))
@@ -99,7 +106,7 @@ class ObservableTask(Task):
         bins: int = 10,
         detector_bins: int = 20,
     ) -> Evaluation:
-        """Judge the observable by its response on events that it was not trained on.
+        r"""Judge the observable by its response on events that it was not trained on.
 
         Args:
             simulation: files of events that are seen and true, others than those of fit.
@@ -107,6 +114,10 @@ class ObservableTask(Task):
             weight: an expression; else events count one.
             bins: of the truth, of equal shares, where the fit had none.
             detector_bins: of the observable, where it has none of its own.
+
+        Examples:
+            colliderkit evaluate observable --simulation mc_test.root --truth theta \
+              --out observable-test
         """
         extra = [truth, *([] if weight is None else [weight])]
         rows = _rows(method, reading, simulation, extra)
@@ -151,7 +162,11 @@ class ObservableTask(Task):
         )
 
     def page(self, model: Path, evaluation: Path) -> Report:
-        """Draw the response of the observable, and what each bin of the truth costs to unfold."""
+        """Draw the response of the observable, and what each bin of the truth costs to unfold.
+
+        Examples:
+            colliderkit report observable-test
+        """
         method: LearnedObservable = load(model)
         note = runs.about(evaluation)
         truth = note["truth"]

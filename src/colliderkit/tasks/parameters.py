@@ -45,6 +45,9 @@ class ParametersTask(Task):
             ratio: a folder written by fit ratio, with parameters.
             reference: ROOT, HDF5 or Parquet files of p0 that the ratio was not trained on.
             weight: an expression of the weights of the reference; else events count one.
+
+        Examples:
+            colliderkit fit parameters --ratio ratio --reference mc.root --out fit
         """
         if saved_name(ratio) != Ratio.name:
             raise InputError(f"{ratio}: holds '{saved_name(ratio)}'; give a folder of fit ratio.")
@@ -68,6 +71,9 @@ class ParametersTask(Task):
             data: files of the data.
             weight: an expression of their weights; else events count one.
             replicas: of the bootstrap.
+
+        Examples:
+            colliderkit evaluate fit --data data.root --out fit-data
         """
         sample = read_sample(method.ratio_, data, reading, weight=weight)
         estimate = method.estimate(sample.events, weight=sample.weight)
@@ -98,7 +104,11 @@ class ParametersTask(Task):
         )
 
     def page(self, model: Path, evaluation: Path) -> Report:
-        """Draw profile likelihoods and, of several parameters, the bootstrap of each pair."""
+        """Draw profile likelihoods and, of several parameters, the bootstrap of each pair.
+
+        Examples:
+            colliderkit report fit-data
+        """
         note = runs.about(evaluation)
         replicas = ak.from_parquet(existing_file(evaluation / runs.EVENTS))
         names = tuple(replicas.fields)

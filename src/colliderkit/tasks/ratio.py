@@ -59,7 +59,7 @@ class RatioTask(Task):
         weight: OfSamples = None,
         event: OfSamples = None,
     ) -> Inputs:
-        """Learn p1/p0, the likelihood ratio of two samples.
+        r"""Learn p1/p0, the likelihood ratio of two samples.
 
         Args:
             numerator: ROOT, HDF5 or Parquet files of p1.
@@ -70,6 +70,12 @@ class RatioTask(Task):
                 made with; the ratio is then p(x | theta) / p0(x).
             weight: an expression, or one a sample: ``{denominator: w}``; else events count one.
             event: of the number by which events are split, rows if not given.
+
+        Examples:
+            colliderkit fit ratio --numerator data.root --denominator mc.root --columns a,b,c \
+              --out ratio
+            colliderkit fit ratio --numerator theta.root --denominator reference.root \
+              --columns a,b --parameters theta --out ratio
         """
         method.set_params(parameters=split_expressions(parameters))
         if method.particles:
@@ -118,6 +124,9 @@ class RatioTask(Task):
         Args:
             files: ROOT, HDF5 or Parquet files.
             theta: a number or an expression of the files' columns for each parameter of the ratio.
+
+        Examples:
+            colliderkit apply ratio mc.root --out reweighted.parquet
         """
         point = _point(method, theta)
         if method.particles:
@@ -146,13 +155,17 @@ class RatioTask(Task):
         weight: OfSamples = None,
         theta: Texts = None,
     ) -> Evaluation:
-        """Compare the reweighted denominator with the numerator.
+        r"""Compare the reweighted denominator with the numerator.
 
         Args:
             numerator: files of p1 that the fit has not seen, made with `theta` if there is any.
             denominator: files of p0 that the fit has not seen.
             weight: an expression, or one a sample: ``{denominator: w}``; else events count one.
             theta: a number or an expression of the denominator's columns for each parameter.
+
+        Examples:
+            colliderkit evaluate ratio --numerator data_test.root --denominator mc_test.root \
+              --out ratio-test
         """
         point = _point(method, theta)
         if not method.particles:
@@ -215,7 +228,11 @@ class RatioTask(Task):
         )
 
     def page(self, model: Path, evaluation: Path) -> Report:
-        """Draw how the reweighted denominator closes on the numerator, column by column."""
+        """Draw how the reweighted denominator closes on the numerator, column by column.
+
+        Examples:
+            colliderkit report ratio-test
+        """
         method: Ratio = load(model)
         note = runs.about(evaluation)
         figures = {(r.subject, r.quantity): r for r in read_results(evaluation / runs.RESULTS)}
@@ -280,6 +297,9 @@ class RatioTask(Task):
 
         Args:
             files: events on which both must agree; the first 512 are used.
+
+        Examples:
+            colliderkit export ratio mc_test.root --out ratio.onnx
         """
         if method.particles:
             events: Any = reading.head(files, 512)

@@ -50,7 +50,7 @@ class RefinementTask(Task):
         weight: str | None = None,
         event: str | None = None,
     ) -> Inputs:
-        """Learn what moves quantities of a fast simulation to where the full one has them.
+        r"""Learn what moves quantities of a fast simulation to where the full one has them.
 
         Args:
             files: ROOT, HDF5 or Parquet files, a row an object, simulated twice.
@@ -59,6 +59,10 @@ class RefinementTask(Task):
             condition: columns or expressions of the truth that the refinement may depend on.
             weight: an expression; else objects count one.
             event: of the number by which objects are split, rows if not given.
+
+        Examples:
+            colliderkit fit refinement pairs.root --fast pt_fast,m_fast --full pt_full,m_full \
+              --condition pt_true --out refined
         """
         names, theirs, conditions = (split_expressions(texts) for texts in (fast, full, condition))
         if len(names) != len(theirs):
@@ -85,12 +89,16 @@ class RefinementTask(Task):
         out: Path,
         force: bool = False,
     ) -> None:
-        """Write ``refined COLUMN`` of each quantity beside all that was read, as ROOT or Parquet.
+        r"""Write ``refined COLUMN`` of each quantity beside all that was read, as ROOT or Parquet.
 
         Args:
             files: ROOT, HDF5 or Parquet files.
             fast: columns or expressions of the fast simulation, as in fit.
             condition: columns or expressions of the truth, as in fit.
+
+        Examples:
+            colliderkit apply refined fast.root --fast pt_fast,m_fast --condition pt_true \
+              --out moved.parquet
         """
         names, conditions = split_expressions(fast), split_expressions(condition)
         rows = reading.rows(files, [*names, *conditions], own=True)
@@ -108,13 +116,17 @@ class RefinementTask(Task):
         full: Texts,
         condition: Texts | None = None,
     ) -> Evaluation:
-        """Measure how far refined objects are from the full simulation, one by one and together.
+        r"""Measure how far refined objects are from the full simulation, one by one and together.
 
         Args:
             files: files of pairs that the fit has not seen.
             fast: columns or expressions of the fast simulation, as in fit.
             full: the same quantities of the full one, in this order.
             condition: columns or expressions of the truth, as in fit.
+
+        Examples:
+            colliderkit evaluate refined test.root --fast pt_fast,m_fast --full pt_full,m_full \
+              --out refined-test
         """
         names, theirs, conditions = (split_expressions(texts) for texts in (fast, full, condition))
         rows = reading.rows(files, [*names, *theirs, *conditions])
@@ -143,7 +155,11 @@ class RefinementTask(Task):
         return Evaluation(f"refinement of {len(rows)} objects", results, columns, {"names": names})
 
     def page(self, model: Path, evaluation: Path) -> Report:
-        """Draw each quantity of the fast simulation, refined and full."""
+        """Draw each quantity of the fast simulation, refined and full.
+
+        Examples:
+            colliderkit report refined-test
+        """
         method: Refinement = load(model)
         note = runs.about(evaluation)
         objects = ak.from_parquet(existing_file(evaluation / runs.EVENTS))

@@ -55,7 +55,7 @@ class RegressionTask(Task):
         weight: str | None = None,
         event: str | None = None,
     ) -> Inputs:
-        """Learn a number of each event from features, with its uncertainty.
+        r"""Learn a number of each event from features, with its uncertainty.
 
         Args:
             files: ROOT, HDF5 or Parquet files.
@@ -66,6 +66,12 @@ class RegressionTask(Task):
             intervals: the levels of conformal intervals.
             weight: an expression; else events count one.
             event: of the number by which events are split, rows if not given.
+
+        Examples:
+            colliderkit fit regression events.root --features a,b,c --target energy \
+              --out regression
+            colliderkit fit regression events.root --method boosted-regression --features a,b,c \
+              --target energy --out trees
         """
         names = split_expressions(features)
         if not names:
@@ -103,6 +109,9 @@ class RegressionTask(Task):
         Args:
             files: ROOT, HDF5 or Parquet files.
             level: of the interval.
+
+        Examples:
+            colliderkit apply regression data.root --out predicted.parquet
         """
         rows = reading.rows(files, method.names_, own=True)
         x = rows.table(method.names_)
@@ -122,13 +131,17 @@ class RegressionTask(Task):
         intervals: list[float] = [0.68, 0.95],  # noqa: B006  a default that the help shows
         bins: int = 8,
     ) -> Evaluation:
-        """Measure bias, resolution and coverage on events that the fit has not seen.
+        r"""Measure bias, resolution and coverage on events that the fit has not seen.
 
         Args:
             files: ROOT, HDF5 or Parquet files.
             target: the column or expression that was learned.
             intervals: levels whose coverage is counted.
             bins: of equally many events, in the target, for the page.
+
+        Examples:
+            colliderkit evaluate regression events_test.root --target energy \
+              --out regression-test
         """
         if bins < 1:
             raise InputError(f"bins is {bins}; it must be at least 1.")
@@ -164,7 +177,11 @@ class RegressionTask(Task):
         return Evaluation(f"{target} of {len(truth)} events", results, events, about)
 
     def page(self, model: Path, evaluation: Path) -> Report:
-        """Draw bias, resolution and coverage in bins of the target."""
+        """Draw bias, resolution and coverage in bins of the target.
+
+        Examples:
+            colliderkit report regression-test
+        """
         method: Fitted = load(model)
         note = runs.about(evaluation)
         events = ak.from_parquet(existing_file(evaluation / runs.EVENTS))
@@ -213,6 +230,9 @@ class RegressionTask(Task):
 
         Args:
             files: events on which both must agree; the first 512 are used.
+
+        Examples:
+            colliderkit export regression events_test.root --out regression.onnx
         """
         rows = reading.rows(files, method.names_, stop=512)
         difference = export_regression(method, out, rows.table(method.names_), force=force)

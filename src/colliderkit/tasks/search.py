@@ -37,6 +37,9 @@ class SearchTask(Task):
             data: ROOT, HDF5 or Parquet files.
             mass: the quantity that is searched, by name or expression.
             weight: an expression; else events count one.
+
+        Examples:
+            colliderkit fit search --data events.root --mass mjj --out search
         """
         rows = reading.rows(data, [mass, *([] if weight is None else [weight])])
         arguments = {
@@ -50,6 +53,10 @@ class SearchTask(Task):
 
         Args:
             label: of the axis of masses.
+
+        Examples:
+            colliderkit report search
+            colliderkit report search --label 'm_jj [GeV]'
         """
         hunt: BumpHunt = load(model)
         largest = hunt.bump_

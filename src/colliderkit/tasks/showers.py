@@ -53,6 +53,9 @@ class ShowersTask(Task):
             particle: of an XML file with several.
             without: two incident energies [MeV], between which showers are left out: what
                 evaluate --bands then says of these is interpolation, or extrapolation at an end.
+
+        Examples:
+            colliderkit fit showers photons.hdf5 --geometry photons-368 --out surrogate
         """
         voxels = geometry_of(geometry, particle)
         paths = [files] if isinstance(files, str) else files
@@ -82,6 +85,9 @@ class ShowersTask(Task):
             files: an HDF5 file of showers, whose incident energies are taken.
             seed: fixes every shower.
             outside: also draw at energies outside the trained range.
+
+        Examples:
+            colliderkit apply surrogate energies.hdf5 --out made.hdf5
         """
         incident = read_showers(files).incident
         showers = method.sample(incident, seed=seed, outside=outside)
@@ -107,7 +113,7 @@ class ShowersTask(Task):
         classifier: Training = PUBLISHED,
         seed: int = 0,
     ) -> Evaluation:
-        """Compare files of showers with a reference, by all measures of the CaloChallenge.
+        r"""Compare files of showers with a reference, by all measures of the CaloChallenge.
 
         Args:
             showers: the reference: HDF5 in the layout of the CaloChallenge or of CaloGAN.
@@ -128,6 +134,10 @@ class ShowersTask(Task):
                 published.
             classifier: how the classifiers are trained.
             seed: of splits, initial weights and draws.
+
+        Examples:
+            colliderkit evaluate showers --showers geant4.hdf5 --sample made.hdf5 \
+              --geometry photons-368 --out made-test
         """
         voxels = geometry_of(geometry, particle)
         files = _named(sample, floor)
@@ -165,7 +175,11 @@ class ShowersTask(Task):
         return Evaluation(title, results, about=about, write=lambda out: _save(comparisons, out))
 
     def page(self, model: Path | None, evaluation: Path | None = None) -> Report:
-        """Draw how a surrogate was trained; of an evaluation, its samples beside the reference."""
+        """Draw how a surrogate was trained; of an evaluation, its samples beside the reference.
+
+        Examples:
+            colliderkit report made-test
+        """
         if evaluation is None:
             assert model is not None
             return _surrogate_page(model)
@@ -184,6 +198,9 @@ class ShowersTask(Task):
 
         Args:
             par04: take and give what the inference of Geant4's example Par04 does.
+
+        Examples:
+            colliderkit export surrogate --out surrogate.onnx
         """
         difference = export_surrogate(method, out, par04=par04, force=force)
         return f"at most {difference:.1e} of a shower's energy from torch in 99% of the voxels"
@@ -208,7 +225,7 @@ class ShowerComparisonTask(Task):
         trained: Path | None = None,
         count: int | None = None,
     ) -> Inputs:
-        """Compare a sample of showers with a reference, by all measures of the CaloChallenge.
+        r"""Compare a sample of showers with a reference, by all measures of the CaloChallenge.
 
         Args:
             reference: HDF5 in the layout of the CaloChallenge or of CaloGAN, such as Geant4's.
@@ -218,6 +235,10 @@ class ShowerComparisonTask(Task):
             particle: which one of the XML file, where it has several.
             trained: what the sample's model was fitted to, to see whether it copies.
             count: showers of each file that are used, the first ones; all if not given.
+
+        Examples:
+            colliderkit fit shower-comparison --reference geant4.hdf5 --sample made.hdf5 \
+              --geometry photons-368 --out comparison
         """
         voxels = geometry_of(geometry, particle)
         # The maps' files are there as long as the inputs.
@@ -244,6 +265,9 @@ class ShowerComparisonTask(Task):
         Args:
             files: an HDF5 file of showers.
             level: of the classifier.
+
+        Examples:
+            colliderkit apply comparison more.hdf5 --out scored.parquet
         """
         showers = read_showers(files, method.geometry_)
         probability = method.probability(showers, level=level)
@@ -251,7 +275,11 @@ class ShowerComparisonTask(Task):
         write(out, columns, force=force)
 
     def page(self, model: Path) -> Report:
-        """Draw what distinguishes the sample from the reference, and what showers look like."""
+        """Draw what distinguishes the sample from the reference, and what showers look like.
+
+        Examples:
+            colliderkit report comparison
+        """
         method: ShowerComparison = load(model)
         note = _note(model, method.seed_)
         results = results_of("sample", [method])

@@ -53,7 +53,7 @@ class TaggingTask(Task):
         weight: OfSamples = None,
         features: Texts = None,
     ) -> Inputs:
-        """Train a jet tagger; an --objective (DisCo, MoDe, Adversary, Planing) decorrelates it.
+        r"""Train a jet tagger; an --objective (DisCo, MoDe, Adversary, Planing) decorrelates it.
 
         Args:
             signal: ROOT, HDF5 or Parquet files of the signal.
@@ -68,6 +68,13 @@ class TaggingTask(Task):
             features: of networks on particles, names of per-particle features; of networks on
                 tables, columns or expressions with a number an event (a,b,log(c)), for files that
                 hold no particles.
+
+        Examples:
+            colliderkit fit tagging --signal top.root --background qcd.root --out tagger
+            colliderkit fit tagging --files jets.h5 --label is_top --network particle-net \
+              --out tagger
+            colliderkit fit tagging --files table.root --label isSignal --features 'm,log(pt)' \
+              --network mlp --out tagger
         """
         tagger = method.tagger
         if names := split_expressions(features):
@@ -93,6 +100,9 @@ class TaggingTask(Task):
             files: ROOT, HDF5 or Parquet files.
             score: the name of the new column, which the files must not have; with more than two
                 classes it is followed by the name of each.
+
+        Examples:
+            colliderkit apply tagger new.root --out scored.parquet
         """
         if not is_flat(method.tagger):
             scored = [with_scores(jets, method, score) for jets in reading.chunks(files)]
@@ -118,7 +128,7 @@ class TaggingTask(Task):
         weight: OfSamples = None,
         efficiencies: list[float] | None = None,
     ) -> Evaluation:
-        """Measure a tagger on labelled jets that it has not seen.
+        r"""Measure a tagger on labelled jets that it has not seen.
 
         Args:
             signal: files of the signal.
@@ -129,6 +139,11 @@ class TaggingTask(Task):
             classes: names of the classes by the values of the label, as in fit.
             weight: an expression, or one for each class by name; else the files' own weights.
             efficiencies: signal efficiencies of the rejections; 0.3 and 0.5 if not given.
+
+        Examples:
+            colliderkit evaluate tagger --signal top_test.root --background qcd_test.root \
+              --out tagger-test
+            colliderkit evaluate tagger --files jets_test.h5 --label is_top --out tagger-test
         """
         fitted = list(method.tagger.classes)
         source = Source(reading, signal, background, files, label, classes, weight)
@@ -152,7 +167,12 @@ class TaggingTask(Task):
         )
 
     def page(self, model: Path, evaluation: Path) -> Report:
-        """Draw an evaluation: curves, scores and their calibration, confusion, training."""
+        """Draw an evaluation: curves, scores and their calibration, confusion, training.
+
+        Examples:
+            colliderkit report tagger-test
+            colliderkit report tagger tagger-test
+        """
         method: Classifier = load(model)
         classes = method.tagger.classes
         note = runs.about(evaluation)
@@ -184,6 +204,9 @@ class TaggingTask(Task):
 
         Args:
             files: jets on which both must agree; the first 512 are used.
+
+        Examples:
+            colliderkit export tagger jets_test.h5 --out tagger.onnx
         """
         jets = head(method.tagger, reading, files, 512)
         difference = export_method(method, out, jets, force=force)

@@ -92,7 +92,7 @@ class UnfoldingTask(Task):
         bootstraps: int = 0,
         workers: int = 1,
     ) -> Inputs:
-        """Unfold measured events with a simulation: its truth with weights, or a spectrum in bins.
+        r"""Unfold measured events with a simulation: its truth with weights, or a spectrum in bins.
 
         Args:
             data: ROOT, HDF5 or Parquet files of what was measured.
@@ -112,6 +112,13 @@ class UnfoldingTask(Task):
             bootstraps: of OmniFold, unfoldings of data and simulation drawn again, for the
                 uncertainty.
             workers: processes side by side.
+
+        Examples:
+            colliderkit fit unfolding --data data.root --simulation mc.root --reco reco_m \
+              --truth true_m --out unfolded
+            colliderkit fit unfolding --method iterative-bayes --data data.root \
+              --simulation mc.root --reco reco_m --truth true_m --truth_edges [0,10,20,40] \
+              --reco_edges [0,5,10,15,20,30,40] --out ibu
         """
         if bootstraps == 1:
             raise InputError("bootstraps is 1, which has no spread; give 0, or 2 and more.")
@@ -178,6 +185,10 @@ class UnfoldingTask(Task):
                 of equal width between their 0.5% and 99.5% quantiles. A method that unfolds in
                 bins has its own.
             bins: about how many.
+
+        Examples:
+            colliderkit report unfolded
+            colliderkit report unfolded --edges '{true_m: [0, 10, 20, 40, 80]}'
         """
         method: Unfolding = load(model)
         events = read_unfolded(model / RESULT)
@@ -249,6 +260,9 @@ class UnfoldingTask(Task):
         Args:
             edges: of the bins of one observable: ``{mass: [0, 10, 20, 40]}``. A method that unfolds
                 in bins has its own.
+
+        Examples:
+            colliderkit export unfolded --out submission
         """
         events = read_unfolded(model / RESULT)
         limits = edges or {}

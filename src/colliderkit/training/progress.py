@@ -3,15 +3,10 @@
 from typing import Any
 
 from lightning.pytorch.callbacks import Callback
-from rich.progress import (
-    BarColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import (
-    Progress as Bar,
-)
+from rich.progress import Progress as Bar
+from rich.progress import TextColumn
+
+from colliderkit.progress import progress_bar
 
 __all__ = ["Progress"]
 
@@ -27,21 +22,14 @@ class Progress(Callback):
     def on_train_start(self, trainer: Any, module: Any) -> None:
         if trainer.global_rank:
             return
-        self.bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            refresh_per_second=2,
-        )
-        self.task = self.bar.add_task(
+        self.bar = bar = progress_bar(TextColumn("{task.fields[state]}"))
+        self.task = bar.add_task(
             self.title,
             total=trainer.estimated_stepping_batches,
             completed=trainer.fit_loop.epoch_loop.total_batch_idx + 1,  # two rivals step twice
             state="",
         )
-        self.bar.start()
+        bar.start()
 
     def on_train_batch_end(self, trainer: Any, *ignored: Any) -> None:
         if self.bar is not None:

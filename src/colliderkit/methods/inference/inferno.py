@@ -36,7 +36,15 @@ class InferenceAware(NuisanceMethod):
     is Adam's (AdamW) and the temperature 1: on the toy it learns further (sigma(s) in benchmark
     B2 after 30 epochs: 17.1 at 0.1, 16.6 at 1), and the outputs grow until bins are sharp.
 
-    `columns` are the names of the table's columns, by which the command line reads them.
+    Args:
+        nuisances: what the parameters of the nuisances do.
+        network: a name of `colliderkit.networks.NETWORKS`, of those on tables.
+        options: keyword arguments of the network.
+        bins: of the summary.
+        temperature: of the softmax; the smaller, the sharper the bins.
+        columns: names of the table's columns, by which the command line reads them.
+        validation: the share of events, by a hash of their number, that chooses the epoch.
+        training: epochs, batch size, learning rate and the like.
 
     After `fit`, beside what `NuisanceMethod` has: `moving_`, the places of the nuisance parameters
     that move events and do not only weight them.

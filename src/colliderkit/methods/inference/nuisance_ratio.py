@@ -57,7 +57,14 @@ class UncertaintyAware(NuisanceMethod):
     several yields that change multiply. A mean error eta of ln r_b where the signal is moves the
     best s by sigma(s)^2 eta: with N background events there, eta is about 1 / sqrt(N) at best.
 
-    `columns` are the names of the table's columns, by which the command line reads them.
+    Args:
+        nuisances: what the parameters of the nuisances do.
+        network: a name of `colliderkit.networks.NETWORKS`, of those on tables.
+        options: keyword arguments of the network.
+        reach: the range of the parameters that is trained, in units of their widths.
+        columns: names of the table's columns, by which the command line reads them.
+        validation: the share of events, by a hash of their number, that chooses the epoch.
+        training: epochs, batch size, learning rate and the like.
 
     The events that choose the epoch normalise the ratios. After `fit`, beside what
     `NuisanceMethod` has: `shaping_`, the places of the parameters that change shapes;

@@ -97,7 +97,8 @@ class Ratio(Method):
         features: per-particle features, as in `methods.tagging`.
         hidden: widths of the perceptron's hidden layers; with a network and `parameters`, of the
             head that takes theta.
-        loss: a name of `losses.ratio.RATIO_LOSSES`; `power` is its p or r, if it has one.
+        loss: a name of `losses.ratio.RATIO_LOSSES`.
+        power: p or r of the loss, if it has one.
         family: learn the correction to an exponential family, fitted first, instead of all; of
             network=None alone.
         members: networks with other seeds; `combine` takes the "mean" or "median" of their

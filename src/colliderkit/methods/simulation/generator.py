@@ -51,10 +51,12 @@ class ConditionalGenerator(Method):
     `surrogate.ShowerSurrogate`.
 
     Args:
-        generator: by name (see `generators.GENERATORS`), with its `options`.
-        network, network_options: of a GAN's generator, one of `PARTS` by name; a perceptron if not
-            given.
-        discriminator, discriminator_options: of its adversary, likewise.
+        generator: a name of `generators.GENERATORS`.
+        options: keyword arguments of the generator.
+        network: of a GAN's generator, one of `PARTS` by name; a perceptron if not given.
+        network_options: keyword arguments of the network.
+        discriminator: of the GAN's adversary, one of `PARTS`, likewise.
+        discriminator_options: keyword arguments of the discriminator.
         distance: what chooses the epoch of a GAN, of validation events from samples of the same
             conditions: "marginals" (Wasserstein-1 distance, the mean over the columns), or chi^2
             of the "sum" of all x (those below zero count as zero) or of their "response", the sum

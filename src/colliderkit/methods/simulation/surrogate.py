@@ -57,10 +57,12 @@ class ShowerSurrogate(Method):
 
     Args:
         threshold: energies [MeV] below are zero, in training and in what is generated.
-        generator: of the voxels, by name (see `generators.GENERATORS`), with its `options`.
+        generator: of the voxels, a name of `generators.GENERATORS`.
+        options: keyword arguments of the generator.
         network: inside the generator, for those that take one: "ring-mixer" (perceptrons along and
             across the rings of the layers), "rings" (a transformer over them, slower), "u-net"
-            (convolutions of the cylinder) or "residual", with its `network_options`.
+            (convolutions of the cylinder) or "residual".
+        network_options: keyword arguments of the network.
         layer_generator: of the layers, by name; None leaves the first step out, and voxels are
             drawn given ln E_inc alone. With its `layer_options`.
         rotations: use that showers look alike under rotations around their axis, where all layers

@@ -260,7 +260,8 @@ class IterativeBayes(BinnedUnfolding):
     """Unfold a histogram by D'Agostini's iteration; see `unfold_iteratively`.
 
     Args:
-        truth_edges, reco_edges: of the bins, (T + 1,) and (R + 1,).
+        truth_edges: of the bins of the truth, (T + 1,).
+        reco_edges: of the bins of what is measured, (R + 1,).
         iterations: how many; more follow the data closer, and their fluctuations with them. There
             is no stopping rule in silence; `iteration_curve` helps to choose.
         prior: "simulation", "flat" in bins, or a spectrum (T,).
@@ -321,7 +322,8 @@ class MatrixInversion(BinnedUnfolding):
     weights do not follow the fluctuations of the data.
 
     Args:
-        truth_edges, reco_edges: of the bins, (T + 1,) and (R + 1,), R >= T, or R > T with fakes
+        truth_edges: of the bins of the truth, (T + 1,).
+        reco_edges: of the bins of what is measured, (R + 1,), R >= T, or R > T with fakes
             as a cause.
         fakes: "share" or "cause"; see the head of the module.
         replicas: of the simulation, for the covariance of its counting; 0 leaves that out.

@@ -48,7 +48,9 @@ class GenerativeUnfolding(Unfolding):
     Args:
         iterations: trainings of the flow; `pushes_` keeps the weights after each.
         draws: for each measured event, when push is learned.
-        transforms, bins, hidden: of the flow; see `ConditionalFlow`.
+        transforms: of the flow; see `ConditionalFlow`.
+        bins: of each spline of the flow.
+        hidden: widths of the flow's networks.
         ratio: an unfitted `Ratio`, without parameters, for push and for the fakes.
         validation: the share of events, by a hash of their number, that chooses the epoch.
         training: of the flow: epochs, batch size, learning rate and the like.

@@ -62,8 +62,9 @@ class OmniFold(Unfolding):
 
     Args:
         iterations: how many; `pushes_` keeps each.
-        network: looks at a level of jets: a name of `colliderkit.networks.NETWORKS`, with its
-            `options` and `features` as in `methods.tagging`.
+        network: looks at a level of jets: a name of `colliderkit.networks.NETWORKS`.
+        options: keyword arguments of the network.
+        features: per-particle features, as in `methods.tagging`.
         hidden: widths of the perceptrons, which look at a table.
         members: networks whose mean ln ratio is taken at each step (2503.20753).
         data_members: the same for the ratio to the data: all iterations share it, none corrects it.

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sklearn.base import clone
 
 from colliderkit.errors import InputError, Interrupted
 from colliderkit.methods.unfolding.omnifold import OmniFold
 from colliderkit.methods.unfolding.result import BOOTSTRAP, MEMBER, SYSTEMATIC, UnfoldedEvents
 from colliderkit.methods.unfolding.sample import UnfoldingSample
+from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive
 from colliderkit.sources.shards import executor
 
@@ -205,10 +205,8 @@ def draws(sample: UnfoldingSample, seed: int, number: int) -> tuple[Floats, Floa
 @contextmanager
 def _bar(folder: Path, total: int, progress: bool) -> Iterator[None]:
     """Show how many iterations are finished, of all replicas: other processes write them."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    options: dict[str, Any] = {"refresh_per_second": 2, "disable": not progress}
     ended = threading.Event()
-    with Progress(*columns, TimeElapsedColumn(), **options) as bar:
+    with progress_bar(shown=progress) as bar:
         task = bar.add_task("iterations", total=total)
 
         def watch() -> None:

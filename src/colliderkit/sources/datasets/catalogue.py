@@ -15,6 +15,7 @@ from pathlib import Path
 
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file
+from colliderkit.progress import progress_bar
 
 __all__ = ["BENCHMARKS", "Benchmark", "RemoteFile", "fetch"]
 
@@ -211,14 +212,7 @@ def fetch(name: str, folder: str | Path, *, files: Sequence[str] | None = None) 
     Raises `InputError` for an unknown name, for a file that does not match, and where there is
     no network: then with the address and the place to put the file by hand.
     """
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import DownloadColumn, TransferSpeedColumn
 
     if name not in BENCHMARKS:
         raise InputError(f"unknown data set '{name}'; known are {', '.join(BENCHMARKS)}.")
@@ -227,9 +221,8 @@ def fetch(name: str, folder: str | Path, *, files: Sequence[str] | None = None) 
     for one in files or ():
         if one not in known:
             raise InputError(f"{name} has no file '{one}'; its files are {', '.join(known)}.")
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     paths = []
-    with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn()) as progress:
+    with progress_bar(DownloadColumn(), TransferSpeedColumn()) as progress:
         for file in [known[one] for one in files] if files is not None else known.values():
             path = folder / file.name
             paths.append(path)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.files import alone, refuse_existing
+from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive
 from colliderkit.sources.files.showers import (
     drawn_energies,
@@ -22,7 +23,7 @@ from colliderkit.sources.files.showers import (
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
-from colliderkit.sources.shards import FORMAT, claim, executor, finished, progress_bar
+from colliderkit.sources.shards import FORMAT, claim, executor, finished
 
 __all__ = ["generate_showers"]
 
@@ -126,12 +127,12 @@ def _generated(
     folder = output.with_name(output.name + ".shards")
     claim(folder, request, force)
     missing = [n for n in request.shards if not _path(folder, n).exists()]
-    bar = progress_bar("shooting", "showers", progress)
+    bar = progress_bar(shown=progress)
     try:
         with bar, executor(workers, dask, here=False) as pool:
             assert pool is not None
             task = bar.add_task(
-                request.calorimeter.geometry.name,
+                f"showers ({request.calorimeter.geometry.name})",
                 total=request.count,
                 completed=request.count - sum(request.size(n) for n in missing),
             )

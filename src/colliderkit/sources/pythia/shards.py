@@ -17,6 +17,7 @@ import numpy as np
 
 from colliderkit.errors import InputError
 from colliderkit.files import alone, atomic_file, refuse_existing
+from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive
 from colliderkit.sources.detector.pileup import check_pileup
 from colliderkit.sources.detector.response import Detector
@@ -24,7 +25,7 @@ from colliderkit.sources.pythia.jets import check_count, jets
 from colliderkit.sources.pythia.pairs import check_unmatched, pairs
 from colliderkit.sources.pythia.processes import SAMPLES, process_named
 from colliderkit.sources.pythia.tunes import Tune, imported
-from colliderkit.sources.shards import FORMAT, claim, executor, finished, progress_bar
+from colliderkit.sources.shards import FORMAT, claim, executor, finished
 
 __all__ = ["generate"]
 
@@ -250,9 +251,9 @@ def reported(
     request: Request, tasks: list[tuple[str, int]], progress: bool
 ) -> Iterator[Callable[[int], None]]:
     """Yield a function that moves the progress bar on by a number of jets."""
-    names = ", ".join(name for name, _ in request.classes)
+    names = f"jets ({', '.join(name for name, _ in request.classes)})"
     total = request.count * len(request.classes)
-    with progress_bar("generating", "jets", progress) as bar:
+    with progress_bar(shown=progress) as bar:
         missing = sum(request.size(number) for _, number in tasks)
         task = bar.add_task(names, total=total, completed=total - missing)
         yield partial(bar.advance, task)

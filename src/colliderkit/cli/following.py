@@ -1,0 +1,66 @@
+"""Name the command to go on with after a verb."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from colliderkit.cli.fitted import parameters
+from colliderkit.tasks import TASKS
+from colliderkit.tasks.reading import Reading
+from colliderkit.tasks.task import Task
+
+__all__ = ["after_fit", "after_report"]
+
+# What names files: the next command needs others, which the fit has not seen.
+OF_FILES = ("files", "signal", "background", "numerator", "denominator", "simulation")
+
+
+def after_fit(
+    name: str, task: Task, out: Path, read: "partial[Any]", reading: Reading | None
+) -> str:
+    """Return the command that evaluates what was fitted, on events that it has not seen.
+
+    The options are those of the fit that an evaluation has too. Where its selection divides by a
+    number (``event % 5 != 0``), the others of the same files are taken; else files have to be
+    named, in capitals.
+    """
+    function = getattr(task, "evaluate", None)
+    if function is None or "method" not in parameters(function):
+        return f"colliderkit report {out}" if hasattr(task, "page") else f"colliderkit apply {out}"
+    selection = reading.selection if reading is not None else None
+    same = selection is not None and "%" in selection
+    words = ["colliderkit", "evaluate", str(out)]
+    takes = parameters(function)
+    given = {key: value for key, value in read.keywords.items() if value is not None}
+    for key in takes:
+        if key in given and key not in ("method", "reading"):
+            held_out = key in OF_FILES and not same
+            words += [f"--{key}", f"OTHER_{key.upper()}" if held_out else written(given[key])]
+    if reading is not None and "reading" in takes:
+        for key, value in vars(reading).items():
+            if value is not None:
+                value = f"not ({value})" if key == "selection" and same else value
+                words += [f"--{key}", written(value)]
+    return " ".join([*words, "--out", f"{out}-test"])
+
+
+def after_report(name: str, model: Path | None) -> str | None:
+    """Return the command that writes what was reported on for others, if its task has one."""
+    task = TASKS.load(name)
+    if model is None or not hasattr(task, "export"):
+        return None
+    function = task.export
+    files = " EVENTS" if "files" in parameters(function) else ""
+    end = ".onnx" if files else ""
+    return f"colliderkit export {model}{files} --out {model}-export{end}"
+
+
+def written(value: Any) -> str:
+    """Write the value of an option for a shell."""
+    if isinstance(value, Mapping):
+        return shlex.quote("{" + ", ".join(f"{k}: {v}" for k, v in value.items()) + "}")
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return shlex.quote("[" + ", ".join(map(str, value)) + "]")
+    return shlex.quote(str(value))
