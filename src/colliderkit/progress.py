@@ -8,7 +8,8 @@ __all__ = ["progress_bar"]
 def progress_bar(*columns: Any, shown: bool = True) -> Any:
     """Return a rich `Progress` of a task's description, its bar, `columns`, and two named times.
 
-    Bars go to the error stream, so that results can be piped; the last line of each stays.
+    Bars go to the error stream, so that results can be piped, where that is a terminal; a log has
+    the lines that are printed beside.
     """
     from rich.console import Console
     from rich.progress import (
@@ -19,6 +20,7 @@ def progress_bar(*columns: Any, shown: bool = True) -> Any:
         TimeRemainingColumn,
     )
 
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
@@ -27,7 +29,7 @@ def progress_bar(*columns: Any, shown: bool = True) -> Any:
         TextColumn("elapsed,"),
         TimeRemainingColumn(),
         TextColumn("left"),
-        console=Console(stderr=True),
+        console=console,
         refresh_per_second=2,
-        disable=not shown,
+        disable=not (shown and console.is_terminal),
     )
