@@ -76,8 +76,9 @@ class Report:
     The page begins with a `banner` (a warning), a line of `facts` and the verdict, made of
     `claims` and `findings`; then come the blocks in their order, the figure that says most first.
     Definitions, folded, and stand-ins follow. `command` repeats the run, `configuration` is its
-    YAML, `changes` are its differences from the defaults, `timing` gives the seconds of each step:
-    they end the page, folded, with the versions of the software. `note` is the user's own text.
+    YAML, `changes` are its differences from the defaults, `attachments` further text by its title,
+    `timing` gives the seconds of each step: they end the page, folded, with the versions of the
+    software. `note` is the user's own text.
     """
 
     title: str
@@ -94,6 +95,7 @@ class Report:
     banner: str = ""
     note: str = ""
     changes: str = ""
+    attachments: dict[str, str] = field(default_factory=dict)
     definitions: list[Text] = field(default_factory=list)
     stand_ins: list[Text] = field(default_factory=list)
 

@@ -7,7 +7,7 @@ which holds, does not hold, or is not decided. A `Ranking` finds the best and it
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any, Literal
 
@@ -130,6 +130,13 @@ class Claim:
         return "holds" if self.relation == larger else "does not hold"
 
     @property
+    def asked(self) -> str:
+        """What is asked of the estimate: "below 1.1"."""
+        if isinstance(self.bound, tuple):
+            return f"{number(self.bound[0])} to {number(self.bound[1])}"
+        return f"{self.relation} {'–' if self.bound is None else self.bound}"
+
+    @property
     def reason(self) -> str:
         """The numbers behind the verdict, in words."""
         whose = f"{self.about}: " if self.about else ""
@@ -187,7 +194,7 @@ class Aim:
     - `quantity` and `subject`: of which rows; `*` stands for any text;
     - `relation` and `bound`: a number or, of "within", a range. Instead of it `against` names the
       subject whose value is the bound, `over` the quantity that it is of (the same if not given),
-      and `times` multiplies it;
+      and `times` multiplies it. A row is held against each subject that there is;
     - `which` row decides: of "every" the worst, of "some" the best, or the "first" or "last" one
       (the strongest of a scan, say).
 
@@ -217,29 +224,30 @@ class Aim:
             rows = rows[:1] if self.which == "first" else rows[-1:]
         if not rows:
             return Claim(self.text, None, self.relation, None)
-        claims = [self._claim(row, results, len(rows)) for row in rows]
+        claims = [claim for row in rows for claim in self._claims(row, results)]
+        claims = [replace(claim, among=len(claims)) for claim in claims]
         worst = sorted(claims, key=_standing)
         return worst[-1] if self.which == "some" else worst[0]
 
-    def _claim(self, row: Result, results: Sequence[Result], among: int) -> Claim:
-        bound: Value | tuple[float, float] | None
-        than = ""
-        if self.against or self.over:
-            quantity, subject = self.over or row.quantity, self.against or row.subject
-            other = next(
-                (r for r in results if matches(subject, r.subject) and r.quantity == quantity), None
-            )
-            bound = None if other is None else other.estimate.times(self.times)
-            if other is not None:
-                than = other.subject if self.against else other.quantity
-                if self.times != 1:
-                    than = f"{number(self.times)} times that of {than}"
-        else:
-            bound = Value(self.bound, 0.0) if isinstance(self.bound, int | float) else self.bound
+    def _claims(self, row: Result, results: Sequence[Result]) -> list[Claim]:
+        """Return what is claimed of a row: one, or one for each subject that it is held against."""
         names = [row.subject] if "*" in self.subject or self.which != "every" else []
         names += [row.quantity] if "*" in self.quantity else []
-        about = ", ".join(names)
-        return Claim(self.text, row.estimate, self.relation, bound, about, than, among)
+        claim = Claim(self.text, row.estimate, self.relation, None, ", ".join(names))
+        if not self.against and not self.over:
+            bound = self.bound
+            return [replace(claim, bound=bound if isinstance(bound, tuple) else _exact(bound))]
+        quantity, subject = self.over or row.quantity, self.against or row.subject
+        others = [r for r in results if matches(subject, r.subject) and r.quantity == quantity]
+        factor = "" if self.times == 1 else f"{number(self.times)} times that of "
+        return [
+            replace(
+                claim,
+                bound=other.estimate.times(self.times),
+                than=factor + (other.subject if self.against else other.quantity),
+            )
+            for other in others
+        ] or [claim]
 
 
 @dataclass(frozen=True)
@@ -331,6 +339,10 @@ def worse_than_guessing(histories: Mapping[str, Sequence[Epoch]]) -> list[Line]:
 def matches(pattern: str, text: str) -> bool:
     """Return whether a text is of a pattern, in which `*` stands for anything."""
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None
+
+
+def _exact(bound: float | None) -> Value | None:
+    return None if bound is None else Value(bound, 0.0)
 
 
 def _standing(claim: Claim) -> tuple[int, float]:

@@ -5,7 +5,9 @@ from functools import partial
 
 from markupsafe import Markup, escape
 
-__all__ = ["prose", "symbols"]
+from colliderkit.metrics.value import number
+
+__all__ = ["plural", "prose", "symbols"]
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "Delta": "Δ", "epsilon": "ε", "eps": "ε",
@@ -49,6 +51,11 @@ LINK = re.compile(
     r"|(?:(?<=arXiv:)\d{4}\.\d{4,5})|(?:[012]\d(?:0[1-9]|1[0-2])\.\d{5}))(?![\d.]*\d))"
     r"|(?P<zenodo>\b[Zz]enodo[ :.](?P<record>\d{5,9})\b)"
 )
+
+
+def plural(count: float, noun: str) -> str:
+    """Write a count and its noun: 1 core, 12 000 jets."""
+    return f"{number(count)} {noun}" + ("" if count == 1 else "s")
 
 
 def symbols(text: str) -> str:

@@ -42,8 +42,8 @@ class Study(Generic[S]):
       nothing. A scale of a study that takes "seeds" says how many in its attribute `seeds`;
     - `body`: makes, measures and draws, on a `Run`;
     - `takes`: which of `OPTIONS` it honours; any other is refused;
-    - `aims`: what its results are asked, and `rankings`: of what the best is named; the report
-      concludes from these alone. A body whose aims depend on what it finds adds claims itself;
+    - `aims`: what its results are asked, for all scales or as a function of one, and `rankings`:
+      of what the best is named. The report concludes from these alone;
     - `events`: how much there is of what, with the fields of the scale: "{train} jets to train on";
     - `stand_in`: in a few words, what stands in for what was published; "" if nothing does.
     """
@@ -54,10 +54,14 @@ class Study(Generic[S]):
     scales: Mapping[str, S]
     body: Callable[["Run[S]"], None]
     takes: Sequence[str] = ()
-    aims: Sequence[Aim] = ()
+    aims: Sequence[Aim] | Callable[[S], Sequence[Aim]] = ()
     rankings: Sequence[Ranking] = ()
     events: str = ""
     stand_in: str = ""
+
+    def aims_at(self, scale: S) -> Sequence[Aim]:
+        """Return what the results of a scale are asked."""
+        return self.aims(scale) if callable(self.aims) else self.aims
 
     def run(self, *, scale: str, out: Path, force: bool = False, **options: Any) -> Path:
         """Run into the folder `out` and return the path of the report.
@@ -200,8 +204,8 @@ class Run(Generic[S]):
 
     def write(self, force: bool = False) -> Path:
         """Judge the aims; write report.html and results.json; return the page's path."""
-        self.report.conclude(self.study.aims, self.study.rankings)
-        self.report.facts = self._facts()
+        self.report.conclude(self.study.aims_at(self.scale), self.study.rankings)
+        self.report.facts = [*self._facts(), *self.report.facts]
         return self.report.write(self.out, force=force)
 
     def _claim(self, force: bool) -> None:
@@ -249,8 +253,7 @@ class Run(Generic[S]):
 
     def _events(self) -> str:
         sizes = _plain(self.scale)
-        shown = {k: number(v) if isinstance(v, int) else v for k, v in sizes.items()}
-        return self.study.events.format(**shown)
+        return self.study.events.format(**{name: _shown(size) for name, size in sizes.items()})
 
     def _seconds(self) -> dict[str, float]:
         """Return the seconds of each step that is complete."""
@@ -265,6 +268,15 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{number(seconds / size, 2)} {unit}"
     return f"{number(seconds, 2)} s"
+
+
+def _shown(value: Any) -> Any:
+    """Write a size for people; of a mapping each entry."""
+    if isinstance(value, Mapping):
+        return {key: _shown(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return ", ".join(str(_shown(item)) for item in value)
+    return number(value) if isinstance(value, int | float) else value
 
 
 def slug(name: str) -> str:
