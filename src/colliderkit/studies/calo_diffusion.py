@@ -55,7 +55,7 @@ LayerDiffusion's published values are those of data set 2 of the CaloChallenge: 
 6,480 voxels, a U-Net, 400 steps. Below the paper scale our calorimeter, network and number of
 showers are others. The physics is {physics}.
 """
-THEIRS: dict[str, Any] = {"source": "LayerDiffusion, N = 400", "difference": "data set 2, 100,000 showers"}
+THEIRS: dict[str, Any] = {"source": "LayerDiffusion, N = 400", "difference": "data set 2, 100k"}
 PUBLISHED = {
     True: {"AUC low-level": 0.54, "AUC high-level": 0.58, "separation of E_tot/E_inc": 0.0017},
     False: {"AUC low-level": 0.56, "AUC high-level": 0.56, "separation of E_tot/E_inc": 0.011},
