@@ -20,12 +20,16 @@ __all__ = ["main"]
 
 @dataclass(frozen=True)
 class Page:
-    """Say what becomes of a page that is there already.
+    """Say what stands on the page beside the results, and what becomes of one that is there.
 
     Args:
+        title: the heading of the page, in place of its own.
+        note: a paragraph below the heading: which data, which question.
         force: overwrite report.html.
     """
 
+    title: str | None = None
+    note: str = ""
     force: bool = False
 
 
@@ -59,6 +63,7 @@ def main(argv: Sequence[str]) -> None:
     given = {"model": model, "evaluation": evaluation}
     with naming_options(parsed.names):
         report = draw(**{key: value for key, value in given.items() if key in parameters(function)})
+    report.title, report.note = page.title or report.title, page.note
     folder = evaluation or model
     assert folder is not None
     print(f"report: {write_page(report, folder, page.force)}")

@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,10 @@ from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.methods.method import versions
 from colliderkit.report.plots import style
 from colliderkit.report.results import Result, write_results
+from colliderkit.report.table import Better, Table, results_table
+from colliderkit.report.verdict import Aim, Claim, Line, Ranking, worse_than_guessing
+from colliderkit.report.words import prose
+from colliderkit.training.settings import Epoch
 
 __all__ = ["Drawing", "Heading", "Report", "Table", "Text"]
 
@@ -45,16 +49,6 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Table:
-    """Table: `rows` of cells under `columns`; numbers and values stand to the right."""
-
-    kind: ClassVar[str] = "table"
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    caption: str = ""
-
-
-@dataclass(frozen=True)
 class Drawing:
     """Plot as SVG in a data address, with its caption.
 
@@ -79,8 +73,12 @@ class Report:
     >>> report.add_results([Result("PFN", "AUC", 0.98, 0.01)])
     >>> path = report.write("runs/top")  # runs/top/report.html and runs/top/results.json
 
-    `command` repeats the run, `configuration` is its YAML, `timing` gives the seconds of each
-    step: they end the page, with the versions of the software.
+    The page begins with a `banner` (a warning), a line of `facts` and the verdict, made of
+    `claims` and `findings`; then come the blocks in their order, the figure that says most first.
+    Definitions, folded, and stand-ins follow. `command` repeats the run, `configuration` is its
+    YAML, `changes` are its differences from the defaults, `attachments` further text by its title,
+    `timing` gives the seconds of each step: they end the page, folded, with the versions of the
+    software. `note` is the user's own text.
     """
 
     title: str
@@ -91,6 +89,15 @@ class Report:
     timing: Mapping[str, float] = field(default_factory=dict)
     blocks: list[Heading | Text | Table | Drawing] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    findings: list[Line] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
+    banner: str = ""
+    note: str = ""
+    changes: str = ""
+    attachments: dict[str, str] = field(default_factory=dict)
+    definitions: list[Text] = field(default_factory=list)
+    stand_ins: list[Text] = field(default_factory=list)
 
     def add_heading(self, title: str) -> None:
         """Begin a section; it enters the list of contents."""
@@ -101,11 +108,57 @@ class Report:
         """Add paragraphs, parted by empty lines; with `code` verbatim."""
         self.blocks.append(Text(text, code))
 
+    def add_definitions(self, text: str) -> None:
+        """Add paragraphs that define quantities; they are folded, below the results."""
+        self.definitions.append(Text(text))
+
+    def add_stand_in(self, text: str) -> None:
+        """Add paragraphs on how the set-up differs from the published one, below the results."""
+        self.stand_ins.append(Text(text))
+
     def add_table(
-        self, columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = ""
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        caption: str = "",
+        *,
+        best: Mapping[str, Better] | None = None,
+        aside: Collection[str] = (),
     ) -> None:
-        """Add a table; cells are text, numbers or `Value`."""
-        self.blocks.append(Table(columns, rows, caption))
+        """Add a table; cells are text, numbers or `Value`; see `Table` for `best` and `aside`."""
+        self.blocks.append(Table(columns, rows, caption, best or {}, aside))
+
+    def conclude(self, aims: Sequence[Aim], rankings: Sequence[Ranking] = ()) -> None:
+        """Judge what was asked for by the results that are there, for the verdict."""
+        for ranking in rankings:
+            self.findings += ranking.lines(self.results)
+        self.claims += [aim.judge(self.results) for aim in aims]
+
+    def warn_of(self, histories: Mapping[str, Sequence[Epoch]]) -> None:
+        """Put trainings that ended worse than guessing into the verdict."""
+        self.findings += worse_than_guessing(histories)
+
+    @property
+    def verdict(self) -> list[Line]:
+        """What came out, a line each: the best, what went wrong, and the claims."""
+        return [*self.findings, *(claim.line for claim in self.claims)]
+
+    @property
+    def trainings(self) -> str:
+        """How many trainings there are, and their seeds."""
+        if len(self.seeds) == 1:
+            return f"One training, seed {self.seeds[0]}."
+        return f"{len(self.seeds)} trainings, seeds {', '.join(map(str, self.seeds))}."
+
+    @property
+    def score(self) -> str:
+        """How many claims hold, do not, and are open; "" without any."""
+        names = {"holds": "met", "does not hold": "missed", "not decided": "open"}
+        counts = {verdict: 0 for verdict in names}
+        for claim in self.claims:
+            counts[claim.verdict] += 1
+        texts = [f"{count} {names[verdict]}" for verdict, count in counts.items() if count]
+        return f"Aims: {', '.join(texts)}." if texts else ""
 
     def add_figure(
         self, figure: Figure, caption: str, wide: bool = False, tall: bool = False
@@ -114,21 +167,24 @@ class Report:
         number = 1 + sum(isinstance(block, Drawing) for block in self.blocks)
         self.blocks.append(Drawing(_address(figure), caption, wide, number, tall))
 
-    def add_results(self, results: Sequence[Result], caption: str = "") -> None:
-        """Add a table of quantities and published values: a row a subject, a column a quantity."""
+    def add_results(
+        self,
+        results: Sequence[Result],
+        caption: str = "",
+        *,
+        best: Mapping[str, Better] | None = None,
+        order: str = "",
+        aside: Collection[str] = (),
+    ) -> None:
+        """Add a table of quantities and published values: a row a subject, a column a quantity.
+
+        `best` says by quantity what makes a value the best (printed in bold), `order` names the
+        one that sorts the rows, and subjects `aside` (floors, exact answers) stand apart.
+        """
         self.results += results
-        quantities = list(dict.fromkeys(result.quantity for result in results))
-        subjects = list(dict.fromkeys(result.subject for result in results))
-        rows = []
-        for subject in subjects:
-            by_quantity = {r.quantity: r for r in results if r.subject == subject}
-            published = [r for r in by_quantity.values() if r.published is not None]
-            sources = dict.fromkeys(f"{r.source} ({r.setup})" for r in published)
-            cells = [by_quantity.get(quantity, "") for quantity in quantities]
-            rows.append([subject, *cells, ", ".join(sources)])
-        units = {r.quantity: f" [{r.unit}]" if r.unit else "" for r in results}
-        columns = ["", *(q + units[q] for q in quantities), "published in (our set-up)"]
-        self.blocks.append(Table(columns, rows, caption or RESULTS_CAPTION))
+        self.blocks.append(
+            results_table(results, caption, best=best or {}, order=order, aside=aside)
+        )
 
     def write(self, folder: str | Path, force: bool = False) -> Path:
         """Write ``report.html`` and ``results.json`` to `folder`; return the page's path.
@@ -147,6 +203,9 @@ class Report:
             "versions": versions(),
             "timing": dict(self.timing),
             "configuration": self.configuration,
+            "facts": self.facts,
+            "verdict": [str(line) for line in self.verdict],
+            "claims": [claim.plain() for claim in self.claims],
         }
         write_results(data, self.results, about, force)
         with atomic_file(page, force) as part:
@@ -154,7 +213,7 @@ class Report:
         return page
 
     def html(self) -> str:
-        """Return the page; all text is escaped."""
+        """Return the page; all text is escaped, symbols are signs, papers are links."""
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(Path(__file__).parent),
             autoescape=True,
@@ -168,26 +227,8 @@ class Report:
             headings=[block for block in self.blocks if isinstance(block, Heading)],
             versions=versions(),
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            is_result=lambda cell: isinstance(cell, Result),
-            is_text_column=lambda table, i: all(isinstance(row[i], str) for row in table.rows),
-            is_text=lambda cell: isinstance(cell, str),
-            written=_written,
+            prose=prose,
         )
-
-
-RESULTS_CAPTION = (
-    "Ours: mean over seeds ± standard deviation of one training over seeds ± counting error of"
-    " the test events (one error only: a single seed, counting). Below it, in grey, the"
-    " published value. Set-up: “same” if ours was made as the published one, “stand-in” if events,"
-    " detector or training differ, so that the two are not expected to agree."
-)
-
-
-def _written(cell: Any) -> str:
-    """Write a cell: whole numbers of five digits and more in groups of three."""
-    if isinstance(cell, int) and not isinstance(cell, bool) and abs(cell) >= 10_000:
-        return f"{cell:,}".replace(",", "\u202f")
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 
 def _grouped(blocks: Sequence[Any]) -> list[list[Any]]:
