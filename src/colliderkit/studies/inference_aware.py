@@ -18,7 +18,12 @@ from colliderkit.methods.inference.nuisance_ratio import EDGES, UncertaintyAware
 from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.templates import Templates, expected_error, fill
 from colliderkit.metrics.intervals import profile_intervals
-from colliderkit.report.inference import error_training, signal_profiles, template_variations
+from colliderkit.report.inference import (
+    add_impacts,
+    error_training,
+    signal_profiles,
+    template_variations,
+)
 from colliderkit.report.results import Result
 from colliderkit.serve.histfactory import fit_workspace, workspace, write_workspace
 from colliderkit.sources.toys.inferno import BENCHMARKS, PUBLISHED, SOURCE, Inferno
@@ -139,6 +144,7 @@ def inference_aware(run: Run[Scale]) -> None:
             " background. The training for the error makes bins in which these are unlike the"
             " signal.",
         )
+    add_impacts(report, templates[AWARE])
     report.add_heading("Profile likelihood")
     report.add_figure(
         signal_profiles(

@@ -18,6 +18,7 @@ from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.methods.method import Method
 from colliderkit.report.html import Report
+from colliderkit.studies.provenance import source_of
 
 __all__ = ["OPTIONS", "SCALE_NAMES", "Run", "ScaleName", "Study"]
 
@@ -113,6 +114,7 @@ class Run(Generic[S]):
             configuration=yaml.safe_dump(_plain(self.scale), sort_keys=False),
             seeds=list(self.seeds) if "seeds" in study.takes else [],
             timing=self._seconds(),
+            source=source_of(study.name),
         )
 
     @contextmanager

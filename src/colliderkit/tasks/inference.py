@@ -15,7 +15,7 @@ from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.templates import Templates, expected_error
 from colliderkit.methods.method import load
 from colliderkit.report.html import Report
-from colliderkit.report.inference import signal_profiles, template_variations
+from colliderkit.report.inference import add_impacts, signal_profiles, template_variations
 from colliderkit.report.results import Result
 from colliderkit.report.training import training
 from colliderkit.serve.histfactory import workspace, write_workspace
@@ -137,6 +137,7 @@ class InferenceTask(Task):
             "Expected counts by bin, in the order of their share of signal; below, what each"
             " nuisance parameter a step off does to the background.",
         )
+        add_impacts(page, templates)
         page.add_heading("Profile likelihood")
         page.add_figure(
             signal_profiles(
