@@ -85,7 +85,6 @@ def add_showers(
         "Energies of layers"
         + (", six that part the energy evenly." if len(layers) < len(geometry.layers) else "."),
         wide=True,
-        tall=len(layers) > 3,
     )
     page.add_heading("Shape")
     for kind, title in KINDS.items():
@@ -95,7 +94,6 @@ def add_showers(
                 calorimeter.histograms(histograms, edges, names, floor=beside),
                 f"{title} of the showers in a layer.",
                 wide=True,
-                tall=len(names) > 3,
             )
     separations = {name: each.separations_ for name, each in comparisons.items()}
     page.add_figure(
@@ -103,7 +101,6 @@ def add_showers(
         "Separation power of each histogram of a layer, 1/2 Σ (h₁ - h₂)² / (h₁ + h₂), and what"
         " counting alone would give.",
         wide=True,
-        tall=True,
     )
     page.add_heading("What showers look like")
     shown = {name: histograms[name].mean for name in (reference, *models)}
@@ -116,7 +113,6 @@ def add_showers(
             else ""
         ),
         wide=True,
-        tall=len(shown) > 2,
     )
     examples = {reference: first.examples_[0]}
     examples |= {name: comparisons[name].examples_[1] for name in models[:2]}

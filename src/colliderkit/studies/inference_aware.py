@@ -18,7 +18,12 @@ from colliderkit.methods.inference.nuisance_ratio import EDGES, UncertaintyAware
 from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.templates import Templates, expected_error, fill
 from colliderkit.metrics.intervals import profile_intervals
-from colliderkit.report.inference import error_training, signal_profiles, template_variations
+from colliderkit.report.inference import (
+    add_impacts,
+    error_training,
+    signal_profiles,
+    template_variations,
+)
 from colliderkit.report.results import Result
 from colliderkit.report.verdict import Aim, Line
 from colliderkit.serve.histfactory import fit_workspace, workspace, write_workspace
@@ -169,6 +174,7 @@ def inference_aware(run: Run[Scale]) -> None:
             " background. What to look for: a summary that is trained for the error should have"
             " bins in which these are unlike the signal.",
         )
+    add_impacts(report, templates[AWARE])
     report.add_heading("Training")
     report.add_figure(
         error_training(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from colliderkit.methods.method import Method, load
 from colliderkit.methods.search.bump_hunt import BumpHunt
@@ -50,15 +51,12 @@ class SearchTask(Task):
         }
         return Inputs(method, arguments)
 
-    def page(self, model: Path, *, label: str = "Mass [GeV]") -> Report:
+    def page(self, model: Path) -> Report:
         """Draw the spectrum with its largest excess, and the local p-value of every window.
-
-        Args:
-            label: of the axis of masses.
 
         Examples:
             colliderkit report search
-            colliderkit report search --label 'm_jj [GeV]'
+            colliderkit report search --label '{mjj: "m_jj [GeV]"}'
         """
         hunt: BumpHunt = load(model)
         largest = hunt.bump_
@@ -67,6 +65,7 @@ class SearchTask(Task):
             "command": f"colliderkit fit search --config {runs.CONFIGURATION}",
             "seeds": [hunt.seed_],
         }
+        label = str(yaml.safe_load(note["configuration"])["mass"])
         low, high = largest.window
         page = runs.page(
             "A search for a bump",
