@@ -8,6 +8,7 @@ from rich.table import Table
 from colliderkit.cli.fitted import call
 from colliderkit.files import refuse_existing
 from colliderkit.report.results import Result
+from colliderkit.tasks.account import kept
 from colliderkit.tasks.runs import EVENTS, RESULTS, write_evaluation
 
 __all__ = ["main"]
@@ -19,8 +20,9 @@ def main(argv: Sequence[str]) -> None:
     out, force = verb.output.out, verb.output.force
     for name in (EVENTS, RESULTS):
         refuse_existing(out / name, force)
-    evaluation = verb.function()
-    write_evaluation(out, verb.task, verb.model, evaluation, verb.configuration, force)
+    with kept() as account:
+        evaluation = verb.function()
+    write_evaluation(out, verb.task, verb.model, evaluation, verb.configuration, force, account)
     _print(evaluation.title, evaluation.results)
     print(f"results: {out / RESULTS}\nreport:  colliderkit report {out}")
 

@@ -47,11 +47,16 @@ def main(argv: Sequence[str]) -> None:
         choice=choice,
     )
     run, read, built, *further = parsed.taken
-    with naming_options(parsed.names), run.begun(parsed.configuration):
+    with naming_options(parsed.names), run.begun(parsed.configuration) as account:
         if around:
             built = built(method=further.pop(0))
         inputs = read(built, *further)
         fitted = task.fit(inputs, seed=run.seed, folder=run.work, resume=run.resume)
         if run.first:
-            run.finish(fitted, parsed.configuration, lambda part: task.keep(fitted, inputs, part))
+            run.finish(
+                fitted,
+                parsed.configuration,
+                lambda part: task.keep(fitted, inputs, part),
+                account,
+            )
             print(f"{task.summary(fitted)}: {run.out}")

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.tables import FILLINGS
 from colliderkit.sources.files.columns import Column, Kind
 
 __all__ = ["unpadded", "validity"]
 
 Bools = NDArray[np.bool_]
-# What files are filled up with where zero may be a value.
-FILLINGS = (-999.0, -99.0, -9999.0)
 
 
 def validity(columns: Mapping[str, Kind], used: list[str]) -> str | None:
