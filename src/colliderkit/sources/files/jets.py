@@ -20,10 +20,11 @@ from colliderkit.sources.files.columns import (
     say_empty,
     shorten,
     signed,
+    starts,
 )
 from colliderkit.sources.files.expressions import Expression
 from colliderkit.sources.files.formats import Paths, blamed_on, open_table, paths_of
-from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout, starts
+from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout
 from colliderkit.sources.files.padding import unpadded, validity
 
 __all__ = ["iterate", "read", "write"]
