@@ -14,7 +14,14 @@ from torch import Tensor, nn
 
 from colliderkit.errors import InputError
 from colliderkit.events.scaling import Standardise
-from colliderkit.events.tables import Floats, Table, as_column, as_table, validation_mask
+from colliderkit.events.tables import (
+    Floats,
+    Table,
+    as_column,
+    as_table,
+    check_resolved,
+    validation_mask,
+)
 from colliderkit.losses.regression import RegressionLoss
 from colliderkit.methods.method import Method
 from colliderkit.networks.stack import Stack
@@ -94,6 +101,7 @@ class Regression(Method):
         """
         self._begin(seed=seed, folder=folder, resume=resume)
         table = Table.checked(x, "x", names=names, weight=weight, event=event, negative=NEGATIVE)
+        check_resolved(table.values, "x", names)
         target = torch.from_numpy(as_column(y, len(table), "y"))
         if not target.max() > target.min():
             raise InputError(f"y is {target[0]:g} for all events; there is nothing to learn.")

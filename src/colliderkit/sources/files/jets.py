@@ -25,6 +25,7 @@ from colliderkit.sources.files.columns import (
 from colliderkit.sources.files.expressions import Expression
 from colliderkit.sources.files.formats import Paths, blamed_on, open_table, paths_of
 from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout
+from colliderkit.sources.files.momenta import collection_of
 from colliderkit.sources.files.padding import unpadded, validity
 
 __all__ = ["iterate", "read", "write"]
@@ -207,6 +208,7 @@ def _plan(
     }
     outputs: dict[str, int] = dict(derived)
     chosen = Expression(selection) if selection is not None else None
+    mixed: set[str] = set()  # collections that the user's particles are made of
     for name, e in [*parsed.items(), *([("selection", chosen)] if chosen else [])]:
         scope = levels if e is not chosen else levels | outputs
         for used in e.names:
@@ -225,9 +227,18 @@ def _plan(
                 f"{path}: '{name}' ({e.text}) gives a number a particle where one a jet is due;"
                 " reduce it with any, all, sum or count."
             )
+        if particle and name in own:
+            mixed |= {collection_of(x, known) for x in e.names if levels.get(x) == 1} - {""}
         if level == 0 and name in FOUR:
             raise InputError(f"{path}: '{name}' ({e.text}) gives a number a jet, not a particle.")
         outputs[name] = int(particle)
+    if len(mixed) > 1:
+        warnings.warn(
+            f"{path}: particles are made of columns of several collections,"
+            f" {', '.join(sorted(mixed))}; they are taken for the same particles, in their order",
+            UserWarning,
+            stacklevel=2,
+        )
     return Plan(table, found.name if found else "", parsed, chosen, longest)
 
 

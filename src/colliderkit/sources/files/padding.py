@@ -1,4 +1,4 @@
-"""Empty slots of padded particles: zeros, -999, NaN, a mass without momentum, or a `valid` flag."""
+"""Empty slots of padded particles: zeros, -999, NaN, a mass without momentum, or by a flag."""
 
 import warnings
 from collections.abc import Mapping
@@ -18,12 +18,17 @@ Bools = NDArray[np.bool_]
 
 
 def validity(columns: Mapping[str, Kind], used: list[str]) -> str | None:
-    """Return the flag of the particles that `used` are columns of: ``valid`` beside them."""
+    """Return the flag of the particles that `used` are columns of.
+
+    It is called ``valid``, or ``mask`` and is of truths, and stands beside them.
+    """
     for name in used:
         stem = name.rpartition(".")[0]
-        flag = f"{stem}.valid" if stem else "valid"
-        if flag in columns and columns[flag].level == 1:
-            return flag
+        for title in ("valid", "mask"):
+            flag = f"{stem}.{title}" if stem else title
+            kind = columns.get(flag)
+            if kind is not None and kind.level == 1 and (title == "valid" or "bool" in kind.type):
+                return flag
     return None
 
 
@@ -54,6 +59,12 @@ def unpadded(
     width = int(counts.max(initial=0))
     if flag is not None and len(raw[flag].values) == size:
         filled_in = raw[flag].values.astype(bool)
+        if keep.any() and not (keep & filled_in).any():
+            raise InputError(
+                f"{path}: '{flag}' is true in no slot that holds a particle, so that it seems to"
+                " mark empty ones; write with 'columns' what a particle is, as {constituents.E:"
+                f" where({flag}, 0, {used[0]})}} for each component."
+            )
         if (keep & ~filled_in).any():
             say(path, f"slots where '{flag}' is false are taken for empty")
         keep &= filled_in
