@@ -331,12 +331,15 @@ def _plans(
 
 def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int) -> Jets:
     """Make canonical columns of a chunk of the file's."""
-    four = [_wide(plan.expressions[name](raw)) for name in FOUR]
+
+    def made(columns: dict[str, Column]) -> list[Column]:
+        return [_wide(plan.expressions[name](columns)) for name in FOUR]
+
+    four = made(raw)
     if any(column.padded for column in four):
         used = [name for x in FOUR for name in plan.expressions[x].names if name in raw]
         used = list(dict.fromkeys(used))
-        raw = unpadded(plan.table.path, raw, four, used, row, plan.valid)
-        four = [_wide(plan.expressions[name](raw)) for name in FOUR]
+        raw, four = unpadded(plan.table.path, raw, four, made, used, row, plan.valid)
     counts = four[0].counts
     assert counts is not None  # _plan has checked the level
     jets: Jets = dict(zip(FOUR, four, strict=True))
