@@ -118,14 +118,21 @@ def verbs(path: Path, table: dict[str, Any], pick: int) -> list[list[str]]:
     quoted = name if name.isidentifier() and name.isascii() else f"`{name}`"
     out = ["--out", str(path.with_name("out"))]
     flat = ["--label", other if other.isidentifier() else "label", "--features", quoted]
+    ratio = ["fit", "ratio", "--numerator", str(path), "--denominator", str(path)]
     return [
         ["inspect", str(path)],
         ["fit", "tagging", "--files", str(path), *flat, "--network", "mlp", *out],
-        ["fit", "tagging", "--signal", str(path), "--background", f"{path}.copy", *out],
-        ["fit", "ratio", "--numerator", str(path), "--denominator", str(path), "--columns", quoted]
-        + out,
-        ["fit", "ratio", "--network", "pfn", "--numerator", str(path), "--denominator", str(path)]
-        + ["--columns", "{" + f"constituents.{name}: {quoted}" + "}", *out],
+        [
+            "fit",
+            "tagging",
+            "--signal",
+            str(path),
+            "--background",
+            str(path.with_name(f"copy{path.suffix}")),
+            *out,
+        ],
+        [*ratio, "--columns", quoted, *out],
+        [*ratio, "--columns", f"{{constituents.{name}: {quoted}}}", "--network", "pfn", *out],
     ]
 
 
@@ -171,7 +178,6 @@ def test_a_file_is_read_or_refused(
         path.unlink(missing_ok=True)
         path.write_bytes(b"")  # the format does not hold this: a file that was begun
     damage(path, how, place)
-    shutil.copy(path, f"{path}.copy")
     shutil.copy(path, path.with_name(f"copy{path.suffix}"))
     before = sorted(x.name for x in folder.iterdir())
     for words in verbs(path, table, pick):

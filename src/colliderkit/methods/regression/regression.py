@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -27,6 +27,7 @@ from colliderkit.methods.method import Method
 from colliderkit.networks.stack import Stack
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
+from colliderkit.training.fit import warn_of_guessing
 from colliderkit.training.settings import Epoch, Training
 from colliderkit.training.stacks import PIECE, fit_stack
 
@@ -187,7 +188,16 @@ class Perceptrons(Regression):
 
     def _learn(self, train: Dataset, held: Dataset, seed: int) -> list[list[Epoch]]:
         seeds = [derive(seed, "member", member) for member in range(self._members())]
-        return fit_stack(self.network_, self._loss().each, train, held, self.training, seeds=seeds)
+        each = self._loss().each
+        histories = fit_stack(self.network_, each, train, held, self.training, seeds=seeds)
+        return self._judged(histories, held)
+
+    def _judged(self, histories: list[list[Epoch]], held: Dataset) -> list[list[Epoch]]:
+        """Note the loss of one answer for all events, and warn if that is as good as it gets."""
+        guess = self._loss().guess(held.target, held.weight)
+        best = min(epoch.validation_loss for history in histories for epoch in history)
+        warn_of_guessing(self.name, best, guess, "one answer for all events", "x tells of y")
+        return [[replace(epoch, guess=guess) for epoch in history] for history in histories]
 
 
 def check_level(level: float) -> None:
