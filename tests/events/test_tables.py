@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.events.tables import Table, as_column, as_table, as_weight, validation_mask
+from colliderkit.events.tables import (
+    Table,
+    as_column,
+    as_table,
+    as_weight,
+    check_resolved,
+    filling,
+    unresolved,
+    validation_mask,
+)
 
 
 def test_a_table_has_columns_weights_and_numbers():
@@ -93,3 +102,28 @@ def test_both_sides_have_events():
         validation_mask(np.zeros(5, dtype=int), 0.5, seed=0)
     with pytest.raises(InputError, match="between 0 and 1"):
         validation_mask(np.arange(5), 1.0, seed=0)
+
+
+def test_what_single_precision_does_not_resolve():
+    x = np.random.default_rng(1).normal(0, 1, 1000)
+    table = np.column_stack([x, x + 9e4, x + 1.7e9, np.full(1000, 3e9), x * 1e-30])
+    assert unresolved(table).tolist() == [False, False, True, False, False]
+    check_resolved(table[:, [0, 1, 3, 4]], "the events")
+    with pytest.raises(InputError, match=r"the events: time lies at 1.7e\+09 and varies by 0.9"):
+        check_resolved(table[:, [0, 2]], "the events", ["x", "time"])
+    assert not unresolved(np.zeros((0, 2))).any()
+
+
+def test_what_fills_in_for_none():
+    x = np.random.default_rng(1).normal(0, 1, 1000)
+    first = np.arange(1000) < 20
+    assert filling(np.where(first, -999.0, x)) == -999
+    assert filling(np.where(np.arange(1000) == 3, -99.0, x)) == -99
+    # An atom below a long tail, and a whole number among others.
+    tail = np.exp(9 + x)
+    assert filling(np.where(first, -999.0, tail)) == -999
+    assert filling(np.arange(-999, 1000)) is None
+    assert filling(np.where(first, -998.0, x)) is None
+    assert filling(np.full(5, -999.0)) is None
+    assert filling(np.where(first, -999.0, np.nan)) is None
+    assert filling(x) is None

@@ -1,5 +1,7 @@
 """Losses of regressions: their minima are known, and the densities are scipy's."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -112,3 +114,22 @@ def test_bad_options_are_named() -> None:
             Pinball(levels)
     with pytest.raises(InputError, match="must be positive"):
         Huber(0)
+
+
+def test_a_guess_is_the_best_answer_for_all_events():
+    """The variance of y, the likelihood of its mean and variance, its own quantiles."""
+    random = torch.Generator().manual_seed(1)
+    y = 0.3 + 0.7 * torch.randn(4000, generator=random, dtype=torch.float64)
+    w = torch.rand(4000, generator=random, dtype=torch.float64)
+    w = w / w.mean()
+    mean = (w * y).mean()
+    variance = (w * (y - mean).square()).mean()
+    assert Squared().guess(y, w) == pytest.approx(float(variance), rel=1e-9)
+    best = 0.5 * (float(variance.log()) + 1 + math.log(2 * math.pi))
+    assert Gaussian().guess(y, w) == pytest.approx(best, rel=1e-9)
+    quantile = torch.quantile(y, 0.2)
+    rest = y - quantile
+    best = torch.maximum(0.2 * rest, -0.8 * rest).mean()
+    found = Pinball([0.2]).guess(y, torch.ones(4000))
+    assert found == pytest.approx(float(best), rel=1e-3)
+    assert found >= float(best) * (1 - 1e-6)

@@ -267,6 +267,13 @@ def test_a_flat_ntuple_through_all_verbs(tmp_path, capsys, suffix, network) -> N
         assert (code, error) == (0, "")
         code, _, error = said(capsys, "report", tested)
         assert (code, error) == (0, "")
+        kept = json.loads((model / "account.json").read_text())
+        assert kept["read"][0].startswith(f"read {path}: 300 events; a ")
+        assert kept["read"][1].startswith("read 300 events: ")
+        page = (tested / "report.html").read_text()
+        assert "What was read" in page
+        for line in kept["read"]:
+            assert line.removeprefix("read ") in page
 
 
 def test_a_flat_ntuple_a_class(tmp_path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from colliderkit.cli.fitted import call
 from colliderkit.cli.results import show
 from colliderkit.files import refuse_existing
+from colliderkit.tasks.account import kept
 from colliderkit.tasks.runs import EVENTS, RESULTS, write_evaluation
 
 __all__ = ["main"]
@@ -16,7 +17,8 @@ def main(argv: Sequence[str]) -> None:
     out, force = verb.output.out, verb.output.force
     for name in (EVENTS, RESULTS):
         refuse_existing(out / name, force)
-    evaluation = verb.function()
-    write_evaluation(out, verb.task, verb.model, evaluation, verb.configuration, force)
+    with kept() as account:
+        evaluation = verb.function()
+    write_evaluation(out, verb.task, verb.model, evaluation, verb.configuration, force, account)
     show(evaluation.title, evaluation.results)
     print(f"results: {out / RESULTS}\nnext: colliderkit report {out}")

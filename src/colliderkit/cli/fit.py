@@ -50,13 +50,18 @@ def main(argv: Sequence[str]) -> None:
         examples=examples(task.read),
     )
     run, read, built, *further = parsed.taken
-    with naming_options(parsed.names), run.begun(parsed.configuration):
+    with naming_options(parsed.names), run.begun(parsed.configuration) as account:
         if around:
             built = built(method=further.pop(0))
         inputs = read(built, *further)
         reading = further[0] if further else None
         fitted = task.fit(inputs, seed=run.seed, folder=run.work, resume=run.resume)
         if run.first:
-            run.finish(fitted, parsed.configuration, lambda part: task.keep(fitted, inputs, part))
+            run.finish(
+                fitted,
+                parsed.configuration,
+                lambda part: task.keep(fitted, inputs, part),
+                account,
+            )
             print(f"{task.summary(fitted)}: {run.out}")
             print(f"next: {after_fit(name, task, run.out, read, reading)}")

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from colliderkit.cli.fitted import description, parameters, show_usage, task_function
 from colliderkit.cli.following import after_report
@@ -13,6 +14,7 @@ from colliderkit.errors import InputError
 from colliderkit.methods.method import DESCRIPTION, saved_name
 from colliderkit.report.observables import labelled
 from colliderkit.tasks import task_of
+from colliderkit.tasks.account import add_account
 from colliderkit.tasks.runs import about, write_page
 from colliderkit.tasks.task import SUPPLIED
 
@@ -46,6 +48,7 @@ def main(argv: Sequence[str]) -> None:
         show_usage(argv, "report", "FOLDER", "a folder written by fit, by evaluate, or both")
     model: Path | None = folders[0] if (folders[0] / DESCRIPTION).is_file() else None
     evaluation = None if model is not None and len(folders) == 1 else folders[-1]
+    note: dict[str, Any] = {}
     if evaluation is not None:
         note = about(evaluation)
         name = note["task"]
@@ -71,6 +74,7 @@ def main(argv: Sequence[str]) -> None:
         report = draw(**{key: value for key, value in given.items() if key in parameters(function)})
     report.title, report.note = page.title or report.title, page.note
     report.source = page.source or report.source
+    add_account(report, model, note)
     folder = evaluation or model
     assert folder is not None
     print(f"report: {write_page(report, folder, page.force)}")

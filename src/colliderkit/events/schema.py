@@ -13,6 +13,7 @@ A *jet array* is an `awkward.Array` of records with
 - any further per-jet column under its own name.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ __all__ = [
 CONSTITUENTS = "constituents"
 FOURVECTOR = ("px", "py", "pz", "E")
 JET_COLUMNS = ("jet_pt", "jet_eta", "jet_phi", "jet_mass")
+DECIDES = 0.5  # share of all |weights| from which on one event is the sample
 
 
 def check_jets(jets: ak.Array, name: str, columns: Sequence[str] = FOURVECTOR) -> ak.Array:
@@ -64,8 +66,9 @@ def check_jets(jets: ak.Array, name: str, columns: Sequence[str] = FOURVECTOR) -
 def weights_of(jets: ak.Array) -> NDArray[np.float64]:
     """Return the event weights (N,), 1 where the array has none.
 
-    Raises `InputError` if a weight is not finite or if they sum to nothing. Negative weights
-    are returned as they are: each method says what it does with them.
+    Raises `InputError` if a weight is not finite or if they sum to nothing, and warns where one
+    event has more than half of them. Negative weights are returned as they are: each method says
+    what it does with them.
     """
     if "weight" not in jets.fields:
         return np.ones(len(jets))
@@ -75,7 +78,29 @@ def weights_of(jets: ak.Array) -> NDArray[np.float64]:
         raise InputError(f"column 'weight' is NaN or infinite in event {first} (counted from 0).")
     if not weight.any():
         raise InputError("column 'weight' is zero in every event; give weights that count.")
+    say_decisive(weight)
     return weight
+
+
+def say_decisive(weight: NDArray[np.float64], whose: str = "") -> None:
+    """Warn where one event has more than half of all |weights| (N,), which count as it alone.
+
+    Their effective number is (sum w)^2 / sum w^2. `whose` begins the sentence ("the data: ").
+    """
+    size = np.abs(weight)
+    if len(weight) < 10 or not size.any():
+        return
+    # Shares, whose squares do not overflow.
+    share, signed = size / size.max(), weight / size.max()
+    share /= share.sum()
+    if share.max() > DECIDES:
+        event = int(np.argmax(share))
+        warnings.warn(
+            f"{whose}event {event} (counted from 0) has {share[event]:.1%} of the weights of"
+            f" {len(weight)} events, which count as {signed.sum() ** 2 / (signed**2).sum():.3g}; it"
+            " decides what comes out, cut the weight or check the event.",
+            stacklevel=3,
+        )
 
 
 def labels_of(jets: ak.Array, classes: int | None = None) -> NDArray[np.int64]:

@@ -1,6 +1,5 @@
 """Tables of events: N rows of named columns with a weight and an event number each."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -9,13 +8,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.events.schema import hash_uniform
+from colliderkit.events.schema import hash_uniform, say_decisive
 
-__all__ = ["Floats", "Ints", "Table", "as_column", "as_table", "as_weight", "validation_mask"]
+__all__ = [
+    "FILLINGS",
+    "Floats",
+    "Ints",
+    "Table",
+    "as_column",
+    "as_table",
+    "as_weight",
+    "check_resolved",
+    "filling",
+    "unresolved",
+    "validation_mask",
+]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-DECIDES = 0.5  # share of all |weights| from which on one event is the sample
+FURTHEST = 1e5  # spreads that a column's mean may lie from zero in single precision
+FILLINGS = (-999.0, -99.0, -9999.0)  # what stands for "none" where zero may be a value
 
 
 @dataclass(frozen=True)
@@ -145,18 +157,50 @@ def as_weight(
         raise InputError(
             f"{whose}the weights sum to {values.sum():.6g}; their sum must be positive."
         )
-    size = np.abs(values)
-    # Shares, whose squares do not overflow.
-    if count >= 10 and (share := size / size.max() / (size / size.max()).sum()).max() > DECIDES:
-        event = int(np.argmax(share))
-        signed = values / size.max()
-        warnings.warn(
-            f"{whose}event {event} (counted from 0) has {share[event]:.1%} of the weights of"
-            f" {count} events, which count as {signed.sum() ** 2 / (signed**2).sum():.3g}; it"
-            " decides what comes out, cut the weight or check the event.",
-            stacklevel=2,
-        )
+    say_decisive(values, whose)
     return values
+
+
+def unresolved(values: Floats) -> NDArray[np.bool_]:
+    """Return which columns of a table (N, C) single precision cannot resolve, (C,).
+
+    Their values lie further from zero than 10^5 times their spread: float32 has 7 digits.
+    """
+    if not len(values):
+        return np.zeros(values.shape[1], dtype=bool)
+    mean, spread = np.abs(values.mean(0)), values.std(0)
+    varies = spread > 1e-12 * mean  # a constant has nothing to resolve
+    return np.asarray(varies & (mean > FURTHEST * spread), dtype=bool)
+
+
+def check_resolved(values: Floats, what: str, names: Sequence[str] = ()) -> None:
+    """Raise `InputError` for a column that a network, which computes in float32, could not see."""
+    if (wrong := unresolved(values)).any():
+        i = int(np.argmax(wrong))
+        label = names[i] if names else f"column {i}"
+        mean, spread = values[:, i].mean(), values[:, i].std()
+        raise InputError(
+            f"{what}: {label} lies at {mean:.8g} and varies by {spread:.2g}, less than single"
+            f" precision resolves there; give its distance from a number near it (as {label}"
+            f" - {mean:.8g})."
+        )
+
+
+def filling(values: NDArray[Any]) -> float | None:
+    """Return the number that stands for "none" in a column (N,), or None if there is none.
+
+    It is -999, -99 or -9999, the least value of all, and further from the others than these are
+    from each other, or the value of ten events or more where others are not whole.
+    """
+    low = float(np.min(values, initial=0))
+    if low not in FILLINGS:
+        return None
+    rest = values[values != low]
+    if not len(rest) or not np.isfinite(rest).all():
+        return None
+    apart = rest.min() - low > rest.max() - rest.min()
+    atom = len(values) - len(rest) >= 10 and bool((rest != np.floor(rest)).any())
+    return low if apart or atom else None
 
 
 def event_numbers(event: ArrayLike | None, count: int, what: str) -> Ints:

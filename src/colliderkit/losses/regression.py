@@ -36,6 +36,26 @@ class RegressionLoss(ABC):
         """Return the weighted mean over a batch, ()."""
         return weighted_mean(self.each(outputs, target), weight)
 
+    def guess(self, target: Tensor, weight: Tensor) -> float:
+        """Return the least loss of outputs that are the same for every event.
+
+        Of a squared error that is the variance of `target` (N,), of a likelihood that of the
+        marginal density; found by descent from outputs of 0, in float64. Weights are not negative.
+        """
+        y, w = target.detach().double(), weight.detach().double()
+        outputs = torch.zeros(self.outputs, dtype=torch.float64, requires_grad=True)
+        optimiser = torch.optim.LBFGS([outputs], max_iter=50, line_search_fn="strong_wolfe")
+
+        def loss() -> Tensor:
+            optimiser.zero_grad()
+            value = self(outputs.expand(len(y), -1), y, w)
+            value.backward()
+            return value
+
+        with torch.enable_grad():
+            optimiser.step(loss)
+            return float(loss().detach())
+
 
 class Squared(RegressionLoss):
     """Squared error (y - z)^2: its minimum is the mean of y given x."""

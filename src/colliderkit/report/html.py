@@ -245,5 +245,3 @@ class Report:
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             prose=prose,
         )
-
-

@@ -109,6 +109,13 @@ def export_method(method: Any, path: str | Path, events: Any, *, force: bool = F
 
 def _export_ratio(method: Ratio, path: str | Path, events: Any, force: bool) -> float:
     refuse_existing(path, force)
+    if method.shift_.any():
+        i = int(np.argmax(method.shift_ != 0))
+        raise InputError(
+            f"{path}: not written, because the column {method.names_[i]} lies at"
+            f" {method.shift_[i]:.8g}, where the float32 that the file would take does not resolve"
+            f" it; fit on {method.names_[i]} - {method.shift_[i]:.8g}."
+        )
     example = method.inputs(events)
     properties: dict[str, Any] = {"method": method.name, "seed": method.seed_}
     theta = None

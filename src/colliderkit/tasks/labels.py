@@ -1,6 +1,6 @@
 """Labels: the class of each event, from a column of values, from one column a class, or by file."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -189,7 +189,6 @@ def summary(
     label: NDArray[np.int64],
     weight: NDArray[np.float64] | None,
     particles: int | None,
-    said: Iterable[str] = (),
 ) -> str:
     """Say in a line what was read: events of each class, particles an event, weights."""
     counts = np.bincount(label, minlength=len(names))
@@ -201,4 +200,4 @@ def summary(
     else:
         sums = np.bincount(label, weight, minlength=len(names))
         parts.append("sums of weights " + ", ".join(f"{s:.6g}" for s in sums))
-    return f"read {len(label)} events: " + "; ".join([*parts, *said])
+    return f"read {len(label)} events: " + "; ".join(parts)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.sources import iterate, read
 from colliderkit.sources.files.rows import Rows, read_rows
+from colliderkit.tasks.account import account, of_columns, of_jets
 from colliderkit.tasks.labels import ClassColumns, Labels, refuse_shared
 
 __all__ = ["OfSamples", "Reading", "beside", "free_name", "of_sample"]
@@ -59,7 +60,7 @@ class Reading:
                 f"--layout {self.layout} is of jets, and a table is read from {files}; leave it"
                 " out, or name a --network on particles."
             )
-        return read_rows(
+        rows = read_rows(
             files,
             expressions,
             optional=optional,
@@ -68,10 +69,14 @@ class Reading:
             own=own,
             stop=stop,
         )
+        account(of_columns(files, rows.columns, self.selection))
+        return rows
 
     def jets(self, files: list[str] | str) -> ak.Array:
         """Return all jets of `files`."""
-        return ak.concatenate(list(self.chunks(files)))
+        jets = ak.concatenate(list(self.chunks(files)))
+        account(of_jets(files, jets, self.selection))
+        return jets
 
     def head(self, files: list[str] | str, count: int) -> ak.Array:
         """Return the first `count` jets of `files`."""

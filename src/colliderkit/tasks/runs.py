@@ -21,6 +21,7 @@ from colliderkit.methods.method import DESCRIPTION, Method, versions
 from colliderkit.methods.state import encode
 from colliderkit.report.html import Report
 from colliderkit.report.results import write_results
+from colliderkit.tasks.account import Account, kept
 from colliderkit.tasks.task import Evaluation
 
 __all__ = [
@@ -69,15 +70,17 @@ class Run:
         return {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")} == {"0"}
 
     @contextmanager
-    def begun(self, configuration: str) -> Iterator[None]:
+    def begun(self, configuration: str) -> Iterator[Account]:
         """Hold the folder alone, and bind `work` to what is asked for by `configuration`, YAML.
+
+        Yields the account of what is read and said meanwhile, for `finish`.
 
         Raises `InputError` for an `out` that exists, another process that makes it, and an
         interrupted training that is not to go on, or is of another request: other options, or
         files of another content. Removes `work` if nothing is in it to go on from.
         """
         if not self.first:
-            yield
+            yield Account()
             return
         refuse_existing(self.out, self.force)
         with alone(self.out):
@@ -90,20 +93,28 @@ class Run:
                 shutil.rmtree(self.work)
             claim(self.work, request_of(configuration))
             try:
-                yield
+                with kept() as account:
+                    yield account
             except BaseException:
                 if not any(p.suffix in (".ckpt", ".npy") for p in self.work.rglob("*")):
                     shutil.rmtree(self.work, ignore_errors=True)
                 raise
 
-    def finish(self, method: Method, configuration: str, keep: Callable[[Path], None]) -> None:
-        """Write the fitted method, its configuration and what `keep` adds; drop `work`.
+    def finish(
+        self,
+        method: Method,
+        configuration: str,
+        keep: Callable[[Path], None],
+        account: Account,
+    ) -> None:
+        """Write the fitted method, its configuration, account and what `keep` adds; drop `work`.
 
         The folder takes its name when all of that is in it.
         """
         with atomic_folder(self.out, self.force) as part:
             method.save(part, force=True)
             (part / CONFIGURATION).write_text(configuration)
+            account.write(part)
             keep(part)
         shutil.rmtree(self.work, ignore_errors=True)
 
@@ -185,6 +196,7 @@ def write_evaluation(
     evaluation: Evaluation,
     configuration: str,
     force: bool,
+    account: Account,
 ) -> None:
     """Write results.json, events.parquet and what else an evaluation has to a folder."""
     from colliderkit.sources import write
@@ -202,6 +214,7 @@ def write_evaluation(
         "versions": versions(),
         "timing": {},
         "configuration": configuration,
+        "account": vars(account),
         **evaluation.about,
     }
     write_results(out / RESULTS, evaluation.results, note, force)

@@ -25,6 +25,7 @@ from colliderkit.sources import write
 from colliderkit.sources.files.showers import mapped_showers, read_showers, write_showers
 from colliderkit.sources.geant4.calorimeters import CALORIMETERS, calorimeter
 from colliderkit.tasks import runs
+from colliderkit.tasks.account import account
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 from colliderkit.training.settings import Training
 
@@ -63,6 +64,11 @@ class ShowersTask(Task):
         voxels = geometry_of(geometry, particle)
         paths = [files] if isinstance(files, str) else files
         showers = Showers.joined([read_showers(path, voxels) for path in paths])
+        low, high = showers.incident.min(), showers.incident.max()
+        account(
+            f"read {', '.join(map(str, paths[:3]))}: {len(showers)} showers of {low:.4g} to"
+            f" {high:.4g} MeV"
+        )
         if without is not None:
             if len(without) != 2 or not without[0] < without[1]:
                 raise InputError(

@@ -1,7 +1,6 @@
 """The task of tagging: fit, apply, evaluate, page and export of a tagger, plain or decorrelated."""
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from colliderkit.serve.onnx import export_method
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.tasks import runs
+from colliderkit.tasks.account import account
 from colliderkit.tasks.labels import Labels, named_classes, summary
 from colliderkit.tasks.reading import OF_EVENTS, OfSamples, Reading, of_sample, without
 from colliderkit.tasks.task import Evaluation, Inputs, Task
@@ -297,10 +297,10 @@ class Source:
             if CONSTITUENTS in chunk.fields:
                 particles += int(ak.sum(ak.num(chunk[CONSTITUENTS])))
             yield chunk
-        if label and os.environ.get("LOCAL_RANK", "0") == "0":
+        if label:
             weights = np.concatenate(weight) if weight else None
             mean = None if is_flat(tagger) else particles
-            print(summary(classes, np.concatenate(label), weights, mean), flush=True)
+            account(summary(classes, np.concatenate(label), weights, mean))
 
     def _chunks(self, tagger: Tagger) -> Iterator[ak.Array]:
         by_class, features = self.by_class, tagger.features if is_flat(tagger) else None

@@ -34,6 +34,7 @@ from colliderkit.sources.files.formats import open_table, paths_of
 from colliderkit.sources.files.pairs import read_pairs
 from colliderkit.sources.files.rows import Rows
 from colliderkit.tasks import runs
+from colliderkit.tasks.account import account
 from colliderkit.tasks.reading import OfSamples, Reading, of_sample
 from colliderkit.tasks.task import Inputs, Task
 
@@ -388,6 +389,9 @@ def _tables(
     other = None
     if background is not None:
         other = _measured(reading, background, reco, passes[0], weights["background"], None)
+    for level, names, where in (("reco", reco, seen), ("truth", truth, true)):
+        _refuse_filled(rows, names, where, f"pass_{level}")
+    _refuse_filled(measured, reco, None, "pass_reco")
     table = rows.table(truth, true)
     sample = UnfoldingSample.checked(
         measured.table(reco),
@@ -426,6 +430,18 @@ def _measured(
     return rows.at(keep)
 
 
+def _refuse_filled(
+    rows: Rows, names: list[str], where: NDArray[np.bool_] | None, flag: str
+) -> None:
+    """Raise `InputError` for misses and fakes at a number like -999 that no flag marks."""
+    if (found := rows.filled(names, where)) is not None:
+        name, number, text = found
+        raise InputError(
+            f"{text}; if these are events that do not pass, say which do with {flag} (as"
+            f" {flag} '{name} > {number:g}'), else drop them with a selection."
+        )
+
+
 def _column(rows: Rows, text: str | None) -> Floats | None:
     return None if text is None else rows.table([text])[:, 0]
 
@@ -446,6 +462,7 @@ def _particles(
                 " by reco and truth to unfold a table."
             )
     pairs = ak.concatenate([read_pairs(path) for path in paths])
+    account(f"read {', '.join(map(str, paths[:3]))}: {len(pairs)} events at both levels")
     measured = _seen(reading, data)
     other = None if background is None else _seen(reading, background)
     true = np.asarray(pairs["pass_truth"])

@@ -319,13 +319,18 @@ def run(
     return [Epoch(**row, best=i == kept, guess=guess) for i, row in enumerate(module.history)]
 
 
-def warn_of_guessing(title: str, loss: float, guess: float | None) -> None:
-    """Warn if the best validation loss is not below that of guessing."""
+def warn_of_guessing(
+    title: str,
+    loss: float,
+    guess: float | None,
+    how: str = "guessing by the shares of the classes",
+    check: str = "the classes differ",
+) -> None:
+    """Warn if the best validation loss is not below that of guessing, `how` one guesses."""
     if guess is not None and loss >= guess:
         warnings.warn(
-            f"{title}: learned nothing, its best validation loss is {loss:.4g} where guessing by"
-            f" the shares of the classes has {guess:.4g}; train longer, change learning_rate, or"
-            " check that the classes differ",
+            f"{title}: learned nothing, its best validation loss is {loss:.4g} where {how}"
+            f" has {guess:.4g}; train longer, change learning_rate, or check that {check}",
             stacklevel=2,
         )
 

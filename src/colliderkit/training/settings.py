@@ -61,8 +61,8 @@ class Epoch:
 
     Under constraints the losses are the primary ones, `constraints` are their values over the
     validation events and `violation` is the largest beyond the tolerance, 0 where all hold.
-    `guess` is the validation loss of a classifier that knows the shares of the classes alone, None
-    for other losses: a training that ends above it has learned nothing.
+    `guess` is the validation loss of one answer for all events (of a classifier: the shares of the
+    classes), None where it is not known: a training that ends above it has learned nothing.
     """
 
     epoch: int

@@ -204,6 +204,24 @@ def test_types_of_csv(tmp_path: Path, monkeypatch) -> None:
         read_rows(path, ["x"], tree="t")
 
 
+def test_csv_is_parsed_once(tmp_path: Path, monkeypatch) -> None:
+    from colliderkit.sources.files import csv
+
+    path = tmp_path / "events.csv"
+    path.write_text("x,y\n" + "".join(f"{i},{i / 2}\n" for i in range(3000)))
+    monkeypatch.setattr(csv, "BLOCK", 4096)
+    table = csv.CsvTable(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(csv.CsvTable, "_open", None)
+        parts = [columns["y"].values for _, columns in table.chunks(["y"], 7, 2990, 100)]
+    np.testing.assert_array_equal(np.concatenate(parts), np.arange(7, 2990) / 2)
+    # A larger one is parsed again, in bounded memory.
+    monkeypatch.setattr(csv, "KEPT", 1000)
+    again = csv.CsvTable(path)
+    parts = [columns["y"].values for _, columns in again.chunks(["y"], 7, 2990, 100)]
+    np.testing.assert_array_equal(np.concatenate(parts), np.arange(7, 2990) / 2)
+
+
 def test_particles_in_csv(tmp_path: Path) -> None:
     path = tmp_path / "jets.csv"
     path.write_text("px_0,px_1,py_0,py_1,label\n3,1,4,0,1\n2,0,0,0,0\n")

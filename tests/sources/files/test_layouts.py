@@ -258,7 +258,8 @@ def delphes_table() -> dict:
 def test_delphes_without_references_takes_what_is_near(tmp_path: Path) -> None:
     path = tmp_path / "delphes.root"
     write_tree(path, "Delphes", delphes_table())
-    jets = read(path)
+    with pytest.warns(UserWarning, match=r"does not hold the constituents .* within 0.8 of a jet"):
+        jets = read(path)
     assert jets.event.tolist() == [4, 4, 5]
     assert jets.weight.tolist() == [0.5, 0.5, 1.5]
     assert jets.flavour.tolist() == [5, 21, 1]
@@ -297,6 +298,28 @@ def test_delphes_follows_references(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     # An unknown reference (77) is dropped; identifiers are looked up in the jet's own event.
     assert jets.constituents.pid.tolist() == [[-11], [211, 22], [130]]
     assert read(path, start=1).constituents.pid.tolist() == [[130]]
+    # Objects that nothing refers to have no identifier, and are not taken for another's.
+    ids = {
+        "EFlowTrack.fUniqueID": ak.Array([[0, process + 2, 0], [0]]),
+        "EFlowPhoton.fUniqueID": ak.Array([[0], []]),
+    }
+    write_tree(path, "Delphes", table | ids)
+    assert read(path).constituents.pid.tolist() == [[-11], [], [130]]
+    # Two of one identifier: what is near is taken in that event, and references in the other.
+    ids = {"EFlowTrack.fUniqueID": ak.Array([[process + 2, process + 2, 0], [process + 1]])}
+    write_tree(path, "Delphes", table | ids)
+    said = r"of one identifier in 1 events, the first 0 \(counted .* within 0.8 of a jet's axis"
+    with pytest.warns(UserWarning, match=said):
+        jets = read(path)
+    assert jets.constituents.pid.tolist() == [[211, -11], [22], [130]]
+    # An event of which no reference leads anywhere.
+    ids["EFlowTrack.fUniqueID"] = ak.Array([[process + 9, process + 8, 0], [process + 1]])
+    ids["EFlowPhoton.fUniqueID"] = ak.Array([[process + 7], []])
+    write_tree(path, "Delphes", table | ids)
+    with pytest.warns(
+        UserWarning, match="refers to no energy-flow objects .* in 1 events, the fir"
+    ):
+        assert read(path).constituents.pid.tolist() == [[211, -11], [22], [130]]
 
 
 def test_delphes_radius_and_missing_branches(tmp_path: Path) -> None:

@@ -180,3 +180,31 @@ def test_muons_are_no_jets(tmp_path: Path) -> None:
         pytest.raises(InputError, match="no column 'muon_pt'"),
     ):
         read(path, columns={"muon": "muon_pt"})
+
+
+@pytest.mark.parametrize("joint", ["_", "."])
+def test_columns_of_several_collections_are_said(tmp_path: Path, joint: str) -> None:
+    path, p, q = tmp_path / "two.h5", particles(np.array([4, 4])), particles(np.array([4, 4]), 1)
+    tables = {"muons": p, "electrons": q}
+    with h5py.File(path, "w") as file:
+        for name, table in tables.items():
+            if joint == ".":
+                rows = np.zeros((2, 4), [(key, "f4") for key in table])
+                for key, values in table.items():
+                    rows[key] = ak.to_numpy(values)
+                file[name] = rows
+            else:
+                for key, values in table.items():
+                    file[f"{name}_{key}"] = ak.to_numpy(values)
+    four = ("{} * cos({})", "{} * sin({})", "{} * sinh({})", "{} * cosh({})")
+    second = ("phi", "phi", "eta", "eta")
+    columns = {
+        f"constituents.{name}": text.format(f"muons{joint}pt", f"muons{joint}{other}")
+        for name, text, other in zip(FOUR, four, second, strict=True)
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(path, columns=columns)
+    columns["constituents.charge"] = f"electrons{joint}charge"
+    with pytest.warns(UserWarning, match=r"several collections, electrons, muons; they are taken"):
+        read(path, columns=columns)

@@ -102,6 +102,34 @@ def test_particles_in_pt_eta_phi_that_are_filled_up(tmp_path: Path) -> None:
         np.testing.assert_allclose(ours, column[real], rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", ["h5", "npz"])
+def test_a_mask_says_which_slots_are_filled(tmp_path: Path, form: str) -> None:
+    path, (values, real) = tmp_path / f"padded.{form}", sample()
+    columns = {f"constituents.{c}": f"p_{i}" for i, c in enumerate(NAMES)}
+
+    def stored(mask: np.ndarray, p: np.ndarray) -> Path:
+        if form == "npz":
+            np.savez(path, p=p, mask=mask)
+        else:
+            with h5py.File(path, "w") as file:
+                file["p"], file["mask"] = p, mask
+        return path
+
+    with pytest.warns(UserWarning, match="slots where 'mask' is false are taken for empty"):
+        same(read(stored(real, values), columns=columns), values, real)
+    # One of numbers may be anything, such as the status of a particle.
+    every = np.ones_like(real)
+    same(read(stored(real.astype("i4"), values), columns=columns), values, every)
+    # One that marks empty slots is refused with the way out.
+    empty = np.where(real[..., None], values, 0)
+    with pytest.raises(
+        InputError, match=r"'mask' is true in no slot that holds .*where\(mask, 0, p"
+    ):
+        read(stored(~real, empty), columns=columns)
+    way = {name: f"where(mask, 0, {text})" for name, text in columns.items()}
+    same(read(path, columns=way), values, real)
+
+
 @pytest.mark.parametrize("beside", [False, True])
 def test_a_valid_flag_says_which_slots_are_filled(tmp_path: Path, beside: bool) -> None:
     path, (values, real) = tmp_path / "padded.h5", sample()

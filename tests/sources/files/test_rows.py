@@ -143,3 +143,17 @@ def test_names_are_parted_outside_brackets() -> None:
     ):
         with pytest.raises(InputError, match=sentence):
             split_expressions(text)
+
+
+def test_a_number_that_fills_in_is_said(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).normal(size=100)
+    x[[7, 9]] = -999
+    write(tmp_path / "events.root", {"x": x, "y": np.arange(100.0)})
+    rows = read_rows(tmp_path / "events.root", ["x", "y"])
+    said = r"events.root: column 'x' is -999 in 2 of 100 events, .* selection \(as 'x != -999'\)"
+    with pytest.warns(UserWarning, match=said):
+        rows.table(["y", "x"])
+    assert rows.filled(["y"]) is None
+    assert rows.filled(["x"], x > -999) is None
+    found = read_rows(tmp_path / "events.root", ["x"], selection="x != -999")
+    assert (len(found), found.filled(["x"])) == (98, None)

@@ -35,7 +35,7 @@ def test_a_filter_that_is_missing_is_named(tmp_path: Path, monkeypatch, code, na
     monkeypatch.setattr(h5py.h5z, "filter_avail", lambda number: number != code)
     sentence = (
         rf"events.h5: '/x' is compressed by the filter {name} \(number {code}\), which h5py does"
-        r" not bring; pip install hdf5plugin, or write the file again with gzip."
+        r" not bring; pip install hdf5plugin \(or 'colliderkit\[hdf5\]'\), or wri"
     )
     with pytest.raises(InputError, match=sentence):
         read_rows(tmp_path / "events.h5", ["x"])

@@ -19,7 +19,7 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
 from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS
-from colliderkit.events.tables import Floats, Table, as_table, validation_mask
+from colliderkit.events.tables import Floats, Table, as_table, unresolved, validation_mask
 from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.architecture import Architecture
 from colliderkit.methods.method import Method
@@ -114,14 +114,16 @@ class Ratio(Method):
     is positive; each sample must sum to a positive weight. Calibration needs weights >= 0.
 
     After `fit`: `names_` (C,), the columns of a table, or those that are looked at of jets;
-    `range_` (2, T), the smallest and largest theta; `model_`; `history_`, of "network" or each
-    "member 0"; `calibration_`; and `diagnostics_`, None for a ratio with parameters.
+    `shift_` (C,), what is taken from columns that single precision does not resolve, 0 from all
+    others; `range_` (2, T), the smallest and largest theta; `model_`; `history_`, of "network" or
+    each "member 0"; `calibration_`; and `diagnostics_`, None for a ratio with parameters.
     """
 
     name: ClassVar[str] = "ratio"
     resumable = True
 
     names_: list[str]
+    shift_: Floats
     range_: Floats
     model_: TableRatio | NetworkRatio
     history_: dict[str, list[Epoch]]
@@ -210,6 +212,11 @@ class Ratio(Method):
                 f" {y.values.shape[1]}; give the same observables for both."
             )
         self.names_ = list(x.names)
+        self.shift_ = np.zeros(x.values.shape[1])
+        if isinstance(first, Tensor):
+            both = np.concatenate([x.values, y.values])
+            self.shift_ = np.where(unresolved(both), both.mean(0), 0.0)
+            first, second = (self._shifted(inputs, t) for inputs, t in ((first, x), (second, y)))
         missing = gaps(x.values, y.values, self.names_)
         _check_overlap(missing)
         if missing:
@@ -303,7 +310,14 @@ class Ratio(Method):
         """Return inputs and table of events, checked to have the columns of the fit."""
         architecture = self._architecture
         names = self.names_ if architecture is None or architecture.kind == "table" else ()
-        return inputs_of(events, "the events", architecture, names)
+        inputs, table = inputs_of(events, "the events", architecture, names)
+        return self._shifted(inputs, table), table
+
+    def _shifted(self, inputs: Inputs, table: Table) -> Inputs:
+        """Return inputs less `shift_`, from the table's own precision where there is any."""
+        if not isinstance(inputs, Tensor) or not self.shift_.any():
+            return inputs
+        return torch.from_numpy((table.values - self.shift_).astype(np.float32))
 
     def _rebuild(self) -> None:
         loss = ratio_loss(self.loss, self.power)

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -14,12 +14,20 @@ from torch import Tensor, nn
 
 from colliderkit.errors import InputError
 from colliderkit.events.scaling import Standardise
-from colliderkit.events.tables import Floats, Table, as_column, as_table, validation_mask
+from colliderkit.events.tables import (
+    Floats,
+    Table,
+    as_column,
+    as_table,
+    check_resolved,
+    validation_mask,
+)
 from colliderkit.losses.regression import RegressionLoss
 from colliderkit.methods.method import Method
 from colliderkit.networks.stack import Stack
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
+from colliderkit.training.fit import warn_of_guessing
 from colliderkit.training.settings import Epoch, Training
 from colliderkit.training.stacks import PIECE, fit_stack
 
@@ -94,6 +102,7 @@ class Regression(Method):
         """
         self._begin(seed=seed, folder=folder, resume=resume)
         table = Table.checked(x, "x", names=names, weight=weight, event=event, negative=NEGATIVE)
+        check_resolved(table.values, "x", names)
         target = torch.from_numpy(as_column(y, len(table), "y"))
         if not target.max() > target.min():
             raise InputError(f"y is {target[0]:g} for all events; there is nothing to learn.")
@@ -179,7 +188,16 @@ class Perceptrons(Regression):
 
     def _learn(self, train: Dataset, held: Dataset, seed: int) -> list[list[Epoch]]:
         seeds = [derive(seed, "member", member) for member in range(self._members())]
-        return fit_stack(self.network_, self._loss().each, train, held, self.training, seeds=seeds)
+        each = self._loss().each
+        histories = fit_stack(self.network_, each, train, held, self.training, seeds=seeds)
+        return self._judged(histories, held)
+
+    def _judged(self, histories: list[list[Epoch]], held: Dataset) -> list[list[Epoch]]:
+        """Note the loss of one answer for all events, and warn if that is as good as it gets."""
+        guess = self._loss().guess(held.target, held.weight)
+        best = min(epoch.validation_loss for history in histories for epoch in history)
+        warn_of_guessing(self.name, best, guess, "one answer for all events", "x tells of y")
+        return [[replace(epoch, guess=guess) for epoch in history] for history in histories]
 
 
 def check_level(level: float) -> None:

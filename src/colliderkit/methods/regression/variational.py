@@ -67,7 +67,7 @@ class VariationalRegression(Perceptrons):
 
     def _learn(self, train: Dataset, held: Dataset, seed: int) -> list[list[Epoch]]:
         stack, count = self.network_, len(train)
-        return fit_stack(
+        histories = fit_stack(
             stack,
             self._loss().each,
             train,
@@ -76,6 +76,7 @@ class VariationalRegression(Perceptrons):
             seeds=[derive(seed, "member", 0)],
             penalty=lambda: stack.divergence() / count,
         )
+        return self._judged(histories, held)
 
     def _moments(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         self.network_.random.manual_seed(0)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.events.tables import Floats, Table, as_table, validation_mask
+from colliderkit.events.tables import Floats, Table, as_table, check_resolved, validation_mask
 from colliderkit.generators import GENERATORS
 from colliderkit.generators.generator import Generator
 from colliderkit.methods.method import Method
@@ -133,6 +133,9 @@ class ConditionalGenerator(Method):
                 f"condition has {len(conditions)} events and x {len(rows)}; give one row of each"
                 " for every event."
             )
+        check_resolved(rows.values, "x")
+        if conditions is not None:
+            check_resolved(conditions, "condition")
         validation = validation_mask(rows.event, self.validation, seed)
         self.features_ = rows.values.shape[1]
         self.conditions_ = 0 if conditions is None else conditions.shape[1]

@@ -26,6 +26,7 @@ __all__ = [
     "say_empty",
     "shorten",
     "signed",
+    "starts",
     "unit_in",
 ]
 
@@ -211,6 +212,11 @@ def shorten(names: Iterable[str], most: int = 12) -> str:
     listed = list(names)
     rest = f" and {len(listed) - most} more" if len(listed) > most else ""
     return (", ".join(listed[:most]) or "none") + rest
+
+
+def starts(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each list starts, given their lengths (N,)."""
+    return np.cumsum(counts) - counts
 
 
 def family(columns: Mapping[str, Kind]) -> dict[str, list[str]]:

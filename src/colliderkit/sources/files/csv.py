@@ -19,6 +19,7 @@ __all__ = ["CsvTable"]
 SEPARATORS = (",", ";", "\t", "|", " ")
 LONGEST_LINE = 1 << 20  # bytes
 BLOCK = 1 << 22  # bytes that are parsed at once
+KEPT = 1 << 28  # bytes of a file that is parsed once; a larger one is parsed again as it is read
 
 
 class CsvTable:
@@ -37,6 +38,7 @@ class CsvTable:
         with readable(self.path, "csv"):
             self._begin()
         self._types: dict[str, pa.DataType] = {}
+        self._parsed: list[pa.RecordBatch] | None = None
         self.rows = self._count()
         if self.rows == 0:
             self._types = dict.fromkeys(self._names, pa.float64())
@@ -112,7 +114,10 @@ class CsvTable:
                         for field in reader.schema
                     }
                     reader = self._open()
-                return sum(batch.num_rows for batch in reader)
+                if self.path.stat().st_size > KEPT:
+                    return sum(batch.num_rows for batch in reader)
+                self._parsed = list(reader)
+                return sum(batch.num_rows for batch in self._parsed)
             except pa.ArrowInvalid as error:
                 if "Empty CSV" in str(error):
                     return 0
@@ -139,7 +144,10 @@ class CsvTable:
         wanted = [x for name in names for x in self._families.get(name, [name])]
         first = 0
         with readable(self.path, "csv"):
-            for batch in self._open(list(dict.fromkeys(wanted)) or self._names[:1]):
+            batches = self._parsed
+            if batches is None:
+                batches = self._open(list(dict.fromkeys(wanted)) or self._names[:1])
+            for batch in batches:
                 for begin in range(0, batch.num_rows, size):
                     part = batch.slice(begin, size)
                     low, high = max(start - first, 0), min(stop - first, part.num_rows)

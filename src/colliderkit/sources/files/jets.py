@@ -20,10 +20,12 @@ from colliderkit.sources.files.columns import (
     say_empty,
     shorten,
     signed,
+    starts,
 )
 from colliderkit.sources.files.expressions import Expression
 from colliderkit.sources.files.formats import Paths, blamed_on, open_table, paths_of
-from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout, starts
+from colliderkit.sources.files.layouts import FOUR, LAYOUTS, find_layout
+from colliderkit.sources.files.momenta import collection_of
 from colliderkit.sources.files.padding import unpadded, validity
 
 __all__ = ["iterate", "read", "write"]
@@ -206,6 +208,7 @@ def _plan(
     }
     outputs: dict[str, int] = dict(derived)
     chosen = Expression(selection) if selection is not None else None
+    mixed: set[str] = set()  # collections that the user's particles are made of
     for name, e in [*parsed.items(), *([("selection", chosen)] if chosen else [])]:
         scope = levels if e is not chosen else levels | outputs
         for used in e.names:
@@ -224,9 +227,18 @@ def _plan(
                 f"{path}: '{name}' ({e.text}) gives a number a particle where one a jet is due;"
                 " reduce it with any, all, sum or count."
             )
+        if particle and name in own:
+            mixed |= {collection_of(x, known) for x in e.names if levels.get(x) == 1} - {""}
         if level == 0 and name in FOUR:
             raise InputError(f"{path}: '{name}' ({e.text}) gives a number a jet, not a particle.")
         outputs[name] = int(particle)
+    if len(mixed) > 1:
+        warnings.warn(
+            f"{path}: particles are made of columns of several collections,"
+            f" {', '.join(sorted(mixed))}; they are taken for the same particles, in their order",
+            UserWarning,
+            stacklevel=2,
+        )
     return Plan(table, found.name if found else "", parsed, chosen, longest)
 
 
@@ -319,12 +331,15 @@ def _plans(
 
 def _jets(plan: Plan, row: NDArray[np.int64], raw: dict[str, Column], begin: int) -> Jets:
     """Make canonical columns of a chunk of the file's."""
-    four = [_wide(plan.expressions[name](raw)) for name in FOUR]
+
+    def made(columns: dict[str, Column]) -> list[Column]:
+        return [_wide(plan.expressions[name](columns)) for name in FOUR]
+
+    four = made(raw)
     if any(column.padded for column in four):
         used = [name for x in FOUR for name in plan.expressions[x].names if name in raw]
         used = list(dict.fromkeys(used))
-        raw = unpadded(plan.table.path, raw, four, used, row, plan.valid)
-        four = [_wide(plan.expressions[name](raw)) for name in FOUR]
+        raw, four = unpadded(plan.table.path, raw, four, made, used, row, plan.valid)
     counts = four[0].counts
     assert counts is not None  # _plan has checked the level
     jets: Jets = dict(zip(FOUR, four, strict=True))

@@ -15,7 +15,15 @@ from colliderkit.errors import InputError
 from colliderkit.sources.files.columns import Column, Kind, TableFile, missing
 from colliderkit.sources.files.expressions import quoted
 
-__all__ = ["NestedJets", "collections", "from_pt_eta_phi", "lengths", "massless", "momenta"]
+__all__ = [
+    "NestedJets",
+    "collection_of",
+    "collections",
+    "from_pt_eta_phi",
+    "lengths",
+    "massless",
+    "momenta",
+]
 
 ENDINGS = {"mass": "mass", "m": "mass", "energy": "energy", "e": "energy"}
 ENDINGS |= {name: name for name in ("pt", "eta", "phi", "px", "py", "pz")}
@@ -48,6 +56,17 @@ def collections(columns: Mapping[str, Kind], nesting: int = 1) -> dict[str, dict
         for stem, names in found.items()
         if {"pt", "eta", "phi"} <= set(names) or {"px", "py", "pz"} <= set(names)
     }
+
+
+def collection_of(name: str, columns: Mapping[str, Kind]) -> str:
+    """Return the collection that a column of particles belongs to, nothing where it is not known.
+
+    That is what stands before its dot, or the longest stem that has momenta.
+    """
+    if "." in name:
+        return name.rpartition(".")[0]
+    stems = [stem for stem in collections(columns) if stem and name.startswith(f"{stem}_")]
+    return max(stems, key=len, default="")
 
 
 def momenta(columns: Mapping[str, Kind], stem: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.events.tables import Floats, Ints, Table
+from colliderkit.events.tables import Floats, Ints, Table, filling
 from colliderkit.sources.files.columns import (
     Column,
     TableFile,
@@ -51,8 +51,17 @@ class Rows:
     def table(self, names: Sequence[str], where: NDArray[np.bool_] | None = None) -> Floats:
         """Return the values (N, C) of some columns, finite where `where` (N,) is True.
 
-        Raises `InputError` naming the file, column and event of a number that is not.
+        Raises `InputError` naming the file, column and event of a number that is not. Warns of a
+        number that stands for none (see `filled`).
         """
+        if (found := self.filled(names, where)) is not None:
+            name, number, text = found
+            warnings.warn(
+                f"{text}, and is learned from as a number; drop these events with a selection (as"
+                f" '{name} != {number:g}')",
+                UserWarning,
+                stacklevel=2,
+            )
         for name in names:
             bad = ~np.isfinite(self.columns[name])
             if where is not None:
@@ -71,6 +80,25 @@ class Rows:
                 mine = file == number
                 check_single(self.paths[number], name, Column(values[mine]), row[mine])
         return np.stack([self.columns[name].astype(np.float64) for name in names], axis=1)
+
+    def filled(
+        self, names: Sequence[str], where: NDArray[np.bool_] | None = None
+    ) -> tuple[str, float, str] | None:
+        """Find a column with a number that stands for none, such as -999, where `where` is True.
+
+        Returns its name, the number and a sentence without its end; None if no column has one.
+        """
+        for name in names:
+            values = self.columns[name] if where is None else self.columns[name][where]
+            if (number := filling(values)) is not None:
+                event = int(np.argmax(self.columns[name] == number))
+                text = (
+                    f"{self.paths[self.file[event]]}: column '{name}' is {number:g} in"
+                    f" {int((values == number).sum())} of {len(values)} events, which seems to"
+                    " stand for a value that is not there"
+                )
+                return name, number, text
+        return None
 
     def events(
         self, names: Sequence[str], *, weight: str | None = None, event: str | None = None

@@ -66,7 +66,8 @@ def _check_filters(path: Path, item: Any) -> None:
             name = FILTERS.get(code) or title.decode("ascii", "replace") or "of no name"
             raise InputError(
                 f"{path}: '{item.name}' is compressed by the filter {name} (number {code}), which"
-                " h5py does not bring; pip install hdf5plugin, or write the file again with gzip."
+                " h5py does not bring; pip install hdf5plugin (or 'colliderkit[hdf5]'), or write"
+                " the file again with gzip."
             )
     if item.chunks and prod(item.chunks) * item.dtype.itemsize > LARGEST_CHUNK:
         raise InputError(
