@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from colliderkit.cli.fitted import call
-from colliderkit.files import refuse_existing
+from colliderkit.files import alone, refuse_existing
 from colliderkit.report.results import Result
 from colliderkit.tasks.runs import EVENTS, RESULTS, write_evaluation
 
@@ -17,10 +17,11 @@ def main(argv: Sequence[str]) -> None:
     """Parse and run, with the options of the task that the model's method belongs to."""
     verb = call(argv, "evaluate")
     out, force = verb.output.out, verb.output.force
-    for name in (EVENTS, RESULTS):
-        refuse_existing(out / name, force)
-    evaluation = verb.function()
-    write_evaluation(out, verb.task, verb.model, evaluation, verb.configuration, force)
+    with alone(out):
+        for name in (EVENTS, RESULTS):
+            refuse_existing(out / name, force)
+        evaluation = verb.function()
+        write_evaluation(out, verb.task, verb.model, evaluation, verb.configuration, force)
     _print(evaluation.title, evaluation.results)
     print(f"results: {out / RESULTS}\nreport:  colliderkit report {out}")
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from colliderkit.cli.fitted import description, parameters, show_usage, task_function
 from colliderkit.cli.parsing import leading, naming_options, parse
 from colliderkit.errors import InputError
+from colliderkit.files import alone, refuse_existing
 from colliderkit.methods.method import DESCRIPTION, saved_name
 from colliderkit.tasks import task_of
-from colliderkit.tasks.runs import about, write_page
+from colliderkit.tasks.runs import PAGE, about, write_page
 from colliderkit.tasks.task import SUPPLIED
 
 __all__ = ["main"]
@@ -54,8 +55,9 @@ def main(argv: Sequence[str]) -> None:
     )
     page, draw = parsed.taken
     given = {"model": model, "evaluation": evaluation}
-    with naming_options(parsed.names):
-        report = draw(**{key: value for key, value in given.items() if key in parameters(function)})
     folder = evaluation or model
     assert folder is not None
-    print(f"report: {write_page(report, folder, page.force)}")
+    with naming_options(parsed.names), alone(folder / PAGE):
+        refuse_existing(folder / PAGE, page.force)
+        report = draw(**{key: value for key, value in given.items() if key in parameters(function)})
+        print(f"report: {write_page(report, folder, page.force)}")

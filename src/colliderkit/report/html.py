@@ -13,7 +13,7 @@ import jinja2
 import matplotlib
 from matplotlib.figure import Figure
 
-from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.files import atomic_files, refuse_existing
 from colliderkit.methods.method import versions
 from colliderkit.report.plots import style
 from colliderkit.report.results import Result, write_results
@@ -148,9 +148,9 @@ class Report:
             "timing": dict(self.timing),
             "configuration": self.configuration,
         }
-        write_results(data, self.results, about, force)
-        with atomic_file(page, force) as part:
-            part.write_text(html, encoding="utf-8")
+        with atomic_files(page.parent, page.name, force) as part:
+            write_results(part / data.name, self.results, about)
+            (part / page.name).write_text(html, encoding="utf-8")
         return page
 
     def html(self) -> str:
