@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import glob
 import io
 import mmap
 import os
@@ -17,12 +18,16 @@ from colliderkit.errors import InputError
 __all__ = [
     "alone",
     "atomic_file",
+    "atomic_files",
     "atomic_folder",
     "atomic_hdf5",
     "existing_file",
+    "explained",
     "refuse_existing",
     "release",
 ]
+
+PART = ".part-"  # in the name of what is not whole yet
 
 
 def existing_file(path: str | Path) -> Path:
@@ -52,13 +57,13 @@ def atomic_file(path: str | Path, force: bool = False) -> Iterator[Path]:
     path = refuse_existing(path, force)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept because writers choose their format by it.
-    part = path.with_name(f".{path.stem}.part-{os.getpid()}{path.suffix}")
+    part = path.with_name(f".{path.stem}{PART}{os.getpid()}{path.suffix}")
     try:
         yield part
         os.replace(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
-        if sentence := _explained(error, path):
+        if sentence := explained(error, path):
             raise sentence from error
         raise
 
@@ -68,7 +73,7 @@ def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that takes its place when the block ends well."""
     path = refuse_existing(path, force)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{path.name}.part-", dir=path.parent))
+    part = Path(tempfile.mkdtemp(prefix=f".{path.name}{PART}", dir=path.parent))
     try:
         yield part
         part.chmod(0o755)
@@ -76,7 +81,37 @@ def atomic_folder(path: str | Path, force: bool = False) -> Iterator[Path]:
             shutil.rmtree(path)
         os.replace(part, path)
     except BaseException as error:
-        if sentence := _explained(error, path):
+        if sentence := explained(error, path):
+            raise sentence from error
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def atomic_files(folder: str | Path, last: str, force: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder whose files move into `folder` when the block ends well.
+
+    The folder may hold others. The file `last` moves last: where it is, all are.
+    """
+    folder = Path(folder)
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=PART, dir=folder))
+    try:
+        yield part
+        made = sorted(part.iterdir(), key=lambda path: (path.name == last, path.name))
+        for path in made:
+            refuse_existing(folder / path.name, force)
+        for path in made:
+            if path.is_dir():
+                shutil.rmtree(folder / path.name, ignore_errors=True)
+            os.replace(path, folder / path.name)
+    except BaseException as error:
+        shutil.rmtree(part, ignore_errors=True)
+        if new and not any(folder.iterdir()):
+            folder.rmdir()
+        if sentence := explained(error, folder):
             raise sentence from error
         raise
     finally:
@@ -136,7 +171,8 @@ def alone(path: str | Path) -> Iterator[None]:
     """Let one process at a time make `path`; raise `InputError` in any other.
 
     The lock is a file beside it that the system releases when its process is gone, however it
-    ended. It holds the number of the process, for the sentence.
+    ended. It holds the number of the process, for the sentence. What a process that was killed
+    left half-written goes.
     """
     path = Path(path)
     lock = path.with_name(f".{path.name}.lock")
@@ -146,6 +182,7 @@ def alone(path: str | Path) -> Iterator[None]:
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         try:
+            _remove_parts(path)
             yield
         finally:
             # Before it is released: another process would otherwise lock a file of no name.
@@ -154,13 +191,24 @@ def alone(path: str | Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _remove_parts(path: Path) -> None:
+    """Remove what is half-written of a path that nobody else makes now."""
+    beside = (f".{glob.escape(path.stem)}{PART}*{glob.escape(path.suffix)}", f".{path.name}{PART}*")
+    parts = [part for pattern in beside for part in path.parent.glob(pattern)]
+    for part in [*parts, *(path.glob(f"{PART}*") if path.is_dir() else ())]:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
 def _locked(lock: Path, path: Path) -> int:
     """Return the descriptor of a lock that this process holds."""
     while True:
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            if sentence := _explained(error, path):
+            if sentence := explained(error, path):
                 raise sentence from error
             raise
         try:
@@ -172,6 +220,10 @@ def _locked(lock: Path, path: Path) -> int:
                 f"{path}: process {process or 'of another machine'} is making it; wait for its end,"
                 " stop it, or choose another output."
             ) from error
+        except OSError as error:
+            # Some clusters have a file system without locks; a run is then not seen by others.
+            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+                raise
         # The one that held it may have removed the file in between.
         if lock.exists() and os.fstat(descriptor).st_ino == lock.stat().st_ino:
             return descriptor
@@ -186,7 +238,7 @@ def release(array: Any) -> None:
         pages.madvise(mmap.MADV_DONTNEED)
 
 
-def _explained(error: BaseException, path: Path) -> InputError | None:
+def explained(error: BaseException, path: Path) -> InputError | None:
     """Return a sentence if a full disk or a forbidden folder is behind an error."""
     cause: BaseException | None = error
     # Libraries that fail over a failed write keep it as the cause or the context of theirs.

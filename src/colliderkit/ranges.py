@@ -46,8 +46,12 @@ class Range:
 # What one machine can count or hold: more is a slip of the finger, and would end in an overflow.
 MOST = 1e9
 ONE = Range(1, MOST)
-TWO = Range(2, MOST)
 NONE = Range(0, MOST)
+# Of what each takes a training, a row of an array or a pass over all events.
+FEW = 1e5
+FEW_ONE = Range(1, FEW)
+FEW_TWO = Range(2, FEW)
+FEW_NONE = Range(0, FEW)
 WIDTH = Range(1, 1e6)
 POSITIVE = Range(0, open="least")
 NOT_NEGATIVE = Range(0)
@@ -60,12 +64,13 @@ SEED = Range(0, LARGEST)
 RANGES: dict[str, Range] = {
     # how long, how many, how much at a time
     **dict.fromkeys(("batch_size", "epochs", "nodes", "patience", "longest", "pool"), ONE),
-    **dict.fromkeys(("bins", "detector_bins", "count", "events", "experiments", "draws"), ONE),
-    **dict.fromkeys(("data_members", "members", "others", "iterations", "repetitions"), ONE),
-    **dict.fromkeys(("components", "discriminator_steps", "points", "rounds"), ONE),
-    **dict.fromkeys(("seeds", "slices", "toys", "transforms"), ONE),
-    **dict.fromkeys(("folds", "leaves"), TWO),
-    **dict.fromkeys(("bootstraps", "column", "orders", "replicas", "steps", "depth"), NONE),
+    **dict.fromkeys(("count", "events", "experiments", "draws", "points", "toys"), ONE),
+    **dict.fromkeys(("bins", "detector_bins", "components", "slices", "transforms"), FEW_ONE),
+    **dict.fromkeys(("data_members", "members", "others", "iterations", "repetitions"), FEW_ONE),
+    **dict.fromkeys(("discriminator_steps", "rounds", "seeds"), FEW_ONE),
+    **dict.fromkeys(("folds", "leaves"), FEW_TWO),
+    **dict.fromkeys(("bootstraps", "column", "orders", "replicas", "depth"), FEW_NONE),
+    "steps": NONE,
     **dict.fromkeys(("devices", "workers"), Range(1, 4096)),
     **dict.fromkeys(("seed", "sample_seed"), SEED),
     # networks and generators
@@ -97,7 +102,7 @@ RANGES: dict[str, Range] = {
 }
 # Where a name means two things: the parameter of one class or function, "OWNER.NAME".
 RANGES |= {
-    "TransportDecorrelation.levels": TWO,
+    "TransportDecorrelation.levels": FEW_TWO,
     "Planing.bins": FINITE,  # a number, or the edges
 }
 

@@ -182,6 +182,6 @@ def test_ctrl_c_prints_one_line(tmp_path):
         text=True,
         env=os.environ,
     )
-    assert done.returncode == 2
+    assert done.returncode == 130
     assert done.stderr == "colliderkit: interrupted; what was complete is kept.\n"
     assert not list(tmp_path.iterdir())

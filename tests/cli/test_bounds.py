@@ -236,7 +236,7 @@ def test_no_value_ends_in_a_traceback(data, folder, capsys) -> None:
 def test_a_range_says_what_it_is() -> None:
     """The sentences, and what each range holds."""
     for values, sentence in (
-        ({"members": -3}, "members is -3; it must be at least 1 and at most 1e+09."),
+        ({"members": -3}, "members is -3; it must be at least 1 and at most 100000."),
         ({"validation": 1.0}, "validation is 1; it must be above 0 and below 1."),
         ({"seed": 2**64}, f"seed is {2**64}; it must be from 0 to 2^64 - 1."),
         ({"hidden": [8, 0]}, "hidden has 0; each must be at least 1 and at most 1e+06."),

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
+from colliderkit.claims import holds_work
 from colliderkit.errors import InputError
 from colliderkit.methods import METHODS
 from colliderkit.methods.method import Method, NotFitted, load
@@ -249,6 +250,33 @@ def test_checkpoints_are_kept_or_refused(name, tmp_path):
     # A finished fit that is resumed has nothing left to do, and says the same.
     resumed = fitted(case, folder=tmp_path / name, resume=True)
     np.testing.assert_array_equal(answer(case, resumed), answer(case, kept))
+
+
+OTHER = {"validation": 0.3, "members": 3, "folds": 3}
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if METHODS.load(n).resumable])
+def test_only_the_same_request_is_resumed(name, tmp_path):
+    """Another seed, other data and another argument are refused, by name; anew they may be."""
+    case = CASES[name]
+    first = fitted(case, folder=tmp_path)
+    if not holds_work(tmp_path):
+        return  # without a network it is done before there is anything to keep
+    argument = next(n for n in OTHER if n in parameters(case.make()))
+    other = case.make().set_params(**{argument: OTHER[argument]})
+    args, kwargs = case.data(1)
+    tail = {"seed": 3, "folder": tmp_path, "resume": True, **QUIET}
+    with pytest.raises(InputError, match=rf"of another request \(other: {argument}\)"):
+        other.fit(*args, **kwargs, **tail)
+    with pytest.raises(InputError, match=r"of another request \(other: seed\)"):
+        fitted(case, folder=tmp_path, resume=True, seed=4)
+    with pytest.raises(InputError, match=r"of another request \(other: the \w+"):
+        fitted(case, folder=tmp_path, resume=True, data=2)
+    np.testing.assert_array_equal(
+        answer(case, fitted(case, folder=tmp_path, resume=True)), answer(case, first)
+    )
+    anew = fitted(case, folder=tmp_path, seed=4)
+    np.testing.assert_array_equal(answer(case, anew), answer(case, fitted(case, seed=4)))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -146,7 +146,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(folder: Path, monkeypatch, capsy
 
     argv = [str(a) for a in (*fitting(folder, "again"), *QUICK)]
     monkeypatch.setattr(OmniFold, "_iterate", stopped)
-    assert main(argv) == 2
+    assert main(argv) == 130
     assert "resume goes on from there" in capsys.readouterr().err
     assert not (folder / "again").exists()
     monkeypatch.setattr(OmniFold, "_iterate", whole)

@@ -8,10 +8,11 @@ import time
 
 import pytest
 
+from colliderkit.claims import claim
 from colliderkit.cli import main
 from colliderkit.errors import InputError
 from colliderkit.files import alone
-from colliderkit.tasks.runs import claim, request_of
+from colliderkit.tasks.runs import REQUEST, request_of
 from contracts.cases import TASK_CASES
 
 
@@ -37,7 +38,7 @@ def interrupted(monkeypatch, argv):
 
     with monkeypatch.context() as patch:
         patch.setattr(Module, "on_validation_epoch_start", stop, raising=False)
-        assert main(argv) == 2
+        assert main(argv) == 130
 
 
 def test_another_request_is_not_gone_on_with(files, monkeypatch, capsys):
@@ -72,21 +73,28 @@ def test_another_request_is_not_gone_on_with(files, monkeypatch, capsys):
     assert not (files / "out.training").exists()
 
 
+def claimed(folder, configuration):
+    claim(folder, request_of(configuration), REQUEST, way_out="drop it")
+
+
 def test_what_decides_nothing_may_differ(tmp_path):
     (tmp_path / "a").write_text("events")
-    kept = request_of(f"out: x\nworkers: 1\nseed: 3\nfiles: [{tmp_path}/a]")
-    claim(tmp_path / "work", kept)
-    claim(tmp_path / "work", request_of(f"out: y\nworkers: 4\nseed: 3\nfiles: [{tmp_path}/a]"))
+    claimed(tmp_path / "work", f"out: x\nworkers: 1\nseed: 3\nfiles: [{tmp_path}/a]")
+    (tmp_path / "work" / "last.ckpt").write_text("")
+    claimed(tmp_path / "work", f"out: y\nworkers: 4\nseed: 3\nfiles: [{tmp_path}/a]")
     (tmp_path / "a").write_text("Events")
     with pytest.raises(InputError, match="another request") as error:
-        claim(tmp_path / "work", request_of(f"out: x\nseed: 3\nfiles: [{tmp_path}/a]"))
+        claimed(tmp_path / "work", f"out: x\nseed: 3\nfiles: [{tmp_path}/a]")
     assert str(tmp_path / "a") in str(error.value)
+    # Where nothing is kept yet, any request may begin.
+    (tmp_path / "work" / "last.ckpt").unlink()
+    claimed(tmp_path / "work", "seed: 4")
 
 
 def test_checkpoints_of_no_known_request_are_refused(tmp_path):
     (tmp_path / "last.ckpt").write_text("")
     with pytest.raises(InputError, match="does not say of what request"):
-        claim(tmp_path, request_of("seed: 1"))
+        claimed(tmp_path, "seed: 1")
 
 
 @pytest.mark.parametrize("more", [(), ("--resume",), ("--force",)])

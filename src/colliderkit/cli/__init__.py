@@ -6,9 +6,22 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from colliderkit.errors import InputError, Interrupted
+from colliderkit.memory import bounded, free
 
 __all__ = ["VERBS", "main"]
 
+# What libraries say that were refused memory.
+FULL = (
+    "can't allocate memory",
+    "out of memory",
+    "cannot allocate",
+    "unable to allocate",
+    "storage size",
+    "overflow",
+    "bad_alloc",
+    "can't start new thread",
+)
+INTERRUPTED = 130  # 128 + SIGINT
 VERBS = {
     "inspect": "see what is in event files, and with which command to go on",
     "generate": "make collider events with Pythia 8, FastJet and a fast detector",
@@ -23,7 +36,10 @@ VERBS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit code: 0 done, 2 for an error that the user can mend."""
+    """Run one verb and return its exit code.
+
+    0 is done, 2 an error that the user can mend, and 130 Ctrl-C, as shells have it.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     # Nothing heavy is imported before a verb is known: --help answers at once.
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -39,17 +55,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"colliderkit: '{verb}' is no verb; choose from {', '.join(VERBS)}.", file=sys.stderr)
         return 2
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), bounded():
             warnings.simplefilter("default", UserWarning)
             warnings.showwarning = _as_sentence  # type: ignore[assignment]
             import_module(f"colliderkit.cli.{verb}").main(rest)
-    except (InputError, Interrupted) as error:
+    except InputError as error:
         print(f"colliderkit: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt as stop:
+    except (Interrupted, KeyboardInterrupt) as stop:
         said = str(stop) or "interrupted; what was complete is kept."
         print(f"colliderkit: {said}", file=sys.stderr)
-        return 2
+        return INTERRUPTED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"colliderkit: {where}{error.strerror or error}.", file=sys.stderr)
@@ -68,11 +84,12 @@ def _too_much(error: Exception) -> str | None:
     if isinstance(error, RecursionError):
         return "an input is nested too deeply; write it with fewer brackets."
     words = str(error).lower()
-    full = ("can't allocate memory", "out of memory", "cannot allocate", "storage size", "overflow")
-    if isinstance(error, MemoryError) or any(word in words for word in full):
+    if isinstance(error, MemoryError) or any(word in words for word in FULL):
+        room = free()
+        known = "" if room is None else f" ({room / 1e9:.1f} GB are free)"
         return (
-            "there is not enough memory for that; give fewer or smaller events, a smaller network"
-            " or smaller batches."
+            f"there is not enough memory for that{known}; give fewer or smaller events, a smaller"
+            " network, fewer members or bins, or smaller batches."
         )
     return None
 

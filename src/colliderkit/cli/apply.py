@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from colliderkit.cli.fitted import call
-from colliderkit.files import refuse_existing
+from colliderkit.files import alone, refuse_existing
 
 __all__ = ["main"]
 
@@ -11,6 +11,7 @@ __all__ = ["main"]
 def main(argv: Sequence[str]) -> None:
     """Parse and run, with the options of the task that the model's method belongs to."""
     verb = call(argv, "apply")
-    refuse_existing(verb.output.out, verb.output.force)
-    verb.function()
+    with alone(verb.output.out):
+        refuse_existing(verb.output.out, verb.output.force)
+        verb.function()
     print(f"written: {verb.output.out}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from colliderkit.cli.fitted import call
 from colliderkit.cli.results import show
-from colliderkit.files import refuse_existing
+from colliderkit.files import alone, refuse_existing
 from colliderkit.tasks.account import kept
 from colliderkit.tasks.runs import EVENTS, RESULTS, write_evaluation
 
@@ -15,10 +15,11 @@ def main(argv: Sequence[str]) -> None:
     """Parse and run, with the options of the task that the model's method belongs to."""
     verb = call(argv, "evaluate")
     out, force = verb.output.out, verb.output.force
-    for name in (EVENTS, RESULTS):
-        refuse_existing(out / name, force)
-    with kept() as account:
-        evaluation = verb.function()
-    write_evaluation(out, verb.task, verb.model, evaluation, verb.configuration, force, account)
+    with alone(out):
+        for name in (EVENTS, RESULTS):
+            refuse_existing(out / name, force)
+        with kept() as account:
+            evaluation = verb.function()
+        write_evaluation(out, verb.task, verb.model, evaluation, verb.configuration, force, account)
     show(evaluation.title, evaluation.results)
     print(f"results: {out / RESULTS}\nnext: colliderkit report {out}")

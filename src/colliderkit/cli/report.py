@@ -11,11 +11,12 @@ from colliderkit.cli.following import after_report
 from colliderkit.cli.help import examples
 from colliderkit.cli.parsing import leading, naming_options, parse
 from colliderkit.errors import InputError
+from colliderkit.files import alone, refuse_existing
 from colliderkit.methods.method import DESCRIPTION, saved_name
 from colliderkit.report.observables import labelled
 from colliderkit.tasks import task_of
 from colliderkit.tasks.account import add_account
-from colliderkit.tasks.runs import about, write_page
+from colliderkit.tasks.runs import PAGE, about, write_page
 from colliderkit.tasks.task import SUPPLIED
 
 __all__ = ["main"]
@@ -70,13 +71,14 @@ def main(argv: Sequence[str]) -> None:
     )
     page, draw = parsed.taken
     given = {"model": model, "evaluation": evaluation}
-    with naming_options(parsed.names), labelled(page.label or {}):
-        report = draw(**{key: value for key, value in given.items() if key in parameters(function)})
-    report.title, report.note = page.title or report.title, page.note
-    report.source = page.source or report.source
-    add_account(report, model, note)
     folder = evaluation or model
     assert folder is not None
-    print(f"report: {write_page(report, folder, page.force)}")
+    with naming_options(parsed.names), labelled(page.label or {}), alone(folder / PAGE):
+        refuse_existing(folder / PAGE, page.force)
+        report = draw(**{key: value for key, value in given.items() if key in parameters(function)})
+        report.title, report.note = page.title or report.title, page.note
+        report.source = page.source or report.source
+        add_account(report, model, note)
+        print(f"report: {write_page(report, folder, page.force)}")
     if following := after_report(name, model):
         print(f"next: {following}")

@@ -108,7 +108,7 @@ class Spool:
         """Write ``var * {column: number}`` behind what is there."""
         part = Ragged.from_awkward(records, self.columns)
         with open(self.path, "ab") as file:
-            part.values.numpy().tofile(file)
+            file.write(part.values.numpy().data)  # which says why, if it cannot
         self.lengths.append(part.lengths.numpy())
 
     def mapped(self) -> Ragged:

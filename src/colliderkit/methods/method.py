@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_type_hints
@@ -12,6 +13,7 @@ from safetensors.torch import save as save_tensors
 from sklearn.base import BaseEstimator
 
 import colliderkit
+from colliderkit.claims import claim, content, first_process
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_folder
 from colliderkit.methods.state import (
@@ -31,6 +33,7 @@ __all__ = ["FORMAT", "Method", "NotFitted", "load", "saved_name", "versions"]
 FORMAT = 2
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "method.json"
+REQUEST = "fit.json"  # in the folder of the checkpoints: what they are of
 LONGEST = 1 << 28  # bytes of a description
 
 
@@ -61,7 +64,7 @@ class Method(BaseEstimator):
       and dictionaries. The base saves and restores them by these types, and asking for one before
       `fit` raises `NotFitted`, so that no verb has to check;
     - makes the modules among them, with their shapes and without their weights, in `_rebuild`;
-    - begins its `fit` with `_begin`.
+    - begins its `fit` with `_begin`, which is told the data where checkpoints are kept.
 
     `fit` of every method ends in ``*, weight=None, seed=0, folder=None, resume=False,
     progress=True``: event weights, the seed of all that is random, the folder of checkpoints and
@@ -71,6 +74,7 @@ class Method(BaseEstimator):
 
     name: ClassVar[str]
     resumable: ClassVar[bool] = False  # whether fit keeps checkpoints in a folder
+    extended: ClassVar[tuple[str, ...]] = ()  # arguments that a resumed fit may have more of
 
     seed_: int
 
@@ -84,8 +88,15 @@ class Method(BaseEstimator):
                 return computed.__get__(self)  # raises again what it raised: Python hides it here
             raise AttributeError(f"'{kind.__name__}' object has no attribute '{name}'")
 
-    def _begin(self, *, seed: int, folder: str | Path | None = None, resume: bool = False) -> None:
-        """Check what all `fit`s take alike, and forget what an earlier one learned."""
+    def _begin(
+        self, *, seed: int, folder: str | Path | None = None, resume: bool = False, **data: Any
+    ) -> None:
+        """Check what all `fit`s take alike, and forget what an earlier one learned.
+
+        A folder of checkpoints is bound to the arguments, the seed and the `data` by name: raises
+        `InputError` where it is to be resumed with others. Without `resume` what an earlier fit
+        kept there is dropped.
+        """
         check({"seed": seed, **self.get_params(deep=False)}, owner=type(self).__name__)
         if not self.resumable and (folder is not None or resume):
             raise InputError(
@@ -94,9 +105,34 @@ class Method(BaseEstimator):
             )
         if resume and folder is None:
             raise InputError("resume goes on from the checkpoints in a folder; name the folder.")
+        if folder is not None and first_process():
+            claim(
+                Path(folder),
+                self._request(seed, data),
+                REQUEST,
+                way_out="remove the folder or fit without resume to drop it",
+                anew=not resume,
+            )
         for name in attributes(type(self)):
             self.__dict__.pop(name, None)
         self.seed_ = seed
+
+    def _request(self, seed: int, data: dict[str, Any]) -> dict[str, JSON]:
+        """Return what decides a fit as JSON: arguments, seed, and checksums of the data."""
+        request: dict[str, JSON] = {"method": self.name, "seed": seed}
+        for name, value in self.get_params(deep=False).items():
+            if name in self.extended:
+                continue
+            tensors: Tensors = {}
+            try:
+                request[name] = encode(value, tensors, name)
+            except TypeError:  # a function among it
+                request[name] = type(value).__name__
+            if tensors:
+                request[name] = [request[name], content(tensors)]
+        # Chunks can be read once alone; who reads them binds them.
+        known = {name: value for name, value in data.items() if not isinstance(value, Iterator)}
+        return request | {f"the {name}": content(value) for name, value in known.items()}
 
     def _rebuild(self) -> None:
         """Make the modules that `fit` sets, of the right shapes; all else is restored already."""

@@ -1,7 +1,6 @@
 """The report: one HTML file that needs nothing else, and results.json beside it."""
 
 import re
-import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import Any, ClassVar
 import jinja2
 from matplotlib.figure import Figure
 
-from colliderkit.files import atomic_file, atomic_folder, refuse_existing
+from colliderkit.files import atomic_files, refuse_existing
 from colliderkit.methods.method import versions
 from colliderkit.report.figures import Drawing, grouped, pictures, spans, write_figures
 from colliderkit.report.plots import CARD
@@ -21,7 +20,9 @@ from colliderkit.report.verdict import Aim, Claim, Line, Ranking, worse_than_gue
 from colliderkit.report.words import prose
 from colliderkit.training.settings import Epoch
 
-__all__ = ["Drawing", "Heading", "Report", "Table", "Text"]
+__all__ = ["PAGE", "Drawing", "Heading", "Report", "Table", "Text"]
+
+PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -201,25 +202,27 @@ class Report:
             "verdict": [str(line) for line in self.verdict],
             "claims": [claim.plain() for claim in self.claims],
         }
-        write_results(folder / "results.json", self.results, about, force)
-        return self.write_page(folder, force)
+        with atomic_files(folder, PAGE, force) as part:
+            write_results(part / "results.json", self.results, about)
+            self._write_page(part)
+        return folder / PAGE
 
     def write_page(self, folder: str | Path, force: bool = False) -> Path:
         """Write ``report.html`` and ``figures/`` to `folder`; return the path of the page.
 
         A figure has files of one name: PDF, PNG, and its curves as CSV.
         """
-        page, beside = Path(folder) / "report.html", Path(folder) / "figures"
-        refuse_existing(page, force)
-        with atomic_file(page, force) as part:
-            if any(isinstance(block, Drawing) for block in self.blocks):
-                with atomic_folder(beside, force) as figures:
-                    addresses = write_figures(self.blocks, figures, self.source)
-            else:
-                addresses = {}
-                shutil.rmtree(refuse_existing(beside, force), ignore_errors=True)
-            part.write_text(self._page(addresses, files=True), encoding="utf-8")
-        return page
+        folder = Path(folder)
+        refuse_existing(folder / PAGE, force)
+        with atomic_files(folder, PAGE, force) as part:
+            self._write_page(part)
+        return folder / PAGE
+
+    def _write_page(self, part: Path) -> None:
+        figures = part / "figures"
+        figures.mkdir()
+        addresses = write_figures(self.blocks, figures, self.source)
+        (part / PAGE).write_text(self._page(addresses, files=True), encoding="utf-8")
 
     def html(self) -> str:
         """Return the page, without links to files beside it; text is escaped, papers are links."""

@@ -21,7 +21,7 @@ from colliderkit.networks.model import Model
 from colliderkit.serve.deployed import Deployed, DeployedRatio, DeployedTagger
 from colliderkit.serve.translation import session, translate
 
-__all__ = ["TOLERANCE", "export", "export_method", "write_checked"]
+__all__ = ["TOLERANCE", "export", "export_method", "write_checked", "write_proto"]
 
 Inputs = Ragged | Tensor
 # The largest difference between onnxruntime and torch at which a file is still written.
@@ -151,9 +151,6 @@ def write_checked(
             f"{path}: not written, because onnxruntime differs from torch by {difference:.1e} for"
             f" {deployed.network} on these events (allowed are {TOLERANCE:.0e}); please report it."
         )
-    from onnx import helper
-
-    proto.producer_name, proto.producer_version = "colliderkit", colliderkit.__version__
     properties = {
         "columns": list(columns),
         "units": [UNITS.get(name, "") for name in columns],
@@ -162,12 +159,20 @@ def write_checked(
         "largest_difference_to_torch": f"{difference:.3e}",
         **metadata,
     }
+    write_proto(proto, path, properties, force)
+    return difference
+
+
+def write_proto(proto: Any, path: str | Path, properties: dict[str, Any], force: bool) -> None:
+    """Write an ONNX model with what it says of itself, whole or not at all."""
+    from onnx import helper
+
+    proto.producer_name, proto.producer_version = "colliderkit", colliderkit.__version__
     helper.set_model_props(
         proto, {k: v if isinstance(v, str) else json.dumps(v) for k, v in properties.items()}
     )
     with atomic_file(path, force) as part:
         part.write_bytes(proto.SerializeToString())
-    return difference
 
 
 def _translated(deployed: Deployed, example: Inputs, theta: Tensor | None) -> Any:

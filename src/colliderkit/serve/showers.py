@@ -1,7 +1,6 @@
 """ONNX export of a surrogate of showers, sampler and preprocessing inside, and its speed."""
 
 import copy
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,11 @@ from torch import Tensor, nn
 
 import colliderkit
 from colliderkit.errors import InputError
-from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.files import refuse_existing
 from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.serve.latency import cpu_seconds
+from colliderkit.serve.onnx import write_proto
 from colliderkit.serve.translation import session, translate
 
 __all__ = ["TOLERANCE", "ShowerTime", "export_surrogate", "shower_times"]
@@ -145,14 +145,7 @@ def export_surrogate(
         "difference": usual,
         "largest_difference": largest,
     }
-    from onnx import helper
-
-    proto.producer_name, proto.producer_version = "colliderkit", colliderkit.__version__
-    helper.set_model_props(
-        proto, {k: v if isinstance(v, str) else json.dumps(v) for k, v in properties.items()}
-    )
-    with atomic_file(path, force) as part:
-        part.write_bytes(proto.SerializeToString())
+    write_proto(proto, path, properties, force)
     return usual
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +13,20 @@ from typing import Any
 
 import yaml
 
+from colliderkit.claims import PIECE, WHOLE, claim, first_process, holds_work, piecewise
 from colliderkit.errors import InputError
-from colliderkit.files import alone, atomic_file, atomic_folder, existing_file, refuse_existing
+from colliderkit.files import (
+    alone,
+    atomic_files,
+    atomic_folder,
+    existing_file,
+    explained,
+    refuse_existing,
+)
 from colliderkit.methods import METHODS
 from colliderkit.methods.method import DESCRIPTION, Method, versions
 from colliderkit.methods.state import encode
-from colliderkit.report.html import Report
+from colliderkit.report.html import PAGE, Report
 from colliderkit.report.results import write_results
 from colliderkit.tasks.account import Account, kept
 from colliderkit.tasks.task import Evaluation
@@ -27,6 +34,7 @@ from colliderkit.tasks.task import Evaluation
 __all__ = [
     "CONFIGURATION",
     "EVENTS",
+    "PAGE",
     "RESULTS",
     "Run",
     "about",
@@ -39,8 +47,7 @@ CONFIGURATION = "config.yaml"
 EVENTS = "events.parquet"
 RESULTS = "results.json"
 REQUEST = "request.json"  # in `Run.work`
-# Bytes: what is read whole to know a file again, and of a larger one in each of so many places.
-WHOLE, PIECE, PIECES = 1 << 27, 1 << 16, 200
+DROP = "give --force without --resume to drop it"
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ class Run:
     @property
     def first(self) -> bool:
         """Whether this process is the one of a distributed training that writes."""
-        return {os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")} == {"0"}
+        return first_process()
 
     @contextmanager
     def begun(self, configuration: str) -> Iterator[Account]:
@@ -91,13 +98,15 @@ class Run:
                         " to drop it."
                     )
                 shutil.rmtree(self.work)
-            claim(self.work, request_of(configuration))
+            claim(self.work, request_of(configuration), REQUEST, way_out=DROP)
             try:
                 with kept() as account:
                     yield account
-            except BaseException:
-                if not any(p.suffix in (".ckpt", ".npy") for p in self.work.rglob("*")):
+            except BaseException as error:
+                if not holds_work(self.work):
                     shutil.rmtree(self.work, ignore_errors=True)
+                if sentence := explained(error, self.work):
+                    raise sentence from error
                 raise
 
     def finish(
@@ -128,34 +137,7 @@ def request_of(configuration: str) -> dict[str, Any]:
     for name in ("out", "resume", "force", "config", "workers"):
         options.pop(name, None)
     files = sorted({path for text in _texts(options) for path in _files(text)})
-    return {"options": options, "files": {str(path): _content(path) for path in files}}
-
-
-def claim(work: Path, request: dict[str, Any]) -> None:
-    """Keep what a folder of checkpoints is of; raise `InputError` if that is something else."""
-    note = work / REQUEST
-    text = json.dumps(request, indent=1, sort_keys=True, default=str)
-    if note.is_file():
-        kept, asked = json.loads(note.read_text()), json.loads(text)
-        changed = [
-            name
-            for part in ("options", "files")
-            for name in {**kept[part], **asked[part]}
-            if kept[part].get(name) != asked[part].get(name)
-        ]
-        if changed:
-            raise InputError(
-                f"{work}: holds a training of another request (other: {', '.join(changed[:5])});"
-                " repeat that one to go on, or give --force without --resume to drop it."
-            )
-    elif work.exists() and any(work.iterdir()):
-        raise InputError(
-            f"{work}: does not say of what request its checkpoints are; give --force without"
-            " --resume to drop them."
-        )
-    else:
-        with atomic_file(note) as part_file:
-            part_file.write_text(text)
+    return options | {str(path): _content(path) for path in files}
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -180,7 +162,7 @@ def _files(text: str) -> list[Path]:
 def _content(path: Path) -> str:
     """Return the size and a checksum of a file; of a large one, of pieces all over it."""
     size = path.stat().st_size
-    pieces = [0] if size <= WHOLE else [i * (size - PIECE) // PIECES for i in range(PIECES + 1)]
+    pieces = [0] if size <= WHOLE else piecewise(size, PIECE)
     checksum = hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
         for start in pieces:
@@ -201,10 +183,6 @@ def write_evaluation(
     """Write results.json, events.parquet and what else an evaluation has to a folder."""
     from colliderkit.sources import write
 
-    if evaluation.events is not None:
-        write(out / EVENTS, evaluation.events, force=force)
-    if evaluation.write is not None:
-        evaluation.write(out)
     note = {
         "title": evaluation.title,
         "task": task,
@@ -217,7 +195,12 @@ def write_evaluation(
         "account": vars(account),
         **evaluation.about,
     }
-    write_results(out / RESULTS, evaluation.results, note, force)
+    with atomic_files(out, RESULTS, force) as part:
+        if evaluation.events is not None:
+            write(part / EVENTS, evaluation.events)
+        if evaluation.write is not None:
+            evaluation.write(part)
+        write_results(part / RESULTS, evaluation.results, note)
 
 
 def about(evaluation: Path) -> dict[str, Any]:

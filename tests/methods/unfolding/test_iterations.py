@@ -144,7 +144,7 @@ def test_what_is_finished_is_kept(tmp_path: Path) -> None:
     assert np.array_equal(one.curve.squared_error, two.curve.squared_error)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")} == written
     # Another sample, or another training, does not take them for its own.
-    with pytest.raises(InputError, match="iterations of another unfolding"):
+    with pytest.raises(InputError, match="holds a training of another request"):
         replicate(method, toy(4, 1_000), folder=tmp_path, resume=True)
     # More iterations go on from those that are there.
     more = replicate(OmniFold(iterations=3, training=SHORT), sample, folder=tmp_path, resume=True)

@@ -73,7 +73,16 @@ class Calibration(Method):
         not finite, a truth or measurement that is constant, and a response that does not rise with
         the truth.
         """
-        self._begin(seed=seed, folder=folder, resume=resume)
+        self._begin(
+            seed=seed,
+            folder=folder,
+            resume=resume,
+            measured=measured,
+            truth=truth,
+            features=features,
+            event=event,
+            weight=weight,
+        )
         x = np.atleast_1d(np.asarray(measured, dtype=np.float64))
         table = Table.checked(
             _columns(x, features),

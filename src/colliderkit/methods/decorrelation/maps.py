@@ -66,7 +66,14 @@ class ScoreMap(Method):
         `weight` (N,) is not negative. Raises `InputError` for values that are not finite, negative
         weights, a constant column or score, and too few events.
         """
-        self._begin(seed=seed, folder=folder, resume=resume)
+        self._begin(
+            seed=seed,
+            folder=folder,
+            resume=resume,
+            score=score,
+            protected=protected,
+            weight=weight,
+        )
         s, m = self._checked(score, protected)
         w = as_weight(weight, len(s), "the background", negative=NEGATIVE)
         s, m, w = s[w > 0], m[w > 0], w[w > 0]

@@ -152,7 +152,15 @@ class NuisanceMethod(Method):
         if None. Checkpoints go to `folder`, from which `resume` goes on. Raises `InputError` for
         events, labels or weights that cannot be used, and for a process without events.
         """
-        self._begin(seed=seed, folder=folder, resume=resume)
+        self._begin(
+            seed=seed,
+            folder=folder,
+            resume=resume,
+            event=event,
+            weight=weight,
+            events=X,
+            labels=y,
+        )
         table = Table.checked(
             X, "events", weight=weight, event=event, negative="a bin could expect less than nothing"
         )

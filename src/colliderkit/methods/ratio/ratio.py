@@ -187,7 +187,16 @@ class Ratio(Method):
         `resume` goes on, and shows a bar if `progress`. Raises `InputError` where events or
         weights cannot be used, or where the samples do not overlap at all.
         """
-        self._begin(seed=seed, folder=folder, resume=resume)
+        self._begin(
+            seed=seed,
+            folder=folder,
+            resume=resume,
+            numerator=numerator,
+            denominator=denominator,
+            theta=theta,
+            event=event,
+            weight=weight,
+        )
         if self.members < 1:
             raise InputError(f"members is {self.members}; it must be at least 1.")
         if self.calibrate and self.parameters:

@@ -122,7 +122,15 @@ class ConditionalGenerator(Method):
         Raises `InputError` for tables that do not belong together, values that are not finite and
         weights below 0.
         """
-        self._begin(seed=seed, folder=folder, resume=resume)
+        self._begin(
+            seed=seed,
+            folder=folder,
+            resume=resume,
+            x=x,
+            condition=condition,
+            event=event,
+            weight=weight,
+        )
         distance = DISTANCES.load(self.distance)
         rows = Table.checked(
             x, "x", weight=weight, event=event, negative="samples are drawn from a density"

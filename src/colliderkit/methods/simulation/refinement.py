@@ -156,7 +156,16 @@ class Refinement(Method):
         go to `folder`, from which `resume` goes on. Raises `InputError` for tables that are not
         alike, values that are not finite, or a quantity that is constant in the full simulation.
         """
-        self._begin(seed=seed, folder=folder, resume=resume)
+        self._begin(
+            seed=seed,
+            folder=folder,
+            resume=resume,
+            fast=fast,
+            full=full,
+            condition=condition,
+            event=event,
+            weight=weight,
+        )
         self._check()
         x, y, c = _tables(fast, full, condition)
         events = Table.checked(y, "full", weight=weight, event=event)

@@ -132,7 +132,14 @@ class ShowerSurrogate(Method):
         Checkpoints go to `folder`, from which `resume` goes on. Raises `InputError` for showers
         that do not fit the geometry or hold something else than energies, and weights below 0.
         """
-        self._begin(seed=seed, folder=folder, resume=resume)
+        self._begin(
+            seed=seed,
+            folder=folder,
+            resume=resume,
+            showers=showers,
+            geometry=geometry,
+            weight=weight,
+        )
         showers = Showers.checked(
             showers.incident,
             showers.voxels,

@@ -53,7 +53,14 @@ class Classifier(Method):
         each class sums to a positive weight. Checkpoints go to `folder`; `resume` goes on from the
         last.
         """
-        self._begin(seed=seed, folder=folder, resume=resume)
+        self._begin(
+            seed=seed,
+            folder=folder,
+            resume=resume,
+            jets=jets,
+            validation=validation,
+            weight=weight,
+        )
         self._check()
         with _folder(folder) as work:
             where = {"folder": work, "resume": resume, "progress": progress}

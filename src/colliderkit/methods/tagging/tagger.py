@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from colliderkit.claims import claim, content, first_process
 from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
 from colliderkit.events.schema import labels_of, weights_of
@@ -125,6 +126,9 @@ class Tagger(Classifier):
         # Chunks go to a file, one for each process of a distributed training.
         spool = where["folder"] / f"events-{os.environ.get('LOCAL_RANK', 0)}"
         inputs, per_jet = self._read(jets, None if isinstance(jets, ak.Array) else spool)
+        if not isinstance(jets, ak.Array) and first_process():
+            note, way_out = "chunks.json", "choose another folder"
+            claim(where["folder"], {"the jets": content((inputs, per_jet))}, note, way_out=way_out)
         if weight is not None:
             factor = as_weight(weight, len(per_jet))
             per_jet = ak.with_field(per_jet, weights_of(per_jet) * factor, "weight")

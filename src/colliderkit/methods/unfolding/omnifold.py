@@ -14,7 +14,6 @@ from torch import Tensor
 
 from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
-from colliderkit.events.schema import CONSTITUENTS
 from colliderkit.files import atomic_file
 from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.architecture import Architecture
@@ -82,6 +81,7 @@ class OmniFold(Unfolding):
 
     name: ClassVar[str] = "omnifold"
     resumable: ClassVar[bool] = True
+    extended: ClassVar[tuple[str, ...]] = ("iterations",)
     particles: ClassVar[bool] = True
 
     pushes_: Floats
@@ -123,7 +123,7 @@ class OmniFold(Unfolding):
         _check_support(sample)
         self.pushes_ = np.ones((self.iterations + 1, len(sample.truth)))
         self.history_ = {}
-        finished = _Iterations(folder, self._request(sample), resume, self.history_)
+        finished = _Iterations(folder, self.history_)
         levels: tuple[Inputs, Inputs] | None = None
         against_data: Floats | None = None
         for i in range(self.iterations):
@@ -134,10 +134,10 @@ class OmniFold(Unfolding):
                     self._inputs(sample.truth, sample.truth[sample.pass_truth]),
                 )
                 if against_data is None:
-                    against_data = finished.read("data")
+                    against_data = finished.read("ratio-to-data")
                 if against_data is None:
                     against_data = self._against_data(sample, levels[0], progress)
-                    finished.write("data", against_data)
+                    finished.write("ratio-to-data", against_data)
                 push = self._iterate(sample, levels, against_data, i, progress)
                 finished.write(f"push-{i}", push)
             self.pushes_[i + 1] = push
@@ -258,43 +258,16 @@ class OmniFold(Unfolding):
             self.history_[title if members == 1 else f"{title}, member {member}"] = epochs
         return lambda inputs: model(inputs).double().mean(0).exp().numpy()
 
-    def _request(self, sample: UnfoldingSample) -> dict[str, Any]:
-        """Return what identifies an unfolding, as JSON: a kept iteration belongs to one."""
-        return {
-            "parameters": {**self._parameters(), "iterations": None},
-            "seed": self.seed_,
-            "events": [len(sample.truth), len(sample.data)],
-            "sums": [float(sample.weight.sum()), float(sample.data_weight.sum())],
-            "values": [_total(sample.truth), _total(sample.reco)],
-        }
-
 
 class _Iterations:
-    """Finished iterations in a folder, if there is one, refused if they are of another request.
+    """Finished iterations in a folder, if there is one.
 
     `history` is of all that was trained; what is read is added to it.
     """
 
-    def __init__(
-        self, folder: Path | None, request: dict[str, Any], resume: bool, history: History
-    ) -> None:
+    def __init__(self, folder: Path | None, history: History) -> None:
         self.folder = folder
         self.history = history
-        if folder is None:
-            return
-        note = folder / "unfolding.json"
-        text = json.dumps(request, sort_keys=True)
-        if not resume:
-            for path in (note, *folder.glob("data.*"), *folder.glob("push-*")):
-                path.unlink(missing_ok=True)
-        if note.exists() and note.read_text() != text:
-            raise InputError(
-                f"{folder}: holds iterations of another unfolding; choose another folder or remove"
-                " it."
-            )
-        if not note.exists():
-            with atomic_file(note) as part:
-                part.write_text(text)
 
     def read(self, name: str) -> Floats | None:
         """Return the weights of a finished step, None where there are none."""
@@ -318,11 +291,6 @@ class _Iterations:
 def _at(inputs: Inputs, passed: Bools) -> Inputs:
     rows = torch.from_numpy(np.flatnonzero(passed))
     return inputs[rows] if isinstance(inputs, Tensor) else inputs.at(rows)
-
-
-def _total(level: Any) -> float:
-    """Return a sum that other events would not have."""
-    return float(ak.sum(level[CONSTITUENTS]["E"]) if isinstance(level, ak.Array) else level.sum())
 
 
 def _check_support(sample: UnfoldingSample) -> None:

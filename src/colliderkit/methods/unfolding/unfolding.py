@@ -88,7 +88,12 @@ class Unfolding(Method):
         progress: bool = True,
     ) -> Self:
         """Unfold a checked sample; see `fit`."""
-        self._begin(seed=seed, folder=folder, resume=resume)
+        self._begin(
+            seed=seed,
+            folder=folder,
+            resume=resume,
+            sample=sample,
+        )
         if not self.particles and any(
             isinstance(level, ak.Array) for level in (sample.data, sample.reco, sample.truth)
         ):

@@ -14,7 +14,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from colliderkit.errors import InputError
-from colliderkit.files import atomic_file
+from colliderkit.files import alone, atomic_file
 from colliderkit.progress import progress_bar
 
 __all__ = ["BENCHMARKS", "Benchmark", "RemoteFile", "fetch"]
@@ -226,12 +226,13 @@ def fetch(name: str, folder: str | Path, *, files: Sequence[str] | None = None) 
         for file in [known[one] for one in files] if files is not None else known.values():
             path = folder / file.name
             paths.append(path)
-            if path.is_file():
-                if (wrong := _mismatch(file, path.stat().st_size, _md5(path))) is None:
-                    continue
-                raise InputError(f"{path}: {wrong}; delete it to download it again.")
-            task = progress.add_task(file.name, total=file.size)
-            _download(benchmark, file, path, partial(progress.advance, task))
+            with alone(path):
+                if path.is_file():
+                    if (wrong := _mismatch(file, path.stat().st_size, _md5(path))) is None:
+                        continue
+                    raise InputError(f"{path}: {wrong}; delete it to download it again.")
+                task = progress.add_task(file.name, total=file.size)
+                _download(benchmark, file, path, partial(progress.advance, task))
     return paths
 
 

@@ -122,7 +122,7 @@ def mapped_showers(
         for showers in iterate_showers(path, geometry, stop=stop):
             incident.append(showers.incident)
             voxels = showers.voxels.shape[1]
-            showers.voxels.tofile(file)
+            file.write(np.ascontiguousarray(showers.voxels).data)
     energies = np.concatenate(incident)
     return _counted(energies, np.memmap(spool, np.float32, "r", shape=(len(energies), voxels)), 0)
 

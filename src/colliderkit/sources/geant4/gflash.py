@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry
-from colliderkit.files import refuse_existing
+from colliderkit.files import alone, refuse_existing
 from colliderkit.seeds import derive
 from colliderkit.sources.files.showers import drawn_energies, write_in_parts
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
@@ -209,7 +209,8 @@ def generate_showers(
     physics = "parametrisation of Grindhammer and Peters (hep-ex/0001020)"
     shape = (count, detector.geometry.voxels)
     attributes = {"physics": physics, "seed": seed}
-    return write_in_parts(output, parts(), shape, attributes=attributes, force=force)
+    with alone(output):
+        return write_in_parts(output, parts(), shape, attributes=attributes, force=force)
 
 
 def _drawn(
