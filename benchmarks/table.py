@@ -13,12 +13,12 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-Made by `python benchmarks/table.py` from `benchmarks/results/`; how to repeat each figure is in
+Made by `python benchmarks/table.py` from `benchmarks/results/`; how to repeat each quantity is in
 `benchmarks/README.md`. Ratios are ours over the peer's, medians of repetitions run back to back;
 ± is their standard deviation, for AUC and R30 the standard error over seeds. A row without a bar
 is there for comparison. Load is the machine's one-minute load average at the end of the row.
 
-| figure | ours | peer | unit | ratio | bar | met | threads | load |
+| quantity | ours | peer | unit | ratio | bar | met | threads | load |
 |---|---|---|---|---|---|---|---|---|
 """
 
@@ -47,7 +47,7 @@ def line(row: dict[str, Any]) -> str:
         ratio = f"{ratio} ± {error}" if row.get("ratio") is not None else f"± {error}"
     met = {True: "yes", False: "**no**"}.get(row.get("met"), "")  # type: ignore[arg-type]
     cells = [
-        row["figure"],
+        row["quantity"],
         number(row["ours"]),
         number(row.get("peer")),
         row.get("unit") or "",
