@@ -103,12 +103,12 @@ def mixed(jets: ak.Array, count: int, skip: int = 0) -> ak.Array:
 
 
 def rates(
-    figure: str, ours: list[Answer], peer: list[Answer], key: str = "wall_rate", **rest: Any
+    quantity: str, ours: list[Answer], peer: list[Answer], key: str = "wall_rate", **rest: Any
 ) -> Answer:
     """Compare repetitions of a rate: medians, and the ratio with the spread of its repetitions."""
     each = [a[key] / b[key] for a, b in zip(ours, peer, strict=True)]
     return row(
-        figure,
+        quantity,
         statistics.median(a[key] for a in ours),
         statistics.median(b[key] for b in peer),
         statistics.median(each),
@@ -119,7 +119,7 @@ def rates(
 
 
 def row(
-    figure: str,
+    quantity: str,
     ours: float,
     peer: float | None,
     ratio: float | None,
@@ -135,7 +135,7 @@ def row(
         relation, value = bar.split()
         met = ratio >= float(value) if relation == ">=" else ratio <= float(value)
     line = {
-        "figure": figure,
+        "quantity": quantity,
         "ours": ours,
         "peer": peer,
         "unit": unit,
@@ -148,7 +148,7 @@ def row(
         "date": datetime.date.today().isoformat(),
     }
     print(
-        f"{figure}: ours {ours:.4g}, peer {peer if peer is None else format(peer, '.4g')} {unit};"
+        f"{quantity}: ours {ours:.4g}, peer {peer if peer is None else format(peer, '.4g')} {unit};"
         f" ratio {ratio if ratio is None else format(ratio, '.3g')};"
         f" bar {bar}: {'met' if met else 'NOT met' if met is False else '-'}",
         flush=True,

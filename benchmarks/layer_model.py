@@ -77,8 +77,11 @@ def main() -> None:
                 ours.value,
                 floor.value,
                 ours.value / floor.value,
-                ours.error,
+                ours.value
+                / floor.value
+                * ((ours.error / ours.value) ** 2 + (floor.error / floor.value) ** 2) ** 0.5,
                 unit="",
+                ours_error=ours.error,
                 floor_error=floor.error,
                 **common,
             ),

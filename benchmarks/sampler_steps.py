@@ -48,7 +48,7 @@ def main() -> None:
                 part.write_text(json.dumps(values))
         found[calls] = json.loads(kept.read_text())
     rows = []
-    for figure in ("FPD", "AUC low-level", "AUC high-level", "separation of voxel energy"):
+    for figure in ("unbiased FPD", "AUC low-level", "AUC high-level", "separation of voxel energy"):
         (few, error), (many, error2) = (found[calls][figure] for calls in (FEW, MANY))
         rows.append(
             row(

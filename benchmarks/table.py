@@ -14,8 +14,8 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
-What is claimed, whether it is met, and why not where it is not. Every figure stands in a table
-below with its bar; `benchmarks/README.md` says how to repeat it.
+What is claimed, whether it is met, and why not where it is not. Every quantity stands in a
+table below with its bar; `benchmarks/README.md` says how to repeat it.
 
 """
 RULES = """
@@ -98,7 +98,7 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         "intervals": ("Conformal intervals of every regression cover", ""),
     },
 }
-COLUMNS = ("figure", "ours", "peer", "unit", "ratio", "bar", "met", "threads", "load")
+COLUMNS = ("quantity", "ours", "peer", "unit", "ratio", "bar", "met", "threads", "load")
 Row = dict[str, Any]
 
 
@@ -141,7 +141,7 @@ def summary(topics: dict[str, dict[str, tuple[str, str]]], results: dict[str, li
 
 
 def table(rows: list[Row]) -> str:
-    """Return the table of a file's figures, without the columns that nobody fills."""
+    """Return the table of a file's rows, without the columns that nobody fills."""
     cells = [cells_of(row) for row in rows]
     columns = [i for i in range(len(COLUMNS)) if any(row[i] for row in cells)]
     lines = [[COLUMNS[i] for i in columns], ["---"] * len(columns)]
@@ -150,7 +150,7 @@ def table(rows: list[Row]) -> str:
 
 
 def made(rows: list[Row]) -> str:
-    """Return how the figures were made, and when."""
+    """Return how the rows were made, and when."""
     commands = dict.fromkeys(row["command"] for row in rows)
     date = max(row["date"] for row in rows)
     return f"Made by {', '.join(f'`{command}`' for command in commands)}, {date}."
@@ -163,7 +163,7 @@ def cells_of(row: Row) -> list[str]:
         ratio = f"{ratio} ± {error}" if row.get("ratio") is not None else f"± {error}"
     met = {True: "yes", False: "**no**"}.get(row.get("met"), "")  # type: ignore[arg-type]
     return [
-        words(row["figure"]),
+        words(row["quantity"]),
         number(row["ours"]),
         number(row.get("peer")),
         words(row.get("unit") or ""),

@@ -57,8 +57,8 @@ def main() -> None:
     kept = RESULTS / "unfolding.json"
     rows = json.loads(kept.read_text()) if kept.exists() else []
     new = timing(files[0], chosen) if chosen.timing else quality(files, chosen)
-    figures = {line["figure"] for line in new}
-    save("unfolding", [line for line in rows if line["figure"] not in figures] + new)
+    measured = {line["quantity"] for line in new}
+    save("unfolding", [line for line in rows if line["quantity"] not in measured] + new)
 
 
 def prepared(simulation: Path, nature: Path, work: Path) -> Path:

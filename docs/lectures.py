@@ -122,9 +122,8 @@ def table(content: dict[str, Any], ours: dict[str, dict[str, str]]) -> tuple[str
 def measurement(reference: str) -> tuple[str, Iterator[str] | tuple[str, ...]]:
     """Return ours as a text, and its command if a file of results has it.
 
-    "FILE: FIGURE" is `ours` with the error that belongs to it; "| error" says that the row's
-    uncertainty is that of ours and not of the ratio, "| peer" takes the peer's value, "| all X"
-    the row's value of X, and "| 0.001" multiplies.
+    "FILE: QUANTITY" is `ours` with its error; "| peer" takes the peer's value, "| all X" the row's
+    value of X, and "| 0.001" multiplies.
     """
     name, _, rest = reference.partition(": ")
     if not (RESULTS / f"{name}.json").is_file():
@@ -133,19 +132,19 @@ def measurement(reference: str) -> tuple[str, Iterator[str] | tuple[str, ...]]:
         return reference, ()
     title, _, how = rest.partition(" | ")
     rows = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    found = [row for row in rows if row["figure"] == title]
+    found = [row for row in rows if row["quantity"] == title]
     if not found:
-        raise ValueError(f"{reference}: no such figure")
+        raise ValueError(f"{reference}: no such quantity")
     row = found[0]
     error = row.get("ours_error") or row.get("counting_error")
-    if how == "error" or row.get("ratio") is None:
+    if row.get("ratio") is None:
         error = error or row.get("uncertainty")
     value, scale = row["ours"], 1.0
     if how == "peer":
         value, error = row["peer"], row.get("peer_error")
     elif how.startswith("all "):
         value, error = row["all"][how.removeprefix("all ")]
-    elif how and how != "error":
+    elif how:
         scale = float(how)
     made = Value(scale * value, scale * error if error else float("nan"))
     return f"{made}", (row.get("study") or row["command"],)

@@ -12,7 +12,7 @@ from colliderkit.report import calorimeter
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 
-__all__ = ["FLOOR", "REFERENCE", "add_showers", "results_of"]
+__all__ = ["FLOOR", "REFERENCE", "add_showers", "results_of", "strongest"]
 
 REFERENCE, FLOOR = "reference", "floor"
 MOST = 6  # layers of which histograms are drawn
@@ -46,6 +46,22 @@ def results_of(subject: str, comparisons: Sequence[ShowerComparison]) -> list[Re
     ]
 
 
+def strongest(comparisons: Mapping[str, ShowerComparison], floor: str = FLOOR) -> list[str]:
+    """Return a sentence a sample: its strongest classifier, with that of the floor beside."""
+    beside = comparisons.get(floor)
+    sentences = []
+    for name, each in comparisons.items():
+        if name == floor or not each.strongest_:
+            continue
+        quantity = f"AUC {each.strongest_}"
+        known = None if beside is None else beside.quantities_.get(quantity)
+        sentences.append(
+            f"{name}: the strongest classifier is “{each.strongest_}”, AUC"
+            f" {each.quantities_[quantity]}" + ("." if known is None else f" (floor {known}).")
+        )
+    return sentences
+
+
 def add_showers(
     page: Report,
     results: Sequence[Result],
@@ -66,6 +82,11 @@ def add_showers(
     beside = floor if floor in comparisons else None
     models = [name for name in comparisons if name != floor]
     _add_quantities(page, results, beside)
+    if sentences := strongest(comparisons, floor):
+        page.add_text(
+            " ".join(sentences) + " It is the one whose AUC on the validation showers is largest;"
+            " the published network alone says too little."
+        )
     page.add_heading("Energy")
     page.add_figure(
         calorimeter.histograms(histograms, edges, [RESPONSE, VOXELS], floor=beside),

@@ -1,4 +1,4 @@
-"""The task of a conditional generator: fit, apply, evaluate and page, on columns of files."""
+"""The task of a conditional generator: fit, apply, evaluate, page, export, on columns of files."""
 
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from colliderkit.report.html import Report
 from colliderkit.report.plots import round_edges
 from colliderkit.report.results import Result, read_results
 from colliderkit.report.training import training
+from colliderkit.serve.generators import export_generator
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.sources.files.rows import Rows
@@ -179,6 +180,27 @@ class GeneratorTask(Task):
         page.add_heading("Training")
         page.add_figure(training(method.history_), "Loss of each epoch.", wide=True)
         return page
+
+    def export(
+        self,
+        method: ConditionalGenerator,
+        reading: Reading,
+        files: Files,
+        *,
+        condition: Texts | None = None,
+        out: Path,
+        force: bool = False,
+    ) -> str:
+        """Export a generator as ONNX: noise and conditions in, rows out, the sampler inside.
+
+        Args:
+            files: events whose conditions it is checked at; the first 200 are used.
+            condition: columns or expressions, as in fit.
+        """
+        conditions = split_expressions(condition)
+        table = reading.rows(files, conditions, stop=200).table(conditions) if conditions else None
+        difference = export_generator(method, out, table, force=force)
+        return f"at most {difference:.1e} standard deviations from torch in 99% of the numbers"
 
 
 def _generated(

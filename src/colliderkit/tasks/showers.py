@@ -10,12 +10,12 @@ from colliderkit.events.calorimeter import Geometry, read_xml
 from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.files import existing_file
 from colliderkit.methods.method import load
-from colliderkit.methods.simulation.classifiers import PUBLISHED
+from colliderkit.methods.simulation.classifiers import DEFAULT, PUBLISHED
 from colliderkit.methods.simulation.comparison import ShowerComparison, check_band
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.report.html import Report
 from colliderkit.report.results import read_results
-from colliderkit.report.showers import FLOOR, REFERENCE, add_showers, results_of
+from colliderkit.report.showers import FLOOR, REFERENCE, add_showers, results_of, strongest
 from colliderkit.report.training import training as loss_curves
 from colliderkit.serve.showers import export_surrogate
 from colliderkit.sources import write
@@ -100,7 +100,7 @@ class ShowersTask(Task):
         count: int | None = None,
         threshold: float = 0.0,
         bands: tuple[float, ...] = (),
-        levels: tuple[str, ...] = ("low-level", "high-level"),
+        levels: tuple[str, ...] = DEFAULT,
         width: int = 512,
         repetitions: int = 1,
         standardised: bool = False,
@@ -121,7 +121,8 @@ class ShowersTask(Task):
             count: showers of each file that are used, the first ones; all if not given.
             threshold: in MeV; voxels below it count as empty.
             bands: edges in MeV of bands of incident energy that are compared too.
-            levels: what classifiers see, of low-level, high-level and 3-D ResNet, which is slow.
+            levels: what classifiers see, of low-level (as published), low-level-log (log10 E),
+                high-level and 3-D ResNet, which is slow.
             width: of the classifiers' layers; 2048 is published.
             repetitions: trainings of each classifier, whose scatter enters the errors.
             standardised: scale the classifiers' inputs, which makes them see more than the
@@ -160,6 +161,8 @@ class ShowersTask(Task):
         results = [
             result for name, each in comparisons.items() for result in results_of(name, [each])
         ]
+        for sentence in strongest(comparisons):
+            print(sentence)
         title = f"{', '.join(name for name in files if name != FLOOR)} against {showers}"
         about = {"samples": list(comparisons), "seeds": [seed]}
         return Evaluation(title, results, about=about, write=lambda out: _save(comparisons, out))
@@ -265,6 +268,8 @@ class ShowerComparisonTask(Task):
         """Print the quantities of the comparison."""
         for quantity, value in method.quantities_.items():
             print(f"{quantity}: {value}")
+        if method.strongest_:
+            print(f"the strongest classifier: {method.strongest_}")
         return "compared showers"
 
 

@@ -49,5 +49,7 @@ TASK_CASES = {
         ],
         apply=lambda folder: ["--files", folder / "events.h5", *WORDS],
         evaluate=lambda folder: ["--files", folder / "events.h5", *WORDS, "--weight", "w"],
+        export=lambda folder: ["--files", folder / "events.h5", "--condition", "c"],
+        exported="generator.onnx",
     ),
 }

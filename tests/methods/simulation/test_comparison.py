@@ -15,6 +15,7 @@ from colliderkit.methods.simulation.classifiers import splits
 from colliderkit.methods.simulation.comparison import ShowerComparison
 from colliderkit.methods.simulation.posterior import log_posterior
 from colliderkit.methods.simulation.samples import DescribedShowers
+from colliderkit.report.showers import strongest as strongest_sentences
 from colliderkit.sources.files.showers import mapped_showers, write_showers
 from colliderkit.training.settings import Training
 
@@ -36,7 +37,7 @@ def test_two_samples_of_one_density_are_at_the_floor() -> None:
     found = ShowerComparison(classifier=FEW, width=32).fit(
         sample(3000, 1), sample(3000, 2), GEOMETRY, training=sample(1000, 3), progress=False
     )
-    for level in ("low-level", "high-level"):
+    for level in ("low-level", "low-level-log", "high-level"):
         area = found.quantities_[f"AUC {level}"]
         assert abs(area.value - 0.5) < 4 * area.error
         # DeLong's error of two samples of n events each without a difference.
@@ -237,21 +238,49 @@ def test_showers_are_most_likely_of_the_model_that_is_right() -> None:
     assert 0 < right.error < 0.1
 
 
-def test_trees_see_faint_hits_that_scaled_voxels_hide() -> None:
+def faint(count: int, brighter: float, number: int) -> Showers:
+    """Draw showers whose first voxel carries a thousandth of the energy, to 10%."""
+    random = np.random.default_rng(number)
+    voxels = random.dirichlet(np.full(GEOMETRY.voxels, 2.0), count) * 1000
+    voxels[:, 0] = brighter * random.normal(1, 0.1, count)
+    return Showers.checked(np.full(count, 1000.0), voxels.astype(np.float32))
+
+
+def test_logarithms_and_trees_see_faint_hits_that_scaled_voxels_hide() -> None:
     """A voxel that carries a thousandth of the energy is a tenth brighter in the sample."""
-
-    def showers(count: int, brighter: float, number: int) -> Showers:
-        random = np.random.default_rng(number)
-        voxels = random.dirichlet(np.full(GEOMETRY.voxels, 2.0), count) * 1000
-        voxels[:, 0] = brighter * random.normal(1, 0.1, count)
-        return Showers.checked(np.full(count, 1000.0), voxels.astype(np.float32))
-
-    found = ShowerComparison(classifier=FEW, width=32, levels=("low-level",)).fit(
-        showers(3000, 1.0, 1), showers(3000, 1.1, 2), GEOMETRY, progress=False
+    found = ShowerComparison(classifier=QUICK, width=32, levels=("low-level", "low-level-log")).fit(
+        faint(3000, 1.0, 1), faint(3000, 1.1, 2), GEOMETRY, progress=False
     )
     best = norm.cdf(1 / math.sqrt(2))  # one sigma apart
-    for name in ("AUC trees of E/E_inc", "AUC trees of log10 E"):
-        area = found.quantities_[name]
+    weak = found.quantities_["AUC low-level"]
+    logarithms = found.quantities_["AUC low-level-log"]
+    assert weak.value + 0.1 < logarithms.value < best + 4 * logarithms.error
+    trees = ("trees of E/E_inc", "trees of log10 E")
+    for name in trees:
+        area = found.quantities_[f"AUC {name}"]
         assert best - 0.04 < area.value < best + 4 * area.error
+    assert found.strongest_ in trees
     strongest = found.quantities_["AUC strongest"]
-    assert strongest.value > found.quantities_["AUC low-level"].value + 0.1
+    assert strongest == found.quantities_[f"AUC {found.strongest_}"]
+    assert strongest_sentences({"faint": found}) == [
+        f"faint: the strongest classifier is “{found.strongest_}”, AUC {strongest}."
+    ]
+
+
+def test_trees_see_energies_that_shares_hide() -> None:
+    """Hits just above a threshold, of showers of a hundred times other energies."""
+
+    def showers(count: int, lowest: float, number: int) -> Showers:
+        random = np.random.default_rng(number)
+        incident = 1000 * 100 ** random.random(count)
+        voxels = random.dirichlet(np.full(GEOMETRY.voxels, 2.0), count) * incident[:, None]
+        voxels[:, 0] = lowest * random.normal(1, 0.1, count)
+        return Showers.checked(incident, voxels.astype(np.float32))
+
+    found = ShowerComparison(classifier=FEW, width=8, levels=("low-level",), threshold=0.1).fit(
+        showers(3000, 1.0, 1), showers(3000, 1.1, 2), GEOMETRY, progress=False
+    )
+    best = norm.cdf(1 / math.sqrt(2))
+    area = found.quantities_["AUC trees of log10 E"]
+    assert best - 0.04 < area.value < best + 4 * area.error
+    assert area.value > found.quantities_["AUC trees of E/E_inc"].value + 0.05

@@ -23,30 +23,61 @@ from colliderkit.training.batches import Batch, Dataset
 from colliderkit.training.fit import fit, predict
 from colliderkit.training.settings import Epoch, Training
 
-__all__ = ["LEVELS", "PUBLISHED", "ShowerClassifier", "ShowerInputs", "splits"]
+__all__ = [
+    "DEFAULT",
+    "LEVELS",
+    "PUBLISHED",
+    "ShowerClassifier",
+    "ShowerInputs",
+    "nothing",
+    "splits",
+]
 
 Rows = NDArray[np.int64]
 PUBLISHED = Training(epochs=50, batch_size=1000, learning_rate=2e-4, schedule="constant")
-LEVELS = ("low-level", "high-level", "3-D ResNet")
+LOGARITHMS = "low-level-log"
+LEVELS = ("low-level", LOGARITHMS, "high-level", "3-D ResNet")
+DEFAULT = LEVELS[:3]
 SHARES = (0.6, 0.2)  # of each class to train on and to choose the epoch by; the rest is the test
 ENOUGH = 20_000  # showers that means and standard deviations are taken from
+FAINTEST = 1e-3  # MeV, where hits begin if there is no threshold
+
+
+def nothing(threshold: float) -> float:
+    """Return the energy [MeV] whose logarithm a voxel without a hit has: a decade below any."""
+    return (threshold if threshold > 0 else FAINTEST) / 10
 
 
 class ShowerInputs(nn.Module):
-    """Show a network a table, or log10 E_inc and the voxels, cut at a threshold, over E_inc."""
+    """Show a network a table, or log10 E_inc and the voxels, cut at a threshold.
 
-    def __init__(self, threshold: float | None, scaling: nn.Module, network: nn.Module) -> None:
+    The voxels are divided by E_inc or, with `logarithm`, log10 of their energies, of a decade
+    below the threshold where nothing is (`nothing`).
+    """
+
+    def __init__(
+        self,
+        threshold: float | None,
+        scaling: nn.Module,
+        network: nn.Module,
+        logarithm: bool = False,
+    ) -> None:
         super().__init__()
         self.threshold = threshold
         self.scaling = scaling
         self.network = network
+        self.logarithm = logarithm
 
     def inputs(self, values: Tensor, context: Tensor | None) -> Tensor:
         """Return what the network sees of rows (B, C)."""
         if self.threshold is None or context is None:
             return values
-        shares = torch.where(values < self.threshold, 0.0, values) / context
-        return torch.cat([context.log10(), shares], 1)
+        hits = torch.where(values < self.threshold, 0.0, values)
+        if self.logarithm:
+            seen = hits.clamp(min=nothing(self.threshold)).log10()
+        else:
+            seen = hits / context
+        return torch.cat([context.log10(), seen], 1)
 
     def forward(self, values: Tensor, mask: Tensor | None, context: Tensor | None = None) -> Tensor:
         outputs: Tensor = self.network(self.scaling(self.inputs(values, context)))
@@ -58,9 +89,11 @@ class ShowerClassifier:
     """Classify showers by the sample they are of: a perceptron, or a 3-D ResNet of the voxels.
 
     Args:
-        level: what the classifier sees: "low-level", log10 E_inc and the voxels over E_inc;
-            "high-level", the table of `features`; "3-D ResNet" convolves what is low-level, of
-            geometries whose layers are all alike, at some hundred times the cost.
+        level: what the classifier sees: "low-level", log10 E_inc and the voxels over E_inc, as
+            published; "low-level-log", log10 E_inc and log10 of the voxels, each with mean 0 and
+            standard deviation 1, to which faint hits count as bright ones do; "high-level", the
+            table of `features`; "3-D ResNet" convolves what is low-level, of geometries whose
+            layers are all alike, at some hundred times the cost.
         geometry: of all showers; `threshold`: energies [MeV] below it count as zero.
         training: as published if not given.
         width: of the two hidden layers and the one before; 2048 is published.
@@ -89,15 +122,17 @@ class ShowerClassifier:
         if voxels:
             inputs = self.geometry.voxels + 1
         else:
-            nothing = np.zeros((1, self.geometry.voxels), np.float32)
-            inputs = features(nothing, np.ones(1), self.geometry).table().shape[1]
+            empty = np.zeros((1, self.geometry.voxels), np.float32)
+            inputs = features(empty, np.ones(1), self.geometry).table().shape[1]
         network: nn.Module
         if self.level == "3-D ResNet":
             network = VoxelResNet(self.geometry.shape, classes)
         else:
             network = MLP(inputs, classes, hidden=(self.width,) * 3, leak=0.01)
-        scaling = Standardise(inputs) if self.standardised else nn.Identity()
-        return ShowerInputs(self.threshold if voxels else None, scaling, network)
+        logarithm = self.level == LOGARITHMS
+        scaled = self.standardised or logarithm
+        scaling = Standardise(inputs) if scaled else nn.Identity()
+        return ShowerInputs(self.threshold if voxels else None, scaling, network, logarithm)
 
     def fit(
         self, samples: Sequence[DescribedShowers], rows: Sequence[Sequence[Rows]], *, seed: int,

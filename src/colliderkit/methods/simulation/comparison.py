@@ -20,6 +20,7 @@ from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.files import release
 from colliderkit.methods.method import Method
 from colliderkit.methods.simulation.classifiers import (
+    DEFAULT,
     PUBLISHED,
     ShowerClassifier,
     ShowerInputs,
@@ -87,17 +88,19 @@ class ShowerComparison(Method):
     - unbiased FPD and KPD, to be quoted, on the table of `features`, beside jetnet's FPD and KPD,
       whose errors are those of their draws from these events; MMD and the neighbours on it too,
       each column in units of the reference's standard deviation, on 10,000 showers of each;
-    - the AUC of classifiers on showers that they have not seen: of the published networks and,
-      with `trees`, of boosted trees on the voxels ("AUC trees of E/E_inc", "of log10 E"), which
-      find more; "AUC strongest" is the largest, to be quoted beside the published one;
+    - the AUC of classifiers on showers that they have not seen: of the published networks, of the
+      same network on the logarithms of the voxels ("AUC low-level-log") and, with `trees`, of
+      boosted trees on the voxels ("AUC trees of E/E_inc", "of log10 E"); "AUC strongest" is that
+      of the classifier with the largest AUC on the validation showers, which `strongest_` names:
+      the one to be quoted, beside the published;
     - separation powers, the mean over the layers where there is one each;
     - with `training`, what the sample's model was fitted to: the probability that a shower of
       the sample is nearer to it than one of the reference, .5 for a model that copies none.
 
     Args:
         threshold: energies [MeV] below it count as zero, in both.
-        levels: what the classifiers see, see `ShowerClassifier`: "low-level", "high-level" or
-            "3-D ResNet".
+        levels: what the classifiers see, see `ShowerClassifier`: "low-level", "low-level-log",
+            "high-level" or "3-D ResNet".
         classifier: how the classifiers are trained; as published if not given.
         width: of the classifiers' two hidden layers and the one before; 2048 is published.
         repetitions: trainings of each classifier, whose scatter enters the errors.
@@ -107,6 +110,7 @@ class ShowerComparison(Method):
         bands: edges [MeV] of bands of incident energy that are compared too.
 
     After `fit`: `quantities_` by name, `bands_` the same of each band ("2 to 8 GeV");
+    `strongest_`, the name of the strongest classifier, "" where there is none;
     `separations_` of each histogram; `classifications_` by level, `networks_` and `calibrations_`
     of their first training, and `history_` of all ("low-level, repetition 0"); `histograms_` of
     reference and sample in the bins `edges_`, `examples_`, a shower of each near the geometric
@@ -119,6 +123,7 @@ class ShowerComparison(Method):
     geometry_: Geometry
     quantities_: dict[str, Value]
     bands_: dict[str, dict[str, Value]]
+    strongest_: str
     separations_: dict[str, TriangularDiscriminator]
     classifications_: dict[str, Classification]
     networks_: dict[str, ShowerInputs]
@@ -132,7 +137,7 @@ class ShowerComparison(Method):
         self,
         *,
         threshold: float = 0.0,
-        levels: tuple[str, ...] = ("low-level", "high-level"),
+        levels: tuple[str, ...] = DEFAULT,
         classifier: Training = PUBLISHED,
         width: int = 512,
         repetitions: int = 1,
@@ -199,13 +204,12 @@ class ShowerComparison(Method):
         if training is not None:
             seen = DescribedShowers.checked(training, "training", geometry, self.threshold)
             refuse_shared(ours, seen)
-        self._classify((ours, theirs), progress)
-        quantities = {f"AUC {name}": each.auc for name, each in self.classifications_.items()}
-        if self.trees and self.levels:
-            rows = splits((ours, theirs), self.seed_)
-            areas = tree_areas((ours, theirs), rows, self.threshold, self.seed_)
-            quantities |= {f"AUC trees of {name}": area for name, area in areas.items()}
-            quantities["AUC strongest"] = max(quantities.values(), key=float)
+        areas = self._classify((ours, theirs), progress)
+        quantities = {f"AUC {name}": test for name, (_, test) in areas.items()}
+        # By the validation showers: of several at .5 the largest on the test would lie above.
+        self.strongest_ = max(areas, key=lambda name: float(areas[name][0]), default="")
+        if areas:
+            quantities["AUC strongest"] = areas[self.strongest_][1]
         quantities |= _distances((ours.table, theirs.table), seed)
         quantities |= _mean_separations(self.separations_)
         quantities[f"Wasserstein of {RESPONSE}"] = wasserstein(
@@ -263,48 +267,58 @@ class ShowerComparison(Method):
     def _rebuild(self) -> None:
         self.networks_ = {level: self._classifier(level).network(2) for level in self.levels}
 
-    def _classify(self, samples: Sequence[DescribedShowers], progress: bool) -> None:
-        """Train the classifiers of all levels; set what `fit` says of them."""
+    def _classify(
+        self, samples: Sequence[DescribedShowers], progress: bool
+    ) -> dict[str, tuple[Value, Value]]:
+        """Train all classifiers; return their AUC on validation and test showers by name.
+
+        Sets what `fit` says of the networks.
+        """
         self.classifications_, self.networks_, self.calibrations_ = {}, {}, {}
         self.history_ = {}
+        found: dict[str, tuple[Value, Value]] = {}
         rows = splits(samples, self.seed_) if self.levels else []
         for level in self.levels:
             classifier = self._classifier(level)
-            validation, test = (classifier.data(samples, [r[i] for r in rows]) for i in (1, 2))
-            label, areas = test.target.numpy(), []
+            parts = [classifier.data(samples, [r[i] for r in rows]) for i in (1, 2)]
+            labels = [part.target.numpy() for part in parts]
+            areas: list[list[Value]] = [[], []]
             for repetition in range(self.repetitions):
                 network, history = classifier.fit(
                     samples, rows, seed=derive(self.seed_, level, repetition), progress=progress
                 )
                 scores = [
                     classifier.logarithms(network, data).exp()[:, 1].double().numpy()
-                    for data in (validation, test)
+                    for data in parts
                 ]
-                areas.append(auc(scores[1], label))
+                for each, score, label in zip(areas, scores, labels, strict=True):
+                    each.append(auc(score, label))
                 self.history_[f"{level}, repetition {repetition}"] = history
                 if repetition == 0:
                     self.networks_[level] = network
                     isotonic = IsotonicRegression(out_of_bounds="clip")
-                    isotonic.fit(scores[0], validation.target.numpy())
+                    isotonic.fit(scores[0], labels[0])
                     curve = isotonic.X_thresholds_, isotonic.y_thresholds_
                     self.calibrations_[level] = curve[0].astype(float), curve[1].astype(float)
-                    score = scores[1]
-            mean, _, error = over_seeds(areas)
-            counting = float(np.mean([area.error for area in areas]))
+                    first = scores[1]
+            found[level] = _over_repetitions(areas[0]), _over_repetitions(areas[1])
+            incident = [
+                sample.showers.incident[r[2]].astype(float)
+                for sample, r in zip(samples, rows, strict=True)
+            ]
             self.classifications_[level] = Classification(
-                Value(mean, counting if len(areas) == 1 else float(np.hypot(error, counting))),
-                label,
-                np.interp(score, *self.calibrations_[level]),
-                score,
-                np.concatenate(
-                    [
-                        s.showers.incident[r[2]].astype(float)
-                        for s, r in zip(samples, rows, strict=True)
-                    ]
-                ),
+                found[level][1],
+                labels[1],
+                np.interp(first, *self.calibrations_[level]),
+                first,
+                np.concatenate(incident),
             )
             for each in samples:
                 release(each.showers.voxels)
+        if self.trees and self.levels:
+            trees = tree_areas(samples, rows, self.threshold, self.seed_)
+            found |= {f"trees of {name}": pair for name, pair in trees.items()}
+        return found
 
     def _within(self, both: Sequence[Features], low: float, high: float) -> dict[str, Value]:
         """Compare the showers with incident energies in [low, high) [MeV].
@@ -337,6 +351,13 @@ def check_band(incident: Sequence[NDArray[Any]], low: float, high: float) -> int
             f" {FEWEST} are needed."
         )
     return few
+
+
+def _over_repetitions(areas: Sequence[Value]) -> Value:
+    """Return the mean AUC, with the error of counting and that of the trainings."""
+    mean, _, error = over_seeds(areas)
+    counting = float(np.mean([area.error for area in areas]))
+    return Value(mean, counting if len(areas) == 1 else float(np.hypot(error, counting)))
 
 
 def _distances(tables: Sequence[Floats], seed: int) -> dict[str, Value]:

@@ -3,6 +3,7 @@
 import time
 
 from colliderkit.errors import InputError
+from colliderkit.seeds import derive
 from colliderkit.sources.geant4.calorimeters import Calorimeter
 from colliderkit.sources.geant4.simulation import Beam, simulate
 from colliderkit.sources.shards import executor
@@ -26,7 +27,7 @@ def seconds_a_shower(
 
 
 def _seconds(calorimeter: Calorimeter, energy: float, count: int, beam: Beam, seed: int) -> float:
-    simulate(calorimeter, [energy / 10], beam=beam, seed=seed)  # sets it up
+    simulate(calorimeter, [energy / 10], beam=beam, seed=derive(seed, "setting up"))
     begin = time.process_time()
-    simulate(calorimeter, [energy] * count, beam=beam, seed=seed + 1)
+    simulate(calorimeter, [energy] * count, beam=beam, seed=derive(seed, "timed"))
     return (time.process_time() - begin) / count
