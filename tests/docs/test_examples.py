@@ -130,8 +130,8 @@ def particles(*names: str, count: int = 150) -> None:
 def given_readme() -> Names:
     import onnxruntime
 
-    particles("top.root", "qcd.root", "top_test.root", "qcd_test.root")
-    rows("data.root", "simulation.root")
+    particles("top.root", "qcd.root", "top_test.root", "qcd_test.root", "data.root")
+    rows("measured.root", "simulation.root")
     jets = np.zeros((2, 10, 4), np.float32)
     jets[:, :3] = (30.0, 20.0, 10.0, 40.0)
     return {"onnxruntime": onnxruntime, "jets": jets}
