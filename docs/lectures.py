@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "benchmarks" / "results"
 STATES = {
     "measured": "measured",
-    "built": "built, not measured at laptop scale",
+    "built": "built, no result is kept here",
     "part": "built in part",
     "missing": "nobody has built it yet",
 }
