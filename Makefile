@@ -2,13 +2,14 @@
 # make quick   lint, and all tests that are not slow
 # make test    run the tests
 # make smoke   run the smallest scale of each study
+# make docs    build the site into build/site; its tutorials run, and a warning is an error
 # make slow    run the tests and write tests/slow.txt, the list of those that make quick leaves out
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --root-user-action ignore
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-.PHONY: demo quick test slow lint smoke clean
+.PHONY: demo quick test slow lint smoke docs clean
 
 demo: .venv/installed
 	$(BIN)/colliderkit study top-tagging --scale laptop --out demo --force
@@ -25,9 +26,14 @@ slow: .venv/installed
 smoke: .venv/installed
 	$(PYTEST) tests/contracts/test_studies.py
 
+docs: .venv/installed
+	$(BIN)/python benchmarks/table.py
+	$(BIN)/python docs/lectures.py
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -j 2 docs build/site
+
 lint: .venv/installed
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -35,8 +41,8 @@ lint: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit("colliderkit needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(PIP) torch==2.13.0 -c constraints.txt
-	$(PIP) -c constraints.txt -e '.[generate,geant4,dask,flows,hepdata,pyhf,dev]'
+	$(PIP) -c constraints.txt -e '.[generate,geant4,dask,flows,hepdata,pyhf,docs,dev]'
 	touch $@
 
 clean:
-	rm -rf .venv demo runs build src/*.egg-info
+	rm -rf .venv demo runs build docs/api src/*.egg-info

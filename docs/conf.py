@@ -1,0 +1,82 @@
+"""The site: `make docs` builds it, runs the tutorials, and takes a warning for an error."""
+
+import re
+from typing import Any
+
+from colliderkit import __version__
+
+project = "ColliderKit"
+author = "The ColliderKit developers"
+copyright = f"2026, {author}"
+release = __version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "_templates"]
+suppress_warnings = ["ref.python"]  # one name in two modules: both are meant
+
+html_theme = "furo"
+html_title = f"ColliderKit {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+
+# Pages are Markdown; those of tutorials/ are run, each in a process of its own.
+myst_enable_extensions = ["dollarmath", "deflist", "attrs_inline"]
+myst_heading_anchors = 4
+nb_execution_mode = "auto"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+
+# Docstrings are plain text with `code` in it. They become reStructuredText here.
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
+CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
+
+
+def prose(line: str) -> str:
+    """Return a line of a docstring with its code marked and its other signs as they stand."""
+    parts = CODE.split(line)
+    for i, part in enumerate(parts):
+        if i % 2:
+            parts[i] = "``" + part.strip("`") + "``"
+        else:
+            parts[i] = re.sub(r"([*|\\`]|_(?!\w))", r"\\\1", part)
+    return re.sub(r"``(?=\w)", "``\\\\ ", "".join(parts)) if "``" in line else "".join(parts)
+
+
+def plain(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Make reStructuredText of a docstring: an indented block is shown as it stands."""
+    made: list[str] = []
+    block = False  # in a block that is indented below a paragraph
+    for before, line in zip(["", *lines], lines, strict=False):
+        indented = line.startswith("    ")
+        section = bool(made) and re.match(r"\w+:$", next((m for m in reversed(made) if m), ""))
+        if indented and not block and not before.strip() and not section and not made_args(made):
+            block = True
+            made += ["::", ""]
+        elif line.strip() and not indented:
+            block = False
+        made.append(line if block or line.lstrip().startswith(">>>") else prose(line))
+    lines[:] = made
+
+
+def made_args(made: list[str]) -> bool:
+    """Tell whether the lines so far end within a section such as "Args:"."""
+    for line in reversed(made):
+        if line.strip() and not line.startswith(" "):
+            return bool(re.match(r"[A-Z]\w+:$", line))
+    return False
+
+
+def setup(app: Any) -> None:
+    app.connect("autodoc-process-docstring", plain, priority=400)

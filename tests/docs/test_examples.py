@@ -1,0 +1,360 @@
+"""Every block of Python and of shell in README and in docs/ runs, in the order of its page.
+
+`REDUCED` makes counts, epochs, bootstraps and energies small; the text is otherwise run as it
+stands. `GIVEN` makes what a page takes for granted: the reader's files and arrays.
+"""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import awkward as ak
+import numpy as np
+import pytest
+
+import colliderkit as ck
+from colliderkit.cli import main
+from samples import make_jets
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```", re.S | re.M)
+Names = dict[str, Any]
+
+# What is not ColliderKit's: it is not run.
+FOREIGN = ("make", "git", "pip", "cd")
+
+# (what stands there, what is run), for each page; "" is for all.
+REDUCED: dict[str, list[tuple[str, str]]] = {
+    "README.md": [
+        ('"top-qcd", 5000', '"top-qcd", 150'),
+        ("--bootstraps 20", "--bootstraps 2"),
+        ("photons-368 20000", "photons-368 300"),
+        ("'[500, 8000]'", "'[500, 600]'"),
+        ("--network ring-mixer", "--network ring-mixer --layers.epochs 1 --voxels.epochs 1"),
+    ],
+    "quickstart.md": [
+        ('"top-qcd", 5000', '"top-qcd", 150'),
+        ("generate top-qcd 5000", "generate top-qcd 100 --force"),
+        ("top-qcd 1000", "top-qcd 100"),
+    ],
+    "files.md": [("FILE...", "top.root")],
+    "gallery.md": [("NAME --scale laptop", "gaussian-calibration --scale smoke")],
+    "inference.md": [
+        ("sample(20_000", "sample(2_000"),
+        ("sample(100_000", "sample(4_000"),
+        ("Training(epochs=5, batch_size=2000", "Training(epochs=1, batch_size=500"),
+        ("Training(epochs=5, batch_size=1000", "Training(epochs=1, batch_size=500"),
+        ("1, 50_000)", "1, 3_000)"),
+        ("(50_000, 1)", "(3_000, 1)"),
+        ("experiments=100", "experiments=20"),
+    ],
+    "reweighting.md": [
+        ('"ee-dijets", 10_000', '"ee-dijets", 1_000'),
+        ("drawn anew every 250 jets", "drawn anew"),
+        ('"ee-dijets", 5000', '"ee-dijets", 500'),
+        ('"ee-dijets", 1000', '"ee-dijets", 300'),
+        ('"ee-dijets", 3000', '"ee-dijets", 300'),
+        ("Training(epochs=6", "Training(epochs=1"),
+        ("bootstrap(100", "bootstrap(10"),
+        ("--events 5000", "--events 100"),
+    ],
+    "shower-test.md": [
+        ("photons-368 40000", "photons-368 300"),
+        ("'[500, 64000]'", "'[500, 600]'"),
+        ("'[500, 2000, 8000, 64000]'", "'[500, 550, 600]'"),
+        ("(500, 2000, 8000, 64000)", "(500, 550, 600)"),
+    ],
+    "surrogates.md": [
+        ("photons-368 40000", "photons-368 300"),
+        ("'[500, 64000]'", "'[500, 600]'"),
+        ("photons-368 --out", "photons-368 --layers.epochs 1 --voxels.epochs 1 --out"),
+        ('network="ring-mixer"', 'network="ring-mixer", layers=short, voxels=short'),
+    ],
+    "tagging.md": [('"top-qcd", 5000', '"top-qcd", 150'), ("epochs 20", "epochs 1")],
+    "unfolding.md": [
+        ("iterations=5", "iterations=1"),
+        ("iterations=8", "iterations=2"),
+        ("bootstraps=50, members=3, workers=2", "bootstraps=2, members=2, workers=1"),
+        ("bootstraps=20", "bootstraps=2"),
+        ("--iterations 5 --members 3 --bootstraps 20", "--iterations 1 --members 2 --bootstraps 2"),
+    ],
+}
+
+
+def table(count: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Columns by the names that the pages use, which hang together as they should."""
+    random = np.random.default_rng(seed)
+    m_true = random.uniform(5, 35, count)
+    log_pt = random.uniform(4, 6, count)
+    a, b = random.normal(size=count), random.lognormal(size=count)
+    return {
+        "m_true": m_true,
+        "w_true": random.uniform(0.1, 0.4, count),
+        "m": np.clip(m_true + random.normal(0, 2, count), 1, 39),
+        "w": random.uniform(0.5, 1.5, count),
+        "pt_true": np.exp(log_pt),
+        "pt": np.exp(log_pt + random.normal(0, 0.1, count)),
+        "log_pt": log_pt,
+        "eta": random.uniform(-2, 2, count),
+        "tracks": random.uniform(1, 20, count),
+        "mass": random.lognormal(4, 0.3, count),
+        "width": random.uniform(0.1, 0.4, count),
+        "mjj": 500 + random.exponential(400, count),
+        "a": a,
+        "b": b,
+        "c": random.lognormal(size=count),
+        "y": a + np.log(b) + random.normal(0, 0.2, count),
+        "is_signal": (a + random.normal(size=count) > 0).astype(np.int64),
+        "event_number": np.arange(count),
+    }
+
+
+def rows(*names: str, count: int = 400) -> None:
+    """Write a table of events as each of the files `names`."""
+    for i, name in enumerate(names):
+        ck.write(name, table(count, i))
+
+
+def particles(*names: str, count: int = 150) -> None:
+    """Write a file of jets of one class as each of `names`: signal where the name says top or w."""
+    for i, name in enumerate(names):
+        jets = make_jets(3 * count, i)
+        jets["w"] = np.ones(len(jets))
+        signal = name.startswith(("top", "w.", "data"))
+        ck.write(name, jets[jets.label == signal][:count])
+
+
+def given_readme() -> Names:
+    import onnxruntime
+
+    particles("top.root", "qcd.root", "top_test.root", "qcd_test.root", "data.root")
+    rows("measured.root", "simulation.root")
+    jets = np.zeros((2, 10, 4), np.float32)
+    jets[:, :3] = (30.0, 20.0, 10.0, 40.0)
+    return {"onnxruntime": onnxruntime, "jets": jets}
+
+
+def given_your_files() -> Names:
+    particles("top.root", "qcd.root", "top_test.root", "qcd_test.root", "data.root")
+    rows("events.root")
+    return {}
+
+
+def given_calibration() -> Names:
+    rows("pairs.root", "data.root", "test.root", count=2000)
+    random = np.random.default_rng(1)
+    names: Names = {}
+    for prefix in ("", "other_"):
+        truth = random.normal(size=3000)
+        names |= {
+            f"{prefix}truth": truth,
+            f"{prefix}measured": truth + random.normal(0, 0.5, 3000),
+            f"{prefix}features": random.normal(size=(3000, 1)),
+        }
+    return names
+
+
+def given_decorrelation() -> Names:
+    particles("w.parquet", "qcd.parquet", "qcd_test.parquet", "other.parquet", count=400)
+    signal, background = ck.read("w.parquet"), ck.read("qcd.parquet")
+    random = np.random.default_rng(1)
+    jets = ak.concatenate([signal, background])
+    ck.Tagger("boosted-trees").fit(jets, seed=0, progress=False).save("runs/trees")
+    names = ("score", "mass", "other_score", "other_mass")
+    numbers = {name: random.uniform(size=500) for name in names}
+    return {"jets": jets, "test": make_jets(50, 9), "weight": np.ones(500), **numbers}
+
+
+def given_inference() -> Names:
+    rows("s.root", "b.root", "data.root", "s_test.root", "b_test.root")
+    return {}
+
+
+def given_observables() -> Names:
+    rows("train.root", "simulation.root", "other.root", count=1000)
+    random = np.random.default_rng(1)
+    truth = random.normal(size=(2, 1000))
+    reco = truth[..., None] + random.normal(0, 0.5, (2, 1000, 2))
+    return {
+        "reco_train": reco[0],
+        "truth_train": truth[0],
+        "weight_train": np.ones(1000),
+        "data": reco[1][:500],
+        "reco": reco[1],
+        "truth": truth[1],
+        "truth_edges": (-4, -0.7, 0, 0.7, 4),
+    }
+
+
+def given_ratio() -> Names:
+    import onnxruntime
+
+    for name in ("nature.root", "simulation.root", "nature_test.root", "simulation_test.root"):
+        rows(name, count=1000)
+    random = np.random.default_rng(1)
+    return {
+        "onnxruntime": onnxruntime,
+        "nature": random.normal(0.2, 1, (1000, 2)),
+        "simulation": random.normal(0, 1, (1000, 2)),
+        "w": np.ones(1000),
+        "x": np.array([[50.0, np.log(0.2)]], np.float32),
+    }
+
+
+def given_refinement() -> Names:
+    import torch
+
+    from colliderkit.losses.classification import cross_entropy
+    from colliderkit.losses.decorrelation import distance_correlation
+    from colliderkit.training.batches import Dataset
+    from colliderkit.training.fit import fit
+
+    random = np.random.default_rng(1)
+    x = torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
+    halves = [Dataset(x[part], (x[part, 0] > 0).long()) for part in (slice(300), slice(300, 400))]
+    fast = random.normal(size=(600, 2))
+    return {
+        "cross_entropy": cross_entropy,
+        "disco": lambda outputs, target, weight: distance_correlation(
+            outputs[:, 1], outputs[:, 0].detach(), weight
+        ),
+        "fit": fit,
+        "model": torch.nn.Linear(2, 2),
+        "train": halves[0],
+        "validation": halves[1],
+        "settings": ck.Training(epochs=1, batch_size=100),
+        "folder": "runs/constrained",
+        "fast": fast,
+        "full": fast + random.normal(0.1, 0.1, (600, 2)),
+        "truth": random.normal(size=(600, 1)),
+        "number": np.arange(600),
+        "other_fast": fast[:50],
+        "other_truth": random.normal(size=(50, 1)),
+    }
+
+
+def given_regression() -> Names:
+    rows("train.root", "data.root", "test.root", count=1000)
+    random = np.random.default_rng(1)
+    x = random.normal(size=(1000, 2))
+    return {"x": x, "y": x.sum(1) + random.normal(0, 0.2, 1000), "x_new": x[:20]}
+
+
+def given_reweighting() -> Names:
+    ck.write("toys.parquet", _estimates())
+    ck.write("estimates.parquet", _estimates())
+    return {}
+
+
+def _estimates() -> Names:
+    random = np.random.default_rng(1)
+    truth = np.repeat([0.0, 0.5, 1.0], 20)
+    return {"a0": truth, "a": truth + random.normal(0, 0.1, 60), "da": np.full(60, 0.1)}
+
+
+def given_search() -> Names:
+    rows("data.root", count=2000)
+    mass = table(2000)["mjj"]
+    edges = np.linspace(500, 2000, 21)
+    spectra = np.random.default_rng(1).poisson(np.histogram(mass, edges)[0], (2, 20))
+    return {"mass": mass, "edges": edges, "spectra": spectra}
+
+
+def given_showers() -> Names:
+    from colliderkit.sources.geant4.calorimeters import calorimeter
+
+    return {
+        "geometry": calorimeter("photons-368").geometry,
+        "short": ck.Training(epochs=1, batch_size=100),
+    }
+
+
+def given_shower_test() -> Names:
+    from colliderkit.sources.files.showers import read_showers
+    from colliderkit.sources.geant4.gflash import generate_showers
+
+    drawn = {}
+    for seed, name in enumerate(("what_the_model_saw", "flow", "diffusion"), 1):
+        file = generate_showers(
+            "photons-368", 300, f"given-{name}.hdf5", energies=(500, 600), seed=seed
+        )
+        drawn[name] = read_showers(file)
+    return {**given_showers(), **drawn}
+
+
+def given_unfolding() -> Names:
+    from colliderkit.sources.toys.unfolding import unfolding_toy
+
+    for name in ("data.root", "simulation.root", "other.root"):
+        rows(name)
+    nature, toy = (unfolding_toy(400, smear=0.5, efficiency=0.9, seed=s) for s in (1, 2))
+    return {
+        "data": nature.seen,
+        "reco": toy.reco,
+        "truth": toy.truth,
+        "seen": toy.pass_reco,
+        "true": toy.pass_truth,
+        "w": np.ones(len(toy.reco)),
+        "expected": None,
+        "truth_edges": np.linspace(-3, 3, 7),
+        "reco_edges": np.linspace(-3, 3, 7),
+    }
+
+
+def given_tagging() -> Names:
+    particles("top.root", "qcd.root", "top_test.root", "qcd_test.root", "data.root")
+    return {}
+
+
+GIVEN: dict[str, Callable[[], Names]] = {
+    "README.md": given_readme,
+    "calibration.md": given_calibration,
+    "decorrelation.md": given_decorrelation,
+    "files.md": given_tagging,
+    "inference.md": given_inference,
+    "learned-observables.md": given_observables,
+    "ratio.md": given_ratio,
+    "refinement.md": given_refinement,
+    "regression.md": given_regression,
+    "reweighting.md": given_reweighting,
+    "search.md": given_search,
+    "shower-test.md": given_shower_test,
+    "surrogates.md": given_showers,
+    "tagging.md": given_tagging,
+    "unfolding.md": given_unfolding,
+    "your-files.md": given_your_files,
+}
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return BLOCK.findall(page.read_text(encoding="utf-8"))
+
+
+def run_shell(text: str) -> None:
+    """Run the commands of a block, as a shell would take them."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if not words or words[0] in FOREIGN:
+            continue
+        assert words[0] == "colliderkit", line
+        assert main(words[1:]) == 0, line
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
+def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch, capfd) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = GIVEN.get(page.name, dict)()
+    reduced = {pair: 0 for pair in REDUCED.get(page.name, [])}
+    for language, text in blocks(page):
+        for was, runs in reduced:
+            reduced[was, runs] += text.count(was)
+            text = text.replace(was, runs)
+        if language == "sh":
+            run_shell(text)
+        else:
+            exec(compile(text, str(page), "exec"), names)
+    unused = [was for (was, _), count in reduced.items() if not count]
+    assert not unused, f"{page.name} does not hold {unused}, which REDUCED makes small"
