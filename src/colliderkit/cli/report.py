@@ -79,6 +79,9 @@ def main(argv: Sequence[str]) -> None:
         report.title, report.note = page.title or report.title, page.note
         report.source = page.source or report.source
         add_account(report, model, note)
-        print(f"report: {write_page(report, folder, page.force)}")
+        path = write_page(report, folder, page.force)
+    for line in report.verdict:
+        print(line)
+    print(f"report: {path}")
     if following := after_report(name, model):
         print(f"next: {following}")

@@ -1,5 +1,6 @@
 """Reproduce a published result."""
 
+import json
 import re
 import sys
 from collections.abc import Sequence
@@ -46,8 +47,11 @@ def study(
     given = {"seeds": seeds, "workers": workers, "dask": dask, "devices": devices}
     with alone(out):
         report = reproduce(name, scale=scale, out=out, force=force, **given)
-    show(STUDIES.load(name).title, read_results(report.parent / "results.json"))
-    print(f"results: {report.parent / 'results.json'}\nreport:  {report}")
+    results = report.parent / "results.json"
+    show(STUDIES.load(name).title, read_results(results))
+    for line in json.loads(results.read_text(encoding="utf-8"))["verdict"]:
+        print(line)
+    print(f"results: {results}\nreport:  {report}")
 
 
 def listed() -> list[str]:
