@@ -49,7 +49,7 @@ def test_histograms_are_shares_and_their_ratios(samples) -> None:
         assert outline[0].sum() == pytest.approx(1)
         # Bins are merged and cut to what is filled.
         assert outline[0].max() * counts.sum() >= counts.max()
-    assert [t.get_text() for t in top.get_legend().get_texts()] == [*samples]
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == [*samples]
     assert bottom.get_xlabel()
     assert not top.get_xlabel()
 

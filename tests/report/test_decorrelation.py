@@ -27,7 +27,7 @@ def test_the_frontier_holds_every_point():
     figure = frontier(points, published={"theirs": [(19.0, 4.1), (7.5, 301.0)]})
     (axes,) = figure.axes
     assert axes.get_yscale() == "log"
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "theirs",
         "plain",
         "DisCo",

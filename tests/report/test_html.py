@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from colliderkit.errors import InputError
 from colliderkit.metrics import Value
 from colliderkit.report import Report, Result, read_results
+from colliderkit.report.figures import pictures
 from colliderkit.report.verdict import Aim, Ranking
 
 
@@ -167,24 +168,61 @@ def test_figures_are_numbered_and_stand_together(report):
     html = report.html()
     assert html.count('<div class="figures">') == 1
     assert html.index("Figure 1.") < html.index("Figure 2.")
-    assert html.count('<figure class="wide">') == 1
+    # A figure that is alone has its caption beside it; two share a row.
+    assert html.count('class="lone"') == 2
+    report.add_figure(drawn(), "A third.")
+    report.add_figure(drawn(), "A fourth.")
+    assert report.html().count('class="half"') == 2
 
 
 def test_the_same_figure_gives_the_same_bytes():
     first, second = Report("a", "b"), Report("a", "b")
     first.add_figure(drawn(), "c")
     second.add_figure(drawn(), "c")
-    assert first.blocks == second.blocks
+    assert pictures(first.blocks) == pictures(second.blocks)
 
 
 def test_write_gives_page_and_results_or_neither(report, tmp_path):
     page = report.write(tmp_path / "run")
     assert page == tmp_path / "run" / "report.html"
     assert read_results(tmp_path / "run" / "results.json") == report.results
-    assert sorted(p.name for p in page.parent.iterdir()) == ["report.html", "results.json"]
+    names = ["figures", "report.html", "results.json"]
+    assert sorted(p.name for p in page.parent.iterdir()) == names
     page.unlink()
-    with pytest.raises(InputError, match=r"results\.json: exists already"):
+    with pytest.raises(InputError, match=r"figures: exists already"):
         report.write(tmp_path / "run")
     assert not page.exists()
     report.write(tmp_path / "run", force=True)
     assert page.exists()
+
+
+def test_figures_lie_beside_the_page(report, tmp_path):
+    def more(folder):
+        folder.mkdir()
+        (folder / "submission.yaml").write_text("a: 1\n")
+
+    report.add_figure(drawn(), "With a covariance.", beside={"HEPData": more})
+    page = report.write(tmp_path / "run")
+    html = page.read_text()
+    folder = page.parent / "figures"
+    links = re.findall(r'href="(figures/[^"]*)"', html)
+    assert sorted(links) == sorted(f"figures/{path.name}" for path in folder.iterdir())
+    assert (folder / "01-figure.pdf").read_bytes().startswith(b"%PDF")
+    assert (folder / "01-figure.png").read_bytes().startswith(b"\x89PNG")
+    lines = (folder / "01-figure.csv").read_text().splitlines()
+    assert lines[0] == "panel,x axis,y axis,curve,x,x_low,x_high,y,y_low,y_high,value"
+    assert lines[1:] == ["1,,,,0,,,0,,,", "1,,,,1,,,1,,,"]
+    assert (folder / "03-figure-hepdata" / "submission.yaml").exists()
+    bare = Report("a", "b")
+    bare.write(page.parent, force=True)
+    assert not folder.exists()
+
+
+def test_a_figure_says_what_it_shows_and_where_it_is_from(report):
+    html = report.html()
+    assert 'alt="values against position: 0 at 0 to 1 at 1."' in html
+    figure = drawn()
+    report.source = "Pythia 8, particle level"
+    report.add_figure(figure, "A line.")
+    report.html()
+    assert figure.legends[0].get_title().get_text() == "Pythia 8, particle level"

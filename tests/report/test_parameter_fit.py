@@ -12,9 +12,7 @@ def test_recovered_counts_what_lies_within_the_errors():
     truth = np.array([0.1, 0.2, 0.3, 0.4])
     off = np.array([0.005, 0.015, -0.03, 0.0])
     figure = recovered("alphaS", truth, truth + off, np.full(4, 0.01))
-    legend = figure.axes[0].get_legend()
-    assert legend.get_title().get_text().startswith("2 / 4 within")
-    assert "3 / 4 within" in legend.get_title().get_text()
+    assert figure.axes[0].get_title("left") == r"Of 4: 2 within $1\sigma$, 3 within $2\sigma$"
     points = figure.axes[1].get_lines()[-1].get_ydata()
     np.testing.assert_allclose(points, [0.5, 1.5, -3.0, 0.0])
 

@@ -3,12 +3,24 @@
 import awkward as ak
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
 
 from colliderkit import metrics
 from colliderkit.metrics import Value
-from colliderkit.report import classifiers, distributions, images, plots, training
+from colliderkit.report import (
+    classifiers,
+    distributions,
+    images,
+    inference,
+    plots,
+    regression,
+    training,
+)
+from colliderkit.report.curves import plain
+from colliderkit.report.observables import axis_label, labelled, unit_of
 from colliderkit.training.settings import Epoch
+from drawings import templates
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +64,7 @@ def test_roc_draws_rejection_and_ratio(scored):
     x, y = line.get_data()
     at = np.argmin(abs(x - 0.5))
     assert y[at] == pytest.approx(good.rejection(x[at]).value)
-    assert "published" in [text.get_text() for text in top.get_legend().get_texts()]
+    assert "published" in [text.get_text() for text in figure.legends[0].get_texts()]
     np.testing.assert_allclose(bottom.lines[0].get_ydata(), 1)
     x, y = bottom.lines[1].get_data()
     at = np.argmin(abs(x - 0.6))
@@ -175,3 +187,89 @@ def test_jet_images_share_one_scale_and_orientation():
     # Row 3 is the largest azimuth, column 0 the smallest pseudorapidity.
     assert left.get_array()[3, 0] == 1.0
     assert np.ma.masked_invalid(left.get_array()).count() == 1
+
+
+def luminance(colour):
+    """Return the relative luminance of a colour (WCAG 2)."""
+    value = np.array(to_rgb(colour))
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("page", ["#ffffff", plots.CARD])
+def test_colours_have_contrast_on_light_and_dark_pages(page):
+    for colour in plots.COLOURS:
+        assert (luminance(page) + 0.05) / (luminance(colour) + 0.05) >= 3
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1: what such a reader sees of linear RGB.
+VISION = {
+    "any": np.eye(3),
+    "protan": np.array([[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]]),
+    "deutan": np.array([[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]]),
+    "tritan": np.array([[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]]),
+}
+CONES = np.array([[0.4122, 0.5363, 0.0514], [0.2119, 0.6807, 0.1074], [0.0883, 0.2817, 0.6300]])
+OKLAB = np.array([[0.2105, 0.7936, -0.0041], [1.9780, -2.4286, 0.4506], [0.0259, 0.7828, -0.8087]])
+
+
+@pytest.mark.parametrize("vision", VISION)
+def test_colours_can_be_told_apart_by_any_reader(vision):
+    value = np.array([to_rgb(colour) for colour in plots.COLOURS])
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ VISION[vision].T, 0, 1)
+    lab = 100 * np.cbrt(seen @ CONES.T) @ OKLAB.T
+    apart = np.linalg.norm(lab[:, None] - lab, axis=-1) + 100 * np.eye(len(lab))
+    # A just noticeable difference is about 2; the first six are far apart.
+    assert apart.min() > 5
+    assert apart[:6, :6].min() > 10
+
+
+def test_bins_are_merged_until_the_reference_has_entries():
+    assert list(plots.merged([10, 3, 7, 0, 30, 4])) == [0, 1, 3]
+    assert len(plots.merged([3, 3, 3])) == 0
+
+
+def test_a_ratio_of_too_few_entries_says_so():
+    few = {"a": np.array([0.5, 1.5]), "b": np.array([0.5])}
+    _, bottom = distributions.distribution(few, [0.0, 1.0, 2.0], "Mass", "GeV").axes
+    assert [text.get_text() for text in bottom.texts] == ["too few entries"]
+
+
+def test_what_lies_outside_is_said():
+    samples = {"a": np.repeat([0.5, 1.5], 50), "b": np.full(10, 7.0)}
+    figure = distributions.distribution(samples, [0.0, 1.0, 2.0], "Mass", "GeV")
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["a", "b (100% outside)"]
+    far = {"a": np.repeat([0.5, 1.5], 50), "b": np.repeat([0.5, 1.5], [1, 1000])}
+    _, bottom = distributions.distribution(far, [0.0, 1.0, 2.0], "Mass", "GeV").axes
+    arrows = [line for line in bottom.lines if line.get_gid() == plots.ARROW]
+    assert [line.get_marker() for line in arrows] == ["v"]
+
+
+def test_observables_have_symbols_and_units():
+    assert axis_label("jet_pt") == "Jet $p_T$ [GeV]"
+    assert axis_label("m_true") == "True mass $m$ [GeV]"
+    assert axis_label("reco_tau21") == r"Measured N-subjettiness ratio $\tau_{21}$"
+    assert axis_label("my_column") == "my column"
+    with labelled({"m_true": "m [GeV]"}):
+        assert axis_label("m_true") == "m [GeV]"
+    assert unit_of("m [GeV]") == "GeV"
+    assert plain(r"Rejection $1/\varepsilon_B$") == "Rejection 1/εB"
+
+
+def test_impacts_are_those_of_the_fisher_information():
+    made = templates()
+    left, right = inference.impacts(made).axes
+    assert [tick.get_text() for tick in left.get_yticklabels()][-1] in {
+        nuisance.name for nuisance in made.nuisances
+    }
+    widths = np.array([bar.get_width() for bar in right.patches])[:3]
+    # What the nuisance parameters add in quadrature, were they independent after the fit.
+    total = made.expected_error() ** 2 - made.expected_error(floating=[]) ** 2
+    assert np.abs(widths).max() ** 2 <= total * (1 + 1e-9)
+    assert (np.diff(np.abs(widths)) >= 0).all()
+
+
+def test_ranks_of_the_truth_are_flat_by_construction():
+    axes = regression.ranks({"uniform": (np.arange(1000) + 0.5) / 1000}).axes[0]
+    np.testing.assert_allclose(stairs(axes)[0][0], 1)

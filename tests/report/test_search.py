@@ -11,9 +11,9 @@ def test_the_bump_is_marked_and_named():
     found = Bump((70, 80), 50, 25.4, 2.0, 3.9, 5e-5, 0.01, 2, np.array([40.0, 31, 25.4, 20, 15]))
     figure = bump(counts, np.linspace(50, 100, 6), found, "unconstrained")
     assert [axes.get_xlim() for axes in figure.axes] == [(50, 100)] * 2
-    (text,) = figure.axes[0].texts
-    assert "70-80 GeV: 50 events, 25" in text.get_text()
-    assert "global p = 0.01" in text.get_text()
+    text = figure.axes[0].get_title("left")
+    assert "70-80 GeV: 50 events, 25" in text
+    assert "global p = 0.01" in text
     figure.canvas.draw()
 
 
@@ -23,5 +23,5 @@ def test_every_window_has_its_local_p_value():
     axes = figure.axes[0]
     assert axes.get_yscale() == "log"
     assert axes.get_ylim()[0] < 1e-4
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["largest excess", "its global p-value"]

@@ -38,8 +38,8 @@ def test_spectra_are_densities_and_ratios_to_the_truth() -> None:
     assert heights[0] == pytest.approx([0.3, 0.5, 0.1])
     assert heights[1] == pytest.approx([0.2, 0.5, 0.15])
     assert heights[2] == pytest.approx(heights[0])
-    assert below.get_xlabel() == "x"
-    assert [text.get_text() for text in above.get_legend().get_texts()] == [
+    assert below.get_xlabel() == "$x$"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         *("truth", "simulation", "A", "B")
     ]
 
@@ -76,7 +76,7 @@ def test_plots_show_every_learned_observable() -> None:
         powers=True,
     )
     axes = figure.axes[0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["plain", "learned"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["plain", "learned"]
     assert axes.get_xlim() == pytest.approx((0.1, 1.0))
     assert axes.get_ylim()[1] > 3
     figure = responses({"plain": np.eye(3), "learned": np.eye(3, 6)}, "y")

@@ -9,6 +9,7 @@ from colliderkit.cli.fitted import description, parameters, show_usage, task_fun
 from colliderkit.cli.parsing import leading, naming_options, parse
 from colliderkit.errors import InputError
 from colliderkit.methods.method import DESCRIPTION, saved_name
+from colliderkit.report.observables import labelled
 from colliderkit.tasks import task_of
 from colliderkit.tasks.runs import about, write_page
 from colliderkit.tasks.task import SUPPLIED
@@ -23,11 +24,16 @@ class Page:
     Args:
         title: the heading of the page, in place of its own.
         note: a paragraph below the heading: which data, which question.
-        force: overwrite report.html.
+        label: how axes call columns, such as ``{m_true: "m [GeV]"}``.
+        source: where the events are from, written small on every figure, such as
+            "Pythia 8, 13 TeV".
+        force: overwrite report.html and figures.
     """
 
     title: str | None = None
     note: str = ""
+    label: dict[str, str] | None = None
+    source: str = ""
     force: bool = False
 
 
@@ -58,9 +64,10 @@ def main(argv: Sequence[str]) -> None:
     )
     page, draw = parsed.taken
     given = {"model": model, "evaluation": evaluation}
-    with naming_options(parsed.names):
+    with naming_options(parsed.names), labelled(page.label or {}):
         report = draw(**{key: value for key, value in given.items() if key in parameters(function)})
     report.title, report.note = page.title or report.title, page.note
+    report.source = page.source or report.source
     folder = evaluation or model
     assert folder is not None
     print(f"report: {write_page(report, folder, page.force)}")

@@ -5,17 +5,17 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from colliderkit.metrics.quantiles import expected_error
-from colliderkit.report.plots import COLOURS, style
+from colliderkit.report.plots import COLOURS, drawn, legend
 
 __all__ = ["densities", "quantile_errors"]
 
 Floats = NDArray[np.float64]
 TRUTH = COLOURS[3]
-PALETTE = tuple(COLOURS[i] for i in (1, 0, 4, 2, 5, 6, 8, 9))
+PALETTE = tuple(COLOURS[i] for i in (1, 0, 4, 2, 9, 5, 7, 8))
 FEW = 10_000  # events, below which histograms have wide bins
 
 
@@ -24,7 +24,7 @@ def colours(names: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, PALETTE, strict=False))
 
 
-@style()
+@drawn
 def quantile_errors(
     sizes: NDArray[np.int64],
     errors: Mapping[str, Floats],
@@ -55,7 +55,7 @@ def quantile_errors(
     axes.set_yscale("log")
     axes.set_xlim(sizes[0], sizes[-1])
     low = min(float(table.mean(0)[-1]) for table in errors.values())
-    axes.set_ylim(low / 3, 0.3)
+    axes.set_ylim(0.8 * min(low, sample), None)
     axes.set_xlabel("Generated events")
     axes.set_ylabel("Quantile error")
     worth = axes.secondary_yaxis(
@@ -66,13 +66,15 @@ def quantile_errors(
         ),
     )
     worth.set_ylabel("Equivalent events")
+    worth.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
     worth.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    worth.yaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(which="both", right=False)
-    axes.legend(fontsize=15)
+    legend(figure, axes)
     return figure
 
 
-@style()
+@drawn
 def densities(x: Floats, truth: Floats, sample: Floats, generated: Mapping[str, Floats]) -> Figure:
     """Draw the true density at points x (K,), and histograms of a sample and what is made of it.
 
@@ -89,8 +91,8 @@ def densities(x: Floats, truth: Floats, sample: Floats, generated: Mapping[str, 
         height = np.histogram(values, edges)[0] / len(values) / (edges[1] - edges[0])
         axes.stairs(height, edges, label=name, linewidth=1.6 if few else 2.2, **looks[name])
     axes.set_xlim(x[0], x[-1])
-    axes.set_ylim(0, 1.6 * axes.get_ylim()[1])
+    axes.set_ylim(bottom=0)
     axes.set_xlabel("x")
     axes.set_ylabel("Density")
-    axes.legend(fontsize=15, ncols=2)
+    legend(figure)
     return figure

@@ -7,19 +7,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from colliderkit.metrics.response import Closure, Profile
-from colliderkit.report.plots import COLOURS, MARKERS, style, styles
+from colliderkit.report.observables import axis_label, unit_of
+from colliderkit.report.plots import COLOURS, MARKERS, WIDTHS, arrows, drawn, legend, styles
 
 __all__ = ["biases", "closures", "in_bins", "residuals", "resolutions", "responses"]
 
 Floats = NDArray[np.float64]
-TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 
 
-@style()
+@drawn
 def responses(
     curves: Mapping[str, Mapping[str, Profile]],
     label: str,
@@ -35,7 +34,7 @@ def responses(
     """
     columns = min(4, len(curves))
     rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(4.9 * columns, 4.1 * rows + 0.6), layout=_narrow())
+    figure = Figure(figsize=(WIDTHS["wide"] * columns / 4, 3.5 * rows + 1.1), layout=_narrow())
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for panel, (name, lines) in zip(panels.flat, curves.items(), strict=False):
         _band(panel, bar)
@@ -43,16 +42,17 @@ def responses(
             shift = 1 + 0.02 * (i - (len(lines) - 1) / 2)
             _points(panel, curve, i, prior, half_range, shift)
         _decades(panel, edges)
-        panel.text(0.05, 0.93, name, transform=panel.transAxes, va="top", fontsize=19)
+        arrows(panel)
+        panel.set_title(name, loc="left")
     for panel in list(panels.flat)[len(curves) :]:
         panel.remove()
-    _legend(figure, panels.flat[0])
-    figure.supxlabel(label, fontsize=21)
-    figure.supylabel("Response", fontsize=21)
+    legend(figure, panels.flat[0])
+    figure.supxlabel(label, fontsize=18)
+    figure.supylabel("Response", fontsize=18)
     return figure
 
 
-@style()
+@drawn
 def resolutions(
     curves: Mapping[str, Profile], reference: str, label: str, edges: Sequence[float]
 ) -> Figure:
@@ -71,18 +71,20 @@ def resolutions(
         above.errorbar(curve.centre, value, error, **options)
         below.errorbar(curve.centre, value / base, error / base, **options)
     _decades(above, edges)
-    # What is far off may leave the frame.
-    above.set_ylim(0, 1.9 * base.max())
+    # What is far off may leave the frame: an arrow stands for it.
+    above.set_ylim(0, min(above.get_ylim()[1], 1.9 * base.max()))
     above.set_ylabel("Relative resolution")
-    above.legend(ncols=2, fontsize=15)
+    legend(figure, above)
     below.axhline(0.9, color="k", linestyle=":", linewidth=1.2)
     below.set_ylim(0.65, 1.15)
-    below.set_ylabel(f"Ratio to\n{reference}", loc="center", fontsize=16)
+    for axes in (above, below):
+        arrows(axes)
+    below.set_ylabel(f"Ratio to\n{reference}", loc="center", fontsize=15)
     below.set_xlabel(label)
     return figure
 
 
-@style()
+@drawn
 def residuals(
     trends: Mapping[str, Mapping[str, Profile]], *, bar: float = 0.01, half_range: float = 0.08
 ) -> Figure:
@@ -92,21 +94,22 @@ def residuals(
     """
     columns = min(4, len(trends))
     rows = -(-len(trends) // columns)
-    figure = Figure(figsize=(4.9 * columns, 4.4 * rows + 0.6), layout=_narrow())
+    figure = Figure(figsize=(WIDTHS["wide"] * columns / 4, 3.8 * rows + 0.7), layout=_narrow())
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for panel, (feature, lines) in zip(panels.flat, trends.items(), strict=False):
         _band(panel, bar)
         for i, (name, curve) in enumerate(lines.items()):
             _points(panel, curve, i, name, half_range)
-        panel.set_xlabel(feature, fontsize=19)
+        arrows(panel)
+        panel.set_xlabel(axis_label(feature))
     for panel in list(panels.flat)[len(trends) :]:
         panel.remove()
-    _legend(figure, panels.flat[0])
-    figure.supylabel("Response", fontsize=21)
+    legend(figure, panels.flat[0])
+    figure.supylabel("Response", fontsize=18)
     return figure
 
 
-@style()
+@drawn
 def closures(
     curves: Mapping[str, Closure], label: str, unit: str = "", *, relative: bool = False
 ) -> Figure:
@@ -117,6 +120,7 @@ def closures(
     figure = Figure(figsize=(8, 9))
     above, below = figure.subplots(2, 1, sharex=True)
     look = styles(list(curves))
+    unit = unit or unit_of(axis_label(label))
     in_unit = f" [{unit}]" if unit and not relative else ""
     for i, (name, curve) in enumerate(curves.items()):
         options: dict[str, Any] = {"marker": MARKERS[i % len(MARKERS)], "markersize": 5}
@@ -131,14 +135,14 @@ def closures(
         below.errorbar(curve.centre, *width, **options)
     above.axhline(1 if relative else 0, color="k", linestyle=":", linewidth=1.2)
     above.set_ylabel("Response" if relative else f"Bias{in_unit}")
-    above.legend(fontsize=15)
+    legend(figure, above)
     below.set_ylim(bottom=0)
     below.set_ylabel(("Relative resolution" if relative else "Resolution") + in_unit)
-    below.set_xlabel(label)
+    below.set_xlabel(axis_label(label))
     return figure
 
 
-@style()
+@drawn
 def biases(
     tables: Mapping[str, Floats],
     truth: Floats,
@@ -168,9 +172,8 @@ def biases(
     top.plot(truth, exact, "k:", linewidth=1.4, label="exact")
     for axes in (top, bottom):
         axes.plot(truth, 0 * truth, "k:", linewidth=1.4)
-    top.set_ylim(-2.2, 4.6)
     top.set_ylabel("Bias")
-    top.legend(fontsize=14, ncols=2)
+    legend(figure, top)
     bottom.axhspan(-bar, bar, color="k", alpha=0.07, linewidth=0)
     bottom.set_ylim(-2 * bar, 2 * bar)
     bottom.set_ylabel("Enlarged", loc="center")
@@ -179,7 +182,7 @@ def biases(
     return figure
 
 
-@style()
+@drawn
 def in_bins(
     middle: Floats,
     tables: Mapping[str, Floats],
@@ -198,18 +201,11 @@ def in_bins(
         colour = looks[name]["color"]
         axes.errorbar(middle, table.mean(0), spread, fmt="o-", color=colour, label=name, capsize=3)
     axes.axhline(exact, color="k", linestyle=":")
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, 0), high + 0.6 * (high - low))
+    axes.set_ylim(bottom=min(axes.get_ylim()[0], 0))
     axes.set_xlabel("Truth z")
     axes.set_ylabel(label)
-    axes.legend(fontsize=15)
+    legend(figure)
     return figure
-
-
-def _legend(figure: Figure, axes: Axes) -> None:
-    """Set the legend of one panel above all of them."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=18)
 
 
 def _narrow() -> ConstrainedLayoutEngine:
@@ -239,16 +235,9 @@ def _points(
         color=colour,
         label=name,
     )
-    for beyond, marker, side in ((y > 1 + half_range, "^", 0.95), (y < 1 - half_range, "v", -0.95)):
-        edge = np.full(int(beyond.sum()), 1 + side * half_range)
-        look: dict[str, Any] = {"color": colour, "markersize": 8, "markeredgewidth": 1.6}
-        axes.plot(x[beyond], edge, marker, markerfacecolor="white", **look)
     axes.set_ylim(1 - half_range, 1 + half_range)
 
 
 def _decades(axes: Axes, edges: Sequence[float]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(edges[0], edges[-1])
-    axes.xaxis.set_major_locator(FixedLocator([t for t in TICKS if edges[0] <= t <= edges[-1]]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())

@@ -108,7 +108,6 @@ def _add_closure(report: Report, calibrations: Calibrations) -> None:
             f" {len(calibrations.weights)} priors; the band is 1%, an arrow a point beyond. Seed"
             " 0.",
             wide=True,
-            tall=True,
         )
     report.add_results(
         results,
@@ -171,7 +170,6 @@ def _add_residuals(
         f"Response of the {title} along each feature, before ({reference} knows none of them) and"
         " after; the band is 1%.",
         wide=True,
-        tall=True,
     )
     report.add_results(
         results,

@@ -14,9 +14,21 @@ from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 from numpy.typing import NDArray
 
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
-from colliderkit.metrics.separation import TriangularDiscriminator
+from colliderkit.metrics.separation import TriangularDiscriminator, binned_separation
 from colliderkit.metrics.showers import RESPONSE, VOXELS, ShowerHistograms
-from colliderkit.report.plots import COLOURS, MARKERS, limit_ratio, style, styles
+from colliderkit.report.curves import record
+from colliderkit.report.layers import layer_names, layer_title
+from colliderkit.report.plots import (
+    COLOURS,
+    MARKERS,
+    WIDTHS,
+    draw_ratio,
+    drawn,
+    legend,
+    limit_ratio,
+    merged,
+    styles,
+)
 
 __all__ = ["histograms", "images", "irregular", "profiles", "separation_by_layer", "view"]
 
@@ -49,7 +61,7 @@ def looks(names: Sequence[str], floor: str | None) -> Look:
     return look
 
 
-@style()
+@drawn
 def histograms(
     samples: Mapping[str, ShowerHistograms],
     edges: Mapping[str, Floats],
@@ -60,24 +72,26 @@ def histograms(
     """Draw histograms side by side as shares, and over the first sample, with counting bands.
 
     `names` are those of `ShowerHistograms.counts`; `floor` names a second sample of the first one's
-    density. Bars and bands are of one standard deviation; the ratio is left out where the first
-    sample has fewer than 10 entries.
+    density. Bars and bands are of one standard deviation; in the ratio bins are merged until
+    the first sample has 10 entries. Above each panel stands the separation power D of the last two.
     """
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
     figure, axes = _pairs(rows, columns)
     look = looks([*samples], floor)
+    layered = [int(name.partition(" layer ")[2]) for name in edges if " layer " in name]
     for i, name in enumerate(names):
         row, column = divmod(i, columns)
         top, bottom = axes[2 * row, column], axes[2 * row + 1, column]
-        _histogram(top, bottom, samples, name, edges[name], look, i == 0)
+        _histogram(top, bottom, samples, name, edges[name], look)
         kind, _, layer = name.partition(" layer ")
         if layer:
-            top.set_title(f"Layer {layer}", loc="right", fontsize=17)
+            top.set_title(layer_title(int(layer), layered), loc="left")
         bottom.set_xlabel(LABELS[kind])
         if column == 0:
             top.set_ylabel("Share of " + ("voxels" if name == VOXELS else "showers"))
-            bottom.set_ylabel(f"Ratio to\n{next(iter(samples))}", loc="center", fontsize=16)
+            bottom.set_ylabel(f"Ratio to\n{next(iter(samples))}", loc="center", fontsize=15)
+    legend(figure)
     for spare in axes[-2:, columns - (rows * columns - len(names)) :].flat:
         spare.set_visible(False)
     return figure
@@ -88,7 +102,8 @@ def _pairs(rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:
 
     The places are given: finding them takes as long as drawing.
     """
-    width, height = 7.2 * columns, 6.8 * rows
+    width = WIDTHS["half" if columns == 1 else "wide"]
+    height = (6.4 if columns < 3 else 5.2) * rows + 0.7
     figure = Figure(figsize=(width, height))
     figure.set_layout_engine("none")
     outer = figure.add_gridspec(
@@ -97,11 +112,11 @@ def _pairs(rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:
         left=1.25 / width,
         right=1 - 0.25 / width,
         bottom=0.85 / height,
-        top=1 - 0.45 / height,
-        hspace=0.25,
+        top=1 - 1.15 / height,
+        hspace=0.3,
     )
     axes = [
-        outer[row].subgridspec(2, columns, height_ratios=(3, 1.1), hspace=0.05, wspace=0.2)
+        outer[row].subgridspec(2, columns, height_ratios=(3, 1.1), hspace=0.06, wspace=0.2)
         for row in range(rows)
     ]
     return figure, np.concatenate([grid.subplots(squeeze=False) for grid in axes])
@@ -114,52 +129,46 @@ def _histogram(
     name: str,
     edges: Floats,
     look: Look,
-    legend: bool,
 ) -> None:
     logarithmic = name == VOXELS or name.startswith("E layer")
     first = next(iter(samples))
     base = samples[first].counts[name]
     every, edges = _shown(samples, name, edges)
-    middle = np.sqrt(edges[1:] * edges[:-1]) if logarithmic else (edges[1:] + edges[:-1]) / 2
+    if logarithmic:
+        for axes in (top, bottom):
+            axes.set_xscale("log")
     base = every[first][0]
     share, error = base / max(base.sum(), 1), every[first][1] / max(base.sum(), 1)
-    enough = base >= 10
+    starts = merged(base)
     others = [other for other in samples if other != first]
     for sample, (counts, spread) in every.items():
         total = max(counts.sum(), 1)
         width = 2.4 if sample == first else 2
-        top.stairs(counts / total, edges, label=sample, linewidth=width, **look[sample])
+        shown = sample if counts.any() else f"{sample} (100% outside)"
+        top.stairs(counts / total, edges, label=shown, linewidth=width, **look[sample])
         if sample == first:
             top.stairs(counts / total, edges, fill=True, color="black", alpha=0.08)
             with np.errstate(divide="ignore", invalid="ignore"):
-                band = np.where(enough, error / share, 0)
+                band = np.where(base > 0, error / share, 0)
             bottom.stairs(1 + band, edges, baseline=1 - band, fill=True, color="black", alpha=0.18)
             bottom.axhline(1, color="black", linewidth=1.4)
             continue
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(enough, counts / total / share, np.nan)
-            bar = np.where(enough, spread / total / share, np.nan)
-        bottom.errorbar(
-            middle,
-            ratio,
-            bar,
-            fmt=MARKERS[others.index(sample) % len(MARKERS)],
-            markersize=4,
-            elinewidth=1.2,
-            color=look[sample]["color"],
-        )
-    if logarithmic:
-        for axes in (top, bottom):
-            axes.set_xscale("log")
+        marks: dict[str, Any] = {"fmt": MARKERS[others.index(sample) % len(MARKERS)]}
+        marks |= {"label": sample, "color": look[sample]["color"]}
+        draw_ratio(bottom, edges, (counts / total, spread / total), share, starts, **marks)
     top.set_yscale("log")
     low = min(0.5 / max(c.sum(), 1) for c, _ in every.values())
     high = max((c / max(c.sum(), 1)).max() for c, _ in every.values())
-    top.set_ylim(max(low, 1e-6 * high), high * (60 if legend else 6))
+    top.set_ylim(max(low, 1e-6 * high), 2 * high)
     for axes in (top, bottom):
         axes.set_xlim(edges[0], edges[-1])
-    top.tick_params(labelbottom=False)
-    if legend:
-        top.legend(fontsize=15)
+    top.tick_params(which="both", labelbottom=False)
+    full = samples[first].counts[name]
+    apart = {s: samples[s].counts[name] for s in others if samples[s].counts[name].any()}
+    if apart and full.any():
+        found = {s: binned_separation(c, c, full, full).value.value for s, c in apart.items()}
+        written = ", ".join(f"{s} {1e3 * value:.2g}" for s, value in list(found.items())[-2:])
+        top.set_title(rf"$D \times 10^3$: {written}", loc="right", fontsize=13)
     limit_ratio(bottom)
 
 
@@ -190,7 +199,7 @@ def _shown(
     return shown, edges[np.append(starts, high)]
 
 
-@style()
+@drawn
 def profiles(
     samples: Mapping[str, ShowerHistograms], geometry: Geometry, *, floor: str | None = None
 ) -> Figure:
@@ -199,7 +208,7 @@ def profiles(
     Bands and bars are the errors of the means; the rings of layers with other edges enter by the
     area that they share.
     """
-    figure = Figure(figsize=(17, 7.6), layout=ConstrainedLayoutEngine(wspace=0.05))
+    figure = Figure(figsize=(16.4, 6.8), layout=ConstrainedLayoutEngine(wspace=0.05))
     axes = figure.subplots(2, 2, sharex="col", height_ratios=(3, 1.1))
     look = looks([*samples], floor)
     numbers = np.array([layer.number for layer in geometry.layers], dtype=np.float64)
@@ -236,20 +245,17 @@ def profiles(
         top.set_yscale("log")
         bottom.set_xlim(edges[0], edges[-1])
         limit_ratio(bottom)
-        bottom.set_ylabel(f"Ratio to\n{first}", loc="center", fontsize=16)
+        bottom.set_ylabel(f"Ratio to\n{first}", loc="center", fontsize=15)
     axes[0, 0].set_ylabel("Mean energy of a layer [MeV]")
     axes[0, 1].set_ylabel(r"Energy density [MeV / mm$^2$]")
     axes[1, 0].set_xlabel("Layer")
     axes[1, 1].set_xlabel("Radius [mm]")
     if len(place) <= 12:
-        axes[1, 0].set_xticks(place, [str(layer.number) for layer in geometry.layers])
+        axes[1, 0].set_xticks(place, layer_names(geometry))
         axes[1, 0].tick_params(axis="x", which="minor", length=0)
     if uneven:
         axes[1, 1].set_xscale("symlog", linthresh=float(geometry.r_edges[1]))
-    axes[0, 0].legend()
-    for top in axes[0]:
-        low, high = top.get_ylim()
-        top.set_ylim(low, high * 3)
+    legend(figure, axes[0, 0])
     return figure
 
 
@@ -258,7 +264,7 @@ def _profile(spectra: ShowerHistograms, column: int) -> tuple[Floats, Floats]:
     return mean, error
 
 
-@style()
+@drawn
 def images(
     samples: Mapping[str, Floats], geometry: Geometry, *, layers: Sequence[int] | None = None
 ) -> Figure:
@@ -269,22 +275,26 @@ def images(
     radius is drawn as ln(1 + r / r_1), r_1 the end of the layer's first ring.
     """
     shown = _some_layers(geometry, 5) if layers is None else list(layers)
+    numbers = [layer.number for layer in geometry.layers]
     uneven = irregular(geometry)
-    figure = Figure(figsize=(4.4 * len(shown) + 1.6, 4.5 * len(samples) + 0.5), layout="compressed")
+    width = WIDTHS["wide"] if len(shown) > 2 else WIDTHS["half"]
+    height = min((width - 1.6) / len(shown), 3.4) * len(samples) + 0.7
+    figure = Figure(figsize=(width, height), layout="compressed")
     axes = figure.subplots(len(samples), len(shown), squeeze=False)
     density = {name: np.asarray(e, dtype=np.float64) / geometry.area for name, e in samples.items()}
     norm = _norm([each for each in density.values()])
-    colours = matplotlib.colormaps["viridis"]
+    colours = matplotlib.colormaps["viridis"].with_extremes(bad="white")
     for row, (name, each) in enumerate(density.items()):
         for column, place in enumerate(shown):
             panel, layer = axes[row, column], geometry.layers[place]
             values = each[geometry.starts[place] : geometry.starts[place + 1]]
             wedges = _outlines(layer, uneven)
-            faces = [colours(norm(v)) if v > 0 else (1, 1, 1, 1) for v in values]
             panel.add_collection(
                 PolyCollection(
                     wedges,
-                    facecolors=faces,
+                    array=np.ma.masked_less_equal(values, 0),
+                    norm=norm,
+                    cmap=colours,
                     # A ring that is not cut has a seam, which no line should show.
                     edgecolors="0.75" if layer.cut else "face",
                     linewidths=0.3,
@@ -299,7 +309,7 @@ def images(
             for spine in panel.spines.values():
                 spine.set_visible(False)
             if row == 0:
-                panel.set_title(f"Layer {layer.number}", fontsize=19)
+                panel.set_title(layer_title(layer.number, numbers))
             panel.text(
                 *(0.5, -0.02),
                 _size(layer),
@@ -316,10 +326,10 @@ def images(
     return figure
 
 
-@style()
+@drawn
 def view(showers: Mapping[str, Floats], geometry: Geometry) -> Figure:
     """Draw single showers (V,) [MeV] in three dimensions, hit voxels as wedges in their layers."""
-    figure = Figure(figsize=(8.6 * len(showers) + 1.5, 6.2))
+    figure = Figure(figsize=(WIDTHS["half" if len(showers) == 1 else "wide"], 6.2))
     colours = matplotlib.colormaps["inferno_r"]
     norm = _norm([np.asarray(e, dtype=np.float64) for e in showers.values()], decades=4)
     uneven = irregular(geometry)
@@ -327,27 +337,28 @@ def view(showers: Mapping[str, Floats], geometry: Geometry) -> Figure:
     reach = max(np.abs(wedge).max() for wedges in every for wedge in wedges)
     for i, (name, energies) in enumerate(showers.items()):
         axes: Any = figure.add_subplot(1, len(showers), i + 1, projection="3d")
-        faces, shades = [], []
+        faces, shades, hit = [], [], []
         for voxel in np.flatnonzero(np.asarray(energies) >= float(norm.vmin or 0)):
             place = int(geometry.layer[voxel])
             wedge = every[place][voxel - geometry.starts[place]]
             faces.append(np.column_stack([np.full(len(wedge), place), wedge]))
             # The faint ones are clear, so that the core is seen through them.
             strength = float(norm(energies[voxel]))
+            hit.append(float(energies[voxel]))
             shades.append((*colours(0.15 + 0.85 * strength)[:3], 0.12 + 0.75 * strength))
         axes.set(
             xlim=(-0.5, len(geometry.layers) - 0.5), ylim=(-reach, reach), zlim=(-reach, reach)
         )
         # After the limits, which it would look for itself.
-        axes.add_collection3d(Poly3DCollection(faces, facecolors=shades, rasterized=True))
+        drawing = Poly3DCollection(faces, facecolors=shades, rasterized=True)
+        record(drawing, x=[face[:, 0].mean() for face in faces], value=hit)
+        axes.add_collection3d(drawing)
         axes.set_box_aspect((1.9, 1, 1), zoom=1.35)
         axes.view_init(elev=18, azim=-62)
         axes.set_title(name, y=0.99)
         axes.set_xlabel("Layer", labelpad=22, loc="center")
         if len(geometry.layers) <= 12:
-            axes.set_xticks(
-                range(len(geometry.layers)), [str(layer.number) for layer in geometry.layers]
-            )
+            axes.set_xticks(range(len(geometry.layers)), layer_names(geometry))
         if uneven:
             axes.set_yticklabels([])
             axes.set_zticklabels([])
@@ -363,7 +374,7 @@ def view(showers: Mapping[str, Floats], geometry: Geometry) -> Figure:
     return figure
 
 
-@style()
+@drawn
 def separation_by_layer(
     found: Mapping[str, Mapping[str, TriangularDiscriminator]],
     geometry: Geometry,
@@ -380,8 +391,8 @@ def separation_by_layer(
     ]
     columns = 3
     rows = -(-len(kinds) // columns)
-    height = 5.4 * rows
-    figure = Figure(figsize=(20, height))
+    height = 4.6 * rows + 0.7
+    figure = Figure(figsize=(WIDTHS["wide"], height))
     figure.set_layout_engine("none")
     axes = figure.subplots(
         rows,
@@ -389,11 +400,11 @@ def separation_by_layer(
         squeeze=False,
         sharey=True,
         gridspec_kw={
-            "left": 1.25 / 20,
-            "right": 1 - 0.25 / 20,
+            "left": 1.25 / WIDTHS["wide"],
+            "right": 1 - 0.25 / WIDTHS["wide"],
             "bottom": 0.85 / height,
-            "top": 1 - 0.45 / height,
-            "wspace": 0.06,
+            "top": 1 - 1.15 / height,
+            "wspace": 0.12,
             "hspace": 0.3,
         },
     )
@@ -416,18 +427,16 @@ def separation_by_layer(
                 by_chance = [d.floor for _, d in pairs]
                 panel.plot(x, by_chance, ":", color="black", label="counting alone")
         if spread:
-            panel.set_xticks(
-                range(len(geometry.layers)), [str(layer.number) for layer in geometry.layers]
-            )
+            panel.set_xticks(range(len(geometry.layers)), layer_names(geometry))
             panel.tick_params(axis="x", which="minor", length=0)
         panel.set_yscale("log")
-        panel.set_title(LABELS[kind].split(" [")[0], loc="left", fontsize=18)
+        panel.set_title(LABELS[kind].split(" [")[0], loc="left")
         panel.set_xlabel("Layer")
     for panel in axes.flat[len(kinds) :]:
         panel.set_visible(False)
     for panel in axes[:, 0]:
         panel.set_ylabel("Separation power")
-    axes.flat[0].legend(fontsize=14)
+    legend(figure, axes.flat[0])
     return figure
 
 

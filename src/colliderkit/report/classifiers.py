@@ -4,20 +4,41 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatterSciNotation
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
+from scipy.stats import ks_2samp
 
 from colliderkit.metrics.calibration import CalibrationCurve
 from colliderkit.metrics.classes import Confusion
 from colliderkit.metrics.roc import Roc
 from colliderkit.metrics.value import Value
 from colliderkit.report.distributions import draw_distribution
-from colliderkit.report.plots import COLOURS, limit_ratio, style, styles, with_ratio
+from colliderkit.report.plots import (
+    CLASSES,
+    COLOURS,
+    MARKERS,
+    arrows,
+    draw_ratio,
+    drawn,
+    legend,
+    limit_ratio,
+    merged,
+    styles,
+    with_ratio,
+)
 
-__all__ = ["calibration", "confusion", "importance", "roc", "scores"]
+__all__ = [
+    "calibration",
+    "confusion",
+    "importance",
+    "overtraining",
+    "quality_by_time",
+    "roc",
+    "scores",
+]
 
 
-@style()
+@drawn
 def roc(
     curves: Mapping[str, Roc],
     *,
@@ -46,7 +67,7 @@ def roc(
         if len(curves) > 1:
             common = base[seen] > 0
             part = base[seen][common]
-            bottom.plot(x[common], part / eps[common], **look[name])
+            bottom.plot(x[common], part / eps[common], label=name, **look[name])
             bottom.fill_between(
                 x[common],
                 part * low[common],
@@ -71,9 +92,9 @@ def roc(
         top.plot([], [], "ko", mfc="white", mew=2, markersize=9, label="published")
     top.set_yscale("log")
     top.set_xlim(0, 1)
-    top.set_ylim(1, 3 * top.get_ylim()[1])
+    top.set_ylim(bottom=1)
     top.set_ylabel(r"Background rejection $1/\varepsilon_B$")
-    top.legend()
+    legend(figure, top)
     if len(curves) > 1:
         bottom.set_ylabel(f"Ratio to\n{reference}", loc="center")
         limit_ratio(bottom)
@@ -84,7 +105,7 @@ def roc(
     return figure
 
 
-@style()
+@drawn
 def scores(
     score: ArrayLike,
     label: ArrayLike,
@@ -109,15 +130,18 @@ def scores(
     bottom.lines[0].remove()
     bottom.patches[0].remove()
     bottom.plot(p, odds, "k--", linewidth=1.4, label="calibrated")
+    legend(figure)
     bottom.set_yscale("log")
     bottom.set_ylim(odds[0] / 2, odds[-1] * 2)
+    bottom.yaxis.set_major_locator(LogLocator(numticks=4))
     bottom.yaxis.set_major_formatter(LogFormatterSciNotation())
+    bottom.yaxis.set_minor_formatter(NullFormatter())
     bottom.set_ylabel(f"{classes[1]} /\n{classes[0]}", loc="center")
-    bottom.legend(loc="upper left", fontsize=15)
+    arrows(bottom)
     return figure
 
 
-@style()
+@drawn
 def calibration(curves: Mapping[str, CalibrationCurve]) -> Figure:
     """Draw the share of signal against the score, and their difference, with counting errors."""
     figure, (top, bottom) = with_ratio()
@@ -135,15 +159,15 @@ def calibration(curves: Mapping[str, CalibrationCurve]) -> Figure:
         )
         bottom.errorbar(curve.predicted, curve.observed - curve.predicted, curve.error, **options)
     top.set_xlim(0, 1)
-    top.set_ylim(0, 1 + 0.13 * len(curves) + 0.04)
+    top.set_ylim(0, 1)
     top.set_ylabel("Share of signal")
-    bottom.set_ylabel("Share $-$\nscore", loc="center")
+    bottom.set_ylabel("Observed $-$\npredicted", loc="center", fontsize=15)
     bottom.set_xlabel("Score, P(signal)")
-    top.legend(loc="upper left", fontsize=15)
+    legend(figure, top)
     return figure
 
 
-@style()
+@drawn
 def confusion(matrix: Confusion, classes: Sequence[str]) -> Figure:
     """Draw the share of each true class (row) that is taken for each class (column), in %."""
     figure = Figure(layout="compressed")
@@ -174,7 +198,7 @@ def confusion(matrix: Confusion, classes: Sequence[str]) -> Figure:
     return figure
 
 
-@style()
+@drawn
 def importance(values: Mapping[str, Value], label: str = "Drop in AUC when permuted") -> Figure:
     """Draw one bar a feature with its error, the largest on top."""
     ranked = sorted(values.items(), key=lambda item: item[1].value)
@@ -193,4 +217,70 @@ def importance(values: Mapping[str, Value], label: str = "Drop in AUC when permu
     axes.tick_params(axis="y", which="both", length=0)
     axes.yaxis.minorticks_off()
     axes.set_xlabel(label)
+    return figure
+
+
+@drawn
+def overtraining(
+    train: tuple[ArrayLike, ArrayLike],
+    test: tuple[ArrayLike, ArrayLike],
+    classes: Sequence[str],
+    *,
+    bins: int = 30,
+) -> Figure:
+    """Draw scores (N,) of training events as lines over those of test events as points, by class.
+
+    `train` and `test` are scores and labels. The legend has the p-value of the test of
+    Kolmogorov and Smirnov that both are of one density.
+    """
+    figure, (top, bottom) = with_ratio()
+    edges = np.linspace(0, 1, bins + 1)
+    middle, width = (edges[1:] + edges[:-1]) / 2, 1 / bins
+    sets = [(np.asarray(score), np.asarray(label)) for score, label in (train, test)]
+    for k, (name, colour) in enumerate(zip(classes, CLASSES, strict=False)):
+        seen, unseen = (score[label == k] for score, label in sets)
+        if len(seen) == 0 or len(unseen) == 0:
+            continue
+        counts = [np.histogram(part, edges)[0] for part in (seen, unseen)]
+        height, point = (
+            c / len(part) / width for c, part in zip(counts, (seen, unseen), strict=True)
+        )
+        bar = np.sqrt(counts[1]) / len(unseen) / width
+        p = float(ks_2samp(seen, unseen).pvalue)
+        top.stairs(height, edges, color=colour, linewidth=2, label=f"{name}, training")
+        look = {"fmt": "o", "markersize": 4, "color": colour}
+        top.errorbar(middle, point, bar, label=f"{name}, test (p = {p:.2g})", **look)
+        starts = merged(counts[0])
+        draw_ratio(bottom, edges, (point, bar), height, starts, shift=0.1 * k, label=name, **look)
+    top.set_yscale("log")
+    top.set_xlim(0, 1)
+    top.set_ylabel("Density of events")
+    bottom.axhline(1, color="k", linewidth=1.2)
+    bottom.set_ylabel("Test /\ntraining", loc="center", fontsize=15)
+    bottom.set_xlabel(f"Score, P({classes[1]})")
+    legend(figure, top)
+    limit_ratio(bottom)
+    return figure
+
+
+@drawn
+def quality_by_time(
+    points: Mapping[str, tuple[float, Value]], time: str = "Time to score a jet [µs]"
+) -> Figure:
+    """Draw the AUC of each model against its time: {model: (time, AUC)}."""
+    figure = Figure()
+    axes = figure.subplots()
+    look = styles(list(points))
+    for i, (name, (seconds, area)) in enumerate(points.items()):
+        marker = {"fmt": MARKERS[i % len(MARKERS)], "markersize": 10, "capsize": 4}
+        axes.errorbar(
+            seconds, area.value, area.error, color=look[name]["color"], label=name, **marker
+        )
+    axes.set_xscale("log")
+    low, high = min(s for s, _ in points.values()), max(s for s, _ in points.values())
+    axes.set_xlim(low / 2, high * 2)
+    axes.set_ylim(top=min(1.0, axes.get_ylim()[1]))
+    axes.set_xlabel(time)
+    axes.set_ylabel("AUC")
+    legend(figure)
     return figure

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.events.calorimeter.showers import Showers
-from colliderkit.report.plots import COLOURS, style
+from colliderkit.report.plots import COLOURS, drawn, legend
 
 __all__ = ["energy_lines"]
 
@@ -13,7 +13,7 @@ GEV = 1e3  # MeV
 BANDS = 8
 
 
-@style()
+@drawn
 def energy_lines(
     energies: ArrayLike,
     totals: NDArray[np.floating],
@@ -28,7 +28,7 @@ def energy_lines(
     Points: mean of the reference's showers in bands of their incident energy; bars are the
     standard deviation of E_tot - E_inc.
     """
-    figure = Figure(layout="constrained")
+    figure = Figure()
     axes = figure.subplots()
     axes.plot(np.asarray(energies) / GEV, totals / GEV, color=COLOURS[0], alpha=0.35, linewidth=1)
     axes.plot([], [], color=COLOURS[0], label=f"{name}, one noise each")
@@ -46,5 +46,5 @@ def energy_lines(
     )
     axes.set_xlabel("Incident energy [GeV]")
     axes.set_ylabel("Total energy [GeV]")
-    axes.legend()
+    legend(figure)
     return figure

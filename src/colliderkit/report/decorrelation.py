@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.metrics.value import Value
-from colliderkit.report.plots import COLOURS, style
+from colliderkit.report.observables import axis_label
+from colliderkit.report.plots import COLOURS, drawn, legend
 
 __all__ = ["efficiencies", "frontier"]
 
@@ -15,7 +16,7 @@ Floats = NDArray[np.float64]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
 
 
-@style()
+@drawn
 def frontier(
     methods: Mapping[str, Sequence[tuple[Value, Value]]],
     *,
@@ -27,7 +28,7 @@ def frontier(
     Points of one method are joined, a lower limit of 1 / JSD has an arrow; `published` points are
     black and open; a line marks `target`.
     """
-    figure = Figure(figsize=(11.5, 7.6))
+    figure = Figure(figsize=(16.4, 7.6))
     axes = figure.subplots()
     for number, (name, members) in enumerate(methods.items()):
         points = sorted(members, key=lambda point: point[0].value)
@@ -67,11 +68,11 @@ def frontier(
     axes.set_yscale("log")
     axes.set_xlabel(r"Background rejection at $\varepsilon_S = 50\%$, $R_{50}$")
     axes.set_ylabel("1 / JSD")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=15)
+    legend(figure)
     return figure
 
 
-@style()
+@drawn
 def efficiencies(
     curves: Mapping[str, tuple[Floats, Floats]],
     edges: ArrayLike,
@@ -82,7 +83,7 @@ def efficiencies(
     The second array of a method holds the errors. At 1 throughout nothing is sculpted; a bump here
     is one in the background that passes, a straight line is none.
     """
-    figure = Figure(figsize=(11.5, 6.6))
+    figure = Figure(figsize=(16.4, 6.6))
     axes = figure.subplots()
     borders = np.asarray(edges, dtype=np.float64)
     middle, width = (borders[1:] + borders[:-1]) / 2, np.diff(borders)
@@ -105,7 +106,7 @@ def efficiencies(
         )
     axes.set_xlim(borders[0], borders[-1])
     axes.set_ylim(0, None)
-    axes.set_xlabel(quantity)
+    axes.set_xlabel(axis_label(quantity))
     axes.set_ylabel(r"$\varepsilon_B(m)$ / $\varepsilon_B$")
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=15)
+    legend(figure)
     return figure

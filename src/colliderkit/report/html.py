@@ -1,21 +1,20 @@
 """The report: one HTML file that needs nothing else, and results.json beside it."""
 
-import base64
-import io
 import re
-from collections.abc import Collection, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 import jinja2
-import matplotlib
 from matplotlib.figure import Figure
 
-from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.files import atomic_file, atomic_folder, refuse_existing
 from colliderkit.methods.method import versions
-from colliderkit.report.plots import style
+from colliderkit.report.figures import Drawing, grouped, pictures, spans, write_figures
+from colliderkit.report.plots import CARD
 from colliderkit.report.results import Result, write_results
 from colliderkit.report.table import Better, Table, results_table
 from colliderkit.report.verdict import Aim, Claim, Line, Ranking, worse_than_guessing
@@ -48,21 +47,6 @@ class Text:
         return [" ".join(part.split()) for part in self.text.split("\n\n") if part.strip()]
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """Plot as SVG in a data address, with its caption.
-
-    `wide` takes the page's width, up to a height that `tall` lifts.
-    """
-
-    kind: ClassVar[str] = "drawing"
-    address: str
-    caption: str
-    wide: bool
-    number: int
-    tall: bool = False
-
-
 @dataclass
 class Report:
     """Collect text, tables, figures and results, and write them as one page.
@@ -78,7 +62,8 @@ class Report:
     Definitions, folded, and stand-ins follow. `command` repeats the run, `configuration` is its
     YAML, `changes` are its differences from the defaults, `attachments` further text by its title,
     `timing` gives the seconds of each step: they end the page, folded, with the versions of the
-    software. `note` is the user's own text.
+    software. `note` is the user's own text; `source` says where the events of the figures are
+    from, small on each of them.
     """
 
     title: str
@@ -87,6 +72,7 @@ class Report:
     configuration: str = ""
     seeds: Sequence[int] = ()
     timing: Mapping[str, float] = field(default_factory=dict)
+    source: str = ""
     blocks: list[Heading | Text | Table | Drawing] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
@@ -161,11 +147,21 @@ class Report:
         return f"Aims: {', '.join(texts)}." if texts else ""
 
     def add_figure(
-        self, figure: Figure, caption: str, wide: bool = False, tall: bool = False
+        self,
+        figure: Figure,
+        caption: str,
+        wide: bool = False,
+        *,
+        source: str | None = None,
+        beside: Mapping[str, Callable[[Path], Any]] | None = None,
     ) -> None:
-        """Add a matplotlib figure; two stand side by side unless `wide`; `tall` is of rows."""
+        """Add a matplotlib figure; two stand side by side unless `wide`, or drawn wide.
+
+        `source` is where its events are from, if not that of the report ("" for none). Each of
+        `beside`, by the word of its link, writes a folder with more of the figure.
+        """
         number = 1 + sum(isinstance(block, Drawing) for block in self.blocks)
-        self.blocks.append(Drawing(_address(figure), caption, wide, number, tall))
+        self.blocks.append(Drawing(figure, caption, number, wide, source, beside or {}))
 
     def add_results(
         self,
@@ -187,15 +183,13 @@ class Report:
         )
 
     def write(self, folder: str | Path, force: bool = False) -> Path:
-        """Write ``report.html`` and ``results.json`` to `folder`; return the page's path.
+        """Write ``report.html``, ``figures/`` and ``results.json`` to `folder`; return the page.
 
         Each appears whole or not at all; raises `InputError` if one exists, without `force`.
         """
         folder = Path(folder)
-        page, data = folder / "report.html", folder / "results.json"
-        for path in (page, data):
-            refuse_existing(path, force)
-        html = self.html()
+        for name in ("report.html", "figures", "results.json"):
+            refuse_existing(folder / name, force)
         about = {
             "title": self.title,
             "command": self.command,
@@ -207,13 +201,34 @@ class Report:
             "verdict": [str(line) for line in self.verdict],
             "claims": [claim.plain() for claim in self.claims],
         }
-        write_results(data, self.results, about, force)
+        write_results(folder / "results.json", self.results, about, force)
+        return self.write_page(folder, force)
+
+    def write_page(self, folder: str | Path, force: bool = False) -> Path:
+        """Write ``report.html`` and ``figures/`` to `folder`; return the path of the page.
+
+        A figure has files of one name: PDF, PNG, and its curves as CSV.
+        """
+        page, beside = Path(folder) / "report.html", Path(folder) / "figures"
+        refuse_existing(page, force)
         with atomic_file(page, force) as part:
-            part.write_text(html, encoding="utf-8")
+            if any(isinstance(block, Drawing) for block in self.blocks):
+                with atomic_folder(beside, force) as figures:
+                    addresses = write_figures(self.blocks, figures, self.source)
+            else:
+                addresses = {}
+                shutil.rmtree(refuse_existing(beside, force), ignore_errors=True)
+            part.write_text(self._page(addresses, files=True), encoding="utf-8")
         return page
 
     def html(self) -> str:
-        """Return the page; all text is escaped, symbols are signs, papers are links."""
+        """Return the page, without links to files beside it.
+
+        All text is escaped, symbols are signs, papers are links.
+        """
+        return self._page(pictures(self.blocks, self.source), files=False)
+
+    def _page(self, addresses: Mapping[int, str], *, files: bool) -> str:
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(Path(__file__).parent),
             autoescape=True,
@@ -223,29 +238,13 @@ class Report:
         )
         return environment.get_template("page.jinja").render(
             report=self,
-            groups=_grouped(self.blocks),
+            groups=grouped(self.blocks),
+            addresses=addresses,
+            spans=spans(self.blocks),
+            files=files,
+            card=CARD,
             headings=[block for block in self.blocks if isinstance(block, Heading)],
             versions=versions(),
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             prose=prose,
         )
-
-
-def _grouped(blocks: Sequence[Any]) -> list[list[Any]]:
-    """Put drawings that follow one another into one group: the page sets them side by side."""
-    groups: list[list[Any]] = []
-    for block in blocks:
-        if groups and isinstance(block, Drawing) and isinstance(groups[-1][-1], Drawing):
-            groups[-1].append(block)
-        else:
-            groups.append([block])
-    return groups
-
-
-def _address(figure: Figure) -> str:
-    """Return the figure as a data address; the same figure gives the same bytes."""
-    file = io.StringIO()
-    with style(), matplotlib.rc_context({"svg.hashsalt": "colliderkit"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    content = base64.b64encode(file.getvalue().encode()).decode()
-    return f"data:image/svg+xml;base64,{content}"

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from colliderkit.report.plots import style
+from colliderkit.report.plots import WIDTHS, drawn
 
 __all__ = ["filters", "jet_images"]
 
 
-@style()
+@drawn
 def filters(responses: NDArray[np.floating[Any]], reach: float) -> Figure:
     """Draw an energy-flow network's learned filters (F, n, n) in the (eta, phi) plane.
 
@@ -24,7 +24,7 @@ def filters(responses: NDArray[np.floating[Any]], reach: float) -> Figure:
     largest value; its colour is the distance of that region's centre from the jet axis, as in
     1810.05165. Filters that are zero everywhere are left out.
     """
-    figure = Figure(figsize=(9.0, 7.4), layout="compressed")
+    figure = Figure(figsize=(8.0, 6.6), layout="compressed")
     axes = figure.subplots()
     grid = np.linspace(-reach, reach, responses.shape[1])
     y, phi = np.meshgrid(grid, grid, indexing="ij")
@@ -37,23 +37,25 @@ def filters(responses: NDArray[np.floating[Any]], reach: float) -> Figure:
         inside = response >= peak / 2
         distance = float(np.hypot(y[inside].mean(), phi[inside].mean()))
         colour = shade(scale(distance))
-        axes.contour(y, phi, response, [peak / 2], colors=[colour], linewidths=1.2)
+        lines = axes.contour(y, phi, response, [peak / 2], colors=[colour], linewidths=1.2)
+        lines.set_rasterized(True)
     axes.set_aspect("equal")
-    axes.set_xlabel(r"$\eta - \eta_{jet}$")
-    axes.set_ylabel(r"$\varphi - \varphi_{jet}$ [rad]")
+    axes.set_xlabel(r"$\eta - \eta_\mathrm{jet}$")
+    axes.set_ylabel(r"$\varphi - \varphi_\mathrm{jet}$ [rad]")
     mappable = matplotlib.cm.ScalarMappable(scale, shade)
     figure.colorbar(mappable, ax=axes, label="Distance of the filter from the axis")
     return figure
 
 
-@style()
+@drawn
 def jet_images(images: Mapping[str, NDArray[np.floating[Any]]], reach: float) -> Figure:
     """Draw mean jet images {class: (H, W)} on one logarithmic scale.
 
     Rows count azimuth and columns pseudorapidity upwards, as `events.images.JetImage` has them,
     over [-reach, reach] from the centre of the image.
     """
-    figure = Figure(figsize=(7.0 * len(images) + 1.5, 6.6), layout="compressed")
+    width = WIDTHS["half" if len(images) == 1 else "wide"]
+    figure = Figure(figsize=(width, (width - 2.2) / max(len(images), 2) + 0.6), layout="compressed")
     axes = figure.subplots(1, len(images), sharey=True, squeeze=False)[0]
     top = max(float(image.max()) for image in images.values())
     for panel, (name, image) in zip(axes, images.items(), strict=True):

@@ -3,20 +3,30 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from colliderkit.losses.inference import fisher_information
 from colliderkit.methods.inference.templates import Templates
 from colliderkit.report import plots
+from colliderkit.report.html import Report
 from colliderkit.training.settings import Epoch
 
-__all__ = ["error_training", "signal_profiles", "template_variations"]
+__all__ = [
+    "add_impacts",
+    "error_training",
+    "impacts",
+    "prefit_postfit",
+    "signal_profiles",
+    "template_variations",
+]
 
 Floats = NDArray[np.float64]
 
 
-@plots.style()
+@plots.drawn
 def template_variations(templates: Templates) -> Figure:
     """Draw counts by bin, and the relative change of the background with each nuisance.
 
@@ -32,25 +42,120 @@ def template_variations(templates: Templates) -> Figure:
     top.stairs(signal[order], edges, label="signal", linewidth=2, color=plots.COLOURS[2])
     top.set_yscale("log")
     top.set_ylabel("Expected events")
-    top.set_ylim(top=30 * background.max())
-    top.legend()
     for i, nuisance in enumerate(templates.nuisances):
-        colour = plots.COLOURS[3 + i]
+        colour = plots.COLOURS[(4, 1, 9, 5, 7, 8)[i % 6]]
         for side, line in ((templates.up, "-"), (templates.down, ":")):
             change = side[i, 0][order] / background[order] - 1
             bottom.stairs(
                 change, edges, color=colour, linestyle=line, linewidth=2, label=nuisance.name
             )
     bottom.axhline(0, color="k", linewidth=1)
-    handles, names = bottom.get_legend_handles_labels()
-    if names:
-        bottom.legend(handles[::2], names[::2], ncols=3, fontsize=14)
+    plots.legend(figure)
     bottom.set_ylabel("Relative change")
     bottom.set_xlabel("Bin")
     return figure
 
 
-@plots.style()
+def _covariance(templates: Templates) -> tuple[Floats, Floats]:
+    """Return the covariance of s and theta (1 + R, 1 + R) at the expectation, and dn/d of them."""
+    signal = templates.nominal_signal
+    both, slopes = templates.processes(templates.nominal)
+    change = np.concatenate([both[1:] / signal, slopes.sum(1)])
+    widths = [None, *(nuisance.width for nuisance in templates.nuisances)]
+    information = fisher_information(
+        torch.from_numpy(templates.expected(signal)), torch.from_numpy(change), widths
+    )
+    return np.linalg.pinv(information.numpy()), change
+
+
+@plots.drawn
+def impacts(templates: Templates) -> Figure:
+    """Draw how far data constrain each nuisance parameter, and what it does to the signal.
+
+    To the left is the error of theta after the fit over that of its constraint (or its step, where
+    it is free), to the right the shift of the signal's yield when theta is moved by that error,
+    cov(s, theta) / sigma_theta; the largest on top. Both are of the Fisher information of the
+    expected counts: the pulls are 0.
+    """
+    covariance, _ = _covariance(templates)
+    error = np.sqrt(np.diag(covariance))
+    sizes = np.array([nuisance.size for nuisance in templates.nuisances])
+    shift = covariance[0, 1:] / error[1:]
+    order = np.argsort(np.abs(shift))
+    names = [templates.nuisances[i].name for i in order]
+    figure = Figure(figsize=(8, 2.2 + 0.5 * max(len(order), 3)))
+    left, right = figure.subplots(1, 2, sharey=True)
+    place = np.arange(len(order))
+    look = {"color": "black", "capsize": 4, "fmt": "o", "label": "after the fit"}
+    left.errorbar(0 * place, place, xerr=(error[1:] / sizes)[order], **look)
+    left.axvspan(-1, 1, color="k", alpha=0.1, linewidth=0)
+    left.set_xlim(-1.4, 1.4)
+    left.set_xlabel(r"Pull, $\theta / \sigma_\theta$")
+    colour = plots.COLOURS[0]
+    right.barh(place, shift[order], height=0.55, color=colour, label=r"$\theta$ up")
+    right.barh(
+        place, -shift[order], height=0.55, fill=False, edgecolor=colour, label=r"$\theta$ down"
+    )
+    right.axvline(0, color="k", linewidth=1.2)
+    right.set_xlabel(r"Impact $\Delta s$ [events]")
+    left.set_yticks(place, names)
+    for axes in (left, right):
+        axes.tick_params(axis="y", which="both", length=0)
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_ylim(-0.7, len(order) - 0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+    plots.legend(figure)
+    return figure
+
+
+@plots.drawn
+def prefit_postfit(templates: Templates) -> Figure:
+    """Draw expected counts, and their relative error by nuisances before and after the fit.
+
+    Before, the errors of the constraints count each for itself; after, their covariance from the
+    expected counts, the signal's yield among them. A free parameter counts with its step before.
+    """
+    covariance, change = _covariance(templates)
+    expected = templates.expected(templates.nominal_signal)
+    background = templates.counts[0]
+    sizes = np.array([nuisance.size for nuisance in templates.nuisances])
+    before = np.sqrt(((change[1:] * sizes[:, None]) ** 2).sum(0)) / expected
+    after = np.sqrt(np.einsum("ik,ij,jk->k", change, covariance, change)) / expected
+    edges = np.arange(len(expected) + 1) + 0.5
+    figure, (top, bottom) = plots.with_ratio()
+    top.stairs(expected, edges, color=plots.COLOURS[2], linewidth=2, label="signal + background")
+    top.stairs(background, edges, color=plots.COLOURS[0], alpha=0.15, fill=True)
+    top.stairs(background, edges, color=plots.COLOURS[0], linewidth=2, label="background")
+    for name, error, shade in (("before the fit", before, 0.15), ("after the fit", after, 0.45)):
+        look = {"fill": True, "color": "black", "alpha": shade, "label": name}
+        bottom.stairs(1 + error, edges, baseline=1 - error, **look)
+    bottom.axhline(1, color="k", linewidth=1)
+    top.set_yscale("log")
+    top.set_ylabel("Expected events")
+    bottom.set_ylabel("Relative\nerror", loc="center", fontsize=15)
+    bottom.set_xlabel("Bin")
+    bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
+    plots.legend(figure)
+    return figure
+
+
+def add_impacts(report: Report, templates: Templates) -> None:
+    """Add pre- and post-fit errors, pulls and impacts, if there are nuisance parameters."""
+    if not templates.nuisances:
+        return
+    report.add_figure(
+        prefit_postfit(templates),
+        "Expected counts, and their relative error by the nuisance parameters before the fit and"
+        " after it.",
+    )
+    report.add_figure(
+        impacts(templates),
+        "Expected pulls: how far the counts constrain each nuisance parameter (grey: its own"
+        " constraint), and its impact on the signal's yield, the largest on top.",
+    )
+
+
+@plots.drawn
 def signal_profiles(
     templates: Mapping[str, Templates],
     scan: Floats,
@@ -78,11 +183,11 @@ def signal_profiles(
     axes.set_xlim(scan[0], scan[-1])
     axes.set_xlabel("Signal events s")
     axes.set_ylabel(r"$-2\,\Delta\,\ln L$")
-    axes.legend(fontsize=15)
+    plots.legend(figure)
     return figure
 
 
-@plots.style()
+@plots.drawn
 def error_training(
     histories: Mapping[str, Sequence[Epoch]], limits: Mapping[str, float] | None = None
 ) -> Figure:
@@ -100,6 +205,6 @@ def error_training(
             axes.plot(end, 2 * [(limits or {})[name]], color=colour, linestyle="--")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("Epoch")
-    axes.set_ylabel("sigma(s) [events]")
-    axes.legend(ncols=2)
+    axes.set_ylabel(r"$\sigma(s)$ [events]")
+    plots.legend(figure)
     return figure

@@ -8,21 +8,21 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from colliderkit.events.calorimeter.geometry import Geometry, Grid
-from colliderkit.report.plots import COLOURS, style
+from colliderkit.report.plots import COLOURS, WIDTHS, draw_ratio, drawn, legend, limit_ratio, merged
 
 __all__ = ["cell_spectrum", "layer_images", "ratio_histogram"]
 
 Floats = NDArray[np.float64]
 GEV = 1e3  # MeV
-PALETTE = tuple(COLOURS[i] for i in (3, 8, 1, 0, 2, 4))
+PALETTE = ("#000000", *(COLOURS[i] for i in (3, 1, 0, 2, 4)))
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """Return the colour of each source; the first, the reference, is grey."""
+    """Return the colour of each source; the first, the reference, is black."""
     return dict(zip(names, PALETTE, strict=False))
 
 
-@style()
+@drawn
 def layer_images(
     readings: Mapping[str, Floats], cells: Geometry, layer: int, *, reach: float, threshold: float
 ) -> Figure:
@@ -31,7 +31,9 @@ def layer_images(
     `layer` is the index of a grid of `cells`, which ends at +-`reach` in eta and phi; the colours
     begin at `threshold` [MeV].
     """
-    figure = Figure(figsize=(6.2 * len(readings) + 1.5, 6.4), layout="compressed")
+    width = WIDTHS["half" if len(readings) == 1 else "wide"]
+    height = (width - 2.2) / max(len(readings), 2) + 1.3
+    figure = Figure(figsize=(width, height), layout="compressed")
     axes = figure.subplots(1, len(readings), sharey=True, squeeze=False)[0]
     grid = cells.layers[layer]
     assert isinstance(grid, Grid)
@@ -47,44 +49,47 @@ def layer_images(
             cmap="viridis",
             interpolation="nearest",
         )
-        panel.set_title(name, loc="left", fontsize=20)
+        panel.set_title(name, loc="left")
         panel.set_xlabel(r"$\Delta\eta$")
     axes[0].set_ylabel(r"$\Delta\varphi$ [rad]")
     figure.colorbar(drawn, ax=list(axes), label="Energy [GeV]")
     return figure
 
 
-@style()
+@drawn
 def cell_spectrum(readings: Mapping[str, Floats], *, threshold: float) -> Figure:
     """Draw cells an event against energy, readings (N, C) [MeV], and the ratio to the first."""
     figure = Figure()
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     edges = np.geomspace(threshold, 1e5, 31)
-    middle = np.sqrt(edges[1:] * edges[:-1])
     reference = next(iter(readings))
     counts = {name: np.histogram(cells[cells > 0], edges)[0] for name, cells in readings.items()}
     base = counts[reference]
+    starts = merged(base)
+    top.set_xscale("log")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        band = np.nan_to_num(1 / np.sqrt(base), posinf=0)
+    bottom.stairs(1 + band, edges, baseline=1 - band, color="k", alpha=0.15, fill=True)
     for name, colour in colours(list(readings)).items():
         count = counts[name]
         top.stairs(count / len(readings[name]), edges, color=colour, label=name, linewidth=2.2)
         if name == reference:
             continue
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.where(base > 0, count / base, np.nan)
-            error = ratio * np.sqrt(1 / np.maximum(count, 1) + 1 / np.maximum(base, 1))
-        bottom.errorbar(middle, ratio, error, fmt="o", markersize=4, color=colour)
+        jets, others = len(readings[name]), len(readings[reference])
+        contents = (count * others / jets, np.sqrt(count) * others / jets)
+        draw_ratio(bottom, edges, contents, base, starts, color=colour, label=name)
     bottom.axhline(1, color="k", linewidth=1)
-    top.set_xscale("log")
     top.set_yscale("log")
     top.set_ylabel("Cells a jet")
-    top.legend(fontsize=15)
-    bottom.set_ylim(0, 2)
+    top.set_xlim(edges[0], edges[-1])
+    legend(figure, top)
+    limit_ratio(bottom)
     bottom.set_xlabel("Energy of a cell [MeV]")
     bottom.set_ylabel("Ratio", loc="center")
     return figure
 
 
-@style()
+@drawn
 def ratio_histogram(quantity: Mapping[str, Floats], label: str) -> Figure:
     """Draw the distribution of a jet's quantity (N,) over the first source's, of the same jets."""
     figure = Figure()
@@ -100,13 +105,13 @@ def ratio_histogram(quantity: Mapping[str, Floats], label: str) -> Figure:
     edges = np.linspace(low - room, high + room, 31)
     colour = colours(list(quantity))
     for name, values in ratios.items():
-        legend = f"{name}: {values.mean():.3f} ± {values.std():.3f}"
+        text = f"{name}: {values.mean():.3f} ± {values.std():.3f}"
         count = np.histogram(values, edges)[0]
-        axes.stairs(count, edges, color=colour[name], linewidth=2.4, label=legend)
+        axes.stairs(count, edges, color=colour[name], linewidth=2.4, label=text)
     axes.axvline(1, color="k", linestyle=":", linewidth=1.4)
-    axes.set_ylim(0, 1.5 * axes.get_ylim()[1])
+    axes.set_ylim(bottom=0)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_xlabel(f"Jet {label} / that of {reference}")
     axes.set_ylabel("Jets")
-    axes.legend(fontsize=15, title="mean ± spread", title_fontsize=14)
+    legend(figure, title="mean ± spread")
     return figure

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from colliderkit.metrics.value import Value
-from colliderkit.report.plots import COLOURS, style
+from colliderkit.report.plots import COLOURS, drawn, legend
 
 __all__ = ["pareto_front"]
 
@@ -13,7 +13,7 @@ Points = Sequence[tuple[Value, Value]]
 MARKS = (("o", COLOURS[2]), ("s", COLOURS[0]), ("D", COLOURS[4]), ("^", COLOURS[1]))
 
 
-@style()
+@drawn
 def pareto_front(
     families: Mapping[str, Mapping[str, Points]],
     labels: tuple[str, str],
@@ -29,7 +29,8 @@ def pareto_front(
     """
     figure = Figure()
     axes = figure.subplots()
-    for (marker, colour), trainings in zip(MARKS, families.values(), strict=False):
+    sizes = (12, 9, 7, 5)  # where points lie on each other, all are seen
+    for (marker, colour), size, trainings in zip(MARKS, sizes, families.values(), strict=False):
         for i, (name, points) in enumerate(trainings.items()):
             shade = 0.35 + 0.65 * (i + 1) / len(trainings)
             axes.errorbar(
@@ -38,7 +39,7 @@ def pareto_front(
                 [y.error for _, y in points],
                 [x.error for x, _ in points],
                 fmt=marker,
-                markersize=8,
+                markersize=size,
                 color=colour,
                 markerfacecolor="white" if name in hollow else colour,
                 alpha=shade,
@@ -50,7 +51,5 @@ def pareto_front(
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
     axes.set_yscale("symlog", linthresh=1.0)
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, -0.5), 3 * high)
-    axes.legend(fontsize=13, ncols=2)
+    legend(figure)
     return figure

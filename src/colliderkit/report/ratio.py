@@ -7,13 +7,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from colliderkit.metrics.closure import Agreement
-from colliderkit.report.plots import COLOURS, style
+from colliderkit.report.observables import axis_label
+from colliderkit.report.plots import COLOURS, drawn, legend
 
 __all__ = ["closure", "ratio_curves"]
 
 Floats = NDArray[np.float64]
 
 
+@drawn
 def ratio_curves(
     x: Floats, exact: Floats, learned: Mapping[str, Floats], title: str, label: str = "x"
 ) -> Figure:
@@ -21,32 +23,33 @@ def ratio_curves(
 
     The lower panel is the learned ratio over the exact one.
     """
-    with style():
-        figure = Figure(figsize=(6, 6))
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.4))
-        for i, (name, values) in enumerate(learned.items()):
-            mean, spread = values.mean(0), values.std(0)
-            for axes, norm in ((above, 1.0), (below, exact)):
-                line = axes.plot(x, mean / norm, color=COLOURS[i], label=name)[0]
-                axes.fill_between(
-                    x,
-                    (mean - spread) / norm,
-                    (mean + spread) / norm,
-                    color=line.get_color(),
-                    alpha=0.25,
-                    linewidth=0,
-                )
-        above.plot(x, exact, "k--", label="exact")
-        above.set_yscale("log")
-        above.set_ylabel(r"$p_1 / p_0$")
-        above.legend(title=title)
-        below.axhline(1, color="black", linestyle="--", linewidth=1)
-        below.set_ylim(0.8, 1.2)
-        below.set_ylabel("learned / exact")
-        below.set_xlabel(label)
+    figure = Figure()
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.4))
+    for i, (name, values) in enumerate(learned.items()):
+        mean, spread = values.mean(0), values.std(0)
+        for axes, norm in ((above, 1.0), (below, exact)):
+            line = axes.plot(x, mean / norm, color=COLOURS[i], label=name)[0]
+            axes.fill_between(
+                x,
+                (mean - spread) / norm,
+                (mean + spread) / norm,
+                color=line.get_color(),
+                alpha=0.25,
+                linewidth=0,
+            )
+    above.plot(x, exact, "k--", label="exact")
+    above.set_yscale("log")
+    above.set_ylabel(r"$p_1 / p_0$")
+    above.set_title(title, loc="left")
+    legend(figure, above)
+    below.axhline(1, color="black", linestyle="--", linewidth=1)
+    below.set_ylim(0.8, 1.2)
+    below.set_ylabel("Learned /\nexact", loc="center", fontsize=15)
+    below.set_xlabel(axis_label(label))
     return figure
 
 
+@drawn
 def closure(found: Agreement, before: Agreement, label: str) -> Figure:
     """Draw source, reweighted source and target in bins, and the pulls after reweighting."""
     edges = np.array(found.edges)
@@ -55,27 +58,29 @@ def closure(found: Agreement, before: Agreement, label: str) -> Figure:
         if np.isinf(edges[end]):
             edges[end] = 2 * edges[inner] - edges[2 * inner - end]
     widths = np.diff(edges)
-    with style():
-        figure = Figure(figsize=(6, 6))
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.4))
-        above.stairs(before.source / widths, edges, color=COLOURS[1], label="source")
-        above.stairs(found.source / widths, edges, color=COLOURS[0], label="source, reweighted")
-        centres = (edges[1:] + edges[:-1]) / 2
-        above.errorbar(
-            centres,
-            found.target / widths,
-            yerr=np.sqrt(found.error**2 / 2) / widths,
-            fmt="k.",
-            label="target",
-        )
-        above.set_ylabel("events, normalised")
-        above.set_ylim(0, 1.6 * above.get_ylim()[1])
-        above.legend(
-            title=rf"$\chi^2$ = {found.chi2:.0f} / {found.ndf}", fontsize=14, title_fontsize=14
-        )
-        below.stairs(found.pulls, edges, color=COLOURS[0], fill=True, alpha=0.6)
-        below.axhline(0, color="black", linewidth=1)
-        below.set_ylim(-4, 4)
-        below.set_ylabel("pull")
-        below.set_xlabel(label)
+    figure = Figure()
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.4))
+    above.stairs(before.source / widths, edges, color=COLOURS[1], label="source")
+    above.stairs(found.source / widths, edges, color=COLOURS[0], label="source, reweighted")
+    centres = (edges[1:] + edges[:-1]) / 2
+    above.errorbar(
+        centres,
+        found.target / widths,
+        yerr=np.sqrt(found.error**2 / 2) / widths,
+        fmt="k.",
+        label="target",
+    )
+    above.set_ylabel("Density of events")
+    above.set_ylim(bottom=0)
+    above.set_title(
+        rf"$\chi^2$: {before.chi2:.0f} $\to$ {found.chi2:.0f} / {found.ndf}", loc="left"
+    )
+    legend(figure, above)
+    below.stairs(found.pulls, edges, color=COLOURS[0], fill=True, alpha=0.6)
+    below.axhline(0, color="black", linewidth=1)
+    reach = max(4.0, 1.1 * float(np.abs(found.pulls[np.isfinite(found.pulls)]).max(initial=0)))
+    below.set_ylim(-reach, reach)
+    below.set_ylabel("Pull", loc="center")
+    below.set_xlabel(axis_label(label))
+    below.set_xlim(edges[0], edges[-1])
     return figure

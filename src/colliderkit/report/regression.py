@@ -9,14 +9,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.metrics.coverage import Coverage
 from colliderkit.metrics.value import Value
-from colliderkit.report.plots import LINES, MARKERS, style, styles
+from colliderkit.report.observables import axis_label
+from colliderkit.report.plots import LINES, MARKERS, drawn, legend, styles
 
-__all__ = ["against_energy", "coverage_against", "coverage_curves"]
+__all__ = ["against_energy", "coverage_against", "coverage_curves", "ranks"]
 
 Floats = NDArray[np.float64]
 
 
-@style()
+@drawn
 def against_energy(
     energies: ArrayLike,
     points: Mapping[str, Sequence[Value]],
@@ -55,13 +56,11 @@ def against_energy(
         axes.axhline(0, color="0.5", linewidth=1.2)
     _energy_axis(axes)
     axes.set_ylabel(label)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.35 * (high - low))
-    axes.legend(fontsize=15)
+    legend(figure)
     return figure
 
 
-@style()
+@drawn
 def coverage_curves(
     levels: Sequence[float],
     curves: Mapping[str, Sequence[Coverage]],
@@ -92,15 +91,13 @@ def coverage_curves(
             label=name,
         )
     axes.set_xlim(0, 100)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.5 * (high - low))
     axes.set_xlabel("Level of the interval [%]")
-    axes.set_ylabel("Coverage - level [%]")
-    axes.legend(fontsize=14, ncols=2)
+    axes.set_ylabel("Coverage $-$ level [%]")
+    legend(figure)
     return figure
 
 
-@style()
+@drawn
 def coverage_against(
     edges: ArrayLike,
     coverages: Mapping[str, Sequence[Coverage]],
@@ -133,15 +130,41 @@ def coverage_against(
     if label is None:
         _energy_axis(axes)
     else:
-        axes.set_xlabel(label)
+        axes.set_xlabel(axis_label(label))
     axes.set_ylabel(f"Coverage of {100 * level:g}% intervals [%]")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high + 0.45 * (high - low))
-    axes.legend(fontsize=14, ncols=2)
+    axes.set_ylim(top=min(100.0, axes.get_ylim()[1]))
+    legend(figure)
+    return figure
+
+
+@drawn
+def ranks(places: Mapping[str, ArrayLike], bins: int = 20) -> Figure:
+    """Draw where the truth lies in what each method foretells, (N,) in [0, 1]: flat if calibrated.
+
+    A place is the share of the predicted distribution below the truth (1804.06788). The band is
+    the binomial error of N events: a hill says that the predictions are too wide, a valley that
+    they are too narrow, a slope that they are biased.
+    """
+    figure = Figure()
+    axes = figure.subplots()
+    edges = np.linspace(0, 1, bins + 1)
+    looks = styles(list(places))
+    count = min(np.size(each) for each in places.values())
+    error = ((1 - 1 / bins) * bins / count) ** 0.5
+    band = axes.fill_between([0, 1], 1 - error, 1 + error, color="0.85", linewidth=0)
+    band.set_label("expected error")
+    axes.axhline(1, color="0.5", linewidth=1.2)
+    for name, each in places.items():
+        share = bins * np.histogram(np.asarray(each), edges)[0] / np.size(each)
+        axes.stairs(share, edges, baseline=None, linewidth=2.2, label=name, **looks[name])
+    axes.set_xlim(0, 1)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("Share of the prediction below the truth")
+    axes.set_ylabel("Density of events")
+    legend(figure)
     return figure
 
 
 def _energy_axis(axes: Axes) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("Energy of the particle [GeV]")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

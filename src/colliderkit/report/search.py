@@ -5,14 +5,15 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.methods.search.bump_hunt import Bump
-from colliderkit.report.plots import COLOURS, style
+from colliderkit.report.observables import axis_label, unit_of
+from colliderkit.report.plots import COLOURS, drawn, legend
 
 __all__ = ["bump", "local_p_values"]
 
 Floats = NDArray[np.float64]
 
 
-@style()
+@drawn
 def bump(
     counts: ArrayLike,
     edges: ArrayLike,
@@ -24,15 +25,19 @@ def bump(
 ) -> Figure:
     """Draw a spectrum, what its sidebands foretell, the window of the largest excess, and pulls.
 
-    `counts` (B,) of `what` stand in the bins of `edges` (B + 1,), of the quantity `label`, whose
-    unit stands in brackets.
+    `counts` (B,) of `what` stand in the bins of `edges` (B + 1,), of the quantity `label`, a
+    column's name or a label with its unit in brackets.
     """
     figure = Figure()
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    label = axis_label(label)
     borders, events = np.asarray(edges, dtype=np.float64), np.asarray(counts, dtype=np.float64)
     middle = (borders[1:] + borders[:-1]) / 2
-    top.errorbar(middle, events, np.sqrt(events), fmt="ko", markersize=5, elinewidth=1.2)
-    top.stairs(largest.background, borders, baseline=None, color=COLOURS[0], linewidth=2.4)
+    top.errorbar(
+        middle, events, np.sqrt(events), fmt="ko", markersize=5, elinewidth=1.2, label="data"
+    )
+    look = {"color": COLOURS[0], "linewidth": 2.4, "label": "from the sidebands"}
+    top.stairs(largest.background, borders, baseline=None, **look)
     pulls = (events - largest.background) / np.sqrt(np.maximum(largest.background, 1e-9))
     bottom.stairs(pulls, borders, color=COLOURS[0], fill=True, alpha=0.6)
     bottom.axhline(0, color="k", linewidth=1.0)
@@ -40,27 +45,24 @@ def bump(
         axes.axvspan(*largest.window, color=COLOURS[1], alpha=0.25, linewidth=0)
     top.set_yscale("log")
     least = events[events > 0].min()
-    top.set_ylim(0.5 * least, 12 * events.max())
+    top.set_ylim(0.5 * least, 2 * events.max())
     top.set_xlim(borders[0], borders[-1])
-    unit = f" {label.partition('[')[2].rstrip(']')}" if "[" in label else ""
-    top.text(
-        0.96,
-        0.95,
+    unit = f" {unit_of(label)}".rstrip()
+    top.set_title(
         f"{title}\n{largest.window[0]:g}-{largest.window[1]:g}{unit}: {largest.observed:g} events,"
-        f" {largest.expected:.0f} $\\pm$ {largest.uncertainty:.0f} foretold\n"
+        f" {largest.expected:.0f} $\\pm$ {largest.uncertainty:.0f} expected\n"
         f"local {largest.significance:.1f}$\\sigma$, global p = {largest.global_p:.2g}",
-        transform=top.transAxes,
-        ha="right",
-        va="top",
-        fontsize=16,
+        loc="left",
+        fontsize=14,
     )
+    legend(figure, top)
     top.set_ylabel(f"{what} / {borders[1] - borders[0]:g}{unit}")
     bottom.set_ylabel("Pull", loc="center")
     bottom.set_xlabel(label)
     return figure
 
 
-@style()
+@drawn
 def local_p_values(
     windows: Floats, p_values: Floats, global_p: float, label: str = "Mass [GeV]"
 ) -> Figure:
@@ -76,7 +78,7 @@ def local_p_values(
     axes.set_yscale("log")
     axes.set_ylim(0.3 * max(p_values.min(), 1e-30), 3.0)
     axes.set_xlim(windows.min(), windows.max())
-    axes.set_xlabel(label)
+    axes.set_xlabel(axis_label(label))
     axes.set_ylabel("Local p-value")
-    axes.legend(loc="lower right", fontsize=15)
+    legend(figure)
     return figure

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from colliderkit.report.plots import COLOURS, style
+from colliderkit.report.plots import COLOURS, drawn, legend
 
 __all__ = ["against_eta", "means_by_slice"]
 
@@ -24,14 +24,14 @@ def look(names: Sequence[str], name: str) -> dict[str, Any]:
     }
 
 
-@style()
+@drawn
 def against_eta(samples: Mapping[str, tuple[Floats, Floats]], edges: Floats, label: str) -> Figure:
     """Draw mean and standard deviation of a quantity at each value of eta, with their errors.
 
     `samples` by name are eta (N,), of few values, and the quantity (N,), called `label`; the first
     is the reference. Dotted lines are the inner `edges` of the slices.
     """
-    figure = Figure(figsize=(17, 6.5), layout="constrained")
+    figure = Figure(figsize=(16.4, 6.4))
     axes = figure.subplots(1, 2)
     names = list(samples)
     for name, (eta, quantity) in samples.items():
@@ -50,16 +50,16 @@ def against_eta(samples: Mapping[str, tuple[Floats, Floats]], edges: Floats, lab
             panel.axvline(edge, color="0.6", linestyle=":")
         panel.set_xlabel(r"$\eta$")
         panel.set_ylabel(f"{what} of {label}")
-    axes[0].legend()
+    legend(figure, axes[0])
     return figure
 
 
-@style()
+@drawn
 def means_by_slice(
     samples: Mapping[str, tuple[Floats, Floats]], edges: Floats, label: str
 ) -> Figure:
     """Draw the mean of a quantity in each slice of eta, with its error; `against_eta` explains."""
-    figure = Figure(layout="constrained")
+    figure = Figure()
     axes = figure.subplots()
     middle = (edges[1:] + edges[:-1]) / 2
     for name, (eta, quantity) in samples.items():
@@ -70,5 +70,5 @@ def means_by_slice(
         axes.errorbar(middle, means, errors, **look(list(samples), name))
     axes.set_xlabel(r"$\eta$")
     axes.set_ylabel(label)
-    axes.legend()
+    legend(figure)
     return figure

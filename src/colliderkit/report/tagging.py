@@ -12,6 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.schema import labels_of
 from colliderkit.methods.state import encode
 from colliderkit.methods.tagging.comparison import TEST_SEED, TRAIN_SEED, Compared
 from colliderkit.metrics.calibration import calibration_curve
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+SCORED = 20_000  # training jets that are scored to be compared with test jets
 
 
 @dataclass(frozen=True)
@@ -259,8 +261,30 @@ def add_comparison(
     text = yaml.safe_dump(changed, sort_keys=False)
     report.attachments["Arguments of the taggers that are not the defaults"] = text
     add_taggers(report, [Scored.of(compared, difference) for compared in taggers], truth)
+    if len(truth.classes) == 2:
+        _add_overtraining(report, taggers, truth, train)
     _add_jets(report, truth.classes, train, test)
-    _add_times(report, taggers, len(test))
+    _add_times(report, taggers, truth, len(test))
+
+
+def _add_overtraining(
+    report: Report, taggers: Sequence[Compared], truth: Truth, train: ak.Array
+) -> None:
+    """Draw the scores of training and test jets of the tagger with the largest AUC."""
+    main = truth.separations[0]
+    is_signal = truth.label == main.signal
+    area = {c.entry.name: auc(c.probabilities[0][:, 1], is_signal).value for c in taggers}
+    best = max(taggers, key=lambda compared: area[compared.entry.name])
+    few = train[:SCORED]
+    report.add_figure(
+        classifiers.overtraining(
+            (best.taggers[0].predict_proba(few)[:, 1], labels_of(few)),
+            (best.probabilities[0][:, 1], truth.label),
+            truth.classes,
+        ),
+        f"Score of {best.entry.name} on jets that it was trained on (lines) and on test jets"
+        " (points): where they differ it has learned the training jets by heart.",
+    )
 
 
 def _add_jets(report: Report, classes: Sequence[str], train: ak.Array, test: ak.Array) -> None:
@@ -282,11 +306,16 @@ def _add_jets(report: Report, classes: Sequence[str], train: ak.Array, test: ak.
     )
 
 
-def _add_times(report: Report, taggers: Sequence[Compared], tested: int) -> None:
+def _add_times(report: Report, taggers: Sequence[Compared], truth: Truth, tested: int) -> None:
     report.add_heading("Time")
-    rows = []
+    rows, quality = [], {}
+    main = truth.separations[0]
+    pair = truth.pair(main)
     for compared in taggers:
         name = compared.entry.name
+        score = truth.discriminant(compared.probabilities[0])[pair]
+        area = auc(score, truth.label[pair] == main.signal, truth.weight[pair])
+        quality[name] = (1e6 * compared.seconds / tested, area)
         seconds = [s for step, s in report.timing.items() if step.startswith(f"fit {name}, seed ")]
         rows.append(
             [
@@ -313,6 +342,11 @@ def _add_times(report: Report, taggers: Sequence[Compared], tested: int) -> None
         " second are those of the epochs alone.",
         best={"jets trained a second": "higher", "jets scored a second": "higher"},
     )
+    if len(quality) > 1:
+        report.add_figure(
+            classifiers.quality_by_time(quality),
+            "AUC against the time that a jet takes to be scored: up and to the left is better.",
+        )
 
 
 def last_class(

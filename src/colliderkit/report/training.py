@@ -3,17 +3,20 @@
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
-from colliderkit.report.plots import style, styles
+from colliderkit.report.plots import drawn, legend, styles
 from colliderkit.training.settings import Epoch
 
 __all__ = ["training"]
 
 
-@style()
+@drawn
 def training(histories: Mapping[str, Sequence[Epoch]]) -> Figure:
-    """Draw training (dotted) and validation (full) loss by epoch; a star marks the one chosen."""
+    """Draw training (dotted) and validation (full) loss by epoch; a star marks the one chosen.
+
+    A loss that is positive throughout is drawn on a logarithm, and so are more than 30 epochs.
+    """
     figure = Figure()
     axes = figure.subplots()
     look = styles(list(histories))
@@ -40,19 +43,21 @@ def training(histories: Mapping[str, Sequence[Epoch]]) -> Figure:
     axes.plot([], [], "k-", linewidth=2.6, label="validation")
     axes.plot([], [], "k:", linewidth=1.8, label="training")
     axes.plot([], [], "k*", markersize=14, linestyle="none", label="chosen epoch")
-    low, high = axes.get_ylim()
-    # The first epoch often is many times higher than what the reader wants to compare.
-    later = [
+    values = [
         loss
         for history in histories.values()
-        for row in history[1:]
+        for row in history
         for loss in (row.training_loss, row.validation_loss)
     ]
-    high = min(high, 1.1 * max(later, default=high))
-    axes.set_ylim(low, high + 0.07 * len(histories) * (high - low))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.minorticks_off()
+    # The first epochs often are many times higher than what the reader wants to compare.
+    if min(values, default=0) > 0:
+        axes.set_yscale("log")
+    if max((len(history) for history in histories.values()), default=0) > 30:
+        axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("Epoch")
     axes.set_ylabel("Loss")
-    axes.legend(ncols=2 if len(histories) > 3 else 1)
+    legend(figure)
     return figure

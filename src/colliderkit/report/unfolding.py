@@ -7,13 +7,24 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from colliderkit.methods.unfolding.binned import IterationCurve
 from colliderkit.methods.unfolding.closure import ClosureTest, Spectra
 from colliderkit.methods.unfolding.result import BinnedSpectrum
-from colliderkit.report.plots import COLOURS, MARKERS, style
+from colliderkit.report.observables import axis_label, symbol_of, unit_of
+from colliderkit.report.plots import (
+    COLOURS,
+    MARKERS,
+    WIDTHS,
+    arrows,
+    draw_ratio,
+    drawn,
+    legend,
+    limit_ratio,
+    merged,
+)
 
 __all__ = [
     "Spectrum",
@@ -52,7 +63,7 @@ class Spectrum:
         return cls(share, error, counts)
 
 
-@style()
+@drawn
 def spectrum(unfolding: BinnedSpectrum, prior: Floats) -> Figure:
     """Draw an unfolded spectrum over the simulation's own, `prior` (K,), and their ratio.
 
@@ -89,30 +100,39 @@ def spectrum(unfolding: BinnedSpectrum, prior: Floats) -> Figure:
         )
     below.errorbar(centres, over(unfolding.values), over(unfolding.error), **look)
     below.axhline(1, color=COLOURS[3], linestyle="--")
-    unit = f" [{unfolding.unit}]" if unfolding.unit else ""
-    above.set_ylabel(f"{unfolding.kind} / width")
-    above.set_ylim(0, 1.25 * above.get_ylim()[1])
-    above.legend()
-    below.set_ylabel("over simulation")
-    below.set_xlabel(unfolding.observable + unit)
+    label = _label(unfolding)
+    per = f" / {unit_of(label)}" if unit_of(label) else " / width"
+    above.set_ylabel(unfolding.kind.capitalize() + per)
+    above.set_ylim(bottom=0)
+    legend(figure)
+    below.set_ylabel("Ratio to\nsimulation", loc="center", fontsize=15)
+    below.set_xlabel(label)
     below.set_xlim(edges[0], edges[-1])
-    if unfolding.covariances:
-        below.legend(fontsize=13, ncols=len(unfolding.covariances))
+    low, high = below.get_ylim()
+    below.set_ylim(max(low, 0), min(high, 2))
+    arrows(below)
     return figure
 
 
-@style()
+def _label(unfolding: BinnedSpectrum) -> str:
+    """Return the label of the axis of an unfolded observable."""
+    known = axis_label(unfolding.observable)
+    if not unfolding.unit or unit_of(known):
+        return known
+    return f"{known} [{unfolding.unit}]"
+
+
+@drawn
 def correlation(unfolding: BinnedSpectrum) -> Figure:
     """Draw the correlation matrix of the bins of an unfolded spectrum."""
     matrix = correlation_matrix(unfolding.covariance)
-    figure = Figure(figsize=(8.4, 7.2))
+    figure = Figure(figsize=(8, 6.8))
     axes = figure.subplots()
     mesh = axes.pcolormesh(unfolding.edges, unfolding.edges, matrix, cmap="RdBu_r", vmin=-1, vmax=1)
-    unit = f" [{unfolding.unit}]" if unfolding.unit else ""
-    axes.set_xlabel(unfolding.observable + unit)
-    axes.set_ylabel(unfolding.observable + unit)
-    axes.set_aspect("equal")
-    figure.colorbar(mesh, ax=axes, label="correlation")
+    mesh.set_rasterized(True)
+    axes.set_xlabel(_label(unfolding))
+    axes.set_ylabel(_label(unfolding))
+    figure.colorbar(mesh, ax=axes, label="Correlation")
     return figure
 
 
@@ -123,7 +143,7 @@ def correlation_matrix(covariance: Floats) -> Floats:
     return np.divide(covariance, outer, out=np.full_like(outer, np.nan), where=outer > 0)
 
 
-@style()
+@drawn
 def unfolded(
     edges: Floats,
     spectra: Mapping[str, Spectrum],
@@ -137,15 +157,15 @@ def unfolded(
 
     The first spectrum is a band, the others are points with bars, beside each other in a bin.
     `truth` is what should come out, its counting a grey band in the ratio; `prior` (K,) the
-    simulation before, `data` (K,) what the detector saw. The ratio is left out where the truth
-    has fewer than 20 events.
+    simulation before, `data` (K,) what the detector saw. In the ratio bins are merged until the
+    truth has 10 events; an arrow is a point outside of it.
     """
     widths, centres = np.diff(edges), (edges[1:] + edges[:-1]) / 2
-    enough = truth.counts >= 20
+    starts = merged(truth.counts)
 
     def over(values: Floats) -> Floats:
         nothing = np.full_like(truth.values, np.nan)
-        return np.divide(values, truth.values, out=nothing, where=enough)
+        return np.divide(values, truth.values, out=nothing, where=truth.values > 0)
 
     figure = Figure(figsize=(8, 8.4))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.5))
@@ -154,7 +174,7 @@ def unfolded(
     below.stairs(1 + grey, edges, baseline=1 - grey, fill=True, color="black", alpha=0.15)
     lines = [("truth", truth.counts, "black", "-"), ("simulation", prior, COLOURS[3], "--")]
     if data is not None:
-        lines.append(("data", data, COLOURS[8], ":"))
+        lines.append(("data", data, COLOURS[9], ":"))
     for name, counts, colour, dashes in lines:
         share = counts / counts.sum()
         look = {"color": colour, "linestyle": dashes, "linewidth": 2}
@@ -165,31 +185,28 @@ def unfolded(
     for i, (name, each) in enumerate(spectra.items()):
         colour = COLOURS[(0, 2, 1, 4, 5, 6)[i % 6]]
         offset = widths * 0.22 * (i - len(names) / 2)
-        for axes, value, error in (
-            (above, each.values / widths, each.error / widths),
-            (below, over(each.values), over(each.error)),
-        ):
-            if i == 0:
+        if i == 0:
+            for axes, value, error in (
+                (above, each.values / widths, each.error / widths),
+                (below, over(each.values), over(each.error)),
+            ):
                 axes.stairs(value, edges, color=colour, linewidth=2, label=name)
                 low, high = (np.nan_to_num(value + sign * error) for sign in (-1, 1))
                 axes.stairs(high, edges, baseline=low, fill=True, color=colour, alpha=0.35)
-                continue
-            axes.errorbar(
-                centres + offset,
-                value,
-                yerr=error,
-                fmt=MARKERS[i % len(MARKERS)],
-                markersize=4,
-                linewidth=1.2,
-                color=colour,
-                label=name,
-            )
-    above.set_ylim(0, 1.5 * above.get_ylim()[1])
-    above.set_ylabel("normalised to 1")
-    above.legend(ncols=2, fontsize=15, columnspacing=1.0)
-    below.set_ylim(0.7, 1.3)
-    below.set_ylabel("over truth")
-    below.set_xlabel(label)
+            continue
+        marker = {"fmt": MARKERS[i % len(MARKERS)], "markersize": 4, "linewidth": 1.2}
+        marker |= {"color": colour, "label": name}
+        above.errorbar(centres + offset, each.values / widths, each.error / widths, **marker)
+        shift = 0.22 * (i - len(names) / 2)
+        contents = (each.values, each.error)
+        draw_ratio(below, edges, contents, truth.values, starts, shift=shift, **marker)
+    above.set_ylim(bottom=0)
+    unit = unit_of(label)
+    above.set_ylabel("Density" + (f" [1 / {unit}]" if unit else ""))
+    legend(figure, above)
+    limit_ratio(below, 0.3)
+    below.set_ylabel("Ratio to\ntruth", loc="center", fontsize=15)
+    below.set_xlabel(axis_label(label))
     below.set_xlim(edges[0], edges[-1])
     return figure
 
@@ -210,7 +227,7 @@ def closure_spectra(
     )
 
 
-@style()
+@drawn
 def iteration_choice(curves: Mapping[str, IterationCurve], bins: int) -> Figure:
     """Draw, for each method, bias^2, variance and their sum by iteration, and the fit to data.
 
@@ -236,25 +253,26 @@ def iteration_choice(curves: Mapping[str, IterationCurve], bins: int) -> Figure:
         below.plot(iterations, curve.chi2 / bins, "o-", color=colour, markersize=5)
     above.set_yscale("log")
     low, high = above.get_ylim()
-    above.set_ylim(max(low, 1e-4 * high), 30 * high)
-    above.set_ylabel("squared error / spectrum")
-    above.legend(ncols=2, fontsize=14)
+    above.set_ylim(max(low, 1e-4 * high), high)
+    above.set_ylabel("Squared error / spectrum")
+    legend(figure, above)
     below.axhline(1, color="black", linewidth=1)
     below.set_ylim(bottom=0)
     below.set_ylabel(r"$\chi^2$ / bins")
-    below.set_xlabel("iteration")
+    below.set_xlabel("Iteration")
+    below.xaxis.set_minor_locator(NullLocator())
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
-@style()
+@drawn
 def correlations(covariance: Floats, edges: Sequence[Floats], labels: Sequence[str]) -> Figure:
     """Draw the correlation matrix of all bins of several observables, (K, K).
 
     `edges` are those of each observable, whose bins stand one after the other.
     """
     matrix = correlation_matrix(covariance)
-    figure = Figure(figsize=(9, 7.6))
+    figure = Figure(figsize=(8, 6.8))
     axes = figure.subplots()
     image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, origin="lower")
     sizes = np.array([len(limits) - 1 for limits in edges])
@@ -263,15 +281,16 @@ def correlations(covariance: Floats, edges: Sequence[Floats], labels: Sequence[s
         axes.axhline(stop, color="black", linewidth=0.8)
         axes.axvline(stop, color="black", linewidth=0.8)
     centres = (stops[1:] + stops[:-1]) / 2
-    axes.set_xticks(centres, labels)
-    axes.set_yticks(centres, labels, rotation=90, va="center")
+    symbols = [symbol_of(label) for label in labels]
+    axes.set_xticks(centres, symbols)
+    axes.set_yticks(centres, symbols)
     axes.tick_params(which="both", length=0)
     axes.minorticks_off()
-    figure.colorbar(image, ax=axes, label="correlation")
+    figure.colorbar(image, ax=axes, label="Correlation")
     return figure
 
 
-@style()
+@drawn
 def by_bin(
     curves: Mapping[str, Floats],
     edges: Floats,
@@ -304,25 +323,16 @@ def by_bin(
     axes.set_xlim(where[0], where[-1])
     if limits is not None:
         axes.set_ylim(*limits)
-    low, high = axes.get_ylim()
-    room = 0.09 * (len(curves) + 1) / 2
-    axes.set_ylim(low, high * (high / low) ** room if log else high + room * (high - low))
-    for axis, logarithmic in ((axes.xaxis, powers), (axes.yaxis, log)):
-        if logarithmic:
-            low, high = axis.get_view_interval()
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 1000 * low else (1,)))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel(label)
+    axes.set_xlabel(axis_label(label))
     axes.set_ylabel(quantity)
-    axes.legend(ncols=2, loc="upper center", fontsize=15)
+    legend(figure)
     return figure
 
 
-@style()
+@drawn
 def responses(matrices: Mapping[str, Floats], label: str) -> Figure:
     """Draw p(detector bin | truth bin) of {observable: (T, R)} side by side, bins by number."""
-    figure = Figure(figsize=(6.2 * len(matrices) + 1.4, 6.4), layout="compressed")
+    figure = Figure(figsize=(WIDTHS["half" if len(matrices) == 1 else "wide"], 6.2))
     panels = figure.subplots(1, len(matrices), sharey=True, squeeze=False)[0]
     top = max(float(matrix.max()) for matrix in matrices.values())
     for axes, (name, matrix) in zip(panels, matrices.items(), strict=True):
@@ -339,7 +349,7 @@ def responses(matrices: Mapping[str, Floats], label: str) -> Figure:
         axes.set_xlabel("Detector bin")
         axes.minorticks_off()
         axes.tick_params(which="both", direction="out", top=False, right=False)
-    panels[0].set_ylabel(f"Truth bin of {label}")
+    panels[0].set_ylabel(f"Truth bin of {axis_label(label).partition(' [')[0]}")
     mappable = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, top), "Blues")
     figure.colorbar(mappable, ax=list(panels), label="p(detector bin | truth bin)")
     return figure

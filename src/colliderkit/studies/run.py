@@ -20,6 +20,7 @@ from colliderkit.methods.method import Method
 from colliderkit.metrics.value import number
 from colliderkit.report.html import Report
 from colliderkit.report.verdict import Aim, Ranking
+from colliderkit.studies.provenance import source_of
 
 __all__ = ["OPTIONS", "SCALE_NAMES", "Run", "ScaleName", "Study"]
 
@@ -127,6 +128,7 @@ class Run(Generic[S]):
             configuration=self._configuration(),
             seeds=list(self.seeds) if "seeds" in study.takes else [],
             timing=self._seconds(),
+            source=source_of(study.name),
         )
         if scale == "smoke":
             sizes = f" ({self._events()})" if study.events else ""

@@ -15,7 +15,7 @@ from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.templates import Templates, expected_error
 from colliderkit.methods.method import load
 from colliderkit.report.html import Report
-from colliderkit.report.inference import signal_profiles, template_variations
+from colliderkit.report.inference import add_impacts, signal_profiles, template_variations
 from colliderkit.report.results import Result, read_results
 from colliderkit.report.training import training
 from colliderkit.report.verdict import Aim
@@ -150,6 +150,7 @@ class InferenceTask(Task):
             "The expected error of the signal yield, nuisance parameters profiled and known.",
         )
         page.conclude([COST])
+        add_impacts(page, templates)
         page.add_heading("Profile likelihood")
         page.add_figure(
             signal_profiles(

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from colliderkit.errors import InputError
 from colliderkit.files import existing_file
@@ -18,7 +19,7 @@ from colliderkit.metrics.value import Value, number
 from colliderkit.report import training
 from colliderkit.report.calibration import closures
 from colliderkit.report.html import Report
-from colliderkit.report.regression import coverage_against, coverage_curves
+from colliderkit.report.regression import coverage_against, coverage_curves, ranks
 from colliderkit.report.results import Result, read_results
 from colliderkit.report.verdict import Aim
 from colliderkit.serve.regression import export_regression
@@ -216,6 +217,12 @@ class RegressionTask(Task):
         page.add_figure(
             coverage_curves(sorted(levels), {method.name: every}),
             "Coverage of the intervals minus their level: 0 is right, below it they are too short.",
+        )
+        places = ndtr((truth - columns[ESTIMATE]) / columns[STD])
+        page.add_figure(
+            ranks({method.name: places}),
+            "Where the truth lies in the predicted Gaussian: flat where it is right, a hill where"
+            " it is too wide, a valley where it is too narrow, a slope where it is biased.",
         )
         history = (method.method_ if isinstance(method, Conformal) else method).history_
         if history:

@@ -270,8 +270,5 @@ def different(value: Any, usual: Any) -> Any:
 
 
 def write_page(report: Report, folder: Path, force: bool) -> Path:
-    """Write report.html to the folder of a run or an evaluation and return its path."""
-    path = folder / "report.html"
-    with atomic_file(path, force) as part:
-        part.write_text(report.html(), encoding="utf-8")
-    return path
+    """Write report.html and its figures to the folder of a run or an evaluation."""
+    return report.write_page(folder, force)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from colliderkit.methods.method import Method, load
 from colliderkit.methods.search.bump_hunt import BumpHunt
@@ -47,12 +48,8 @@ class SearchTask(Task):
         }
         return Inputs(method, arguments)
 
-    def page(self, model: Path, *, label: str = "Mass [GeV]") -> Report:
-        """Draw the spectrum with its largest excess, and the local p-value of every window.
-
-        Args:
-            label: of the axis of masses.
-        """
+    def page(self, model: Path) -> Report:
+        """Draw the spectrum with its largest excess, and the local p-value of every window."""
         hunt: BumpHunt = load(model)
         largest = hunt.bump_
         note = {
@@ -60,6 +57,7 @@ class SearchTask(Task):
             "command": f"colliderkit fit search --config {runs.CONFIGURATION}",
             "seeds": [hunt.seed_],
         }
+        label = str(yaml.safe_load(note["configuration"])["mass"])
         low, high = largest.window
         page = runs.page(
             "A search for a bump",
@@ -83,7 +81,7 @@ class SearchTask(Task):
         page.add_heading("Spectrum")
         page.add_figure(
             bump(hunt.counts_, hunt.edges_, largest, "Largest excess", label=label, what="Events"),
-            f"The spectrum, the background that the sidebands of the window foretell (a function of"
+            f"The spectrum, the background that the sidebands of the window predict (a function of"
             f" {largest.order} parameters beside its norm), and the pulls.",
             wide=True,
         )

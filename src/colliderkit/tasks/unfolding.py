@@ -1,7 +1,10 @@
 """The task of an unfolding: fit, page and export, without bins (OmniFold, a flow) or in them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -295,7 +298,7 @@ def _add_spectrum(page: Report, binned: BinnedSpectrum, prior: Floats, outside: 
     caption = f"{name} at the level of particles: unfolded, and in the simulation.{outside}"
     if binned.covariances:
         page.claims.append(_moved(binned, prior))
-    page.add_figure(spectrum(binned, prior), caption)
+    page.add_figure(spectrum(binned, prior), caption, beside=_submission(binned))
     if binned.covariances:
         page.add_figure(
             correlation(binned),
@@ -335,6 +338,14 @@ def _moved(binned: BinnedSpectrum, prior: Floats) -> Claim:
         "above",
         Value(float(ndf), 0.0),
     )
+
+
+def _submission(binned: BinnedSpectrum) -> dict[str, Callable[[Path], Any]]:
+    """Return what writes HEPData's YAML of a spectrum with its covariance beside its figure."""
+    closed = bool(np.isfinite(binned.edges).all())
+    if not binned.covariances or not closed or find_spec("hepdata_lib") is None:
+        return {}
+    return {"HEPData": partial(write_hepdata, binned)}
 
 
 def _tables(

@@ -1,0 +1,74 @@
+"""Where the events of each study are from: the small line on its figures.
+
+It follows from the definitions of the samples (`sources.pythia.processes.PROCESSES`) and, of
+showers, from the physics that Geant4 has here.
+"""
+
+import math
+
+from colliderkit.errors import InputError
+from colliderkit.sources.pythia.processes import PROCESSES
+
+__all__ = ["of_process", "source_of"]
+
+PARTICLES, DETECTOR = "particle level", "fast detector"
+JETS = {
+    "top-tagging": ("top", PARTICLES),
+    "quark-gluon": ("quark", PARTICLES),
+    "flavour-tagging": ("b", PARTICLES),
+    "w-tagging": ("w", PARTICLES),
+    "jet-calibration": ("dijets", DETECTOR),
+    "jet-observables": ("z-jets", f"particle level and {DETECTOR}"),
+    "unfolding": ("z-jets", f"particle level and {DETECTOR}"),
+    "refinement": ("z-jets", f"two {DETECTOR}s"),
+    "parameter-fit": ("ee-dijets", PARTICLES),
+    "reweighting": ("ee-dijets", PARTICLES),
+}
+SHOWERS = {
+    "calo-diffusion": "voxels of the CaloChallenge",
+    "calo-surrogate": "photons, 368 voxels",
+    "calogan": "calorimeter of CaloGAN",
+    "energy-regression": "lead and liquid argon",
+    "event-overlay": "Pythia 8 jets, photons in lead and liquid argon",
+    "fast-calo-slices": "photons",
+}
+TOYS = {
+    "amplification": "Toy of known density",
+    "gaussian-calibration": "Toy of known answer",
+    "inference-aware": "Toy of known likelihood",
+    "learned-observables": "Toys of known answer",
+    "likelihood-ratio": "Toys of known ratio",
+    "two-point-uncertainty": "Toy of known answer",
+}
+
+
+def source_of(study: str) -> str:
+    """Return where the events of a study are from, "" if that is not known."""
+    if study in JETS:
+        return of_process(*JETS[study])
+    if study in SHOWERS:
+        from colliderkit.sources.geant4.physics import physics_name
+
+        try:
+            physics = physics_name()
+        except InputError:  # showers that were simulated elsewhere
+            physics = "Geant4"
+        return f"{physics}, {SHOWERS[study]}"
+    return TOYS.get(study, "")
+
+
+def of_process(name: str, level: str = PARTICLES) -> str:
+    """Return generator, level, collision, jets and cuts of a process of Pythia."""
+    process = PROCESSES[name]
+    beams = r"$e^+e^-$" if process.beams == (11, -11) else "pp"
+    energy = process.energy
+    root = f"{energy / 1e3:g} TeV" if energy >= 1e3 else f"{energy:g} GeV"
+    parts = ["Pythia 8", level, f"{beams} √s = {root}"]
+    if process.radius is not None:
+        parts.append(rf"anti-$k_T$ R = {process.radius:g}")
+    low, high = process.pt
+    if math.isfinite(high):
+        parts.append(rf"{low:g} < $p_T$ < {high:g} GeV")
+    elif low > 0:
+        parts.append(rf"$p_T$ > {low:g} GeV")
+    return ", ".join(parts)
