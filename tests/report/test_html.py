@@ -10,6 +10,7 @@ from colliderkit.errors import InputError
 from colliderkit.metrics import Value
 from colliderkit.report import Report, Result, read_results
 from colliderkit.report.figures import pictures
+from colliderkit.report.verdict import Aim, Ranking
 
 
 def drawn():
@@ -36,6 +37,7 @@ def report():
     report.add_figure(drawn(), "A line.")
     report.add_figure(drawn(), 'Another "line".', wide=True)
     published = {"published": 891.0, "published_error": 18.0, "source": "arXiv:1902.09914"}
+    published["difference"] = "Delphes, 1.2M jets"
     report.add_results(
         [
             Result("PFN", "R30", 950, 82, 71, 65, **published),
@@ -75,16 +77,16 @@ def tables(html):
     parser = Tables()
     parser.feed(html)
     assert parser.open == []
-    return [tuple(" | ".join(cell) for cell in row) for row in parser.rows]
+    return [tuple("".join(cell) for cell in row) for row in parser.rows]
 
 
 def test_tables_hold_what_was_given(report):
     rows = tables(report.html())
     assert ("class", "jets", "mean") in rows
     assert ("top", "60\u202f000", "1.25 ± 0.10") in rows
-    assert ("", "R30", "AUC", "published in (our set-up)") in rows
-    row = ("PFN", "950 ± 71 ± 65 | 891 ± 18", "0.980 ± 0.010", "arXiv:1902.09914 (stand-in)")
-    assert row in rows
+    assert ("", "R30", "AUC", "published in") in rows
+    source = "arXiv:1902.09914 † Delphes, 1.2M jets"
+    assert ("PFN", "950 ± 71 ± 65891 ± 18", "0.980 ± 0.010", source) in rows
     assert ("EFN", "600 ± 30", "", "") in rows
     assert ("training", "12.3") in rows
     assert ("all", "13.3") in rows
@@ -93,7 +95,8 @@ def test_tables_hold_what_was_given(report):
 def test_page_needs_nothing_from_elsewhere(report):
     html = report.html()
     for address in re.findall(r'(?:src|href)\s*=\s*"([^"]*)"', html):
-        assert address.startswith(("data:image/svg+xml,", "#"))
+        papers = "https://arxiv.org/abs/"
+        assert address.startswith(("data:image/svg+xml,", "#", papers))
     assert "url(" not in html
     assert "<script" not in html
     assert "@import" not in html
@@ -106,6 +109,53 @@ def test_text_is_escaped_and_paragraphs_are_kept(report):
     assert "&lt;script&gt;" in html
     assert "x = 1\n\ny = 2</pre>" in html
     assert "a: &lt;b&gt;" in html
+
+
+def test_symbols_are_signs_and_papers_are_links():
+    report = Report("chi^2 of jets", "After arXiv:2109.08159, eps_B at 0.5.")
+    report.add_table([r"$p_T$", "alphaS"], [["a", "x"]], "Zenodo 3606767, +-1.")
+    html = report.html()
+    assert "χ² of jets</h1>" in html
+    assert 'After <a href="https://arxiv.org/abs/2109.08159">arXiv:2109.08159</a>, εB' in html
+    assert '<a href="https://zenodo.org/records/3606767">Zenodo 3606767</a>, ±1.' in html
+    assert "pT</th>" in html
+    assert "αs</th>" in html
+    assert "$" not in html
+
+
+def test_the_verdict_stands_below_the_title(report):
+    assert 'class="verdict"' not in report.html()
+    report.conclude(
+        [
+            Aim("PFN beats EFN", "R30", "PFN", "above", against="EFN"),
+            Aim("AUC is perfect", "AUC", "PFN", "equal", 1.0),
+            Aim("Never measured", "R99", "PFN", "above", 2.0),
+        ],
+        [Ranking("R30", "higher")],
+    )
+    report.banner, report.facts = "Smoke run.", ["2 jets"]
+    html = report.html()
+    lines = [str(line) for line in report.verdict]
+    assert lines == [
+        "★ Best R30: PFN, 950 ± 82, 4.0σ ahead of EFN (600 ± 30).",
+        "✓ PFN beats EFN: holds (950 ± 82, 4.0σ above 600 ± 30 of EFN).",
+        "? AUC is perfect: not decided (0.980 ± 0.010, 2.0σ from 1).",
+        "? Never measured: not decided (not measured at this scale).",
+    ]
+    assert report.score == "Aims: 1 met, 2 open."
+    places = [html.index(text) for text in ("Smoke run.", "PFN beats EFN: holds", "<nav", "<td")]
+    assert places == sorted(places)
+
+
+def test_definitions_and_stand_ins_follow_the_results(report):
+    report.add_definitions("R30 is a rejection.")
+    report.add_stand_in("No detector.")
+    html = report.html()
+    places = [
+        html.index(t)
+        for t in ("Figure 2.", "<details id", "R30 is a rejection.", "No detector.", 'id="made"')
+    ]
+    assert places == sorted(places)
 
 
 def test_contents_lead_to_the_headings(report):

@@ -19,15 +19,19 @@ __all__ = ["main"]
 
 @dataclass(frozen=True)
 class Page:
-    """Say how a page is written, and what becomes of one that is there already.
+    """Say what stands on the page beside the results, and what becomes of one that is there.
 
     Args:
+        title: the heading of the page, in place of its own.
+        note: a paragraph below the heading: which data, which question.
         label: how axes call columns, such as ``{m_true: "m [GeV]"}``.
         source: where the events are from, written small on every figure, such as
             "Pythia 8, 13 TeV".
         force: overwrite report.html and figures.
     """
 
+    title: str | None = None
+    note: str = ""
     label: dict[str, str] | None = None
     source: str = ""
     force: bool = False
@@ -62,6 +66,7 @@ def main(argv: Sequence[str]) -> None:
     given = {"model": model, "evaluation": evaluation}
     with naming_options(parsed.names), labelled(page.label or {}):
         report = draw(**{key: value for key, value in given.items() if key in parameters(function)})
+    report.title, report.note = page.title or report.title, page.note
     report.source = page.source or report.source
     folder = evaluation or model
     assert folder is not None

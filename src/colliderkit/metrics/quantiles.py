@@ -9,6 +9,7 @@ whose expectation for n independent events of the truth is (1 - 1/K) / n. A samp
 therefore knows the density as well as (1 - 1/K) / e events of the truth do.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,8 +52,11 @@ def expected_error(events: int, quantiles: int) -> float:
 def equivalent_events(errors: Sequence[float], quantiles: int) -> Value:
     """Return n = (1 - 1/K) / <error> over repetitions, with the error that their spread implies.
 
-    The error is that of the mean, to first order; NaN for a single repetition.
+    The error is that of the mean, to first order; NaN for a single repetition. Where the mean error
+    is less than two of its errors above 0, n is a lower limit at 95% confidence.
     """
     mean, _, error = over_seeds(list(errors))
-    events = expected_error(1, quantiles) / mean
-    return Value(events, events * error / mean)
+    ideal = expected_error(1, quantiles)
+    if mean < 2 * error:
+        return Value(ideal / (mean + 1.645 * error), math.nan, True)
+    return Value(ideal / mean, ideal / mean * error / mean)

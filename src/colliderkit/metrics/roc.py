@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaincinv
 
 from colliderkit.errors import InputError
 from colliderkit.metrics.value import Value, binomial_variance
@@ -24,6 +25,8 @@ Floats = NDArray[np.float64]
 
 # No event seen: fewer than this many are expected, at 95% confidence.
 NONE_SEEN = -math.log(0.05)
+FEW = 10  # background events below which an error is not symmetric
+TAIL = 0.15865525  # of a normal distribution beyond one standard deviation
 
 
 @dataclass(frozen=True)
@@ -85,14 +88,22 @@ class Roc:
         """Return 1 / eps_B at `signal_efficiency`, in (0, 1].
 
         Where no background passes: a lower limit, N_eff / 3.0 (eps_B < 3.0 / N_eff at 95%
-        confidence), N_eff = (sum w)^2 / sum w^2.
+        confidence), N_eff = (sum w)^2 / sum w^2. Where fewer than ten pass, the errors upwards and
+        downwards are those of the central Poisson interval, beside the symmetric one.
         """
         if not 0 < signal_efficiency <= 1:
             raise InputError(f"signal efficiency {signal_efficiency} lies outside (0, 1].")
         background, error = self.background_at(signal_efficiency)
         if background <= 0:
             return Value(1 / (NONE_SEEN * float(self.background_squares[-1])), math.nan, True)
-        return Value(float(1 / background), float(error / background**2))
+        value = float(1 / background)
+        seen = float(background / error) ** 2 if error > 0 else math.inf
+        if seen >= FEW:
+            return Value(value, float(error / background**2))
+        # The central interval of a Poisson mean, by Garwood, of as many events.
+        low, high = gammaincinv([seen, seen + 1], [TAIL, 1 - TAIL])
+        up, down = value * (seen / low - 1), value * (1 - seen / high)
+        return Value(value, float(error / background**2), up=float(up), down=float(down))
 
     def _read(self, target: Floats, values: Floats, which: str) -> tuple[Floats, Floats]:
         """Interpolate `values` and the squares of a class at signal efficiencies."""

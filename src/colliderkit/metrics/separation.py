@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 
 __all__ = ["TriangularDiscriminator", "binned_separation", "separation"]
 
@@ -42,8 +42,7 @@ class TriangularDiscriminator:
         return self.value.value
 
     def __str__(self) -> str:
-        thousand = Value(1e3 * self.value.value, 1e3 * self.value.error)
-        return f"{thousand} (floor {1e3 * self.floor:.2g})"
+        return f"{self.value.times(1e3)} (floor {number(1e3 * self.floor, 2)})"
 
 
 def separation(

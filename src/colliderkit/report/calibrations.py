@@ -101,9 +101,6 @@ def _add_closure(report: Report, calibrations: Calibrations) -> None:
             results.append(Result.over_seeds(name, quantity, values, unit="%"))
             curves.setdefault(name, {})[prior] = each[0]
         plots.append(responses(curves, calibrations.label, calibrations.edges))
-    report.add_results(
-        results, "Largest |response - 1| of all bins, with the error of that bin, in percent."
-    )
     for statistic, plot in zip(STATISTICS, plots, strict=True):
         report.add_figure(
             plot,
@@ -112,6 +109,11 @@ def _add_closure(report: Report, calibrations: Calibrations) -> None:
             " 0.",
             wide=True,
         )
+    report.add_results(
+        results,
+        "Largest |response - 1| of all bins, with the error of that bin, in percent.",
+        best={result.quantity: "lower" for result in results},
+    )
 
 
 def _add_resolution(
@@ -129,16 +131,17 @@ def _add_resolution(
             ]
             quantity = f"{title}, resolution ratio, {each_prior} prior"
             results.append(Result.over_seeds(name, quantity, values))
-    report.add_results(
-        results,
-        f"Relative resolution over that of {reference}, averaged over the bins of the truth."
-        " Estimates that depend on the prior are drawn towards it, and scatter less by that.",
-    )
     curves = {n: calibrations.profiles(n, prior)[0] for n in calibrations.names if n != raw}
     report.add_figure(
         resolutions(curves, reference, calibrations.label, calibrations.edges),
         f"Relative resolution of the {title}, half of the central 68% over the median, {prior}"
-        " prior.",
+        " prior: lower is better where the response closes.",
+    )
+    report.add_results(
+        results,
+        f"Relative resolution over that of {reference}, averaged over the bins of the truth."
+        " Estimates that depend on the prior are drawn towards it, and scatter less by that.",
+        best={result.quantity: "lower" for result in results},
     )
 
 
@@ -162,12 +165,14 @@ def _add_residuals(
         for name, each in trends.items()
         for feature in features
     ]
-    report.add_results(
-        results, "Largest residual along each feature, with the error of that bin, in percent."
-    )
     report.add_figure(
         residuals({f: {name: trends[name][0][f] for name in shown} for f in features}),
         f"Response of the {title} along each feature, before ({reference} knows none of them) and"
         " after; the band is 1%.",
         wide=True,
+    )
+    report.add_results(
+        results,
+        "Largest residual along each feature, with the error of that bin, in percent.",
+        best={result.quantity: "lower" for result in results},
     )

@@ -33,7 +33,7 @@ def quality_by_calls(
             label=name,
         )
     low, high = floor.value - floor.error, floor.value + floor.error
-    axes.axhspan(low, high, color="0.8", zorder=0, label="Geant4, twice")
+    axes.axhspan(low, high, color="0.8", zorder=0, label="Geant4 again")
     axes.set_xscale("log")
     every = [calls for line in points.values() for calls, _ in line]
     axes.set_xlim(min(every) / 1.6, max(every) * 1.6)

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,10 @@ from colliderkit.methods.method import versions
 from colliderkit.report.figures import Drawing, grouped, pictures, spans, write_figures
 from colliderkit.report.plots import CARD
 from colliderkit.report.results import Result, write_results
+from colliderkit.report.table import Better, Table, results_table
+from colliderkit.report.verdict import Aim, Claim, Line, Ranking, worse_than_guessing
+from colliderkit.report.words import prose
+from colliderkit.training.settings import Epoch
 
 __all__ = ["Drawing", "Heading", "Report", "Table", "Text"]
 
@@ -43,16 +47,6 @@ class Text:
         return [" ".join(part.split()) for part in self.text.split("\n\n") if part.strip()]
 
 
-@dataclass(frozen=True)
-class Table:
-    """Table: `rows` of cells under `columns`; numbers and values stand to the right."""
-
-    kind: ClassVar[str] = "table"
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    caption: str = ""
-
-
 @dataclass
 class Report:
     """Collect text, tables, figures and results, and write them as one page.
@@ -63,9 +57,13 @@ class Report:
     >>> report.add_results([Result("PFN", "AUC", 0.98, 0.01)])
     >>> path = report.write("runs/top")  # runs/top/report.html and runs/top/results.json
 
-    `command` repeats the run, `configuration` is its YAML, `timing` gives the seconds of each
-    step: they end the page, with the versions of the software. `source` says where the events of
-    the figures are from, small on each of them.
+    The page begins with a `banner` (a warning), a line of `facts` and the verdict, made of
+    `claims` and `findings`; then come the blocks in their order, the figure that says most first.
+    Definitions, folded, and stand-ins follow. `command` repeats the run, `configuration` is its
+    YAML, `changes` are its differences from the defaults, `attachments` further text by its title,
+    `timing` gives the seconds of each step: they end the page, folded, with the versions of the
+    software. `note` is the user's own text; `source` says where the events of the figures are
+    from, small on each of them.
     """
 
     title: str
@@ -77,6 +75,15 @@ class Report:
     source: str = ""
     blocks: list[Heading | Text | Table | Drawing] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    findings: list[Line] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
+    banner: str = ""
+    note: str = ""
+    changes: str = ""
+    attachments: dict[str, str] = field(default_factory=dict)
+    definitions: list[Text] = field(default_factory=list)
+    stand_ins: list[Text] = field(default_factory=list)
 
     def add_heading(self, title: str) -> None:
         """Begin a section; it enters the list of contents."""
@@ -87,11 +94,57 @@ class Report:
         """Add paragraphs, parted by empty lines; with `code` verbatim."""
         self.blocks.append(Text(text, code))
 
+    def add_definitions(self, text: str) -> None:
+        """Add paragraphs that define quantities; they are folded, below the results."""
+        self.definitions.append(Text(text))
+
+    def add_stand_in(self, text: str) -> None:
+        """Add paragraphs on how the set-up differs from the published one, below the results."""
+        self.stand_ins.append(Text(text))
+
     def add_table(
-        self, columns: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = ""
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Any]],
+        caption: str = "",
+        *,
+        best: Mapping[str, Better] | None = None,
+        aside: Collection[str] = (),
     ) -> None:
-        """Add a table; cells are text, numbers or `Value`."""
-        self.blocks.append(Table(columns, rows, caption))
+        """Add a table; cells are text, numbers or `Value`; see `Table` for `best` and `aside`."""
+        self.blocks.append(Table(columns, rows, caption, best or {}, aside))
+
+    def conclude(self, aims: Sequence[Aim], rankings: Sequence[Ranking] = ()) -> None:
+        """Judge what was asked for by the results that are there, for the verdict."""
+        for ranking in rankings:
+            self.findings += ranking.lines(self.results)
+        self.claims += [aim.judge(self.results) for aim in aims]
+
+    def warn_of(self, histories: Mapping[str, Sequence[Epoch]]) -> None:
+        """Put trainings that ended worse than guessing into the verdict."""
+        self.findings += worse_than_guessing(histories)
+
+    @property
+    def verdict(self) -> list[Line]:
+        """What came out, a line each: the best, what went wrong, and the claims."""
+        return [*self.findings, *(claim.line for claim in self.claims)]
+
+    @property
+    def trainings(self) -> str:
+        """How many trainings there are, and their seeds."""
+        if len(self.seeds) == 1:
+            return f"One training, seed {self.seeds[0]}."
+        return f"{len(self.seeds)} trainings, seeds {', '.join(map(str, self.seeds))}."
+
+    @property
+    def score(self) -> str:
+        """How many claims hold, do not, and are open; "" without any."""
+        names = {"holds": "met", "does not hold": "missed", "not decided": "open"}
+        counts = {verdict: 0 for verdict in names}
+        for claim in self.claims:
+            counts[claim.verdict] += 1
+        texts = [f"{count} {names[verdict]}" for verdict, count in counts.items() if count]
+        return f"Aims: {', '.join(texts)}." if texts else ""
 
     def add_figure(
         self,
@@ -110,21 +163,24 @@ class Report:
         number = 1 + sum(isinstance(block, Drawing) for block in self.blocks)
         self.blocks.append(Drawing(figure, caption, number, wide, source, beside or {}))
 
-    def add_results(self, results: Sequence[Result], caption: str = "") -> None:
-        """Add a table of quantities and published values: a row a subject, a column a quantity."""
+    def add_results(
+        self,
+        results: Sequence[Result],
+        caption: str = "",
+        *,
+        best: Mapping[str, Better] | None = None,
+        order: str = "",
+        aside: Collection[str] = (),
+    ) -> None:
+        """Add a table of quantities and published values: a row a subject, a column a quantity.
+
+        `best` says by quantity what makes a value the best (printed in bold), `order` names the
+        one that sorts the rows, and subjects `aside` (floors, exact answers) stand apart.
+        """
         self.results += results
-        quantities = list(dict.fromkeys(result.quantity for result in results))
-        subjects = list(dict.fromkeys(result.subject for result in results))
-        rows = []
-        for subject in subjects:
-            by_quantity = {r.quantity: r for r in results if r.subject == subject}
-            published = [r for r in by_quantity.values() if r.published is not None]
-            sources = dict.fromkeys(f"{r.source} ({r.setup})" for r in published)
-            cells = [by_quantity.get(quantity, "") for quantity in quantities]
-            rows.append([subject, *cells, ", ".join(sources)])
-        units = {r.quantity: f" [{r.unit}]" if r.unit else "" for r in results}
-        columns = ["", *(q + units[q] for q in quantities), "published in (our set-up)"]
-        self.blocks.append(Table(columns, rows, caption or RESULTS_CAPTION))
+        self.blocks.append(
+            results_table(results, caption, best=best or {}, order=order, aside=aside)
+        )
 
     def write(self, folder: str | Path, force: bool = False) -> Path:
         """Write ``report.html``, ``figures/`` and ``results.json`` to `folder`; return the page.
@@ -141,6 +197,9 @@ class Report:
             "versions": versions(),
             "timing": dict(self.timing),
             "configuration": self.configuration,
+            "facts": self.facts,
+            "verdict": [str(line) for line in self.verdict],
+            "claims": [claim.plain() for claim in self.claims],
         }
         write_results(folder / "results.json", self.results, about, force)
         return self.write_page(folder, force)
@@ -163,7 +222,10 @@ class Report:
         return page
 
     def html(self) -> str:
-        """Return the page, without links to files beside it; all text is escaped."""
+        """Return the page, without links to files beside it.
+
+        All text is escaped, symbols are signs, papers are links.
+        """
         return self._page(pictures(self.blocks, self.source), files=False)
 
     def _page(self, addresses: Mapping[int, str], *, files: bool) -> str:
@@ -184,23 +246,5 @@ class Report:
             headings=[block for block in self.blocks if isinstance(block, Heading)],
             versions=versions(),
             date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            is_result=lambda cell: isinstance(cell, Result),
-            is_text_column=lambda table, i: all(isinstance(row[i], str) for row in table.rows),
-            is_text=lambda cell: isinstance(cell, str),
-            written=_written,
+            prose=prose,
         )
-
-
-RESULTS_CAPTION = (
-    "Ours: mean over seeds ± standard deviation of one training over seeds ± counting error of"
-    " the test events (one error only: a single seed, counting). Below it, in grey, the"
-    " published value. Set-up: “same” if ours was made as the published one, “stand-in” if events,"
-    " detector or training differ, so that the two are not expected to agree."
-)
-
-
-def _written(cell: Any) -> str:
-    """Write a cell: whole numbers of five digits and more in groups of three."""
-    if isinstance(cell, int) and not isinstance(cell, bool) and abs(cell) >= 10_000:
-        return f"{cell:,}".replace(",", "\u202f")
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, existing_file
-from colliderkit.metrics.value import Value, over_seeds, rounded
+from colliderkit.metrics.value import Value, over_seeds, with_errors
 
 __all__ = ["Result", "read_results", "write_results"]
 
@@ -31,8 +31,9 @@ class Result:
     - `lower_limit`: `value` is a lower limit (95% confidence) and has no errors;
     - `published` ± `published_error`, and its `source` ("arXiv:1902.09914");
     - `setup`: "same" if ours was made as the published one, "stand-in" if not (other events,
-      fewer of them, another detector);
-    - `unit`: "" for a pure number.
+      fewer of them, another detector), and in about five words the `difference`;
+    - `unit`: "" for a pure number;
+    - `up`, `down`: the error in each direction where it is not the same (few events).
     """
 
     subject: str
@@ -47,6 +48,9 @@ class Result:
     source: str = ""
     setup: Literal["same", "stand-in"] = "stand-in"
     unit: str = ""
+    difference: str = ""
+    up: float | None = None
+    down: float | None = None
 
     def __post_init__(self) -> None:
         if self.setup not in ("same", "stand-in"):
@@ -61,29 +65,50 @@ class Result:
         """Combine the values of one quantity over trainings that differ by their seed.
 
         The value is the mean; its error is sqrt(std^2 / n + counting^2): the events evaluated
-        on are the same for each seed, so that their error does not shrink with n. If any value
-        is a lower limit, the result is one: the smallest of all. Further keywords are fields
-        of `Result` (published, source, setup, unit, ...).
+        on are the same for each seed, so that their error does not shrink with n; one of NaN is
+        not known. If any value is a lower limit, the result is one: the smallest of all. Further
+        keywords are fields of `Result` (published, source, setup, unit, ...).
         """
+        if len(values) == 1 and values[0].up is not None:
+            published |= {"up": values[0].up, "down": values[0].down}
         if any(value.lower_limit for value in values):
             smallest = min(value.value for value in values)
             return cls(subject, quantity, smallest, lower_limit=True, **published)
         mean, std, error = over_seeds(list(values))
         counting = sum(value.error for value in values) / len(values)
+        if math.isnan(counting):  # not known
+            both = (None, None) if len(values) == 1 else (error, std)
+            return cls(subject, quantity, mean, *both, **published)
         if len(values) == 1:
             return cls(subject, quantity, mean, counting, None, counting, **published)
         return cls(subject, quantity, mean, math.hypot(error, counting), std, counting, **published)
+
+    @property
+    def estimate(self) -> Value:
+        """The value with its total error, NaN if that is not known."""
+        error = math.nan if self.error is None or self.lower_limit else self.error
+        return Value(self.value, error, self.lower_limit, self.up, self.down)
+
+    @property
+    def tension(self) -> float | None:
+        """Standard deviations between ours and the published value, if the set-up is the same.
+
+        None where it is not, and where no error is known.
+        """
+        if self.published is None or self.setup != "same" or self.lower_limit or not self.error:
+            return None
+        total = math.hypot(self.error, self.published_error or 0.0)
+        return (self.value - self.published) / total
 
     def ours(self) -> str:
         """Write ``value ± seeds ± counting`` to two digits of the larger error.
 
         A value without any error stands alone.
         """
+        if self.lower_limit or (self.up is not None and not self.seeds):
+            return str(self.estimate)
         errors = [e for e in (self.seeds, self.counting) if e] or [self.error or math.nan]
-        largest = max(errors)
-        if self.lower_limit or math.isnan(largest):
-            return str(Value(self.value, math.nan, self.lower_limit))
-        return " ± ".join([rounded(self.value, largest), *(rounded(e, largest) for e in errors)])
+        return with_errors(self.value, *errors)
 
     def theirs(self) -> str:
         """Write the published value and its error as published."""

@@ -23,6 +23,9 @@ from colliderkit.metrics.value import Value
 from colliderkit.report import classifiers, distributions, training
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
+from colliderkit.report.table import Better
+from colliderkit.report.verdict import Claim
+from colliderkit.report.words import plural
 from colliderkit.training.settings import Epoch
 
 __all__ = [
@@ -72,7 +75,8 @@ class Truth:
 class Scored:
     """Trainings of one tagger: probabilities (seeds, N, K) of the test jets, epochs of each.
 
-    `published` gives (value, error) by quantity, all from `source`.
+    `published` gives (value, error) by quantity, all from `source`; the `difference` says in some
+    words what those were made from.
     """
 
     name: str
@@ -80,13 +84,15 @@ class Scored:
     histories: Sequence[Sequence[Epoch]]
     published: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     source: str = ""
+    difference: str = ""
 
     @classmethod
-    def of(cls, compared: Compared) -> Self:
+    def of(cls, compared: Compared, difference: str = "") -> Self:
         """Return what is shown of a tagger among others."""
         entry = compared.entry
         epochs = [tagger.history_["network"] for tagger in compared.taggers]
-        return cls(entry.name, compared.probabilities, epochs, entry.published, entry.source)
+        published = entry.published, entry.source, difference
+        return cls(entry.name, compared.probabilities, epochs, *published)
 
 
 def results_of(scored: Scored, truth: Truth) -> list[Result]:
@@ -118,18 +124,15 @@ def results_of(scored: Scored, truth: Truth) -> list[Result]:
             published=scored.published.get(quantity, (None, None))[0],
             published_error=scored.published.get(quantity, (None, None))[1],
             source=scored.source if quantity in scored.published else "",
+            difference=scored.difference if quantity in scored.published else "",
         )
         for quantity, over_trainings in values.items()
     ]
 
 
-def add_taggers(report: Report, taggers: Sequence[Scored], truth: Truth, remarks: str = "") -> None:
-    """Add results, curves, ensembles, scores, calibration and confusion to the report."""
-    report.add_heading("Results")
+def add_taggers(report: Report, taggers: Sequence[Scored], truth: Truth) -> None:
+    """Add curves, results, losses, ensembles, scores, calibration and confusion to the report."""
     results = [results_of(scored, truth) for scored in taggers]
-    report.add_results([result for rows in results for result in rows])
-    if remarks:
-        report.add_text(remarks)
     main = truth.separations[0]
     pair = truth.pair(main)
     is_signal, weight = truth.label[pair] == main.signal, truth.weight[pair]
@@ -138,46 +141,81 @@ def add_taggers(report: Report, taggers: Sequence[Scored], truth: Truth, remarks
         for scored in taggers
     }
     signal, background = truth.classes[main.signal], truth.classes[main.background]
+    several = len(taggers) > 1
+    first = ", first seed" if len(taggers[0].probabilities) > 1 else ""
+    report.add_heading("Results")
     report.add_figure(
         classifiers.roc(curves),
-        f"Rejection of {background} jets against the efficiency for {signal} jets, first seed;"
-        " bands: counting errors of the test jets; below, the ratio to the first curve.",
+        f"Rejection of {background} jets against the efficiency for {signal} jets{first}: higher is"
+        " better. Bands are the counting errors of the test jets"
+        + ("; below, the ratio to the first curve." if several else "."),
+    )
+    report.warn_of(
+        {
+            scored.name + (f", seed {i}" if first else ""): history
+            for scored in taggers
+            for i, history in enumerate(scored.histories)
+        }
     )
     histories = {s.name: s.histories[0] for s in taggers if s.histories and len(s.histories[0]) > 1}
     if histories:
         report.add_figure(
             training.training(histories),
-            "Loss by epoch, first seed: validation (full), training (dotted); the star is the epoch"
+            f"Loss by epoch{first}: validation (full) and training (dotted). A training curve far"
+            " below its validation curve has learned its own jets by heart. The star is the epoch"
             " that was kept, chosen by validation jets alone.",
         )
+    rows = [result for each in results for result in each]
+    better: dict[str, Better] = {result.quantity: "higher" for result in rows}
+    report.add_results(rows, best=better, order="AUC")
     if len(taggers[0].probabilities) > 1:
         _add_ensembles(report, taggers, truth)
+    _add_scores(report, taggers, truth, [each[0].value for each in results])
+
+
+def _add_scores(
+    report: Report, taggers: Sequence[Scored], truth: Truth, areas: Sequence[float]
+) -> None:
+    """Add the scores of the tagger of the largest area, and the calibration of all."""
     report.add_heading("Scores and their calibration")
-    best = max(range(len(taggers)), key=lambda i: results[i][0].value)
+    best = max(range(len(taggers)), key=lambda i: areas[i])
     probability, name = taggers[best].probabilities[0], taggers[best].name
+    which = f"{name}, which has the largest AUC," if len(taggers) > 1 else name
     if len(truth.classes) == 2:
         report.add_figure(
             classifiers.scores(
                 probability[:, 1], truth.label, weight=truth.weight, classes=truth.classes
             ),
-            f"Score of {name}, which has the largest AUC, by class.",
+            f"Score of {which} by class. In a calibrated tagger the ratio of the two follows the"
+            " dashed line.",
         )
         if (truth.weight >= 0).all():
+            calibrations = {
+                scored.name: calibration_curve(
+                    scored.probabilities[0][:, 1], truth.label, truth.weight
+                )
+                for scored in taggers
+            }
             report.add_figure(
-                classifiers.calibration(
-                    {
-                        scored.name: calibration_curve(
-                            scored.probabilities[0][:, 1], truth.label, truth.weight
-                        )
-                        for scored in taggers
-                    }
-                ),
-                "Share of signal among jets of a score, and its difference to that score. ECE: the"
-                " expected calibration error; its floor is what counting alone makes of it.",
+                classifiers.calibration(calibrations),
+                "Share of signal among the jets of a score, and its difference to that score: on"
+                " the diagonal a score is a probability. ECE is the expected calibration error,"
+                " its floor what counting alone makes of it.",
             )
+            if len(calibrations) == 1:
+                (curve,) = calibrations.values()
+                report.claims.append(
+                    Claim(
+                        "The score is a probability: its calibration error is that of counting",
+                        curve.expected_error,
+                        "equal",
+                        curve.floor,
+                    )
+                )
     report.add_figure(
         classifiers.confusion(confusion(probability, truth.label, truth.weight), truth.classes),
-        f"Confusion matrix of {name}.",
+        f"Confusion matrix of {name}: the share of each true class (row) by the class of the"
+        " highest score.",
     )
 
 
@@ -198,6 +236,7 @@ def _add_ensembles(report: Report, taggers: Sequence[Scored], truth: Truth) -> N
         f"{main.quantity} of single trainings (mean ± standard deviation over"
         f" {len(taggers[0].probabilities)} seeds) and of the mean and the median of their scores"
         " (± counting error).",
+        best={"mean ensemble": "higher", "median ensemble": "higher"},
     )
 
 
@@ -207,12 +246,21 @@ def add_comparison(
     truth: Truth,
     train: ak.Array,
     test: ak.Array,
-    remarks: str = "",
+    difference: str = "",
 ) -> None:
-    """Add taggers that were trained on the same jets: `add_taggers`, the jets, and the times."""
+    """Add taggers that were trained on the same jets: `add_taggers`, the jets, and the times.
+
+    The `difference` says in some words what the published values were made from.
+    """
+    usual = encode(type(taggers[0].taggers[0])().get_params(deep=False), {}, "")
     arguments = {c.entry.name: encode(c.taggers[0].get_params(deep=False), {}, "") for c in taggers}
-    report.configuration = yaml.safe_dump(arguments, sort_keys=False)
-    add_taggers(report, [Scored.of(compared) for compared in taggers], truth, remarks)
+    changed = {
+        name: {key: value for key, value in each.items() if value != usual[key]}
+        for name, each in arguments.items()
+    }
+    text = yaml.safe_dump(changed, sort_keys=False)
+    report.attachments["Arguments of the taggers that are not the defaults"] = text
+    add_taggers(report, [Scored.of(compared, difference) for compared in taggers], truth)
     if len(truth.classes) == 2:
         _add_overtraining(report, taggers, truth, train)
     _add_jets(report, truth.classes, train, test)
@@ -253,7 +301,7 @@ def _add_jets(report: Report, classes: Sequence[str], train: ak.Array, test: ak.
     report.add_figure(
         distributions.spectra(test, classes),
         "Test jets: transverse momentum, mass and number of constituents of each class,"
-        " normalised, and the ratio to the first.",
+        " normalised, and the ratio to the first class. What differs here a tagger may use.",
         wide=True,
     )
 
@@ -289,9 +337,10 @@ def _add_times(report: Report, taggers: Sequence[Compared], truth: Truth, tested
             "jets scored a second",
         ],
         rows,
-        f"On {os.cpu_count()} cores, {torch.get_num_threads()} threads. Training time is that of"
-        " one seed with all preparation (observables, reading); jets a second are those of the"
-        " epochs alone.",
+        f"On {plural(os.cpu_count() or 1, 'core')}, {plural(torch.get_num_threads(), 'thread')}."
+        " Training time is that of one seed with all preparation (observables, reading); jets a"
+        " second are those of the epochs alone.",
+        best={"jets trained a second": "higher", "jets scored a second": "higher"},
     )
     if len(quality) > 1:
         report.add_figure(

@@ -19,9 +19,11 @@ from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.report.showers import add_showers, results_of
+from colliderkit.report.verdict import Aim, Ranking
 from colliderkit.serve.showers import shower_times
 from colliderkit.sources.files.showers import read_showers, write_showers
 from colliderkit.sources.geant4.calorimeters import calorimeter
+from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.simulation import Beam
 from colliderkit.sources.geant4.timing import seconds_a_shower as geant4_seconds
@@ -33,7 +35,6 @@ __all__ = ["STUDY"]
 CALORIMETER = calorimeter("photons-368")
 PHOTONS = Beam("gamma")
 THRESHOLD = 0.05  # MeV in the active slabs, a quarter of an MeV deposited in all
-TIMED = 50e3  # MeV
 TRAINING_SEED, REFERENCE_SEED = 1, 2
 FLOOR = "Geant4 again"
 SOURCE = "arXiv:2410.21611"
@@ -47,27 +48,32 @@ PUBLISHED = {
 
 SUMMARY = f"""
 Photons in a sampling calorimeter with the 368 voxels of the CaloChallenge's data set 1, simulated
-by Geant4 with data-free electromagnetic physics. Models learn a training sample and are compared
-with other showers that no training has seen; "{FLOOR}" is the training sample itself against them,
-what a perfect model would give.
+by Geant4. Models learn a training sample and are compared with other showers that no training has
+seen; "{FLOOR}" is the training sample itself against them, what a perfect model would give.
 """
-
-REMARKS = """
-Photons are of {low:g} to {high:g} GeV: {training} showers to train on, and {reference} others to
-compare with. A stand-in for data set 1: lead and liquid argon in five layers instead of ATLAS's
-calorimeter, energies that fall as E^-2 instead of fifteen fixed ones, and Geant4's data-free
-electromagnetic physics (no Rayleigh scattering or fluorescence, the relativistic bremsstrahlung
-model throughout). The published areas under the curve are of other showers and more of them: they
-say where the field stands, not what should come out here. Classifiers are of {width} instead of
-2048 numbers a layer and trained on {classifier} showers of each class; an area under the curve
-grows with both.
+STAND_IN = """
+The calorimeter is lead and liquid argon in five layers instead of ATLAS's, and energies fall as
+E^-2 instead of fifteen fixed ones. The physics is {physics}. The published areas under the curve
+are of other showers and more of them: they say where the field stands, and not what should come
+out here. Classifiers have {width} instead of 2048 numbers a layer and are trained on {classifier:g}
+showers of each class; an area under the curve grows with both.
 """
-
 POSTERIOR = """
 The mean of ln P(model | shower) over the Geant4 showers, by one classifier that tells the samples
 of the {models} models (of the first seed) apart (2410.21611): higher is better, by chance it is
 {chance:.2f}. The errors are those of counting.
 """
+
+
+LOW, HIGH = "AUC low-level", "AUC high-level"
+AIMS = (
+    Aim("A low-level classifier finds no difference between two samples of Geant4", LOW, FLOOR,
+        "equal", 0.5),
+    *(
+        Aim(f"It finds none between {name} and Geant4", LOW, name, "equal", 0.5)
+        for name in ("diffusion", "flow matching", "CaloFlow", "VAE", "WGAN-GP")
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,11 @@ class Scale:
     steps: int = 4
     depth: int = 4
     seeds: int = 1
+
+    @property
+    def energy(self) -> float:
+        """The energy that times are measured at [MeV], the middle of ln E of the training."""
+        return float(np.sqrt(self.energies[0] * self.energies[1]))
 
 
 SCALES = {
@@ -128,13 +139,8 @@ def _common(
     layers = Training(
         epochs=scale.layer_epochs, batch_size=512, learning_rate=2e-3, schedule="cosine"
     )
-    voxels = Training(
-        epochs=scale.epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        schedule="one-cycle",
-        precision=precision,
-    )
+    rates: dict[str, Any] = {"batch_size": batch_size, "learning_rate": learning_rate}
+    voxels = Training(epochs=scale.epochs, schedule="one-cycle", precision=precision, **rates)
     return {
         "threshold": THRESHOLD,
         "validation": 0.05,
@@ -195,7 +201,8 @@ def calo_surrogate(run: Run[Scale]) -> None:
         )
 
     comparisons = {FLOOR: [compared(FLOOR, training)]}
-    shooting = partial(geant4_seconds, CALORIMETER, TIMED, scale.timed, beam=PHOTONS)
+    timed = scale.energy
+    shooting = partial(geant4_seconds, CALORIMETER, timed, scale.timed, beam=PHOTONS)
     seconds = {"Geant4": run.value("time, Geant4", shooting)}
     samples: dict[str, Showers] = {}
     for name in scale.models:
@@ -208,39 +215,32 @@ def calo_surrogate(run: Run[Scale]) -> None:
             comparisons[name].append(compared(each, sample, training))
             samples.setdefault(name, sample)
         path = run.out / "data" / f"{name}.onnx"
-        seconds[name] = run.value(f"time, {name}", partial(_seconds, surrogate, path))
+        seconds[name] = run.value(f"time, {name}", partial(_seconds, surrogate, path, timed))
     results = [r for name, each in comparisons.items() for r in results_of(name, each)]
     firsts = {name: each[0] for name, each in comparisons.items()}
-    add_showers(report, results, firsts, reference="Geant4", floor=FLOOR)
-    report.add_text(
-        REMARKS.format(
-            low=scale.energies[0] / 1e3,
-            high=scale.energies[1] / 1e3,
-            training=scale.training,
-            reference=scale.reference,
-            width=scale.width,
-            classifier=int(0.6 * scale.reference),
-        )
-    )
+    add_showers(report, results, firsts, reference=physics_name(), floor=FLOOR)
+    shown = {"physics": physics_name(), "width": scale.width, "classifier": 0.6 * scale.reference}
+    low, high = (energy / 1e3 for energy in scale.energies)
+    report.facts += [f"{low:g} to {high:g} GeV", f"physics: {physics_name()}"]
+    report.add_stand_in(STAND_IN.format(**shown))
     report.add_table(
-        ["published model", "AUC low-level", "AUC high-level"],
+        ["published model †", LOW, HIGH],
         [[name, *values] for name, values in PUBLISHED.items()],
-        f"Of {SOURCE}, data set 1 (photons), for orientation.",
+        f"† Published in {SOURCE} for other showers, data set 1: a scale, no target.",
     )
     if len(samples) > 1:
         report.add_heading("Whose a shower might be")
         rows = run.value("log-posterior", partial(_posteriors, samples, reference, scale))
         caption = POSTERIOR.format(models=len(samples), chance=-np.log(len(samples)))
         report.add_results([Result(**row) for row in rows], caption)
-    _add_times(report, seconds)
+    _add_times(report, seconds, timed)
 
 
 def _shoot(run: Run[Scale], count: int, seed: int, path: Path) -> None:
-    where: dict[str, Any] = {"workers": run.workers, "dask": run.dask}
-    energies = run.scale.energies
     generate_showers(
-        CALORIMETER, count, path, energies=energies, index=2.0, beam=PHOTONS, seed=seed, **where
-    )
+        CALORIMETER, count, path, energies=run.scale.energies, index=2.0, beam=PHOTONS, seed=seed,
+        workers=run.workers, dask=run.dask,
+    )  # fmt: skip
 
 
 def _draw(surrogate: ShowerSurrogate, reference: Showers, path: Path) -> None:
@@ -249,8 +249,8 @@ def _draw(surrogate: ShowerSurrogate, reference: Showers, path: Path) -> None:
     write_showers(path, incident, surrogate.sample(incident, seed=1, outside=True))
 
 
-def _seconds(surrogate: ShowerSurrogate, path: Path) -> list[dict[str, float]]:
-    return [asdict(each) for each in shower_times(surrogate, path, TIMED)]
+def _seconds(surrogate: ShowerSurrogate, path: Path, energy: float) -> list[dict[str, float]]:
+    return [asdict(each) for each in shower_times(surrogate, path, energy)]
 
 
 def _posteriors(
@@ -269,7 +269,7 @@ def _posteriors(
     return [asdict(row) for row in rows]
 
 
-def _add_times(report: Report, seconds: Mapping[str, Any]) -> None:
+def _add_times(report: Report, seconds: Mapping[str, Any], energy: float) -> None:
     report.add_heading("Time")
     geant4: float = seconds["Geant4"]
     rows: list[Sequence[Any]] = [["Geant4", 1, f"{1e3 * geant4:.0f}", "", 1]]
@@ -282,18 +282,18 @@ def _add_times(report: Report, seconds: Mapping[str, Any]) -> None:
             quantity = f"ms a shower, batch {batch}"
             report.results.append(Result(name, quantity, 1e3 * by_torch, unit="ms"))
     report.add_table(
-        ["", "showers at once", "torch [ms]", "onnxruntime [ms]", "Geant4 over the faster"],
+        ["", "showers at once", "torch [ms]", "onnxruntime [ms]", "speed-up over Geant4"],
         rows,
-        f"CPU time of one shower of {TIMED / 1e3:g} GeV on one core. Voxels are filled; placing"
+        f"CPU time of one shower of {energy / 1e3:.3g} GeV on one core. Voxels are filled; placing"
         " hits in a detector takes its own time on top.",
     )
 
 
+TITLE, TAKES = "Surrogates of a calorimeter", ("seeds", "workers", "dask")
 STUDY = Study(
-    "calo-surrogate",
-    "Surrogates of a calorimeter",
-    SUMMARY,
-    SCALES,
-    calo_surrogate,
-    takes=("seeds", "workers", "dask"),
+    *("calo-surrogate", TITLE, SUMMARY, SCALES, calo_surrogate, TAKES),
+    aims=AIMS,
+    rankings=(Ranking(LOW, "lower", aside=(FLOOR,)),),
+    events="{training} showers to train on, {reference} to test with",
+    stand_in="data set 1 of the CaloChallenge",
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +13,13 @@ from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.generators.gan import GAN
 from colliderkit.methods.simulation.comparison import ShowerComparison
 from colliderkit.methods.simulation.generator import ConditionalGenerator
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 from colliderkit.report.conditioning import energy_lines
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.report.showers import add_showers, results_of
 from colliderkit.report.training import training
+from colliderkit.report.verdict import Aim
 from colliderkit.serve.latency import cpu_seconds
 from colliderkit.sources.files.showers import read_showers
 from colliderkit.sources.geant4.calorimeters import calorimeter
@@ -39,19 +41,31 @@ and the energies. How like the showers are, whether the energy that is asked for
 is given, and what a shower costs beside Geant4, in one run.
 """
 
-REMARKS = """
-A stand-in for the published set-up: the published showers hold the energy in lead and argon, ours
-that in the argon alone, divided by the sampling fraction {fraction:.4g} (the mean of E_tot/E_inc of
-the training showers); {showers} showers of {low:g} to {high:g} GeV where the paper has 100,000 of
-1 to 100; a generator of {parameters} parameters, where the published widths make 29.7 million; and
-the physics named {physics}. Energies below {threshold:g} MeV count as zero in all figures.
-
-The epoch is the one whose chi^2 of E_tot/E_inc against the validation showers is lowest (as in
-FastCaloGAN, arXiv:2109.02551); the test showers had no part in that. The floor is Geant4 against
-Geant4: the two halves of the test showers.
+STAND_IN = """
+The published showers hold the energy in lead and argon, ours that in the argon alone, divided by
+the sampling fraction {fraction:.4g} (the mean of E_tot/E_inc of the training showers). There are
+{showers} showers of {low:g} to {high:g} GeV where the paper has 100,000 of 1 to 100, and a
+generator of {parameters} parameters where the published widths make 29.7 million. The physics is
+{physics}.
 """
 
-MODEL, REFERENCE, FLOOR = "CaloGAN", "Geant4", "Geant4, second half"
+DEFINITIONS = """
+Energies below {threshold:g} MeV count as zero in all figures. The epoch is the one whose chi^2 of
+E_tot/E_inc against the validation showers is lowest (as in FastCaloGAN, arXiv:2109.02551); the test
+showers had no part in that. "Geant4 again" is Geant4 against Geant4: the two halves of the test
+showers.
+"""
+
+MODEL, REFERENCE, FLOOR = "CaloGAN", "Geant4", "Geant4 again"
+MEAN, WIDTH = "mean of E_tot/E_inc", "width of E_tot/E_inc"
+AIMS = (
+    Aim("A high-level classifier finds no difference between two samples of Geant4",
+        "AUC high-level", FLOOR, "equal", 0.5),
+    Aim("It finds none between CaloGAN and Geant4", "AUC high-level", MODEL, "equal", 0.5),
+    Aim("CaloGAN gives the energy that is asked for, on average", MEAN, MODEL, "equal",
+        against=REFERENCE),
+    Aim("CaloGAN has the width of the response", WIDTH, MODEL, "equal", against=REFERENCE),
+)  # fmt: skip
 CALORIMETER = calorimeter("calogan")
 POSITRONS = Beam("e+")
 THRESHOLD = 0.1  # MeV, after division by the sampling fraction
@@ -124,26 +138,26 @@ def calogan(run: Run[Scale]) -> None:
         for name, other in ((MODEL, sample), (FLOOR, floor))
     }
     middle = (scale.low + scale.high) / 2 * GEV
-    _add_times(report, run.value("times", partial(_times, method, middle, scale)), middle)
-    _add_conditioning(report, method, reference)
     results = [r for name, each in comparisons.items() for r in results_of(name, [each])]
-    add_showers(report, results, comparisons, reference=REFERENCE, floor=FLOOR)
+    report.facts.append(f"physics: {physics_name()}")
+    _add_conditioning(report, method, reference)
+    add_showers(report, results, comparisons, reference=physics_name(), floor=FLOOR)
+    _add_times(report, run.value("times", partial(_times, method, middle, scale)), middle)
     report.add_heading("Training")
     report.add_figure(
         training({MODEL: method.history_["generator"]}),
-        "The generator's loss, and as validation loss the chi^2 per degree of freedom of"
-        " E_tot/E_inc by which the epoch was chosen.",
+        "The generator's loss and, as validation loss, the chi^2 per degree of freedom of"
+        " E_tot/E_inc by which the epoch was chosen: 1 is perfect.",
     )
-    report.add_heading("What is a stand-in here")
-    report.add_text(
-        REMARKS.format(
-            showers=scale.train,
+    report.add_definitions(DEFINITIONS.format(threshold=THRESHOLD))
+    report.add_stand_in(
+        STAND_IN.format(
+            showers=number(scale.train),
             fraction=fraction,
             low=scale.low,
             high=scale.high,
-            parameters=sum(p.numel() for p in gan(method).network.parameters()),
+            parameters=number(sum(p.numel() for p in gan(method).network.parameters())),
             physics=physics_name(),
-            threshold=THRESHOLD,
         )
     )
 
@@ -196,23 +210,20 @@ def _add_times(report: Report, milliseconds: Mapping[str, float], energy: float)
     for name, value in milliseconds.items():
         subject = name if name == REFERENCE else f"{MODEL}, {name}"
         published = PUBLISHED.get(name)
-        row = [subject, f"{value:.3g}", "", "" if published is None else f"{published:g}", ""]
+        theirs: dict[str, Any] = {}
+        if published is not None:
+            theirs = {"published": published, "source": SOURCE, "difference": "1 to 100 GeV, 2017"}
+        rows.append(Result(subject, "CPU time of a shower", value, unit="ms", **theirs))
         if name != REFERENCE:
-            row[2] = f"{milliseconds[REFERENCE] / value:.3g}"
-            row[4] = "" if published is None else f"{PUBLISHED[REFERENCE] / published:.3g}"
-        rows.append(row)
-        source = "" if published is None else SOURCE
-        report.results.append(
-            Result(
-                subject, "CPU time of a shower", value, published=published, source=source,
-                unit="ms",
-            )
-        )  # fmt: skip
-    report.add_table(
-        ["", "ms", "Geant4 over it", "published ms", "published ratio"],
+            if published is not None:
+                theirs["published"] = float(f"{PUBLISHED[REFERENCE] / published:.3g}")
+            faster = float(f"{milliseconds[REFERENCE] / value:.3g}")
+            rows.append(Result(subject, "speed-up over Geant4", faster, **theirs))
+    report.add_results(
         rows,
-        f"CPU time on one core, for positrons of {energy / GEV:.3g} GeV; the published times are"
-        " those of 1 to 100 GeV on another machine. Medians of five; Geant4 without its set-up.",
+        f"CPU time on one core, for positrons of {energy / GEV:.3g} GeV, medians of five; Geant4"
+        " without its set-up.",
+        best={"CPU time of a shower": "lower", "speed-up over Geant4": "higher"},
     )
 
 
@@ -227,16 +238,22 @@ def _add_conditioning(report: Report, method: ConditionalGenerator, reference: S
     report.add_figure(
         energy_lines(energies, torch.stack(totals).numpy(), reference, name=MODEL),
         "Visible energy, over the sampling fraction, against the incident energy: single noises"
-        " carried through all energies (lines), and the mean and standard deviation of Geant4.",
+        " carried through all energies (lines), and the mean and standard deviation of Geant4. The"
+        " lines should follow the points.",
     )
     results = []
     for name, voxels in ((REFERENCE, reference.voxels), (MODEL, method.sample(incident, seed=2))):
         response = voxels.sum(1, dtype=np.float64) / incident
         mean = Value(float(response.mean()), float(response.std()) / len(response) ** 0.5)
         width = Value(float(response.std()), mean.error / 2**0.5)
-        results.append(Result(name, "mean of E_tot/E_inc", mean.value, mean.error))
-        results.append(Result(name, "width of E_tot/E_inc", width.value, width.error))
+        results.append(Result(name, MEAN, mean.value, mean.error))
+        results.append(Result(name, WIDTH, width.value, width.error))
     report.add_results(results, "Over all test energies; errors are those of counting.")
 
 
-STUDY = Study("calogan", "CaloGAN", SUMMARY, SCALES, calogan, takes=("workers", "dask"))
+STUDY = Study(
+    *("calogan", "CaloGAN", SUMMARY, SCALES, calogan, ("workers", "dask")),
+    aims=AIMS,
+    events="{train} showers to train on, {test} to test with, {low} to {high} GeV",
+    stand_in="100,000 showers of 1 to 100 GeV",
+)

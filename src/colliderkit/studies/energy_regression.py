@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 from colliderkit.methods.regression import REGRESSIONS, Conformal, Regression
 from colliderkit.metrics.coverage import Uncertainties, uncertainties
 from colliderkit.metrics.resolution import energy_bins, fit_resolution
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 from colliderkit.report.regression import against_energy, coverage_against, coverage_curves
 from colliderkit.report.results import Result
+from colliderkit.report.verdict import Aim
+from colliderkit.report.words import plural
 from colliderkit.sources.datasets.shower_energies import (
     EnergySum,
     ShowerEnergies,
     read_shower_energies,
 )
 from colliderkit.sources.geant4.calorimeters import calorimeter
+from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.shards import generate_showers
 from colliderkit.sources.geant4.simulation import Beam
 from colliderkit.studies.run import Run, Study
@@ -30,7 +33,7 @@ __all__ = ["STUDY"]
 Floats = NDArray[np.float64]
 CALORIMETER = "photons-368"
 NAMES = {"gamma": "photons", "e-": "electrons"}
-SOURCE = "arXiv:physics/0608012"
+SOURCE, BEAM = "arXiv:physics/0608012", "ATLAS's barrel, test beam"
 QUOTED = (0.68, 0.95)
 LEVELS = (*QUOTED, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 0.9)
 BAR = 0.02
@@ -50,36 +53,44 @@ energy from the sum of all cells, from the shapes of clusters by boosted trees a
 from the energies of all rings of cells; then what six methods say of the uncertainty of each
 energy, and how often they are right, before and after conformal calibration.
 """
-
 READING = """
 What is learned is E / E_sum, with E_sum = a + b times the visible energy, fitted by least squares
 in sqrt(E). Networks are deep ensembles of five (arXiv:1612.01474); shapes are the shares of the
 layers, depth, centres and widths; a ring is the sum of the cells of a layer at one distance from
 the axis, as no angle is preferred. Each method learns the mean of E given what it sees, for the
 spectrum that it was trained on: at both ends of the spectrum energies are pulled inwards, where the
-response is then not flat, and its width smaller than it would be without. That is the price of a
-regression (arXiv:2205.05084), not of a network; resolution and linearity are to be read together.
-
-Sampling fluctuations are what no shape foretells. Shapes can mend what is lost before, between and
-behind the layers, and there is little of that in this calorimeter: the sum is hard to beat.
+response is then not flat, and its width smaller than it would be without (arXiv:2205.05084): read
+resolution and linearity together. No shape predicts sampling fluctuations. Shapes can correct what
+is lost before, between and behind the layers, of which this calorimeter has little.
 """
-
 COVERING = """
 Coverage is the share of test showers whose energy lies in the interval; pulls are (estimate - E) /
 std. "Conformal" takes {calibration} more showers and moves all intervals of a method by one number
 (arXiv:1905.03222 for quantiles, by a factor of std otherwise). That makes the coverage right on
-average, whatever the method, up to sqrt(level (1 - level) / {calibration}); it does not make it
-right at each energy, as the last figure shows. A method is called calibrated by
-itself if its own intervals of 68% and 95% both cover within {bar:g}%, the bar that was set.
+average, whatever the method, up to sqrt(level (1 - level) / {calibration}), and not at each energy.
+A method is called calibrated by itself if its own intervals of 68% and 95% both cover within
+{bar:g}%, the bar that was set. All methods share test and calibration showers, and with them what
+is off for all of them alike.
 """
-
-REMARKS = """
-A stand-in: the published terms, about 10% and 0.2% (arXiv:physics/0608012), are of a module of
-ATLAS's barrel in a beam of electrons from 10 to 245 GeV. Here are five layers in the bins of the
-CaloChallenge's data set 1, without noise, dead material, cracks or magnetic field, particles that
-all enter in the middle, and another ratio of lead to argon: the sum of the cells is better, and
-there is less to be won by shapes. Energies fall as E^-1.5.
+STAND_IN = """
+The published terms, about 10% and 0.2% (arXiv:physics/0608012), are of a module of ATLAS's barrel
+in a beam of electrons from 10 to 245 GeV. Here are five layers in the bins of the CaloChallenge's
+data set 1, without noise, dead material, cracks or magnetic field, particles that all enter in the
+middle, and another ratio of lead to argon. Energies fall as E^-1.5. The physics is {physics}.
 """
+AIMS = (
+    *(
+        Aim(f"A {name} resolves photons better than the sum of the cells",
+            "photons: stochastic term", name, "below", against=SUM)
+        for name in (SHAPES, RINGS)
+    ),
+    *(
+        Aim(f"All methods cover {100 * level:g}% within {100 * BAR:g}%{after}",
+            f"coverage {100 * level:g}%{when}", "*", "within", (level - BAR, level + BAR))
+        for level in QUOTED
+        for when, after in (("", " by themselves"), (", conformal", ", made conformal"))
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -122,32 +133,24 @@ def energy_regression(run: Run[Scale]) -> None:
     """Simulate showers, learn their energies, and count how often intervals hold them."""
     report, geometry = run.report, calorimeter(CALORIMETER).geometry
     samples = {}
-    for number, (particle, count) in enumerate(run.scale.counts.items(), 1):
-        path = run.file(f"{particle}-{count}.hdf5", partial(simulated, run, particle, number))
+    for seed, (particle, count) in enumerate(run.scale.counts.items(), 1):
+        path = run.file(f"{particle}-{count}.hdf5", partial(simulated, run, particle, seed))
         samples[particle] = read_shower_energies(path, geometry)
-    report.add_text(f"Energies are from {run.scale.low:g} to {run.scale.high:g} GeV.")
+    report.facts.append(f"physics: {physics_name()}")
+    report.add_definitions(READING)
+    report.add_stand_in(STAND_IN.format(physics=physics_name()))
     report.add_heading("Resolution and linearity")
-    report.add_text(READING)
     for particle, showers in samples.items():
         add_energies(run, particle, showers)
     add_uncertainties(run, samples["gamma"])
-    report.add_heading("What is a stand-in here")
-    report.add_text(REMARKS)
 
 
 def simulated(run: Run[Scale], particle: str, seed: int, path: Any) -> None:
     """Shoot particles of one kind into the calorimeter."""
     generate_showers(
-        CALORIMETER,
-        run.scale.counts[particle],
-        path,
-        energies=(1e3 * run.scale.low, 1e3 * run.scale.high),
-        index=1.5,
-        beam=Beam(particle),
-        seed=seed,
-        workers=run.workers,
-        dask=run.dask,
-    )
+        CALORIMETER, run.scale.counts[particle], path, index=1.5, beam=Beam(particle), seed=seed,
+        energies=(1e3 * run.scale.low, 1e3 * run.scale.high), workers=run.workers, dask=run.dask,
+    )  # fmt: skip
 
 
 def fitted(
@@ -178,13 +181,8 @@ def add_energies(run: Run[Scale], particle: str, showers: ShowerEnergies) -> Non
             values = [getattr(term, what).percent for term in terms]
             quoted: dict[str, Any] = {"unit": "%"}
             if name == SUM and particle == "e-":
-                quoted |= {"published": published, "source": SOURCE}
+                quoted |= {"published": published, "source": SOURCE, "difference": BEAM}
             results.append(Result.over_seeds(name, f"{noun}: {what} term", values, **quoted))
-    report.add_results(
-        results,
-        f"Terms of sigma_eff / E = a / sqrt(E / GeV) (+) b of {len(test)} test {noun}, in"
-        " percent, ± seeds ± counting. Published: ATLAS's barrel in a test beam.",
-    )
     report.add_figure(
         against_energy(energies, widths, r"$\sigma_\mathrm{eff} / E$ [%]", curves=curves),
         f"Resolution of {noun}, half the smallest interval that holds 68.3%, and the fits; seed 0.",
@@ -192,6 +190,12 @@ def add_energies(run: Run[Scale], particle: str, showers: ShowerEnergies) -> Non
     report.add_figure(
         against_energy(energies, biases, r"$\langle E_\mathrm{est} / E\rangle - 1$ [%]", zero=True),
         f"Linearity of {noun}: mean response minus one; seed 0.",
+    )
+    report.add_results(
+        results,
+        f"Terms of sigma_eff / E = a / sqrt(E / GeV) (+) b of {number(len(test))} test {noun}, in"
+        " percent, ± seeds ± counting.",
+        best={result.quantity: "lower" for result in results},
     )
 
 
@@ -212,7 +216,7 @@ def add_uncertainties(run: Run[Scale], showers: ShowerEnergies) -> None:
                 one = measured(judged, test, energy_sum(test), run.scale.edges)
                 worth.setdefault(kind, []).append(one)
     report.add_heading("Uncertainties")
-    report.add_text(COVERING.format(calibration=len(calibration), bar=100 * BAR))
+    report.add_definitions(COVERING.format(calibration=len(calibration), bar=100 * BAR))
     rows = []
     for kind in REGRESSIONS:
         cells: dict[str, Result] = {}
@@ -225,23 +229,22 @@ def add_uncertainties(run: Run[Scale], showers: ShowerEnergies) -> None:
         report.results += list(cells.values())
         right = all(abs(cells[_covering(level)].value - level) <= BAR for level in QUOTED)
         shown = [Value(cell.value, cell.error or 0.0) for cell in cells.values()]
-        rows.append([kind, *shown, "yes" if right else "no"])
+        rows.append([kind, "✓" if right else "✗", *shown])
     report.add_table(
-        ["method", *cells, "calibrated by itself"],
+        ["method", "calibrated by itself", *cells],
         rows,
-        f"Coverage, pulls and mean width of 68% intervals over E, of {len(test)} test"
-        f" photons, mean of {len(run.seeds)} fits with the error of fits and counting; what the"
-        " calibration showers add is the same for all of them.",
+        f"Coverage, pulls and mean width of 68% intervals over E, of {number(len(test))} test"
+        f" photons, mean of {plural(len(run.seeds), 'fit')} with the error of fits and counting;"
+        " the calibration showers add the same to all of them.",
     )
     order = np.argsort(LEVELS)
     levels = [LEVELS[i] for i in order]
     for worth, count, caption in (
-        (before, None, "Coverage of central intervals minus their level, seed 0."),
+        (before, None, "Coverage of central intervals minus their level, seed 0: 0 is right."),
         (
             after,
             len(calibration),
-            "The same after conformal calibration. All methods share test and calibration showers:"
-            " what is off in one direction for all of them is these.",
+            "The same after conformal calibration; the band is the error of that.",
         ),
     ):
         curves = {kind: [each[0].curve[i] for i in order] for kind, each in worth.items()}
@@ -288,11 +291,10 @@ def _covering(level: float) -> str:
     return f"coverage {100 * level:g}%"
 
 
+TITLE, TAKES = "Energies and their uncertainties", ("seeds", "workers", "dask")
 STUDY = Study(
-    "energy-regression",
-    "Energies and their uncertainties",
-    SUMMARY,
-    SCALES,
-    energy_regression,
-    takes=("seeds", "workers", "dask"),
+    *("energy-regression", TITLE, SUMMARY, SCALES, energy_regression, TAKES),
+    aims=AIMS,
+    events="{counts[gamma]} photons of {low} to {high} GeV",
+    stand_in="ATLAS's barrel in a test beam",
 )

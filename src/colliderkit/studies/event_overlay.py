@@ -1,7 +1,6 @@
 """Electrons and photons of Pythia's jets, shower by shower, in one calorimeter.
 
-The factorisation of the calorimeter lectures: a surrogate makes the shower of one particle; an
-event is the sum of its showers, read out once.
+A surrogate makes the shower of one particle; an event is the sum of its showers, read out once.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,10 +16,12 @@ from colliderkit.events.calorimeter import Geometry, Grid
 from colliderkit.events.calorimeter.overlay import Digitiser, deposits
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
 from colliderkit.metrics.separation import separation
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 from colliderkit.report.html import Report
 from colliderkit.report.overlay import cell_spectrum, layer_images, ratio_histogram
 from colliderkit.report.results import Result
+from colliderkit.report.verdict import Aim
+from colliderkit.report.words import plural
 from colliderkit.seeds import derive
 from colliderkit.sources.datasets.jet_particles import CENTRAL, Particles, make_particles
 from colliderkit.sources.files.showers import read_showers
@@ -45,21 +46,18 @@ Geant4, by Geant4 with other random numbers, by the parametrisation of Grindhamm
 by a surrogate that was trained on Geant4's photons; showers are moved to where their particles
 enter, summed, and read out once, with noise and a threshold. Cells and jets are compared.
 """
-
 STAND_IN = """
-A stand-in for a detector: lead and liquid argon in the voxels of data set 1 of the CaloChallenge,
-at 1.5 m from the beams and unrolled around each jet; all particles enter at right angles, no
-hadrons, no magnetic field, no material in front. Geant4's physics is that of its set-up here,
-{physics}. Electrons are given to the surrogate as photons of their energy, and to the
-parametrisation too.
+The detector is lead and liquid argon in the voxels of data set 1 of the CaloChallenge, 1.5 m from
+the beams and unrolled around each jet. All particles enter at right angles; there are no hadrons,
+no magnetic field and no material in front. The physics is {physics}. Surrogate and parametrisation
+are given electrons as photons of their energy.
 """
-
 ORDER = """
-Deposits add: the sum over particles is the deposit of the event, exactly. Readings do not. If each
-shower is read out by itself and the readings are added, noise enters once a shower instead of once
-a cell, and deposits below the threshold are lost that would pass it together. The expected reading
-of a deposit e is e P(z) + s p(z), z = (e - t) / s, so that both orders are known exactly, given the
-deposits of Geant4.
+Deposits add: the sum over particles is the deposit of the event, exactly. Readings do not add. If
+each shower is read out by itself and the readings are added, noise enters once a shower instead of
+once a cell, and deposits below the threshold are lost that would pass it together. The expected
+reading of a deposit e is e P(z) + s p(z), z = (e - t) / s, with threshold t and noise s, so that
+both orders are known exactly, given the deposits of Geant4.
 """
 
 CALORIMETER = calorimeter("photons-368")
@@ -71,6 +69,18 @@ REFERENCE, AGAIN = "Geant4", "Geant4 again"
 LAYERS = ("presampler", "strips", "middle", "back")
 MIDDLE = LAYERS.index("middle")
 ORDERED = 30  # jets that are read out in both orders
+
+
+ENERGY, HITS, READ = "energy [GeV]", "cells hit", "read / exact"
+AIMS = (
+    Aim("Two samples of Geant4 agree in the energy of jets", "Geant4 again / Geant4", ENERGY,
+        "equal", 1.0),
+    *(
+        Aim(f"The {name} has the {what} of Geant4", f"{name} / Geant4", what, "equal", 1.0)
+        for name in ("surrogate", "parametrisation") for what in ("width", HITS)
+    ),
+    Aim("Both orders of summing and reading out are as expected", READ, "*", "equal", 1.0),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -118,17 +128,17 @@ def event_overlay(run: Run[Scale]) -> None:
             events=particles.jets, seed=derive(1, "deposits", name),
         )  # fmt: skip
     readings = {name: READOUT(e, derive(1, "noise", name)) for name, e in energies.items()}
-    report.add_text(STAND_IN.format(physics=physics_name()))
-    report.add_text(
-        f"{particles.jets} jets of |eta| < {CENTRAL:g} with {len(particles)} electrons and"
-        f" photons above {LEAST / 1e3:g} GeV, {particles.electron.mean():.1%} of them electrons;"
-        f" {cells.voxels} cells a jet, noise {READOUT.noise:g} MeV, threshold"
-        f" {READOUT.threshold:g} MeV. Each source is calibrated by its own sampling fraction."
+    report.add_stand_in(STAND_IN.format(physics=physics_name()))
+    report.facts += [plural(len(particles), "particle"), f"physics: {physics_name()}"]
+    report.add_definitions(
+        f"{particles.jets} jets of |eta| < {CENTRAL:g} with {len(particles)} electrons and photons"
+        f" above {LEAST / 1e3:g} GeV, {particles.electron.mean():.1%} of them electrons;"
+        f" {number(cells.voxels)} cells a jet, noise {READOUT.noise:g} MeV, threshold"
+        f" {READOUT.threshold:g} MeV. Each source has its own sampling fraction.\n\n{ORDER}"
     )
     report.add_heading("Jets and cells")
     quantities = {name: jet_quantities(reading, cells) for name, reading in readings.items()}
-    _add_comparison(report, quantities)
-    busiest = int(np.argmax(quantities[REFERENCE]["cells hit"]))
+    busiest = int(np.argmax(quantities[REFERENCE][HITS]))
     report.add_figure(
         layer_images(
             {name: reading[busiest] for name, reading in readings.items()},
@@ -142,7 +152,7 @@ def event_overlay(run: Run[Scale]) -> None:
     )
     report.add_figure(
         cell_spectrum(readings, threshold=READOUT.threshold),
-        "Energies of all cells, after noise and threshold.",
+        "Energies of all cells, after noise and threshold: sources should lie on one another.",
     )
     for quantity, label, caption in (
         ("energy [GeV]", "energy", "Jet energy over that of Geant4, jet by jet."),
@@ -150,9 +160,9 @@ def event_overlay(run: Run[Scale]) -> None:
         ("cells hit", "cells hit", "Cells that are read out, over those of Geant4."),
     ):
         values = {name: each[quantity] for name, each in quantities.items()}
-        report.add_figure(ratio_histogram(values, label), caption)
+        report.add_figure(ratio_histogram(values, label), f"{caption} 1 is right.")
+    _add_comparison(report, quantities)
     report.add_heading("Sum first, then digitise")
-    report.add_text(ORDER)
     _add_order(report, showers[REFERENCE], particles, cells)
 
 
@@ -199,10 +209,10 @@ def surrogate_of(run: Run[Scale]) -> Sampler:
         )  # fmt: skip
 
     photons = read_showers(run.file("photons.hdf5", shoot), CALORIMETER.geometry)
-    options: dict[str, Any] = {"epochs": scale.epochs, "learning_rate": 1e-3}
-    surrogate = ShowerSurrogate(
-        layers=Training(batch_size=256, **options), voxels=Training(batch_size=128, **options)
+    layers, voxels = (
+        Training(epochs=scale.epochs, learning_rate=1e-3, batch_size=size) for size in (256, 128)
     )
+    surrogate = ShowerSurrogate(layers=layers, voxels=voxels)
     fitted = run.fitted("surrogate", surrogate, photons, CALORIMETER.geometry, seed=5)
     return lambda particles, seed: fitted.sample(particles.energy, seed=seed, outside=True)
 
@@ -212,9 +222,9 @@ def jet_quantities(readings: Floats, cells: Geometry) -> dict[str, Floats]:
     distance = np.hypot(cells.eta(), cells.phi()) / RADIUS
     total = np.maximum(readings.sum(1), 1e-9)
     quantities = {
-        "energy [GeV]": readings.sum(1) / 1e3,
+        ENERGY: readings.sum(1) / 1e3,
         "width": readings @ distance / total,
-        "cells hit": (readings > 0).sum(1).astype(np.float64),
+        HITS: (readings > 0).sum(1).astype(np.float64),
         "hottest cell / energy": readings.max(1) / total,
     }
     for i, name in enumerate(LAYERS):
@@ -238,25 +248,17 @@ def _add_comparison(report: Report, quantities: Mapping[str, Mapping[str, Floats
             results.append(Result.over_seeds(quantity, f"{name} / {REFERENCE}", [ratio]))
             row.append(str(separation(exact, values, edges)))
         rows.append(row)
-    report.add_results(
-        results,
-        "Mean over that of Geant4, of the same jets, ± the error of the mean difference.",
-    )
-    report.add_table(
-        ["", *others],
-        rows,
-        "Separation from Geant4 x 1000, in bins of equal counts, with its counting floor.",
-    )
+    report.add_results(results, "Mean over that of Geant4, of the same jets, ± its error.")
+    caption = "Separation from Geant4 x 1000, in bins of equal counts, with its counting floor."
+    report.add_table(["", *others], rows, caption)
 
 
 def _add_order(
     report: Report, showers: NDArray[Any], particles: Particles, cells: Geometry
 ) -> None:
     """Compare both orders of summing and digitising with their exact expectations."""
-    orders: dict[str, list[tuple[float, ...]]] = {
-        "sum, then digitise": [],
-        "digitise, then sum": [],
-    }
+    names = "sum, then digitise", "digitise, then sum"
+    orders: dict[str, list[tuple[float, ...]]] = {name: [] for name in names}
     random = np.random.default_rng(derive(1, "noise of both orders"))
     for jet in range(min(particles.jets, ORDERED)):
         rows = np.flatnonzero(particles.jet == jet)
@@ -280,18 +282,18 @@ def _add_order(
         ratio = Value(float(read.sum() / expected.sum()), error)
         share = float(read.sum() / deposit.sum())
         table.append([order, float(hits.mean()), share, exact, ratio])
+        report.results.append(Result(order, READ, ratio.value, ratio.error))
     report.add_table(
-        ["", "cells read out a jet", "read / deposited", "exact", "read / exact"],
+        ["", "cells read out a jet", "read / deposited", "exact", READ],
         table,
-        f"Deposits of Geant4, {len(ratios)} jets.",
+        f"Deposits of Geant4 in {plural(len(ratios), 'jet')}, read out in both orders.",
     )
 
 
+TITLE = "Jets of showers in one calorimeter"
 STUDY = Study(
-    "event-overlay",
-    "Jets of showers in one calorimeter",
-    SUMMARY,
-    SCALES,
-    event_overlay,
-    takes=("workers", "dask"),
+    *("event-overlay", TITLE, SUMMARY, SCALES, event_overlay, ("workers", "dask")),
+    aims=AIMS,
+    events="{jets} jets",
+    stand_in="a detector",
 )

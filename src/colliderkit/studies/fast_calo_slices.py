@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from colliderkit.methods.simulation.generator import ConditionalGenerator
 from colliderkit.metrics.two_sample import histogram_chi2
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result
 from colliderkit.report.slices import against_eta, means_by_slice
 from colliderkit.report.training import training
+from colliderkit.report.verdict import Aim
 from colliderkit.seeds import derive
 from colliderkit.sources.datasets.eta_showers import GEOMETRY, EtaShowers, make_eta_showers
 from colliderkit.studies.run import Run, Study
@@ -29,23 +30,33 @@ agrees best with Geant4 (FastCaloGAN, arXiv:2109.02551). Here: slices of a barre
 and the response of all together against eta, beside what they were trained on.
 """
 
-REMARKS = """
-A stand-in: the showers are those of the parametrisation of Grindhammer and Peters
-(hep-ex/0001020) in {layers} layers of tungsten and silicon with {voxels} voxels, not Geant4's in
-ATLAS; a layer is cosh(eta) times as deep for a particle of that eta as at eta = 0, which is what
-tells the slices apart; {slices} slices of {width:g} in eta with {showers} showers each, log-uniform
-between {low:g} and {high:g} GeV, where ATLAS has 100 slices and 10,000 showers for each of 15
-energies. Within a slice a network knows the energy and not eta, as there: what it makes is the mean
-over its slice.
+STAND_IN = """
+The showers are those of the parametrisation of Grindhammer and Peters (hep-ex/0001020) in {layers}
+layers of tungsten and silicon with {voxels} voxels, not Geant4's in ATLAS. A layer is cosh(eta)
+times as deep for a particle of that eta as at eta = 0, and this tells the slices apart. There are
+{slices} slices of {width:g} in eta with {showers} showers each, log-uniform between {low:g} and
+{high:g} GeV, where ATLAS has 100 slices and 10,000 showers for each of 15 energies.
+"""
 
-The epoch is chosen on validation showers, by the chi^2 of E_tot/E_inc. The figures are those of
-test showers of other seeds. Chi^2 per degree of freedom is 1 within {error:.2g} for equal
+DEFINITIONS = """
+Within a slice a network knows the energy and not eta, as in FastCaloGAN: it makes the mean over its
+slice. The epoch is chosen on validation showers, by the chi^2 of E_tot/E_inc. The figures are those
+of test showers of other seeds. Chi^2 per degree of freedom is 1 within {error:.2g} for equal
 densities; the floor is the test showers against as many others of the same slice.
 """
 
 NAME, FLOOR = "WGAN-GP", "GFlash"
 GEV = 1e3  # MeV
 BINS = 30
+
+
+TOTAL, MEANS = "chi^2/ndf of E_tot/E_inc", "ratio of mean E_tot/E_inc"
+WIDTHS = "ratio of width of E_tot/E_inc"
+AIMS = (
+    Aim("Networks have the total energy of their slices", TOTAL, f"{NAME}, *", "equal", 1.0),
+    Aim("They have its mean", MEANS, f"{NAME}, *", "equal", 1.0),
+    Aim("They have its width", WIDTHS, f"{NAME}, *", "equal", 1.0),
+)
 
 
 @dataclass(frozen=True)
@@ -103,8 +114,7 @@ def fast_calo_slices(run: Run[Scale]) -> None:
         tests.append(test)
         floors.append(floor)
         generated.append(EtaShowers(test.eta, test.incident, sampled(method, test.incident)))
-    _add_slices(report, list(histories), tests, generated, floors)
-    report.add_heading("Put together")
+    report.add_heading("All slices together")
     together = {FLOOR: EtaShowers.joined(tests), NAME: EtaShowers.joined(generated)}
     report.add_figure(
         against_eta(
@@ -124,23 +134,23 @@ def fast_calo_slices(run: Run[Scale]) -> None:
         ),
         "Mean share of the energy that is in the last two layers, by slice.",
     )
+    _add_slices(report, list(histories), tests, generated, floors)
     report.add_heading("Training")
     report.add_figure(
         training(histories),
         "Validation loss: chi^2 per degree of freedom of E_tot/E_inc, by which the epoch is chosen;"
         " training loss: the generator's.",
     )
-    report.add_heading("What is a stand-in here")
-    report.add_text(
-        REMARKS.format(
+    report.add_definitions(DEFINITIONS.format(error=(2 / (BINS - 1)) ** 0.5))
+    report.add_stand_in(
+        STAND_IN.format(
             layers=len(GEOMETRY.layers),
             voxels=GEOMETRY.voxels,
             slices=scale.slices,
             width=scale.highest / scale.slices,
-            showers=scale.train,
+            showers=number(scale.train),
             low=scale.low,
             high=scale.high,
-            error=(2 / (BINS - 1)) ** 0.5,
         )
     )
 
@@ -208,17 +218,17 @@ def _add_slices(
                 )
             )
             cells += [
-                f"{chi2:.3g}",
-                f"{layers:.3g}",
+                float(f"{chi2:.3g}"),
+                float(f"{layers:.3g}"),
                 Value(ratio, spread),
                 Value(width, width / len(test) ** 0.5),
             ]
             subject = f"{who}, {name}"
             results += [
-                Result(subject, "chi^2/ndf of E_tot/E_inc", chi2, (2 / (BINS - 1)) ** 0.5),
+                Result(subject, TOTAL, chi2, (2 / (BINS - 1)) ** 0.5),
                 Result(subject, "chi^2/ndf of layers, mean", layers),
-                Result(subject, "ratio of mean E_tot/E_inc", float(ratio), float(spread)),
-                Result(subject, "ratio of width of E_tot/E_inc", float(width)),
+                Result(subject, MEANS, float(ratio), float(spread)),
+                Result(subject, WIDTHS, float(width), float(width) / len(test) ** 0.5),
             ]
         rows.append(cells)
     report.add_table(
@@ -235,4 +245,9 @@ def _add_slices(
     report.results += results
 
 
-STUDY = Study("fast-calo-slices", "FastCaloGAN", SUMMARY, SCALES, fast_calo_slices)
+STUDY = Study(
+    *("fast-calo-slices", "FastCaloGAN", SUMMARY, SCALES, fast_calo_slices),
+    aims=AIMS,
+    events="{slices} slices, {train} showers each to train on and {test} to test with",
+    stand_in="Geant4's showers in ATLAS",
+)

@@ -20,6 +20,7 @@ from colliderkit.metrics.value import Value
 from colliderkit.report.calibration import biases, in_bins
 from colliderkit.report.plots import COLOURS
 from colliderkit.report.results import Result
+from colliderkit.report.verdict import Aim
 from colliderkit.sources.toys.gaussian import GAUSSIAN_EXAMPLES, ExactClosure, with_feature
 from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
@@ -29,17 +30,16 @@ __all__ = ["STUDY"]
 Floats = NDArray[np.float64]
 
 SUMMARY = """
-A truth Z ~ N(0, 1) is measured as X = Z + N(0, 2). A network of least squared error learns E[Z|x] =
-x/5, in which the distribution of Z stands: its estimates are biased by -0.8 z. Methods that learn
-p(x|z), or a location of it, find z itself, whatever Z they were trained with. After
+A truth Z ~ N(0, 1) is measured as X = Z + N(0, 2). The least squared error is that of E[Z|x] = x/5,
+which depends on the distribution of Z: its bias is -0.8 z. The question is whether methods that
+learn p(x|z), or a location of it, find z itself, whatever Z they were trained with. After
 arXiv:2205.05084.
 """
 
 READING = """
 The bias at a truth z is E[f(X)|z] - z. Here it is the integral of the learned f over the exact
-p(x|z), without test events: what remains is the error of the training sample. It does not depend on
-the truths that a calibration is applied to, but for a regression it does on those that it was
-trained with: dotted lines are exact, (1 - s)(mu - z) with s = sigma^2 / (sigma^2 + 4), and 0.
+p(x|z), without test events: what remains is the error of the training sample. Dotted lines are
+exact: (1 - s)(mu - z) with s = sigma^2 / (sigma^2 + 4) for a regression, and 0 for a calibration.
 """
 
 FEATURES = """
@@ -76,6 +76,22 @@ class Scale:
     seeds: int
 
 
+AIMS = (
+    Aim(f"{REGRESSION} is biased by more than {BAR:g}", LARGEST, f"{REGRESSION}, N*", "above", BAR),
+    Aim(f"{POSTERIOR} is biased by more than {BAR:g}", LARGEST, f"{POSTERIOR}, N*", "above", BAR),
+    *(
+        Aim(f"{name} is unbiased within {BAR:g}, under both truths", LARGEST, f"{name}, N*",
+            "below", BAR)
+        for name in (INVERSION, GENERALISED, ANSATZ, FLOW)
+    ),
+    Aim("The regression has the exact slope", "slope of f(x)", f"{REGRESSION}, N(0, 1)", "equal",
+        0.2),
+    *(
+        Aim(f"With the feature, {name} resolves twice as well as without", "resolution",
+            f"{name}, with a feature", "below", against=f"{INVERSION}, with a feature", times=0.5)
+        for name in (GENERALISED, ANSATZ, FLOW)
+    ),
+)  # fmt: skip
 SCALES = {
     "smoke": Scale(4000, 500, 3000, 1, 1),
     "laptop": Scale(1_000_000, 4000, 50_000, 10, 3),
@@ -113,7 +129,7 @@ def without_features(run: Run[Scale]) -> None:
     )
     report = run.report
     report.add_heading("The Gaussian example")
-    report.add_text(READING)
+    report.add_definitions(READING)
     results: dict[str, list[Result]] = {}
     for number, (prior, example) in enumerate(GAUSSIAN_EXAMPLES.items()):
         closed: dict[str, list[ExactClosure]] = {}
@@ -125,7 +141,7 @@ def without_features(run: Run[Scale]) -> None:
                 closed.setdefault(name, []).append(example.closure(method.predict, TRUTHS))
                 if name == REGRESSION:
                     ends = method.predict(np.array([-5.0, 5.0])).estimate
-                    slopes.append(Value(float(ends[1] - ends[0]) / 10, 0.0))
+                    slopes.append(Value(float(ends[1] - ends[0]) / 10, np.nan))
                 if isinstance(method, GaussianAnsatz):
                     test = example.sample(20_000, [number, seed, 1])
                     information.append(method.information(*test, seed=seed))
@@ -138,7 +154,7 @@ def without_features(run: Run[Scale]) -> None:
                 bar=BAR,
             ),
             f"Bias at each truth, trained with Z ~ {prior}: mean and range of the trainings."
-            f" Below, enlarged, with +-{BAR:g} in grey.",
+            f" Below, enlarged, with +-{BAR:g} in grey: a calibration should stay inside.",
         )
         rows = results[prior] = []
         for name, each in closed.items():
@@ -169,6 +185,8 @@ def without_features(run: Run[Scale]) -> None:
             rows,
             f"Trained with Z ~ {prior}: the mean over trainings with samples of their own, ± the"
             " spread of one.",
+            best={LARGEST: "lower", WORST: "lower"},
+            order=LARGEST,
         )
 
 
@@ -195,7 +213,7 @@ def with_a_feature(run: Run[Scale]) -> None:
             bias.setdefault(name, []).append(closed.bias)
             resolution.setdefault(name, []).append(closed.resolution)
     report.add_heading("A feature that matters")
-    report.add_text(FEATURES)
+    report.add_definitions(FEATURES)
     middle = (EDGES[1:] + EDGES[:-1]) / 2
     for tables, label, exact in ((bias, "Bias", 0.0), (resolution, "Resolution", 0.5)):
         stacked = {name: np.stack(rows) for name, rows in tables.items()}
@@ -209,12 +227,16 @@ def with_a_feature(run: Run[Scale]) -> None:
         subject = f"{name}, with a feature"
         rows.append(over(subject, "rms bias", [float((b**2).mean() ** 0.5) for b in bias[name]]))
         rows.append(over(subject, "resolution", [float(r.mean()) for r in resolution[name]]))
-    report.add_results(rows, "Over |z| < 2, for the other distribution of the truth.")
+    report.add_results(
+        rows,
+        "Over |z| < 2, for the other distribution of the truth.",
+        best={"rms bias": "lower", "resolution": "lower"},
+    )
 
 
 def over(subject: str, quantity: str, values: list[float]) -> Result:
     """Return the mean over trainings, with its error and the spread of one."""
-    return Result.over_seeds(subject, quantity, [Value(value, 0.0) for value in values])
+    return Result.over_seeds(subject, quantity, [Value(value, np.nan) for value in values])
 
 
 STUDY = Study(
@@ -224,4 +246,6 @@ STUDY = Study(
     SCALES,
     gaussian_calibration,
     takes=("seeds",),
+    aims=AIMS,
+    events="{events} events, {feature_events} with a feature",
 )

@@ -24,9 +24,10 @@ from colliderkit.methods.regression import Conformal, Regression
 from colliderkit.methods.regression.ensemble import DeepEnsemble
 from colliderkit.methods.regression.quantile import QuantileRegression
 from colliderkit.metrics.coverage import coverage, pulls
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 from colliderkit.report.calibrations import Calibrations, add_calibrations
 from colliderkit.report.results import Result
+from colliderkit.report.verdict import Aim
 from colliderkit.sources.datasets.calibration_jets import (
     MASS,
     PRIORS,
@@ -75,6 +76,23 @@ INVERSION = "numerical inversion"
 RAW = "not calibrated"
 
 
+FLAT, FALLING = (f"pt, non-closure, {prior} prior, median" for prior in PRIORS)
+METHODS = ("generalised inversion", "Gaussian Ansatz", "flow likelihood")
+AIMS = (
+    Aim("Before calibration the response is off by more than 1%", FLAT, RAW, "above", 1.0),
+    Aim("Numerical inversion closes within 1%", FLAT, INVERSION, "below", 1.0),
+    *(Aim(f"The {name} closes within 1%", FLAT, name, "below", 1.0) for name in METHODS),
+    Aim("Least squares do not close: off by more than 1%", FLAT, "least squares", "above", 1.0),
+    *(
+        Aim(f"The {name} resolves better than numerical inversion",
+            "pt, resolution ratio, flat prior", name, "below", 1.0)
+        for name in ("sequential", *METHODS)
+    ),
+    Aim("Intervals of 68% of the flow likelihood hold as many", "coverage of 68%",
+        "flow likelihood", "equal", 68.27),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Scale:
     """Numbers of jets, how they are trained on, how often (`seeds`), and what is calibrated.
@@ -96,22 +114,14 @@ SCALES = {
         800, Training(epochs=2, batch_size=256, learning_rate=3e-3), (16,), 1, 8, 2, (PT,)
     ),
     "laptop": Scale(
-        60_000,
-        Training(epochs=20, batch_size=1024, learning_rate=3e-3, patience=6),
-        (64, 64),
-        1,
-        30,
-        10,
+        60_000, Training(epochs=20, batch_size=1024, learning_rate=3e-3, patience=6), (64, 64), 1,
+        30, 10,
     ),
     "paper": Scale(
-        2_000_000,
-        Training(epochs=50, batch_size=4096, learning_rate=3e-3),
-        (128, 128, 128),
-        5,
-        100,
-        20,
+        2_000_000, Training(epochs=50, batch_size=4096, learning_rate=3e-3), (128, 128, 128), 5,
+        100, 20,
     ),
-}
+}  # fmt: skip
 
 
 def methods(scale: Scale) -> dict[str, Calibration]:
@@ -140,11 +150,10 @@ def jet_calibration(run: Run[Scale]) -> None:
         jets = read_jets(path)
     held = validation_mask(jets.event, TEST, SEED)
     train, test = jets.at(~held), jets.at(held)
-    report.add_text(DEFINITIONS)
-    report.add_text(
-        f"{len(train)} jets train and choose the epoch, {len(test)} of other events"
-        f" are judged; {scale.jets - len(jets)} of {scale.jets} true jets are not seen within"
-        " half a radius and left out."
+    report.add_definitions(
+        f"{DEFINITIONS}\n\n{number(len(train))} jets train and choose the epoch,"
+        f" {number(len(test))} of other events are judged; {number(scale.jets - len(jets))} of"
+        f" {number(scale.jets)} true jets are not seen within half a radius and left out."
     )
     for quantity in scale.quantities:
         calibrate(run, quantity, quantity.in_range(train), quantity.in_range(test))
@@ -259,6 +268,7 @@ def add_coverage(
         " width in ln(pt), and the pulls (estimate - truth) / resolution. Of a calibration the"
         " interval is estimate ± resolution; a regression has intervals of p(truth | seen), which"
         " hold for the prior that it learned. Flat prior.",
+        best={"coverage of 68%": 100 * LEVEL, "standard deviation of the pulls": 1.0},
     )
 
 
@@ -278,10 +288,8 @@ def covered(name: str, ends: Sequence[tuple[Floats, Floats]], truth: Floats) -> 
 
 
 STUDY = Study(
-    "jet-calibration",
-    "Jet calibration",
-    SUMMARY,
-    SCALES,
-    jet_calibration,
+    *("jet-calibration", "Jet calibration", SUMMARY, SCALES, jet_calibration),
     takes=("seeds", "workers", "dask"),
+    aims=AIMS,
+    events="{jets} jets, a third of them to test with",
 )

@@ -15,6 +15,7 @@ from colliderkit.metrics.separation import TriangularDiscriminator, binned_separ
 from colliderkit.metrics.value import Value
 from colliderkit.report.results import Result
 from colliderkit.report.unfolding import by_bin
+from colliderkit.report.verdict import Aim
 from colliderkit.sources.datasets.zjets import PairedTable, zjets
 from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
@@ -32,11 +33,11 @@ geometric mean of the bins: 1 for a perfect detector.
 
 JETS = """
 Z + jet at 14 TeV from Pythia 8 with the package's fast detector, pT(Z) > 200 GeV, hardest anti-kT
-jet of R = 0.4. The simulation is Pythia's default, nature a far tune (alphaS 0.16, aLund 0.9). The
-observables learn from eight of the jet: mass, multiplicity, width, ln rho, tau21, zg, pT and pTD at
-detector level. Half of the simulation trains, half gives the response in ten bins of equal shares;
-half of nature is unfolded and compared with the truth of the other half. D is 10^3 times the
-triangular discriminator.
+jet of R = 0.4. The simulation is Pythia's default, the pseudo-data are of a far tune (alphaS 0.16,
+aLund 0.9). The observables learn from eight of the jet: mass, multiplicity, width, ln rho, tau21,
+zg, pT and pTD at detector level. Half of the simulation trains, half gives the response in ten bins
+of equal shares; half of the pseudo-data is unfolded and compared with the truth of the other half.
+D is 10^3 times the triangular discriminator.
 """
 
 LEARNED = ("learned, mean", "learned, flat", "learned, information")
@@ -46,6 +47,20 @@ JET_COLUMNS = ("mass", "multiplicity", "width", "ln_rho", "tau21", "zg", "pt", "
 JET_BINS = 10
 JET_LABELS = {"mass": "Jet mass [GeV]", "width": "Jet width", "tau21": r"$\tau_{21}$"}
 COST = "Unfolded / counting variance"
+
+
+AIMS = (
+    *(
+        Aim(f"Learned bins cost less than the namesake, for the {name}", f"{name}: inflation",
+            LEARNED[-1], "below", against="plain")
+        for name in JET_LABELS
+    ),
+    *(
+        Aim(f"The unfolded {name} agrees with the truth, by each observable", f"{name}: D", "*",
+            "equal", over=f"{name}: floor")
+        for name in JET_LABELS
+    ),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,7 +84,8 @@ SCALES = {
 
 def jet_observables(run: Run[Scale]) -> None:
     """Unfold jet observables of a far tune by their namesake and by what is learned."""
-    run.report.add_text(JETS)
+    run.report.add_definitions(JETS)
+    run.report.add_heading("What each bin costs")
     made = partial(zjets, count=run.scale.jets, workers=run.workers, dask=run.dask)
     simulation = PairedTable.read(run.file("simulation.parquet", made), JET_COLUMNS)
     far = run.file("far.parquet", partial(made, nature=True))
@@ -94,12 +110,15 @@ def jet_observables(run: Run[Scale]) -> None:
             ):
                 results.append(Result.over_seeds(name, f"{target}: {what}", values))
         figure = by_bin(costs, edges, JET_LABELS[target], COST, line=1.0, log=True)
-        run.report.add_figure(figure, f"What each bin of {target} costs to unfold.")
+        run.report.add_figure(
+            figure, f"What each bin of {target} costs to unfold; lower is better."
+        )
     run.report.add_results(
         results,
-        f"Inflation by the response, and 10^3 D between nature unfolded ({ITERATIONS} iterations)"
-        " and its truth, with its counting floor: what D would be, and its spread, if both were"
-        " one spectrum.",
+        f"Inflation by the response, and 10^3 D between the unfolded pseudo-data ({ITERATIONS}"
+        " iterations) and their truth, with its counting floor: what D would be, and its spread, if"
+        " both were one spectrum.",
+        best={r.quantity: "lower" for r in results if not r.quantity.endswith("floor")},
     )
 
 
@@ -162,5 +181,12 @@ def unfolded_jets(
 
 TAKES = ("seeds", "workers", "dask")
 STUDY = Study(
-    "jet-observables", "Learned observables of jets", SUMMARY, SCALES, jet_observables, TAKES
+    "jet-observables",
+    "Learned observables of jets",
+    SUMMARY,
+    SCALES,
+    jet_observables,
+    TAKES,
+    aims=AIMS,
+    events="{jets} events each of simulation and pseudo-data",
 )

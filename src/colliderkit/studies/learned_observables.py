@@ -15,9 +15,10 @@ from colliderkit.events.binning import with_overflow
 from colliderkit.methods.unfolding.learned import LearnedObservable
 from colliderkit.methods.unfolding.quality import Assessment, information_and_bias
 from colliderkit.metrics.response import profile
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 from colliderkit.report.results import Result
 from colliderkit.report.unfolding import by_bin, responses
+from colliderkit.report.verdict import Aim
 from colliderkit.sources.toys.dis import COLUMNS, METHODS, DisEvents, DisModel, dis_events
 from colliderkit.sources.toys.linear import LinearToy, angle_toy, pair_toy
 from colliderkit.studies.run import Run, Study
@@ -34,16 +35,13 @@ makes the response more diagonal (arXiv:2203.16722). Here it is tried on two toy
 known in closed form, and on the kinematics of deep inelastic scattering at HERA against the
 classical reconstructions; the study jet-observables takes jets of Z + jet events.
 """
-
 STAND_IN = """
-The events of deep inelastic scattering are a stand-in: formulas for kinematics and for radiation
-off the incoming electron, and a smearing detector of the size of H1's, in place of Rapgap and
-Djangoh with the full simulation of H1 that the paper uses. There is no hadronisation, no radiation
-off the scattered electron and no photon in the detector. As in the program that its authors made
-public, 10 bins of truth are unfolded from 20 of the detector with 100,000 events in mind. No
-published number stands beside ours: that program has none, and its inputs are not public.
+The events of deep inelastic scattering are made by formulas for kinematics and for radiation off
+the incoming electron, and a smearing detector of the size of H1's, in place of Rapgap and Djangoh
+with the full simulation of H1: no hadronisation, no radiation off the scattered electron, no photon
+in the detector. As in the public program of its authors, which has no numbers to compare with, 10
+bins of truth are unfolded from 20 of the detector.
 """
-
 MEASURES = """
 "Inflation" is the variance of an unfolded bin over that of counting its true events, for an
 inversion that has no bias, in the geometric mean of the bins: 1 for a perfect detector. It follows
@@ -51,24 +49,32 @@ from the response alone, and no unfolding without a prior does better with this 
 binning. Detector bins hold equal shares of the simulation with each truth bin weighted to 1, so
 that the scale of an observable does not matter; "information" has as many bins of its own.
 "Purity" and "stability" are for equal bins at both levels. "Bias" is that of four iterations of
-D'Agostini in another nature, over its statistical error, root mean square over the bins; "total" is
+D'Agostini in other pseudo-data, over its statistical error, root mean square over bins; "total" is
 (bias² + variance) / counting variance at the best iteration for each observable, which only who
 knows the truth can choose. Under- and overflow of the truth are unfolded as bins of their own.
-"""
 
-LESSONS = """
 "mean" learns E[truth | seen]; "flat" does so for a flat spectrum of the truth; "information" learns
-the detector bins themselves, for the smallest inflation. The regression is drawn to where the
-simulation has most events, and this costs purity at the ends of a falling spectrum, but unfolding
-takes it back: bias that comes from the spectrum of the truth itself is in the response matrix. What
-is not in it is the rest of the simulation, all else that the response depends on: nature with more
-radiation is measured wrongly by whatever does not tell radiation.
+the detector bins themselves, for the smallest inflation. A regression prefers values where the
+simulation has most events. Unfolding corrects this, because the bias that comes from the spectrum
+of the truth is in the response matrix. The response depends on more than the truth, and that part
+of the simulation is not corrected: what to look for is a bias in pseudo-data with more radiation,
+for observables that do not tell radiation.
 
-The smallest squared error is not the smallest inflation. Where a measurement is poor, the
-regression answers with the simulation's mean, and sets such events among good ones of that size;
-learned bins can keep them apart, and begin with the best single number there is.
+Where a measurement is poor, a regression answers with the mean of the simulation and puts such
+events among good ones of that size; learned bins can keep them apart.
 """
 
+AIMS = (
+    *(
+        Aim(f"Learned bins cost less than the {method} method, for every quantity", "*: inflation",
+            "learned, information", "below", against=method)
+        for method in METHODS
+    ),
+    Aim("Learned bins cost less than a regression, for every quantity", "*: inflation",
+        "learned, information", "below", against="learned, mean"),
+    Aim("Under another structure function their bias is below the statistical error",
+        "*: bias / error", "learned, information", "below", 1.0),
+)  # fmt: skip
 LEARNED = ("learned, mean", "learned, flat", "learned, information")
 EDGES = {
     "Q2": np.linspace(np.log10(200), np.log10(10_000), 11),
@@ -146,12 +152,11 @@ def toys(run: Run[Scale]) -> None:
         means = [Result.over_seeds("", "", values) for values in zip(*answers, strict=True)]
         rows.append([title, LEARNED[0], *(Value(r.value, r.error or 0.0) for r in means)])
     run.report.add_table(
-        ["toy", "observable", "information [nats]", "bias in another nature"],
+        ["toy", "observable", "information [nats]", "bias in pseudo-data"],
         rows,
-        "Mutual information of truth and observable, and by how much the mean of the truth is"
-        " wrong when nature's angle has a mean of one width. Exact but for the learned row, which"
-        f" is measured on {run.scale.toy} events that no training has seen. The regression trusts"
-        " the simulation's distribution of the angle, as far as the angle is not measured.",
+        "Mutual information of truth and observable, and the error of the mean of the truth when"
+        " the angle has a mean of one width in pseudo-data. All rows but the learned one are exact;"
+        f" that one is measured on {number(run.scale.toy)} events that no training has seen.",
     )
 
 
@@ -161,7 +166,7 @@ def log(values: Floats) -> Floats:
 
 
 def learner(name: str, scale: Scale, edges: Floats) -> LearnedObservable:
-    """Choose what is learned; of bins that are learned, under- and overflow are truth bins too."""
+    """Choose what is learned; learned bins have under- and overflow of the truth."""
     criterion: Any = name.removeprefix("learned, ")
     information = criterion == "information"
     return LearnedObservable(
@@ -176,7 +181,8 @@ def learner(name: str, scale: Scale, edges: Floats) -> LearnedObservable:
 def scattering(run: Run[Scale]) -> None:
     """Judge four classical and three learned reconstructions of each quantity."""
     scale, report = run.scale, run.report
-    report.add_text(STAND_IN)
+    report.add_stand_in(STAND_IN)
+    report.add_definitions(MEASURES)
     train = dis_events(scale.train, seed=1)
     train = train.at(train.pass_reco)
     simulation = dis_events(scale.response, seed=2)
@@ -213,6 +219,8 @@ def scattering(run: Run[Scale]) -> None:
                 bins = observable.edges() if name == LEARNED[-1] else DETECTOR_BINS
                 found[quantity].setdefault(name, []).append(assess(values, bins))
     first = next(iter(NATURES))
+    for quantity, of_one in found.items():
+        draw(run, quantity, {name: each[0] for name, each in of_one.items()}, seen["simulation"])
     report.add_results(
         [
             Result.over_seeds(name, f"{quantity}: {what}", values)
@@ -224,11 +232,10 @@ def scattering(run: Run[Scale]) -> None:
                 ("bias / error", [a.bias[first].size for a in each]),
             )
         ],
-        "Inflation, total error and bias of each observable for the unfolding of"
-        f" log10 of {', '.join(scale.quantities)}; errors from the counting of the simulation and,"
-        " of several, from the seeds.",
+        f"For log10 of {', '.join(scale.quantities)}; errors are of counting in the simulation and"
+        " of seeds.",
+        best={f"{q}: {what}": "lower" for q in found for what in ("inflation", "total")},
     )
-    report.add_text(f"{MEASURES}\n\n{LESSONS}")
     report.add_table(
         ["", "observable", "condition", "purity", "stability", *(f"bias, {n}" for n in NATURES)],
         [
@@ -236,13 +243,11 @@ def scattering(run: Run[Scale]) -> None:
             for quantity, of_one in found.items()
             for name, each in of_one.items()
         ],
-        "First seed: condition number of the response, mean purity and stability in equal bins"
-        " (of bins that are learned there is none), and root mean square over the bins of the bias"
-        f" of {ITERATIONS} iterations over the statistical error of {DATA} events seen. The natures"
-        f" are {scale.response} events: {(2 * DATA / scale.response) ** 0.5:.2f} is counting.",
+        "First seed: condition number, mean purity and stability in equal bins (learned bins have"
+        " none), and root mean square over the bins of the bias of"
+        f" {ITERATIONS} iterations over the statistical error of {number(DATA)} events seen."
+        f" {(2 * DATA / scale.response) ** 0.5:.2f} of it is counting.",
     )
-    for quantity, of_one in found.items():
-        draw(run, quantity, {name: each[0] for name, each in of_one.items()}, seen["simulation"])
 
 
 def draw(run: Run[Scale], quantity: str, found: Mapping[str, Assessment], seen: DisEvents) -> None:
@@ -264,23 +269,19 @@ def draw(run: Run[Scale], quantity: str, found: Mapping[str, Assessment], seen: 
     add = run.report.add_figure
     add(
         of_y(width, quantity=f"Resolution of {symbol}", log=True),
-        f"Resolution of {quantity}: half the width of the central 68.3% of ln(measured / true),"
-        " by true y. Of the learned bins there is none.",
+        f"Resolution of {quantity}: half of the central 68.3% of ln(measured / true), by true y.",
     )
     add(
         of_y(centre, quantity=f"Bias of {symbol}", line=0.0, limits=(-0.3, 0.3)),
-        f"Median of ln(measured / true) of {quantity}, by true y. The classical methods are not"
-        " calibrated, and need not be for unfolding.",
+        f"Median of ln(measured / true) of {quantity}, by true y: unfolding needs no calibration.",
     )
     add(
         of_bins(inflation, quantity="Unfolded / counting variance", line=1.0, log=True),
-        f"What each bin of {quantity} costs: variance of the inversion over that of counting the"
-        " true events.",
+        f"Cost of each bin of {quantity}: variance of the inversion over that of counting.",
     )
     add(
         of_bins(bias, quantity="Bias / statistical error", line=0.0),
-        f"Nature of {first}, unfolded with {ITERATIONS} iterations from the simulation's prior:"
-        f" bias over the statistical error of {DATA} events.",
+        f"Bias of pseudo-data of {first} after {ITERATIONS} iterations over the statistical error.",
     )
     shown = ("electron", "double angle", LEARNED[0], LEARNED[2])
     add(
@@ -291,4 +292,9 @@ def draw(run: Run[Scale], quantity: str, found: Mapping[str, Assessment], seen: 
 
 
 TITLE = "Learned observables for unfolding"
-STUDY = Study("learned-observables", TITLE, SUMMARY, SCALES, learned_observables, ("seeds",))
+STUDY = Study(
+    *("learned-observables", TITLE, SUMMARY, SCALES, learned_observables, ("seeds",)),
+    aims=AIMS,
+    events="{train} events to train on, {response} for the response",
+    stand_in="the full simulation of H1",
+)

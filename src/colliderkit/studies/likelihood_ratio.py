@@ -10,8 +10,10 @@ from sklearn.base import clone
 
 from colliderkit.methods.ratio import Ratio
 from colliderkit.metrics.closure import agreement
+from colliderkit.metrics.value import number
 from colliderkit.report.ratio import closure, ratio_curves
 from colliderkit.report.results import Result
+from colliderkit.report.verdict import Aim
 from colliderkit.sources.toys.ratios import RATIO_TOYS, RatioToy
 from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
@@ -32,6 +34,14 @@ to the statistics of the events; "network" does without it, as for densities tha
 The events are drawn anew in each repetition: the error is that of the mean over repetitions.
 """
 
+
+AIMS = (
+    Aim("The family, which holds these densities, is nearer than any network, on each toy", "*",
+        "family", "below", against="network, *"),
+    Aim("A network with the loss bce is within 0.1 on each toy", "*", "network, bce", "below", 0.1),
+    Aim("A network with the loss exponential-mlc is within 0.1 on each toy", "*",
+        "network, exponential-mlc", "below", 0.1),
+)  # fmt: skip
 
 Floats = NDArray[np.float64]
 TESTED = 10_000  # events of each density that no training sees
@@ -81,18 +91,20 @@ def likelihood_ratio(run: Run[Scale]) -> None:
             results.append(Result(key, toy.title, float(errors.mean()), error, spread))
             curves[key] = learned["curve"]
         plots.append((ratio_curves(grid[:, 0], toy.ratio(grid), curves, toy.title), toy.title))
-    report.add_heading("Mean error of the ratio")
-    report.add_results(
-        results,
-        f"Mean |learned - exact| ± its standard deviation over {len(run.seeds)} repetitions of"
-        f" {scale.events} events a density.",
-    )
-    report.add_text(REMARKS)
+    report.add_definitions(REMARKS)
     report.add_heading("Learned and exact")
     for plot, title in plots:
         report.add_figure(
-            plot, f"{title}: mean of the repetitions and, as a band, their standard deviation."
+            plot,
+            f"{title}: the mean of the repetitions and, as a band, their standard deviation. The"
+            " nearer to the exact ratio the better.",
         )
+    report.add_results(
+        results,
+        f"Mean |learned - exact| ± its standard deviation over {len(run.seeds)} repetitions of"
+        f" {number(scale.events)} events a density.",
+        best={result.quantity: "lower" for result in results},
+    )
     report.add_heading("Closure")
     numerator, denominator = (sample[:, 0] for sample in tested(toy))
     weight = run.fitted(
@@ -138,4 +150,6 @@ STUDY = Study(
     SCALES,
     likelihood_ratio,
     takes=("seeds",),
+    aims=AIMS,
+    events="{events} events of each density",
 )

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.methods.method import Method
+from colliderkit.metrics.value import number
 from colliderkit.report.html import Report
+from colliderkit.report.verdict import Aim, Ranking
 from colliderkit.studies.provenance import source_of
 
 __all__ = ["OPTIONS", "SCALE_NAMES", "Run", "ScaleName", "Study"]
@@ -40,7 +42,11 @@ class Study(Generic[S]):
     - `scales`: how much of everything, by name; ``smoke`` takes seconds and its numbers mean
       nothing. A scale of a study that takes "seeds" says how many in its attribute `seeds`;
     - `body`: makes, measures and draws, on a `Run`;
-    - `takes`: which of `OPTIONS` it honours; any other is refused.
+    - `takes`: which of `OPTIONS` it honours; any other is refused;
+    - `aims`: what its results are asked, for all scales or as a function of one, and `rankings`:
+      of what the best is named. The report concludes from these alone;
+    - `events`: how much there is of what, with the fields of the scale: "{train} jets to train on";
+    - `stand_in`: in a few words, what stands in for what was published; "" if nothing does.
     """
 
     name: str
@@ -49,6 +55,14 @@ class Study(Generic[S]):
     scales: Mapping[str, S]
     body: Callable[["Run[S]"], None]
     takes: Sequence[str] = ()
+    aims: Sequence[Aim] | Callable[[S], Sequence[Aim]] = ()
+    rankings: Sequence[Ranking] = ()
+    events: str = ""
+    stand_in: str = ""
+
+    def aims_at(self, scale: S) -> Sequence[Aim]:
+        """Return what the results of a scale are asked."""
+        return self.aims(scale) if callable(self.aims) else self.aims
 
     def run(self, *, scale: str, out: Path, force: bool = False, **options: Any) -> Path:
         """Run into the folder `out` and return the path of the report.
@@ -111,11 +125,16 @@ class Run(Generic[S]):
             study.title,
             study.summary,
             command=command,
-            configuration=yaml.safe_dump(_plain(self.scale), sort_keys=False),
+            configuration=self._configuration(),
             seeds=list(self.seeds) if "seeds" in study.takes else [],
             timing=self._seconds(),
             source=source_of(study.name),
         )
+        if scale == "smoke":
+            sizes = f" ({self._events()})" if study.events else ""
+            self.report.banner = (
+                f"Smoke run{sizes}: it shows that the study runs; no number means anything."
+            )
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -186,7 +205,9 @@ class Run(Generic[S]):
             return {key: file[key] for key in file.files}
 
     def write(self, force: bool = False) -> Path:
-        """Write report.html and results.json; return the page's path."""
+        """Judge the aims; write report.html and results.json; return the page's path."""
+        self.report.conclude(self.study.aims_at(self.scale), self.study.rankings)
+        self.report.facts = [*self._facts(), *self.report.facts]
         return self.report.write(self.out, force=force)
 
     def _claim(self, force: bool) -> None:
@@ -211,11 +232,53 @@ class Run(Generic[S]):
             with atomic_file(path) as part:
                 part.write_text(json.dumps(request) + "\n")
 
+    def _facts(self) -> list[str]:
+        """Say how large the run was, and what it stands in for."""
+        count = len(self.seeds)
+        facts = [f"Scale {self.scale_name}", self._events()]
+        if "seeds" in self.study.takes:
+            facts.append("one seed" if count == 1 else f"{count} seeds")
+        seconds = sum(self._seconds().values())
+        facts.append(f"{duration(seconds)} for all steps")
+        if self.study.stand_in:
+            facts.append(f"a stand-in for {self.study.stand_in}")
+        return [fact for fact in facts if fact]
+
+    def _configuration(self) -> str:
+        """Return the YAML that ``study --config`` takes, and the scale's numbers as comments."""
+        request: dict[str, Any] = {"name": self.study.name, "scale": self.scale_name}
+        if "seeds" in self.study.takes:
+            request["seeds"] = len(self.seeds)
+        sizes = yaml.safe_dump(_plain(self.scale), sort_keys=False)
+        comments = "".join(f"#   {line}\n" for line in sizes.splitlines())
+        return f"{yaml.safe_dump(request, sort_keys=False)}# The scale:\n{comments}"
+
+    def _events(self) -> str:
+        sizes = _plain(self.scale)
+        return self.study.events.format(**{name: _shown(size) for name, size in sizes.items()})
+
     def _seconds(self) -> dict[str, float]:
         """Return the seconds of each step that is complete."""
         path = self.out / "steps" / "seconds.json"
         seconds: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
         return seconds
+
+
+def duration(seconds: float) -> str:
+    """Write a time in the unit that fits."""
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= size:
+            return f"{number(seconds / size, 2)} {unit}"
+    return f"{number(seconds, 2)} s"
+
+
+def _shown(value: Any) -> Any:
+    """Write a size for people; of a mapping each entry."""
+    if isinstance(value, Mapping):
+        return {key: _shown(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return ", ".join(str(_shown(item)) for item in value)
+    return number(value) if isinstance(value, int | float) else value
 
 
 def slug(name: str) -> str:

@@ -23,6 +23,8 @@ from colliderkit.methods.unfolding.uncertainty import replicate
 from colliderkit.metrics.value import Value
 from colliderkit.report.results import Result
 from colliderkit.report.unfolding import closure_spectra, correlations, iteration_choice
+from colliderkit.report.verdict import Aim
+from colliderkit.report.words import plural
 from colliderkit.serve.hepdata import write_hepdata
 from colliderkit.serve.unfolded_events import write_unfolded
 from colliderkit.sources.datasets.zjets import OBSERVABLES, PairedTable, zjets
@@ -33,33 +35,39 @@ from colliderkit.training.settings import Training
 __all__ = ["STUDY"]
 
 Floats = NDArray[np.float64]
-SOURCE = "arXiv:1911.09107"
-
 SUMMARY = """
 What did the jets look like before the detector? A simulation (Pythia, default tune) seen through a
 fast detector is reweighted or binned until it agrees with the data, and its truth is the answer.
-The data are made by another tune (alphaS 0.16 instead of 0.1365, aLund 0.9 instead of 0.68) and the
-same detector, so that the answer is known.
+The pseudo-data are made by another tune (alphaS 0.16 instead of 0.1365, aLund 0.9 instead of 0.68)
+and the same detector, so that the answer is known.
+"""
+DEFINITIONS = """
+D is the triangular discriminator between the unfolded spectrum and the truth of the pseudo-data,
+times 1000, in the published ranges: 0 for equal spectra. "floor" is D of two samples of one density
+by counting alone; an unfolding knows the events that the truth is counted from, and can lie below
+it. OmniFold unfolds all particles, MultiFold the six observables at once, UniFold each alone.
+Iterative Bayesian unfolding (IBU) and matrix inversion take each observable alone, in the bins of
+D: IBU with as many iterations as MultiFold, and with those that its own bias and variance choose.
+"""
+STAND_IN = """
+The published figures are of another problem: Herwig as data and Pythia as simulation, through
+Delphes, with 1.6 million jets. They are a scale to read ours against, and no target; "simulation"
+is the published row "Generation".
 """
 
-REMARKS = """
-D is the triangular discriminator between the unfolded spectrum and the truth of nature, times 1000,
-in the published ranges: 0 for equal spectra. "floor" is what two samples of one density of these
-sizes have by counting alone; unfolding knows the very events that the truth is counted from, so
-that a good one can lie below it. OmniFold unfolds all particles, MultiFold the six observables at
-once, UniFold each alone; their errors are those of a training over seeds and of counting. Iterative
-Bayesian unfolding (IBU) and matrix inversion work in bins, each observable alone: IBU in those of
-D, with as many iterations as MultiFold and with those that its own bias and variance choose. These
-are many where the response of nature is not that of the simulation, for what one observable leaves
-open (another tune has other particles in a jet of the same N-subjettiness): no iteration mends
-that, all of them bend the spectrum, and chi^2 stays large. MultiFold sees the other observables.
+AIMS = (
+    *(
+        Aim(f"MultiFold is nearer to the truth than {what}, in every observable", "D(*)",
+            "MultiFold", "below", against=subject)
+        for subject, what in (("simulation", "the simulation"), ("data", "the data"), ("IBU",) * 2)
+    ),
+    Aim("OmniFold, by all particles, is nearer than MultiFold, in every observable", "D(*)",
+        "OmniFold", "below", against="MultiFold"),
+    Aim("MultiFold differs from the truth by counting alone, in every observable", "D(*)",
+        "MultiFold", "equal", against="floor"),
+)  # fmt: skip
 
-The published figures are of another problem: Herwig as nature and Pythia as simulation, through
-Delphes, with 1.6 million jets. They are a scale to read ours against, as kept among the project's
-references, and not a target; "simulation" is the published row "Generation".
-"""
-
-
+THEIRS: dict[str, Any] = {"source": "arXiv:1911.09107", "difference": "Herwig, Delphes, 1.6M jets"}
 # D times 1000 of 1911.09107, in the order of OBSERVABLES.
 PUBLISHED: dict[str, tuple[float, ...]] = {
     "OmniFold": (2.77, 0.33, 0.10, 0.35, 0.53, 0.68),
@@ -115,7 +123,6 @@ def unfolding(run: Run[Scale]) -> None:
         test = closure_test(PairedTable.read(simulation), PairedTable.read(nature))
     sample, kept = test.sample, run.out / "models"
     pushed = run.arrays("OmniFold", lambda: {"push": omnifold(run, simulation, nature)})["push"]
-    # A process takes longer to start than a replica of a smoke run.
     workers = 1 if run.scale_name == "smoke" else run.workers
     options: dict[str, Any] = {"members": len(run.seeds), "workers": workers, "resume": True}
     with run.step("MultiFold"):
@@ -165,37 +172,33 @@ def unfolding(run: Run[Scale]) -> None:
         "inversion": inverted,
         "generative": test.weighted([drawn] * 6, f"iteration {scale.flow_iterations}"),
     }
-    run.report.add_heading("Data")
-    run.report.add_table(
-        ["", "events", *sample.passes],
-        [
-            ["simulation", len(sample.truth), *sample.passes.values()],
-            ["nature", len(sample.data), "", "", ""],
-        ],
-        "Simulated events by where they pass (jet pt > 100 GeV, |eta| < 2.5), and the events that"
-        " are measured. A missed event is true and not seen, a fake is seen and not true.",
-    )
-    add_separations(run, test, answers)
-    run.report.add_heading("Spectra")
+    run.report.add_heading("Triangular discriminator")
     shown = {name: answers[name] for name in ("MultiFold", "IBU")}
     for i, observable in enumerate(OBSERVABLES):
         run.report.add_figure(
             closure_spectra(test, i, shown, observable.axis),
-            f"{observable.title.capitalize()}: MultiFold with the error of {scale.bootstraps}"
-            f" bootstraps and {len(run.seeds)} trainings as a band, IBU with that of data and"
-            " simulation, and the truth with its counting in grey.",
+            f"{observable.title.capitalize()}: MultiFold with its error from bootstraps and"
+            " trainings, IBU with that of data and simulation, the truth with that of counting.",
         )
+    add_separations(run, test, answers)
     run.report.add_heading("Choice of the iteration")
     run.report.add_figure(
         iteration_choice(
             {"MultiFold": choice.curve, "IBU": bayes_curve.first(len(choice.curve.chi2))},
             sum(len(edges) - 1 for edges in test.reco_edges),
         ),
-        "Bias, variance and their sum by iteration, from data alone: the bias is what unfolding"
-        " makes of the simulation weighted to the last iteration, less that; the variance of"
-        " MultiFold is that of the bootstraps, of IBU that of the data, propagated. A star marks"
-        " the smallest sum in the range shown. Over all bins of the six observables; MultiFold"
-        f" stops after iteration {stop}.",
+        "Bias, variance and their sum by iteration over all bins, from data alone: the bias is that"
+        " of unfolding the simulation weighted to the last iteration. Stars mark the smallest sums"
+        f" of those shown; MultiFold stops after iteration {stop}.",
+    )
+    run.report.add_heading("Data")
+    run.report.add_table(
+        ["", "events", *sample.passes],
+        [
+            ["simulation", len(sample.truth), *sample.passes.values()],
+            ["pseudo-data", len(sample.data), "", "", ""],
+        ],
+        "Events by where they pass (jet pt > 100 GeV, |eta| < 2.5), and those that are measured.",
     )
     add_files(run, test, events)
 
@@ -226,7 +229,6 @@ def omnifold(run: Run[Scale], simulation: Any, nature: Any) -> Floats:
     sample = UnfoldingSample.of_pairs(
         measured["reco"], read_pairs(simulation), data_event=-1 - np.asarray(measured["event"])
     )
-    # A network on particles costs as much as all perceptrons: one looks at the data.
     method = OmniFold(
         iterations=run.scale.particle_iterations,
         network="pfn",
@@ -244,7 +246,7 @@ def add_separations(run: Run[Scale], test: ClosureTest, answers: Mapping[str, Sp
         for subject, distances in test.separations(i, answers).items():
             published: dict[str, Any] = {}
             if subject in PUBLISHED:
-                published = {"published": PUBLISHED[subject][i], "source": SOURCE}
+                published = {"published": PUBLISHED[subject][i], **THEIRS}
             scaled = [Value(1e3 * d.value.value, 1e3 * d.value.error) for d in distances]
             if scaled:
                 results.append(Result.over_seeds(subject, quantity, scaled, **published))
@@ -252,16 +254,17 @@ def add_separations(run: Run[Scale], test: ClosureTest, answers: Mapping[str, Sp
         spread = 1e3 * floor.floor_spread
         results.append(Result("floor", quantity, 1e3 * floor.floor, spread, counting=spread))
     order = ["simulation", "data", "floor", *answers]
-    run.report.add_heading("Triangular discriminator")
     run.report.add_results(
         sorted(results, key=lambda result: order.index(result.subject)),
-        "D, 1000 times the triangular discriminator to the truth of nature, of each observable:"
-        " mean over trainings ± standard deviation of one training ± counting error. Below it, in"
-        " grey, the published value of another problem. "
+        "1000 times D to the truth of the pseudo-data: mean over trainings ± standard deviation of"
+        " one training ± counting error. "
         + "; ".join(f"{name}: {answer.note}" for name, answer in answers.items())
         + ".",
+        best={result.quantity: "lower" for result in results},
+        aside=("floor",),
     )
-    run.report.add_text(REMARKS)
+    run.report.add_definitions(DEFINITIONS)
+    run.report.add_stand_in(STAND_IN)
 
 
 def add_files(run: Run[Scale], test: ClosureTest, events: UnfoldedEvents) -> None:
@@ -272,9 +275,8 @@ def add_files(run: Run[Scale], test: ClosureTest, events: UnfoldedEvents) -> Non
     run.report.add_heading("Covariance and files")
     run.report.add_figure(
         correlations(covariance, test.truth_edges, names),
-        f"Correlation of all bins of all observables over {count} bootstraps: they are unfolded"
-        " together, so that their covariance is known, between observables as well. From"
-        f" {count} bootstraps an entry is known to {1 / max(count - 1, 1) ** 0.5:.2f}.",
+        f"Correlation of all bins of all observables over {plural(count, 'bootstrap')}, which know"
+        f" an entry to {1 / max(count - 1, 1) ** 0.5:.2f}.",
     )
     text = "hepdata/ holds HEPData's tables of the observables, with their covariance."
     try:
@@ -287,11 +289,12 @@ def add_files(run: Run[Scale], test: ClosureTest, events: UnfoldedEvents) -> Non
             )
     except InputError as error:
         text = f"No HEPData tables: {error}"
-    run.report.add_text(
-        "unfolded.h5 holds the unfolded events: weights, replicas and observables, to be binned by"
-        f" anyone later. It is read with h5py alone. {text}"
-    )
+    run.report.add_text(f"unfolded.h5 holds weights, replicas and observables. {text}")
 
 
-TAKES = ("seeds", "workers", "dask")
-STUDY = Study("unfolding", "Unfolding", SUMMARY, SCALES, unfolding, TAKES)
+STUDY = Study(
+    *("unfolding", "Unfolding", SUMMARY, SCALES, unfolding, ("seeds", "workers", "dask")),
+    aims=AIMS,
+    events="{simulation} simulated events, {nature} of pseudo-data",
+    stand_in="Herwig through Delphes",
+)

@@ -1,4 +1,4 @@
-"""W tagging without sculpting (2001.05310, 2010.09745): the frontier, and the fake bumps."""
+"""W tagging without sculpting (2001.05310, 2010.09745): the trade-off, and the fake bumps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +23,7 @@ from colliderkit.report.sculpting import (
     representatives,
     results_of,
 )
+from colliderkit.report.verdict import Aim, Ranking
 from colliderkit.sources.datasets.w_tagging import OBSERVABLES, generate_w_tagging
 from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
@@ -36,29 +37,26 @@ where the signal would be. Each method here is asked to tag without that. How fa
 mass is sculpted is a divergence, what it costs is rejection, and what it does to a search is
 counted: how often a smooth background gives a significant bump.
 """
-
 STAND_IN = """
-A stand-in for the public jets (Zenodo 3606767): the same selection (13 TeV, anti-kT R = 1.0,
+The jets have the selection of the public ones (Zenodo 3606767: 13 TeV, anti-kT R = 1.0,
 300 < pt < 400 GeV, |eta| < 2, 50 < m < 300 GeV, W bosons and their quarks matched) and the same
 observables, by Pythia 8 at particle level and without multiple interactions, which the published
-jets have taken out otherwise. The published values are a scale for the shape of the frontier and
-not a target. QCD jets carry weights that give them the pt spectrum of the W bosons.
+jets have taken out otherwise. The published values are a scale for the shape of the trade-off, and
+no target. QCD jets carry weights that give them the pt spectrum of the W bosons.
 """
-
 FLOOR = """
 Two samples of one density have a JSD above zero, by about (bins - 1) / 8 times the sum of the
 inverse numbers of jets. Published figures include it, which matters little among the published
 850,000 test jets; here it is taken off (“floor” says how much it was), and where what is left is
 within two errors of zero, 1 / JSD is a lower limit at 95% confidence.
 """
-
 READING = """
 A point is a training at one strength, or to one bound; bars are the spread over seeds and the
 counting of the test jets, arrows are lower limits. Up and to the right is better. Between the
-points of a method R50 is interpolated, ln R50 in JSD, and nothing is extrapolated. A method whose
-strengths are far apart is then known badly, and its errors say so only in part.
+points of a method R50 is interpolated, ln R50 in JSD, and nothing is extrapolated; a member whose
+1 / JSD is a lower limit below the value asked for is left out. Where the strengths of a method are
+far apart, the interpolation is less certain than its errors say.
 """
-
 SEARCH = """
 Each pseudo-experiment is a third of the test background, drawn without replacement, after the cut
 that keeps half of the W bosons. The search does not know where a bump might be. It fits what was
@@ -71,6 +69,7 @@ errors of these shares are too small where the share is neither 0 nor 1.
 
 DISCO_NOTEBOOK = "notebook of arXiv:2001.05310"
 MODE_NOTEBOOK = "notebook of arXiv:2010.09745"
+PUBLIC = "public jets, 850,000 to test"
 UBOOST = ((19.0, 4.1), (17.2, 8.9), (11.3, 76.0), (7.5, 301.0))
 MODE = ((27.2, 3.8), (7.9, 656.0))
 
@@ -90,6 +89,20 @@ FAMILIES: dict[str, Callable[[Any], DisCo | MoDe | Adversary | Planing | None]] 
 MAPS = {"flow": FlowDecorrelation, "transport": TransportDecorrelation}
 
 
+SCULPTED, FAKES = "1000 JSD, disco", "fake bumps"
+AIMS = (
+    Aim("Without decorrelation more than 5% of the searches find a bump", FAKES, PLAIN, "above",
+        0.05),
+    Aim("With the strongest DisCo 5% do, as they should", FAKES, "DisCo, strength *", "equal",
+        0.05, which="last"),
+    *(
+        Aim(f"{name} sculpts less than no decorrelation, at each strength", SCULPTED, f"{name}*",
+            against=PLAIN)
+        for name in ("DisCo", "MoDe[0]", "adversary", "planing", "flow")
+    ),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Scale:
     """Jets, the values of each family, training, its repetitions (`seeds`), and searches."""
@@ -105,28 +118,21 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(
-        250,
-        800,
-        {"unconstrained": (None,), "DisCo": (10.0,)},
+        250, 800, {"unconstrained": (None,), "DisCo": (10.0,)},
         Training(epochs=12, batch_size=128, learning_rate=3e-3),
         seeds=1,
         searches=FakeBumps(4, 40, share=1.0, searched=(50.0, 150.0, 16)),
         hidden=(16,),
     ),
     "laptop": Scale(
-        30_000,
-        100_000,
-        {
-            "unconstrained": (None,),
-            "planing": (None,),
+        30_000, 100_000, {
+            "unconstrained": (None,), "planing": (None,),
             "DisCo": (30.0, 100.0, 300.0, 1000.0),
             "MoDe[0], binned": (300.0, 1000.0, 1500.0, 2000.0),
             "MoDe[0]": (1000.0, 2000.0, 3000.0, 10000.0),
             "MoDe[2]": (300.0, 1000.0),
-            "adversary": (2.0, 3.0, 5.0),
-            "DisCo, MDMM": (0.003, 0.0003, 0.0001),
-            "flow": (),
-            "transport": (),
+            "adversary": (2.0, 3.0, 5.0), "DisCo, MDMM": (0.003, 0.0003, 0.0001),
+            "flow": (), "transport": (),
         },
         Training(epochs=50, batch_size=2048, learning_rate=3e-3),
         seeds=2,
@@ -134,25 +140,21 @@ SCALES = {
     ),
     # Batches and passes of the published recipe.
     "paper": Scale(
-        600_000,
-        2_000_000,
-        {
-            "unconstrained": (None,),
-            "planing": (None,),
+        600_000, 2_000_000, {
+            "unconstrained": (None,), "planing": (None,),
             "DisCo": (10.0, 30.0, 100.0, 200.0, 400.0, 600.0, 1000.0),
             "MoDe[0], binned": (100.0, 300.0, 1000.0, 3000.0),
             "MoDe[0]": (300.0, 1000.0, 3000.0, 10000.0, 30000.0),
             "MoDe[2]": (1000.0, 3000.0, 10000.0),
             "adversary": (1.0, 2.0, 3.0, 5.0),
             "DisCo, MDMM": (0.003, 0.001, 0.0003, 0.0001),
-            "flow": (),
-            "transport": (),
+            "flow": (), "transport": (),
         },
         Training(epochs=200, batch_size=2048, learning_rate=1e-3),
         seeds=6,
         searches=FakeBumps(200, 2000),
     ),
-}
+}  # fmt: skip
 
 
 def w_tagging(run: Run[Scale]) -> None:
@@ -174,7 +176,7 @@ def w_tagging(run: Run[Scale]) -> None:
             for name, each in scores.items()
         }
     published = {
-        quantity: {"published": value, "source": MODE_NOTEBOOK}
+        quantity: {"published": value, "source": MODE_NOTEBOOK, "difference": PUBLIC}
         for quantity, value in zip(("R50", "1/JSD, mode"), MODE[0], strict=True)
     }
     results = [
@@ -185,7 +187,11 @@ def w_tagging(run: Run[Scale]) -> None:
     points = frontier(results, families)
     shown = representatives(points, families)
 
-    report.add_text(STAND_IN)
+    report.add_stand_in(STAND_IN)
+    sentences = [f"“{name}”: {each.sentence}" for name, each in CONVENTIONS.items()]
+    report.add_definitions("\n\n".join([*sentences, FLOOR, READING, SEARCH]))
+    report.add_heading("Trade-off")
+    add_frontier(report, results, points, {"uBoost, published": UBOOST})
     sides = [np.asarray(part["label"]) for part in (train, test)]
     report.add_table(
         ["class", "training and validation", "test"],
@@ -196,10 +202,6 @@ def w_tagging(run: Run[Scale]) -> None:
         "Jets between 50 and 300 GeV, parted by a hash of the event. The inputs:"
         f" {', '.join(OBSERVABLES)}.",
     )
-    report.add_heading("The frontier")
-    sentences = [f"“{name}”: {each.sentence}" for name, each in CONVENTIONS.items()]
-    report.add_text("\n\n".join([*sentences, FLOOR]))
-    add_frontier(report, results, points, READING, {"uBoost, published": UBOOST})
     report.add_table(
         ["", "R50", "1 / JSD", "definition", "source"],
         [
@@ -213,7 +215,6 @@ def w_tagging(run: Run[Scale]) -> None:
     background = mass[label == 0]
     add_mass(report, background, judged, shown, (PLAIN, "planing", "DisCo", "MoDe[0]"))
     report.add_heading("The search that follows")
-    report.add_text(SEARCH)
     drawn = [shown[family] for family in (PLAIN, "DisCo", "MoDe[0]") if family in shown]
     add_searches(report, background, judged, scale.searches, drawn, PLAIN)
 
@@ -287,11 +288,11 @@ def fit_map(
     return {"test": fitted.transform(scores["test"], np.asarray(test["jet_mass"]))}
 
 
+TITLE, TAKES = "W tagging without sculpting", ("seeds", "workers", "dask")
 STUDY = Study(
-    "w-tagging",
-    "W tagging without sculpting",
-    SUMMARY,
-    SCALES,
-    w_tagging,
-    takes=("seeds", "workers", "dask"),
+    *("w-tagging", TITLE, SUMMARY, SCALES, w_tagging, TAKES),
+    aims=AIMS,
+    rankings=(Ranking("R50 at 1/JSD >= 100", "higher"),),
+    events="{w} W and {qcd} QCD jets, half of them to test with",
+    stand_in="the public jets of Zenodo 3606767",
 )

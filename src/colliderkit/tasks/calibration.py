@@ -1,5 +1,6 @@
 """The task of a calibration: estimates of the truth that close, with their resolution."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import awkward as ak
@@ -13,11 +14,12 @@ from colliderkit.methods.calibration.calibration import Outside
 from colliderkit.methods.method import load
 from colliderkit.metrics.coverage import pulls
 from colliderkit.metrics.response import Profile, Statistic, closure
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 from colliderkit.report import training
 from colliderkit.report.calibration import closures
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result, read_results
+from colliderkit.report.verdict import Aim
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.tasks import runs
@@ -187,7 +189,7 @@ class CalibrationTask(Task):
         statistic: Statistic = note["statistic"]
         page = runs.page(
             f"A calibration of {note['truth']}",
-            f"{method.name}, fitted in {model}, on {len(events)} events that it has not seen.",
+            f"By {method.name}, on {number(len(events))} events that it has not seen.",
             model,
             note,
         )
@@ -198,11 +200,10 @@ class CalibrationTask(Task):
             if method.prior_dependent
             else "How the truth is distributed in the events that it is fitted to does not enter."
         )
-        page.add_text(f"Bins are of the truth, locations are the {statistic}. {prior}")
-        page.add_results(
-            read_results(evaluation / runs.RESULTS),
-            "Of bins that close the largest bias is not 0 but some 1.5 errors. Pulls are"
-            " (estimate - truth) / resolution.",
+        page.add_definitions(
+            f"Bins are of the truth, locations are the {statistic}. {prior}\n\nOf bins that close"
+            " the largest bias is not 0 but some 1.5 errors. Pulls are (estimate - truth) /"
+            " resolution."
         )
         curves = {
             name: closure(
@@ -216,7 +217,19 @@ class CalibrationTask(Task):
         }
         page.add_figure(
             closures({method.name: curves[method.name]}, note["truth"]),
-            "Bias and resolution of the estimate in bins of the truth.",
+            "Bias and resolution of the estimate in bins of the truth: a bias of 0 closes.",
+        )
+        page.add_results(
+            read_results(evaluation / runs.RESULTS), "On events that the fit has not seen."
+        )
+        closed = Aim("It closes in all bins", "largest |bias| of all bins", "*", "equal", 0.0)
+        # The largest of so many.
+        page.claims.append(replace(closed.judge(page.results), among=len(note["edges"]) - 1))
+        page.conclude(
+            [
+                Aim("Its resolution is the spread", "pull width", "*", "equal", 1.0),
+                Aim("Pulls are centred", "pull mean", "*", "equal", 0.0),
+            ]
         )
         if all(np.isfinite(curve.response).all() for curve in curves.values()):
             page.add_figure(

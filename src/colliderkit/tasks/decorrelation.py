@@ -15,9 +15,11 @@ from colliderkit.losses.decorrelation import distance_correlation
 from colliderkit.methods.decorrelation.maps import ScoreMap
 from colliderkit.metrics.roc import auc
 from colliderkit.metrics.sculpting import CONVENTIONS, Sculpting, efficiency_by_mass, sculpting
+from colliderkit.metrics.value import number
 from colliderkit.report import decorrelation as plots
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result, read_results
+from colliderkit.report.verdict import Aim
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.sources.files.rows import Rows
@@ -139,16 +141,12 @@ class DecorrelationTask(Task):
         protected = note["protected"]
         page = runs.page(
             "A decorrelated score",
-            f"The map fitted in {model}, on {len(events)} events that it has not seen.",
+            f"A score before and after a map that takes {protected} out of it, on"
+            f" {number(len(events))} events that the fit has not seen.",
             model,
             note,
         )
-        page.add_text(CONVENTION.sentence)
-        page.add_results(
-            read_results(evaluation / runs.RESULTS),
-            "Before the map and after it, at a signal efficiency of 50%: dCorr² is the squared"
-            f" distance correlation of the background's score and {protected}.",
-        )
+        page.add_definitions(CONVENTION.sentence)
         label, weight = np.asarray(events[LABEL]), np.asarray(events[WEIGHT])
         m = np.asarray(events[protected])
         background = label == 0
@@ -164,8 +162,21 @@ class DecorrelationTask(Task):
         page.add_figure(
             plots.efficiencies(curves, edges, protected),
             f"The background's efficiency by {protected} over that of all, after the cut that keeps"
-            " half of the signal.",
+            " half of the signal: flat at 1 is not sculpted.",
             wide=True,
+        )
+        page.add_results(
+            read_results(evaluation / runs.RESULTS),
+            "Before the map and after it, at a signal efficiency of 50%: dCorr² is the squared"
+            f" distance correlation of the background's score and {protected}.",
+            best={"R50": "higher", "AUC": "higher", "JSD": 0.0, "dCorr²": 0.0},
+        )
+        page.conclude(
+            [
+                Aim("The map sculpts less than the score", "JSD", AFTER, against=BEFORE),
+                Aim("Nothing is left of the sculpting", "JSD", AFTER, "equal", 0.0),
+                Aim("The map costs no rejection", "R50", AFTER, "equal", against=BEFORE),
+            ]
         )
         return page
 

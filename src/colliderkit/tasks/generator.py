@@ -12,12 +12,13 @@ from colliderkit.methods.method import load
 from colliderkit.methods.ratio import classifier_test
 from colliderkit.methods.simulation.generator import ConditionalGenerator
 from colliderkit.metrics.separation import separation
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 from colliderkit.report.distributions import distribution
 from colliderkit.report.html import Report
 from colliderkit.report.plots import round_edges
 from colliderkit.report.results import Result, read_results
 from colliderkit.report.training import training
+from colliderkit.report.verdict import Aim
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.sources.files.rows import Rows
@@ -157,25 +158,29 @@ class GeneratorTask(Task):
         events = ak.from_parquet(existing_file(evaluation / runs.EVENTS))
         page = runs.page(
             "A generator of events",
-            f"Columns of {len(events)} events, drawn by the fit in {model}, beside those of the"
-            " data, given the same conditions.",
+            f"Columns of {number(len(events))} generated events beside those of the data, given the"
+            " same conditions.",
             model,
             note,
         )
         page.add_heading("Data and generated events")
-        page.add_results(
-            read_results(evaluation / runs.RESULTS),
-            "Separations are 1/2 Σ (p - q)² / (p + q), in bins that the data fill alike; the AUC is"
-            " that of boosted trees between generated events and others of the data, given the"
-            " conditions (0.5: no difference).",
-        )
         weight = np.asarray(events[WEIGHT])
         for name in note["names"]:
             samples = {kind: np.asarray(events[f"{kind} {name}"]) for kind in ("data", "generated")}
             edges = round_edges(*np.quantile(samples["data"], [0.002, 0.998]))
             weights = dict.fromkeys(samples, weight)
             plot = distribution(samples, edges, name, weights=weights)
-            page.add_figure(plot, f"{name}, normalised.")
+            page.add_figure(plot, f"{name}, normalised, of the data and generated.")
+        page.add_results(
+            read_results(evaluation / runs.RESULTS),
+            "Separations are 1/2 Σ (p - q)² / (p + q), in bins that the data fill alike; the AUC is"
+            " that of boosted trees between generated events and others of the data, given the"
+            " conditions (0.5: no difference).",
+        )
+        page.conclude(
+            [Aim("Trees tell generated events from data no better than by chance",
+                 "classifier AUC", "*", "equal", 0.5)]
+        )  # fmt: skip
         page.add_heading("Training")
         page.add_figure(training(method.history_), "Loss of each epoch.", wide=True)
         return page

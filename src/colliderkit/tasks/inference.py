@@ -16,8 +16,9 @@ from colliderkit.methods.inference.templates import Templates, expected_error
 from colliderkit.methods.method import load
 from colliderkit.report.html import Report
 from colliderkit.report.inference import add_impacts, signal_profiles, template_variations
-from colliderkit.report.results import Result
+from colliderkit.report.results import Result, read_results
 from colliderkit.report.training import training
+from colliderkit.report.verdict import Aim
 from colliderkit.serve.histfactory import workspace, write_workspace
 from colliderkit.sources import write
 from colliderkit.sources.files.rows import split_expressions
@@ -31,6 +32,13 @@ Floats = NDArray[np.float64]
 Files = list[str] | str
 Summary = InferenceAware | UncertaintyAware
 SAMPLES = ("signal", "background")
+PROFILED, KNOWN = (f"sigma(s), nuisances {text}" for text in ("profiled", "known"))
+COST = Aim(
+    "Nuisance parameters cost less than a fifth of the precision",
+    PROFILED,
+    over=KNOWN,
+    times=1.2,
+)
 ARRAYS = ("counts", "down", "up", "variance")
 
 
@@ -127,7 +135,7 @@ class InferenceTask(Task):
         page = runs.page(
             "A measurement with nuisance parameters",
             f"The yield of a signal, {s:.4g} events, expected to be known to {error:.4g} with the"
-            f" summary fitted in {model}.",
+            f" summary {method.name}.",
             model,
             note,
         )
@@ -137,6 +145,11 @@ class InferenceTask(Task):
             "Expected counts by bin, in the order of their share of signal; below, what each"
             " nuisance parameter a step off does to the background.",
         )
+        page.add_results(
+            read_results(evaluation / runs.RESULTS),
+            "The expected error of the signal yield, nuisance parameters profiled and known.",
+        )
+        page.conclude([COST])
         add_impacts(page, templates)
         page.add_heading("Profile likelihood")
         page.add_figure(

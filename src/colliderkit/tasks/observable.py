@@ -160,28 +160,33 @@ class ObservableTask(Task):
         )
         page = runs.page(
             f"An observable for {truth}",
-            f"Learned from {', '.join(method.columns)} in {model}, criterion {method.criterion}:"
+            f"Learned from {', '.join(method.columns)} by the criterion {method.criterion}:"
             f" {note['title']}.",
             model,
             note,
         )
-        page.add_table(
-            ["bin of the truth", "inflation"],
-            [
-                [f"{low:.4g} to {high:.4g}", float(value)]
-                for low, high, value in zip(edges, edges[1:], inflation, strict=False)
-            ],
-            "The variance of an unfolded bin over that of counting its true events, for an"
-            " inversion without bias; 1 for a perfect detector.",
-        )
+        rows = [
+            [f"{low:.4g} to {high:.4g}", float(value)]
+            for low, high, value in zip(edges, edges[1:], inflation, strict=False)
+        ]
+        page.add_heading("What each bin costs")
         name = "learned"
         page.add_figure(
             by_bin(
                 {name: inflation}, _finite(edges), truth, "Unfolded / counting variance", line=1.0
             ),
-            "What each bin costs to unfold.",
+            "What each bin costs to unfold: 1 is a perfect detector.",
         )
-        page.add_figure(responses({name: matrix}, truth), "The response, bins by number.")
+        page.add_figure(
+            responses({name: matrix}, truth),
+            "The response, bins by number: the more diagonal, the less an unfolding has to do.",
+        )
+        page.add_table(
+            ["bin of the truth", "inflation"],
+            rows,
+            "The variance of an unfolded bin over that of counting its true events, for an"
+            " inversion without bias; 1 for a perfect detector.",
+        )
         page.add_heading("Training")
         page.add_figure(training.training(method.history_), "Loss of each epoch.", wide=True)
         return page

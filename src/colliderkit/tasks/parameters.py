@@ -12,9 +12,11 @@ from colliderkit.methods.inference.estimates import Estimate
 from colliderkit.methods.inference.parameter_fit import LikelihoodProfile, ParameterFit
 from colliderkit.methods.method import load, saved_name
 from colliderkit.methods.ratio import Ratio
+from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.parameter_fit import corner, likelihood
 from colliderkit.report.results import Result
+from colliderkit.report.verdict import Claim
 from colliderkit.tasks import runs
 from colliderkit.tasks.ratio import read_sample
 from colliderkit.tasks.reading import Reading
@@ -108,11 +110,21 @@ class ParametersTask(Task):
             for name, theta, error in zip(names, estimate.theta, estimate.error, strict=True)
         ]
         page = runs.page("A parameter fit", f"{'; '.join(values)}.", model, note)
+        page.claims += [
+            Claim(
+                f"The bootstrap agrees with the error of {name}",
+                Value(float(spread), float(spread) / (2 * (len(replicas) - 1)) ** 0.5),
+                "within",
+                (0.8 * float(error), 1.2 * float(error)),
+            )
+            for name, error in zip(names, estimate.error, strict=True)
+            for spread in [np.asarray(replicas[name]).std(ddof=1)]
+        ]
         page.add_heading("Likelihood")
         for plain in note["profiles"]:
             page.add_figure(
                 likelihood(_profile(plain)),
-                f"{plain['name']}: the others are fitted at each value.",
+                f"{plain['name']}: −2 Δ ln L, the others fitted at each value.",
             )
         page.add_heading("Bootstrap")
         page.add_figure(

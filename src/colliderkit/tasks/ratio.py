@@ -18,10 +18,12 @@ from colliderkit.methods.method import load
 from colliderkit.methods.ratio import Diagnostics, Ratio, classifier_test
 from colliderkit.methods.ratio.diagnostics import diagnose
 from colliderkit.metrics.closure import agreement, gaps
+from colliderkit.metrics.value import Value, number
 from colliderkit.report import training
 from colliderkit.report.html import Report
 from colliderkit.report.ratio import closure
 from colliderkit.report.results import Result, read_results
+from colliderkit.report.verdict import Aim, Claim, Line
 from colliderkit.serve.onnx import export_method
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
@@ -225,17 +227,27 @@ class RatioTask(Task):
         at = f" at {', '.join(note['theta'])}" if note["theta"] else ""
         page = runs.page(
             "A likelihood ratio" + at,
-            f"p1/p0, fitted in {model}, on {first.sum()} events of the numerator and"
-            f" {(~first).sum()} of the denominator that it has not seen.",
+            f"p1/p0 on {number(int(first.sum()))} events of the numerator and"
+            f" {number(int((~first).sum()))} of the denominator that it has not seen.",
             model,
             note,
         )
         page.add_heading("Closure")
-        page.add_text(
+        page.add_definitions(
             "The denominator, each event weighted by p1/p0, beside the numerator. Where nothing"
             " is left to find, χ² is the degrees of freedom within about √(2 n), and boosted trees"
             " that look at all columns together tell the two apart with an AUC of 0.5."
         )
+        for name in method.names_:
+            x, y = (np.asarray(events[name])[part] for part in (first, ~first))
+            now, before = (
+                agreement(y, x, source_weight=w, target_weight=weight[first])
+                for w in (weight[~first] * ratio[~first], weight[~first])
+            )
+            page.add_figure(
+                closure(now, before, name),
+                f"{name}: the denominator before and after reweighting, beside the numerator.",
+            )
         page.add_table(
             ["column", "χ² before", "χ² after", "degrees of freedom"],
             [
@@ -248,27 +260,31 @@ class RatioTask(Task):
                 ]
                 for name in method.names_
             ],
+            "Each column by itself.",
         )
         page.add_table(
             ["all columns", "value"],
-            [
-                [r.quantity, r.ours() if r.error else r.value]
-                for r in figures.values()
-                if r.subject == WHOLE
-            ],
+            [[r.quantity, r.estimate] for r in figures.values() if r.subject == WHOLE],
             "The AUC of boosted trees between numerator and denominator, with its counting error;"
             " the effective sample size (Σw)² / Σw² of the reweighted denominator; its largest"
             " weight.",
         )
         if note["gaps"]:
-            page.add_text("The denominator has no events at " + "; ".join(note["gaps"]) + ".")
-        for name in method.names_:
-            x, y = (np.asarray(events[name])[part] for part in (first, ~first))
-            now, before = (
-                agreement(y, x, source_weight=w, target_weight=weight[first])
-                for w in (weight[~first] * ratio[~first], weight[~first])
+            gaps = "; ".join(note["gaps"])
+            page.findings.append(Line("alarm", f"The denominator has no events at {gaps}."))
+        page.claims += [
+            Claim(
+                f"{name} closes: its χ² is its degrees of freedom",
+                Value(figures[name, "χ²"].value, (2 * figures[name, NDF].value) ** 0.5),
+                "equal",
+                Value(figures[name, NDF].value, 0.0),
+                among=len(method.names_),
             )
-            page.add_figure(closure(now, before, name), f"{name} before and after reweighting.")
+            for name in method.names_
+        ]
+        page.claims.append(
+            Aim("Trees find nothing more", "AUC", WHOLE, "equal", 0.5).judge(list(figures.values()))
+        )
         page.add_heading("Training")
         page.add_figure(training.training(method.history_), "Loss of each epoch.", wide=True)
         return page

@@ -12,12 +12,13 @@ from colliderkit.files import existing_file
 from colliderkit.methods.method import load
 from colliderkit.methods.simulation.refinement import Refinement
 from colliderkit.metrics.separation import separation
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 from colliderkit.report.distributions import distribution
 from colliderkit.report.html import Report
 from colliderkit.report.plots import round_edges
 from colliderkit.report.results import Result, read_results
 from colliderkit.report.training import training
+from colliderkit.report.verdict import Aim
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
 from colliderkit.sources.files.rows import Rows
@@ -149,24 +150,39 @@ class RefinementTask(Task):
         objects = ak.from_parquet(existing_file(evaluation / runs.EVENTS))
         page = runs.page(
             "A fast simulation refined",
-            f"Quantities of {len(objects)} objects, refined by the fit in {model}, beside those of"
-            " the full simulation.",
+            f"Quantities of {number(len(objects))} objects, refined, beside those of the full"
+            " simulation.",
             model,
             note,
         )
         page.add_heading("Closure")
-        page.add_results(
-            read_results(evaluation / runs.RESULTS),
-            "The loss of the pairs asks each object to be near its partner, that of the ensemble"
-            " all of them to be distributed alike. Separations are 1/2 Σ (p - q)² / (p + q) to the"
-            " full simulation, in bins that it fills alike.",
-        )
+        results = read_results(evaluation / runs.RESULTS)
         for name in note["names"]:
             samples = {sample: np.asarray(objects[f"{sample} {name}"]) for sample in SAMPLES}
             low, high = np.quantile(samples["full"], [0.002, 0.998])
             edges = round_edges(low, high)
             order = {sample: samples[sample] for sample in reversed(SAMPLES)}
-            page.add_figure(distribution(order, edges, name), f"{name}, normalised.")
+            page.add_figure(
+                distribution(order, edges, name),
+                f"{name}, normalised: refined should lie on full.",
+            )
+        page.add_results(
+            results,
+            "The loss of the pairs asks each object to be near its partner, that of the ensemble"
+            " all of them to be distributed alike. Separations are 1/2 Σ (p - q)² / (p + q) to the"
+            " full simulation, in bins that it fills alike.",
+            best={result.quantity: "lower" for result in results},
+        )
+        page.conclude(
+            [
+                Aim("Refined objects are nearer to their partners", "pairs' loss", "refined",
+                    against="fast"),
+                Aim("All together are nearer to the full simulation", "ensemble loss", "refined",
+                    against="fast"),
+                Aim("Each quantity is nearer to the full simulation", "separation of *", "refined",
+                    against="fast"),
+            ]
+        )  # fmt: skip
         page.add_heading("Training")
         page.add_figure(training(method.history_), "Loss of each epoch.", wide=True)
         return page

@@ -15,12 +15,13 @@ from colliderkit.methods.method import load
 from colliderkit.methods.regression import REGRESSIONS, Conformal, Regression
 from colliderkit.metrics.coverage import Coverage, coverage_in_bins, uncertainties
 from colliderkit.metrics.response import closure, equal_bins, profile
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 from colliderkit.report import training
 from colliderkit.report.calibration import closures
 from colliderkit.report.html import Report
 from colliderkit.report.regression import coverage_against, coverage_curves, ranks
 from colliderkit.report.results import Result, read_results
+from colliderkit.report.verdict import Aim
 from colliderkit.serve.regression import export_regression
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
@@ -173,23 +174,39 @@ class RegressionTask(Task):
         truth, edges, levels = columns[TARGET], np.asarray(note["edges"]), note["levels"]
         page = runs.page(
             f"A regression of {note['target']}",
-            f"{method.name}, fitted in {model}, on {len(truth)} events that it has not seen.",
+            f"By {method.name}, on {number(len(truth))} events that it has not seen.",
             model,
             note,
         )
         page.add_heading("Bias, resolution and coverage")
-        page.add_text(
+        page.add_definitions(
             "A regression learns the distribution of the target in its training events too: at"
             " both ends of it estimates are drawn inwards (arXiv:2205.05084)."
+        )
+        page.add_figure(
+            closures({method.name: closure(columns[ESTIMATE], truth, edges)}, note["target"]),
+            "Bias and resolution in bins of the target.",
         )
         page.add_results(
             read_results(evaluation / runs.RESULTS),
             "Mean and standard deviation of estimate - target, mean and width of the pulls"
             " (estimate - target) / std, and the share of events whose target is in the interval.",
         )
-        page.add_figure(
-            closures({method.name: closure(columns[ESTIMATE], truth, edges)}, note["target"]),
-            "Bias and resolution in bins of the target.",
+        page.conclude(
+            [
+                Aim("It is right on average", "bias", "*", "equal", 0.0),
+                Aim("Its errors are as large as its mistakes", "pull width", "*", "equal", 1.0),
+                *(
+                    Aim(
+                        f"Intervals of {100 * level:g}% hold as many",
+                        f"coverage of {100 * level:g}%",
+                        "*",
+                        "equal",
+                        level,
+                    )
+                    for level in levels
+                ),
+            ]
         )
         bins = {method.name: _coverages(columns, levels[0], edges)}
         page.add_figure(
@@ -199,7 +216,7 @@ class RegressionTask(Task):
         every = [_coverages(columns, level, edges[[0, -1]])[0] for level in sorted(levels)]
         page.add_figure(
             coverage_curves(sorted(levels), {method.name: every}),
-            "Coverage of the intervals minus their level.",
+            "Coverage of the intervals minus their level: 0 is right, below it they are too short.",
         )
         places = ndtr((truth - columns[ESTIMATE]) / columns[STD])
         page.add_figure(

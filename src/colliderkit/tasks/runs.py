@@ -1,6 +1,7 @@
 """The folder of a run: what is kept of it while it goes on, and what is there in the end."""
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -15,7 +16,9 @@ import yaml
 
 from colliderkit.errors import InputError
 from colliderkit.files import alone, atomic_file, atomic_folder, existing_file, refuse_existing
+from colliderkit.methods import METHODS
 from colliderkit.methods.method import DESCRIPTION, Method, versions
+from colliderkit.methods.state import encode
 from colliderkit.report.html import Report
 from colliderkit.report.results import write_results
 from colliderkit.tasks.task import Evaluation
@@ -221,19 +224,49 @@ def about(evaluation: Path) -> dict[str, Any]:
 
 
 def page(title: str, summary: str, model: Path | None, note: dict[str, Any]) -> Report:
-    """Begin the page of a run: its command, and the configurations of evaluation and model."""
-    configuration = note["configuration"]
-    if model is not None:
-        description = json.loads((model / DESCRIPTION).read_text())
-        configuration += "\n# model\n" + yaml.safe_dump(description["parameters"])
-    return Report(
+    """Begin the page of a run: its command, its configurations, and what is not the default.
+
+    `title` and `summary` say what it is about; where the model was kept stands among the facts.
+    """
+    report = Report(
         title,
         summary,
         command=note["command"],
-        configuration=configuration,
+        configuration=note["configuration"],
         seeds=note.get("seeds", []),
         timing=note.get("timing", {}),
     )
+    if model is not None:
+        description = json.loads((model / DESCRIPTION).read_text())
+        report.changes = yaml.safe_dump(_changed(description), sort_keys=False)
+        report.facts = [f"{description['method']}, fitted in {model.name}"]
+        kept = model / CONFIGURATION
+        if kept.is_file() and kept.read_text() != report.configuration:
+            report.attachments["Configuration of the fit"] = kept.read_text()
+    return report
+
+
+def _changed(description: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a saved method that are not the defaults of its class."""
+    parameters: dict[str, Any] = description["parameters"]
+    defaults = inspect.signature(METHODS.load(description["method"])).parameters
+    usual = {
+        name: encode(parameter.default, {}, "")
+        for name, parameter in defaults.items()
+        if parameter.default is not parameter.empty
+    }
+    return {"method": description["method"]} | {
+        name: different(value, usual.get(name))
+        for name, value in parameters.items()
+        if name not in usual or value != usual[name]
+    }
+
+
+def different(value: Any, usual: Any) -> Any:
+    """Return of a mapping the entries that are not the usual ones, of others the value."""
+    if not isinstance(value, dict) or not isinstance(usual, dict):
+        return value
+    return {k: v for k, v in value.items() if k not in usual or v != usual[k]}
 
 
 def write_page(report: Report, folder: Path, force: bool) -> Path:

@@ -7,8 +7,10 @@ import yaml
 
 from colliderkit.methods.method import Method, load
 from colliderkit.methods.search.bump_hunt import BumpHunt
+from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.search import bump, local_p_values
+from colliderkit.report.verdict import Claim
 from colliderkit.tasks import runs
 from colliderkit.tasks.reading import Reading
 from colliderkit.tasks.task import Inputs, Task
@@ -67,10 +69,19 @@ class SearchTask(Task):
             model,
             note,
         )
+        error = (max(largest.global_p, 1 / hunt.toys) / hunt.toys) ** 0.5
+        page.claims.append(
+            Claim(
+                "There is a bump: the global p-value is below that of 3 standard deviations",
+                Value(largest.global_p, error),
+                "below",
+                Value(0.00135, 0.0),
+            )
+        )
         page.add_heading("Spectrum")
         page.add_figure(
             bump(hunt.counts_, hunt.edges_, largest, "Largest excess", label=label, what="Events"),
-            f"The spectrum, the background that the sidebands of the window foretell (a function of"
+            f"The spectrum, the background that the sidebands of the window predict (a function of"
             f" {largest.order} parameters beside its norm), and the pulls.",
             wide=True,
         )

@@ -13,10 +13,13 @@ from colliderkit.methods.method import load
 from colliderkit.methods.simulation.classifiers import PUBLISHED
 from colliderkit.methods.simulation.comparison import ShowerComparison, check_band
 from colliderkit.methods.simulation.surrogate import ShowerSurrogate
+from colliderkit.metrics.value import number
 from colliderkit.report.html import Report
 from colliderkit.report.results import read_results
 from colliderkit.report.showers import FLOOR, REFERENCE, add_showers, results_of
 from colliderkit.report.training import training as loss_curves
+from colliderkit.report.verdict import Aim, Ranking
+from colliderkit.report.words import plural
 from colliderkit.serve.showers import export_surrogate
 from colliderkit.sources import write
 from colliderkit.sources.files.showers import mapped_showers, read_showers, write_showers
@@ -171,11 +174,11 @@ class ShowersTask(Task):
             return _surrogate_page(model)
         note = runs.about(evaluation)
         comparisons = {
-            name: load(evaluation / COMPARISONS / str(number))
-            for number, name in enumerate(note["samples"])
+            name: load(evaluation / COMPARISONS / str(i)) for i, name in enumerate(note["samples"])
         }
         results = read_results(existing_file(evaluation / runs.RESULTS))
-        return _page(note["title"], comparisons, results, None, note)
+        names = ", ".join(name for name in comparisons if name != FLOOR)
+        return _page(f"{names} against a reference", comparisons, results, None, note)
 
     def export(
         self, method: ShowerSurrogate, *, out: Path, par04: bool = False, force: bool = False
@@ -268,6 +271,13 @@ class ShowerComparisonTask(Task):
         return "compared showers"
 
 
+AIMS = tuple(
+    Aim(f"A {level} classifier finds no difference to the reference", f"AUC {level}", "*", "equal",
+        0.5)
+    for level in ("low-level", "high-level")
+)  # fmt: skip
+
+
 def geometry_of(name: str, particle: str | None = None) -> Geometry:
     """Return the voxels of a calorimeter by name or XML file; raise `InputError` for neither."""
     if name in CALORIMETERS:
@@ -298,8 +308,8 @@ def _named(sample: dict[str, str] | list[str] | str, floor: Path | None) -> dict
 
 
 def _save(comparisons: Mapping[str, ShowerComparison], out: Path) -> None:
-    for number, comparison in enumerate(comparisons.values()):
-        comparison.save(out / COMPARISONS / str(number), force=True)
+    for i, comparison in enumerate(comparisons.values()):
+        comparison.save(out / COMPARISONS / str(i), force=True)
 
 
 def _note(model: Path, seed: int) -> dict[str, Any]:
@@ -339,13 +349,14 @@ def _page(
     geometry = first.geometry_
     counts = {REFERENCE: first.histograms_[0].showers}
     counts |= {name: each.histograms_[1].showers for name, each in comparisons.items()}
-    sizes = ", ".join(f"{count} of {name}" for name, count in counts.items())
     page = runs.page(
         "Showers in a calorimeter",
-        f"{title}: {sizes}, in {geometry.voxels} voxels of {len(geometry.layers)} layers"
+        f"{title}, in {geometry.voxels} voxels of {plural(len(geometry.layers), 'layer')}"
         f" (geometry “{geometry.name}”).",
         model,
         note,
     )
+    page.facts += [f"{number(count)} showers of {name}" for name, count in counts.items()]
     add_showers(page, results, comparisons)
+    page.conclude(AIMS, [Ranking("AUC low-level", "lower", aside=(FLOOR,))])
     return page

@@ -1,6 +1,8 @@
 """The task of tagging: fit, apply, evaluate, page and export of a tagger, plain or decorrelated."""
 
+import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +19,10 @@ from colliderkit.methods.method import load
 from colliderkit.methods.tagging.classifier import Classifier
 from colliderkit.methods.tagging.comparison import Compared
 from colliderkit.methods.tagging.tagger import Tagger
+from colliderkit.metrics.value import number
 from colliderkit.report.html import Report
 from colliderkit.report.tagging import Scored, add_taggers, last_class, results_of
+from colliderkit.report.verdict import Aim
 from colliderkit.serve.onnx import export_method
 from colliderkit.sources import write
 from colliderkit.sources.files.expressions import split_expressions
@@ -151,29 +155,43 @@ class TaggingTask(Task):
             {"efficiencies": efficiencies},
         )
 
-    def page(self, model: Path, evaluation: Path) -> Report:
-        """Draw an evaluation: curves, scores and their calibration, confusion, training."""
+    def page(self, model: Path, evaluation: Path, *, classes: Texts = None) -> Report:
+        """Draw an evaluation: curves, scores and their calibration, confusion, training.
+
+        Args:
+            classes: other names of the classes for the page, in the order of the fit: QCD,top.
+        """
         method: Classifier = load(model)
-        classes = method.tagger.classes
+        names = split_expressions(classes) or list(method.tagger.classes)
+        if len(names) != len(method.tagger.classes):
+            raise InputError(
+                f"classes has {len(names)} names; the tagger was fitted to"
+                f" {', '.join(method.tagger.classes)}: give as many, in this order."
+            )
         note = runs.about(evaluation)
         jets = ak.from_parquet(existing_file(evaluation / runs.EVENTS))
         label, weight = np.asarray(jets["label"]), weights_of(jets)
         page = runs.page(
-            f"A tagger of {', '.join(classes)} jets",
-            f"The network {method.tagger.network}, fitted in {model}, on {len(jets)} jets that it"
-            " has not seen.",
+            f"Tagging {names[-1]} against {', '.join(names[:-1])}",
+            f"The network {method.tagger.network} tells jets of {', '.join(names)} apart, on"
+            f" {number(len(jets))} jets that it has not seen.",
             model,
             note,
         )
-        truth = last_class(label, weight, classes, note["efficiencies"])
+        page.facts += [
+            f"{number(int((label == k).sum()))} {name} jets" for k, name in enumerate(names)
+        ]
+        truth = last_class(label, weight, names, note["efficiencies"])
         add_taggers(page, [scored_classifier(method, jets)], truth)
+        page.conclude([Aim("The tagger tells the classes apart", "AUC", "*", "above", 0.5)])
         page.add_heading("Jets")
         page.add_table(
             ["class", "jets", "sum of weights"],
             [
-                [name, int((label == k).sum()), f"{weight[label == k].sum():.6g}"]
-                for k, name in enumerate(classes)
+                [name, int((label == k).sum()), float(weight[label == k].sum())]
+                for k, name in enumerate(names)
             ],
+            "The test jets.",
         )
         return page
 
@@ -355,9 +373,20 @@ def scored_classifier(method: Classifier, jets: ak.Array) -> Scored:
 
 def add_export(report: Report, taggers: Sequence[Compared], jets: ak.Array, folder: Path) -> None:
     """Export the first network on constituents, and show how it is used without this package."""
+    import onnxruntime
+
     compared = next((c for c in taggers if c.taggers[0].columns_[:2] == ("px", "py")), taggers[0])
-    path = folder / f"{compared.entry.name.replace(' ', '-')}.onnx"
+    path = folder / f"{re.sub(r'[^A-Za-z0-9]+', '-', compared.entry.name).strip('-')}.onnx"
     difference = export_method(compared.taggers[0], path, jets[:256], force=True)
+    # What the file says of itself, so that the page cannot say anything else.
+    session = onnxruntime.InferenceSession(path)
+    about = session.get_modelmeta().custom_metadata_map
+    columns = zip(json.loads(about["columns"]), json.loads(about["units"]), strict=True)
+    listed = ", ".join(name + (f" [{unit}]" if unit else "") for name, unit in columns)
+    entry = session.get_inputs()[0].name
+    shape = "jets, columns)"
+    if entry == "constituents":
+        shape = "jets, particles, columns), zero-padded"
     report.add_heading("Use elsewhere")
     report.add_text(
         f"{compared.entry.name}, seed 0, is exported to {path.name} with its preprocessing inside;"
@@ -367,7 +396,8 @@ def add_export(report: Report, taggers: Sequence[Compared], jets: ak.Array, fold
     report.add_text(
         "import numpy as np, onnxruntime\n"
         f'session = onnxruntime.InferenceSession("{path.name}")\n'
-        "# (jets, particles, columns), zero-padded: px, py, pz, E [GeV]\n"
-        'probability = session.run(None, {"constituents": jets.astype(np.float32)})[0]',
+        f"# ({shape}: {listed}\n"
+        f"# probabilities of {', '.join(json.loads(about['classes']))}\n"
+        f'probability = session.run(None, {{"{entry}": jets.astype(np.float32)}})[0]',
         code=True,
     )
