@@ -130,6 +130,20 @@ def test_evaluate_then_report(model: Path, files: Path, tmp_path: Path, capsys) 
     page = (out / "report.html").read_text()
     assert "AUC" in page
     assert "data:image/svg+xml" in page
+    # One model of the user's own: nothing is published, and no curve is the first of several.
+    assert "The tagger tells the classes apart: " in page
+    body = page.partition("<body>")[2].partition('id="made"')[0]
+    for words in ("ublished", "first curve", "first seed", "largest AUC", str(model.parent)):
+        assert words not in body, words
+    own = ("--title", "Our taus", "--note", "Run 3, eps_B.", "--classes", "jet,tau", "--force")
+    assert said(capsys, "report", model, out, *own) == (0, "")
+    page = (out / "report.html").read_text()
+    assert "<h1>Our taus</h1>" in page
+    assert "Run 3, εB." in page
+    assert "tau" in page
+    code, error = said(capsys, "report", model, out, "--classes", "jet", "--force")
+    assert code == 2
+    assert "--classes has 1 names" in error
 
 
 def test_export_agrees_with_apply(model: Path, files: Path, tmp_path: Path, capsys) -> None:

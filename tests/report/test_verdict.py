@@ -88,7 +88,7 @@ ROWS = [
 
 def test_an_aim_picks_its_rows():
     every = Aim("All beat the cut", "AUC", "*", "above", against="cut").judge(ROWS)
-    assert (every.verdict, every.about, every.than) == ("holds", "EFN", "cut")
+    assert (every.verdict, every.about, every.than) == ("holds", "EFN", "of cut")
     assert every.among == 2
     some = Aim("One is good", "AUC", "*", "above", 0.88, which="some").judge(ROWS)
     # 2 sigma of one of three is too little.
@@ -98,9 +98,9 @@ def test_an_aim_picks_its_rows():
     last = Aim("The last is bad", "AUC", "*", "below", 0.88, which="last").judge(ROWS)
     assert (last.verdict, last.about) == ("holds", "cut")
     twice = Aim("Half the time", "time", "EFN", "below", against="PFN", times=0.9).judge(ROWS)
-    assert (twice.verdict, twice.than) == ("holds", "0.9 times that of PFN")
+    assert (twice.verdict, twice.than) == ("holds", "(0.9 times that of PFN)")
     other = Aim("Fast", "time", "PFN", "above", over="AUC").judge(ROWS)
-    assert (other.verdict, other.than) == ("holds", "AUC")
+    assert (other.verdict, other.than) == ("holds", "of AUC")
     nothing = Aim("Beats what is not there", "AUC", "PFN", "above", against="LSTM").judge(ROWS)
     assert nothing.verdict == "not decided"
     assert "nothing to compare" in nothing.sentence

@@ -167,7 +167,7 @@ def _histogram(
     apart = {s: samples[s].counts[name] for s in others if samples[s].counts[name].any()}
     if apart and full.any():
         found = {s: binned_separation(c, c, full, full).value.value for s, c in apart.items()}
-        written = ", ".join(f"{s} {1e3 * value:.2g}" for s, value in list(found.items())[-2:])
+        written = ", ".join(f"{s} {1e3 * value:.3g}" for s, value in list(found.items())[-2:])
         top.set_title(rf"$D \times 10^3$: {written}", loc="right", fontsize=13)
     limit_ratio(bottom)
 
@@ -356,9 +356,10 @@ def view(showers: Mapping[str, Floats], geometry: Geometry) -> Figure:
         axes.set_box_aspect((1.9, 1, 1), zoom=1.35)
         axes.view_init(elev=18, azim=-62)
         axes.set_title(name, y=0.99)
-        axes.set_xlabel("Layer", labelpad=22, loc="center")
         if len(geometry.layers) <= 12:
             axes.set_xticks(range(len(geometry.layers)), layer_names(geometry))
+        else:
+            axes.set_xlabel("Layer", labelpad=22, loc="center")
         if uneven:
             axes.set_yticklabels([])
             axes.set_zticklabels([])

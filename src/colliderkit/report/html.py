@@ -63,7 +63,7 @@ class Report:
     Definitions, folded, and stand-ins follow. `command` repeats the run, `configuration` is its
     YAML, `changes` are its differences from the defaults, `attachments` further text by its title,
     `timing` gives the seconds of each step: they end the page, folded, with the versions of the
-    software. `note` is the user's own text. `source` says where the events of the figures are
+    software. `note` is the user's own text; `source` says where the events of the figures are
     from, small on each of them.
     """
 
@@ -219,13 +219,18 @@ class Report:
         return folder / PAGE
 
     def _write_page(self, part: Path) -> None:
-        figures = part / "figures"
-        figures.mkdir()
-        addresses = write_figures(self.blocks, figures, self.source)
+        addresses: Mapping[int, str] = {}
+        if any(isinstance(block, Drawing) for block in self.blocks):
+            figures = part / "figures"
+            figures.mkdir()
+            addresses = write_figures(self.blocks, figures, self.source)
         (part / PAGE).write_text(self._page(addresses, files=True), encoding="utf-8")
 
     def html(self) -> str:
-        """Return the page, without links to files beside it; text is escaped, papers are links."""
+        """Return the page, without links to files beside it.
+
+        All text is escaped, symbols are signs, papers are links.
+        """
         return self._page(pictures(self.blocks, self.source), files=False)
 
     def _page(self, addresses: Mapping[int, str], *, files: bool) -> str:

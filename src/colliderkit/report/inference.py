@@ -127,8 +127,15 @@ def prefit_postfit(templates: Templates) -> Figure:
     top.stairs(background, edges, color=plots.COLOURS[0], alpha=0.15, fill=True)
     top.stairs(background, edges, color=plots.COLOURS[0], linewidth=2, label="background")
     for name, error, shade in (("before the fit", before, 0.15), ("after the fit", after, 0.45)):
-        look = {"fill": True, "color": "black", "alpha": shade, "label": name}
-        bottom.stairs(1 + error, edges, baseline=1 - error, **look)
+        bottom.stairs(
+            1 + error,
+            edges,
+            baseline=1 - error,
+            fill=True,
+            color="black",
+            alpha=shade,
+            label=name,
+        )
     bottom.axhline(1, color="k", linewidth=1)
     top.set_yscale("log")
     top.set_ylabel("Expected events")

@@ -15,6 +15,8 @@ from colliderkit.report.results import Result
 __all__ = ["FLOOR", "REFERENCE", "add_showers", "results_of", "strongest"]
 
 REFERENCE, FLOOR = "reference", "floor"
+# Of equal densities they are near zero: thousandths are easier to read.
+DISTANCES = ("unbiased", "FPD", "KPD", "MMD", "separation", "Wasserstein")
 MOST = 6  # layers of which histograms are drawn
 KINDS = {
     "centre eta": "The centre in eta",
@@ -81,20 +83,21 @@ def add_showers(
     histograms |= {name: each.histograms_[1] for name, each in comparisons.items()}
     beside = floor if floor in comparisons else None
     models = [name for name in comparisons if name != floor]
-    _add_quantities(page, results, beside)
+    page.add_heading("How close is it?")
     if sentences := strongest(comparisons, floor):
         page.add_text(
             " ".join(sentences) + " It is the one whose AUC on the validation showers is largest;"
             " the published network alone says too little."
         )
-    page.add_heading("Energy")
     page.add_figure(
         calorimeter.histograms(histograms, edges, [RESPONSE, VOXELS], floor=beside),
-        f"Visible over incident energy, and the energies of all voxels of at least"
-        f" {first.threshold:g} MeV. Bands and bars: counting; entries of one shower's voxels"
-        " fluctuate together.",
+        "Visible over incident energy, and the energies of all voxels of at least"
+        f" {first.threshold:g} MeV: samples should lie on the reference. Bands and bars: counting;"
+        " entries of one shower's voxels fluctuate together.",
         wide=True,
     )
+    _add_quantities(page, results, beside)
+    page.add_heading("Energy")
     page.add_figure(
         calorimeter.profiles(histograms, geometry, floor=beside),
         "Mean energy along the shower, and its density across, with the errors of the means.",
@@ -153,11 +156,27 @@ def _add_quantities(page: Report, results: Sequence[Result], floor: str | None) 
     cells = {(r.subject, r.quantity): r for r in results}
     quantities = list(dict.fromkeys(result.quantity for result in results))
     bands = list(dict.fromkeys(f.partition(", ")[2] for f in quantities if ", " in f))
-    page.add_heading("Quantities")
+    kind_of = {quantity: quantity.partition(", ")[0] for quantity in quantities}
+    small = {
+        kind
+        for kind in kind_of.values()
+        if kind.startswith(DISTANCES)
+        and all(abs(r.value) < 1 for r in results if kind_of[r.quantity] == kind)
+    }
+
+    def named(kind: str) -> str:
+        return kind + (" × 10³" if kind in small else "")
+
+    def cell(subject: str, quantity: str) -> Value | str:
+        result = cells.get((subject, quantity))
+        if result is None:
+            return ""
+        return result.estimate.times(1e3 if kind_of[quantity] in small else 1)
+
     page.add_table(
         ["", *subjects],
         [
-            [_named(quantity), *(_cell(cells.get((subject, quantity))) for subject in subjects)]
+            [named(quantity), *(cell(subject, quantity) for subject in subjects)]
             for quantity in quantities
             if ", " not in quantity
         ],
@@ -181,9 +200,9 @@ def _add_quantities(page: Report, results: Sequence[Result], floor: str | None) 
             ["", "sample", *bands],
             [
                 [
-                    _named(kind),
+                    named(kind),
                     subject,
-                    *(_cell(cells.get((subject, f"{kind}, {band}"))) for band in bands),
+                    *(cell(subject, f"{kind}, {band}") for band in bands),
                 ]
                 for kind in kinds
                 for subject in subjects
@@ -191,21 +210,6 @@ def _add_quantities(page: Report, results: Sequence[Result], floor: str | None) 
             "The same in bands of incident energy; the classifiers are those of all energies.",
         )
     page.results += results
-
-
-def _thousand(quantity: str) -> bool:
-    return quantity.startswith(("unbiased", "FPD", "KPD", "MMD", "separation", "Wasserstein"))
-
-
-def _named(quantity: str) -> str:
-    return quantity + (" × 10³" if _thousand(quantity) else "")
-
-
-def _cell(result: Result | None) -> Value | str:
-    if result is None:
-        return ""
-    unit = 1e3 if _thousand(result.quantity) else 1
-    return Value(unit * result.value, unit * (result.error or np.nan))
 
 
 def _shown_layers(reference: ShowerHistograms, geometry: Geometry) -> list[int]:

@@ -52,7 +52,7 @@ class Claim:
 
     - `relation`: the estimate lies "below" or "above" the bound, is "equal" to it within errors,
       or "within" the two ends of a range;
-    - `about`: whose estimate, and `than`: whose value the bound is, in words;
+    - `about`: whose estimate, and `than`: whose value the bound is, "of the floor";
     - `among`: of how many comparisons this is the worst or the best. The larger, the more standard
       deviations decide: as many as 2 are for one.
 
@@ -147,7 +147,7 @@ class Claim:
         if isinstance(self.bound, tuple):
             bound = f"{number(self.bound[0])} to {number(self.bound[1])}"
         else:
-            bound = f"{self.bound}" + (f" of {self.than}" if self.than else "")
+            bound = f"{self.bound}" + (f" {self.than}" if self.than else "")
         sigma = self.sigma
         if sigma is None:
             known = self.estimate.lower_limit or "> " in bound or math.isfinite(self.estimate.error)
@@ -239,12 +239,14 @@ class Aim:
             return [replace(claim, bound=bound if isinstance(bound, tuple) else _exact(bound))]
         quantity, subject = self.over or row.quantity, self.against or row.subject
         others = [r for r in results if matches(subject, r.subject) and r.quantity == quantity]
-        factor = "" if self.times == 1 else f"{number(self.times)} times that of "
+        of, end = "of ", ""
+        if self.times != 1:
+            of, end = f"({number(self.times)} times that of ", ")"
         return [
             replace(
                 claim,
                 bound=other.estimate.times(self.times),
-                than=factor + (other.subject if self.against else other.quantity),
+                than=of + (other.subject if self.against else other.quantity) + end,
             )
             for other in others
         ] or [claim]

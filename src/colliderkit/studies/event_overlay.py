@@ -1,7 +1,6 @@
 """Electrons and photons of Pythia's jets, shower by shower, in one calorimeter.
 
-The factorisation of the calorimeter lectures: a surrogate makes the shower of one particle; an
-event is the sum of its showers, read out once.
+A surrogate makes the shower of one particle; an event is the sum of its showers, read out once.
 """
 
 from collections.abc import Callable, Mapping

@@ -18,12 +18,7 @@ from colliderkit.methods.inference.nuisance_ratio import EDGES, UncertaintyAware
 from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.templates import Templates, expected_error, fill
 from colliderkit.metrics.intervals import profile_intervals
-from colliderkit.report.inference import (
-    add_impacts,
-    error_training,
-    signal_profiles,
-    template_variations,
-)
+from colliderkit.report import inference as plots
 from colliderkit.report.results import Result
 from colliderkit.report.verdict import Aim, Line
 from colliderkit.serve.histfactory import fit_workspace, workspace, write_workspace
@@ -90,7 +85,6 @@ The unbinned ratio has no published figure on this toy. Its sigma(s) is half the
 interval where the profile likelihood of the expected events falls by 1/2; the s that it finds for
 them shows the bias of one training.
 """
-
 STAND_IN = """
 Published are medians of 100 trainings, ours are means of a few. The optimiser is Adam with one
 cycle up to 3e-3, and the temperature of the soft bins is 1. The signal stands at (0, 0), as in the
@@ -148,7 +142,7 @@ def inference_aware(run: Run[Scale]) -> None:
     exact = {f"sigma(s) {name}": toy.expected_error(name) for name in scale.benchmarks}
     report.add_heading("Expected error of the signal")
     report.add_figure(
-        signal_profiles(
+        plots.signal_profiles(
             templates, np.linspace(0, 100, 41), {RATIO: curves[last]} if last in curves else None
         ),
         f"Expected log-likelihood of the signal yield, {last}: the narrower the better. Nuisance"
@@ -168,16 +162,16 @@ def inference_aware(run: Run[Scale]) -> None:
     report.add_heading("Summaries")
     for name in (AWARE, PLAIN):
         report.add_figure(
-            template_variations(templates[name]),
+            plots.template_variations(templates[name]),
             f"Expected counts in the bins of {name}, {last}, first seed; bins in the order of their"
             " share of signal. Below, what each nuisance parameter a step off does to the"
             " background. What to look for: a summary that is trained for the error should have"
             " bins in which these are unlike the signal.",
         )
-    add_impacts(report, templates[AWARE])
+    plots.add_impacts(report, templates[AWARE])
     report.add_heading("Training")
     report.add_figure(
-        error_training(
+        plots.error_training(
             {name: models[0].history_["network"] for name, models in aware.items()},
             {name: toy.expected_error(name) for name in scale.benchmarks},
         ),

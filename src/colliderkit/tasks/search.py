@@ -89,7 +89,7 @@ class SearchTask(Task):
         page.add_heading("Spectrum")
         page.add_figure(
             bump(hunt.counts_, hunt.edges_, largest, "Largest excess", label=label, what="Events"),
-            f"The spectrum, the background that the sidebands of the window foretell (a function of"
+            f"The spectrum, the background that the sidebands of the window predict (a function of"
             f" {largest.order} parameters beside its norm), and the pulls.",
             wide=True,
         )
