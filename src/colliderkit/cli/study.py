@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from colliderkit.cli.parsing import run
-from colliderkit.files import alone
 from colliderkit.studies import STUDIES, reproduce
 from colliderkit.studies.run import ScaleName
 
@@ -35,8 +34,7 @@ def study(
     """
     out = out or Path("runs") / f"{name}-{scale}"
     given = {"seeds": seeds, "workers": workers, "dask": dask, "devices": devices}
-    with alone(out):
-        report = reproduce(name, scale=scale, out=out, force=force, **given)
+    report = reproduce(name, scale=scale, out=out, force=force, **given)
     print(f"results: {report.parent / 'results.json'}\nreport:  {report}")
 
 

@@ -94,8 +94,8 @@ class Run:
                         " to drop it."
                     )
                 shutil.rmtree(self.work)
-            claim(self.work, request_of(configuration), REQUEST, way_out=DROP)
             try:
+                claim(self.work, request_of(configuration), REQUEST, way_out=DROP)
                 yield
             except BaseException as error:
                 if not holds_work(self.work):
