@@ -33,6 +33,8 @@ PART = ".part-"  # in the name of what is not whole yet
 def existing_file(path: str | Path) -> Path:
     """Return `path` if it is a readable, non-empty file; raise `InputError` naming it if not."""
     path = Path(path)
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r}: holds a NUL character, as no path does; check the path.")
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path.")
     if path.stat().st_size == 0:

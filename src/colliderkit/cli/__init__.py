@@ -55,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"colliderkit: '{verb}' is no verb; choose from {', '.join(VERBS)}.", file=sys.stderr)
         return 2
+    for word in rest:
+        if "\0" in word:
+            print(f"colliderkit: {word!r} holds a NUL character; leave it out.", file=sys.stderr)
+            return 2
     try:
         with warnings.catch_warnings(), bounded():
             warnings.simplefilter("default", UserWarning)
