@@ -2,10 +2,10 @@
 
 import errno
 import fcntl
-import glob
 import io
 import mmap
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -33,6 +33,8 @@ PART = ".part-"  # in the name of what is not whole yet
 def existing_file(path: str | Path) -> Path:
     """Return `path` if it is a readable, non-empty file; raise `InputError` naming it if not."""
     path = Path(path)
+    if "\0" in str(path):
+        raise InputError(f"{str(path)!r}: holds a NUL character, as no path does; check the path.")
     if not path.is_file():
         raise InputError(f"{path}: no such file; check the path.")
     if path.stat().st_size == 0:
@@ -193,9 +195,11 @@ def alone(path: str | Path) -> Iterator[None]:
 
 def _remove_parts(path: Path) -> None:
     """Remove what is half-written of a path that nobody else makes now."""
-    beside = (f".{glob.escape(path.stem)}{PART}*{glob.escape(path.suffix)}", f".{path.name}{PART}*")
-    parts = [part for pattern in beside for part in path.parent.glob(pattern)]
-    for part in [*parts, *(path.glob(f"{PART}*") if path.is_dir() else ())]:
+    stem, name, suffix = map(re.escape, (path.stem, path.name, path.suffix))
+    # Not the part of a file whose name begins alike.
+    mine = re.compile(rf"\.(?:{stem}{PART}[^.]*{suffix}|{name}{PART}[^.]*)")
+    beside = [part for part in path.parent.glob(f".*{PART}*") if mine.fullmatch(part.name)]
+    for part in [*beside, *(path.glob(f"{PART}*") if path.is_dir() else ())]:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:

@@ -67,7 +67,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("count", "events", "experiments", "draws", "points", "toys"), ONE),
     **dict.fromkeys(("bins", "detector_bins", "components", "slices", "transforms"), FEW_ONE),
     **dict.fromkeys(("data_members", "members", "others", "iterations", "repetitions"), FEW_ONE),
-    **dict.fromkeys(("discriminator_steps", "rounds", "seeds"), FEW_ONE),
+    **dict.fromkeys(("discriminator_steps", "most", "rounds", "seeds"), FEW_ONE),
     **dict.fromkeys(("folds", "leaves"), FEW_TWO),
     **dict.fromkeys(("bootstraps", "column", "orders", "replicas", "depth"), FEW_NONE),
     "steps": NONE,

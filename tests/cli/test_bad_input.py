@@ -140,6 +140,8 @@ def test_an_infinite_weight_is_named(tmp_path, capsys, value):
         MemoryError("Unable to allocate 3.2 TiB"),
         RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
         RuntimeError("CUDA out of memory. Tried to allocate 20 GiB"),
+        ValueError("array is too big; `arr.size * arr.dtype.itemsize` is larger than the maximum"),
+        OverflowError("Python int too large to convert to C long"),
         RecursionError("maximum recursion depth exceeded"),
     ],
 )

@@ -12,13 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from colliderkit.cli import generate, main, study
+from colliderkit.cli import VERBS, generate, main, study
+from colliderkit.cli import inspect as inspect_verb
 from colliderkit.errors import InputError
 from colliderkit.generators import GENERATORS
 from colliderkit.methods import METHODS
 from colliderkit.methods.method import FORMAT
 from colliderkit.networks import NETWORKS
 from colliderkit.ranges import RANGES, Range, check
+from colliderkit.sources.datasets import catalogue
+from colliderkit.sources.geant4 import gflash, shards
 from colliderkit.tasks import TASKS
 from colliderkit.tasks.runs import Run
 from colliderkit.tasks.task import SUPPLIED
@@ -84,6 +87,7 @@ def commands() -> list[tuple[tuple[str, ...], str, Range, bool]]:
         generate.parametrise,
     )
     add(["study", "nothing", "--out", "out"], study.study)
+    add(["inspect", f"{ABSENT}/x.root"], inspect_verb.inspect)
     return [(tuple(map(str, words)), *rest) for words, *rest in found]
 
 
@@ -231,6 +235,77 @@ def test_no_value_ends_in_a_traceback(data, folder, capsys) -> None:
     before = sorted(folder.iterdir())
     refused(capsys, (*words, f"--{name}={value}"))
     assert sorted(folder.iterdir()) == before
+
+
+JUNK = [
+    "",
+    "-",
+    "--",
+    "a",
+    "--x",
+    "--out",
+    "[",
+    "{a: 1}",
+    "null",
+    "9" * 400,
+    "\u2028",
+    "\0",
+    "é",
+    "*",
+]
+
+
+@pytest.fixture
+def without_work(monkeypatch):
+    """Commands that would be in order end before they generate or download anything."""
+
+    def refuse(*args, **kwargs):
+        raise InputError("nothing is made in this test.")
+
+    for place in (shards, gflash):
+        monkeypatch.setattr(place, "generate_showers", refuse)
+    monkeypatch.setattr(catalogue, "_download", refuse)
+
+
+@settings(
+    max_examples=250,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_no_words_end_in_a_traceback(data, folder, capsys, without_work) -> None:
+    """Words left out, given twice, exchanged and replaced, at every verb."""
+    verb = data.draw(st.sampled_from(sorted(VERBS)))
+    of_verb = [words for words, *_ in COMMANDS if words[0] == verb]
+    words = list(data.draw(st.sampled_from(of_verb or [("fetch", "top-tagging", "--out", "out")])))
+    for _ in range(data.draw(st.integers(1, 3))):
+        i = data.draw(st.integers(1, len(words) - 1)) if len(words) > 1 else 0
+        change = data.draw(st.sampled_from(["drop", "twice", "exchange", "replace", "add"]))
+        junk = data.draw(st.one_of(st.sampled_from(JUNK), st.text(max_size=8)))
+        if change == "drop" and i:
+            del words[i]
+        elif change == "exchange" and i:
+            words[i], words[-1] = words[-1], words[i]
+        elif change == "replace" and i:
+            words[i] = junk
+        else:
+            words.insert(i + 1, words[i] if change == "twice" and i else junk)
+    before = sorted(folder.rglob("*"))
+    try:
+        code = main(words)
+    except SystemExit as done:  # of a help that was asked for
+        code = done.code or 0
+    printed = capsys.readouterr()
+    assert code in (0, 2), words
+    lines = [x for x in printed.err.strip().split("\n") if ": warning: " not in x]
+    assert code == 0 or len(lines) == 1, (words, printed.err)
+    assert "Traceback" not in printed.err
+    assert code or not [path for path in folder.rglob("*") if path not in before], words
+
+
+def test_every_verb_has_its_commands() -> None:
+    assert {words[0] for words, *_ in COMMANDS} | {"fetch"} == set(VERBS)
+    assert len(COMMANDS) + 300 + 250 >= 800
 
 
 def test_a_range_says_what_it_is() -> None:

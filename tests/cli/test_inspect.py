@@ -154,7 +154,7 @@ def test_errors_are_those_of_the_readers(tmp_path: Path, capsys) -> None:
     write(tmp_path / "a.parquet", {"m": np.ones(3)})
     assert said(capsys, tmp_path / "a.parquet", "--most", 0)[::2] == (
         2,
-        "colliderkit: --most is 0; list at least 1 column.\n",
+        "colliderkit: --most is 0; it must be at least 1 and at most 100000.\n",
     )
     code, _, error = said(capsys, tmp_path / "a.parquet", "--layout", "nano")
     assert code == 2

@@ -9,19 +9,28 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 PRELOADED = ["torch", "lightning", "awkward", "pyarrow.parquet", "colliderkit.cli.fit"]
-SECONDS = 120.0  # of a command, on a machine that is busy with others
+SECONDS = 300.0  # of a command, on a machine that is busy with others
+Prepare = Callable[[], None]
 
 
-def begin(argv: Sequence[str], log: Path, prepare: Callable[[], None] | None) -> None:
-    """Run a command in a process that was just forked, and end with its exit code."""
+Seen = tuple[Path, str, int]  # so many files of a pattern in a folder
+
+
+def begin(
+    argv: Sequence[str], log: Path, seen: Sequence[Seen], by: int, prepare: Prepare | None
+) -> None:
+    """Run a command in a process that was just forked, and end with its exit code.
+
+    It is its own thread that sees and kills: no machine is too busy for that to be in time.
+    """
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("w") as file:
@@ -34,6 +43,13 @@ def begin(argv: Sequence[str], log: Path, prepare: Callable[[], None] | None) ->
     torch.set_num_threads(1)
     if prepare is not None:
         prepare()
+
+    def watch() -> None:
+        while not any(len(list(folder.glob(files))) >= count for folder, files, count in seen):
+            time.sleep(0.0005)
+        os.kill(os.getpid(), by)
+
+    threading.Thread(target=watch, daemon=True).start()
     code = main(argv)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -41,34 +57,25 @@ def begin(argv: Sequence[str], log: Path, prepare: Callable[[], None] | None) ->
     os._exit(code)
 
 
-def started(argv: Sequence[Any], log: Path, prepare: Callable[[], None] | None = None) -> Any:
-    """Start a command; its output goes to `log`."""
-    CONTEXT.set_forkserver_preload(PRELOADED)
-    process = CONTEXT.Process(target=begin, args=([str(word) for word in argv], log, prepare))
-    process.start()
-    return process
-
-
 def stopped(
     argv: Sequence[Any],
-    seen: Callable[[], bool],
+    seen: Sequence[Seen],
     log: Path,
     *,
     by: int = signal.SIGKILL,
-    prepare: Callable[[], None] | None = None,
+    prepare: Prepare | None = None,
 ) -> int:
-    """Start a command, send it a signal when something is seen, and return its exit code.
+    """Start a command that gets a signal when one of some files is seen; return its exit code.
 
-    Nothing that it has started lives on.
+    Its output goes to `log`, and nothing that it has started lives on.
     """
-    process = started(argv, log, prepare)
-    end = time.monotonic() + SECONDS
-    while process.exitcode is None and not seen() and time.monotonic() < end:
-        time.sleep(0.001)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process.pid, by)
+    CONTEXT.set_forkserver_preload(PRELOADED)
+    words = [str(word) for word in argv]
+    process = CONTEXT.Process(target=begin, args=(words, log, seen, by, prepare))
+    process.start()
     process.join(SECONDS)
     assert process.exitcode is not None, log.read_text()
+    end = time.monotonic() + SECONDS
     while (left := list(members(process.pid))) and time.monotonic() < end:
         time.sleep(0.02)
     assert not left, left
@@ -109,6 +116,3 @@ def local_data_set(host: str) -> None:
 
     files = RemoteFile("a.h5"), RemoteFile("b.h5")
     BENCHMARKS["local"] = Benchmark("two files", 0, "", None, files, host=host)
-
-
-__all__ = ["local_data_set", "partial", "small_shards", "small_study", "started", "stopped"]

@@ -5,9 +5,9 @@ killed as soon as they begin to write.
 """
 
 import json
+import shutil
 import signal
 import threading
-from collections.abc import Callable
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,11 +18,14 @@ import pytest
 
 from colliderkit.cli import VERBS, main
 from colliderkit.files import PART
+from colliderkit.sources.datasets.catalogue import BENCHMARKS
+from colliderkit.studies import STUDIES as KNOWN
 from contracts.cases import TASK_CASES
 from faults.processes import local_data_set, small_shards, small_study, stopped
 
 KILL, INTERRUPT = signal.SIGKILL, signal.SIGINT
 TAGGING = TASK_CASES["tagging"]
+KEPT = "**/[pr]*.npy"  # of an unfolding
 TESTED = {"generate", "fetch", "fit", "apply", "evaluate", "report", "export", "study"}
 
 
@@ -36,10 +39,6 @@ def said(log: Path) -> str:
     assert "Traceback" not in log.read_text()
     assert len(lines) == 1, log.read_text()
     return lines[0]
-
-
-def there(folder: Path, pattern: str, count: int = 1) -> Callable[[], bool]:
-    return lambda: len(list(folder.glob(pattern))) >= count
 
 
 def test_every_verb_that_writes_is_here():
@@ -68,7 +67,7 @@ def test_fit(tagger, tmp_path, by):
     whole, _, words = tagger
     out, log = tmp_path / "out", tmp_path / "log"
     argv = [*words, "--out", out]
-    code = stopped(argv, there(tmp_path, "out.training/last.ckpt"), log, by=by)
+    code = stopped(argv, [(tmp_path, "out.training/last.ckpt", 1)], log, by=by)
     assert code == (-by if by == KILL else 130)
     assert not out.exists()
     if by == INTERRUPT:
@@ -86,16 +85,15 @@ def test_fit_unfolding_at_each_kept_iteration(tmp_path):
     case = TASK_CASES["unfolding"]
     case.write(tmp_path)
     words = ["fit", "unfolding", *case.fit(tmp_path), *case.methods["omnifold"]]
-    words += ["--iterations", "3", "--bootstraps", "1"]
+    words += ["--iterations", "3", "--bootstraps", "0"]
     done([*words, "--out", tmp_path / "whole"])
     out, work, log = tmp_path / "out", tmp_path / "out.training", tmp_path / "log"
     kept, kills = 0, 0
     while not out.exists():
         resume = ["--resume"] if work.exists() else []
-        seen = there(work, "**/[pr]*.npy", kept + 1)
-        code = stopped([*words, "--out", out, *resume], lambda s=seen: s() or out.exists(), log)
+        code = stopped([*words, "--out", out, *resume], [(work, KEPT, kept + 1)], log)
         assert code == (0 if out.exists() else -KILL), log.read_text()
-        now = len(list(work.glob("**/[pr]*.npy")))
+        now = len(list(work.glob(KEPT)))
         assert now > kept or out.exists()
         kept, kills = now, kills + 1
     assert kills >= 3
@@ -120,12 +118,13 @@ def test_generate(tmp_path, monkeypatch):
     words = ["generate", "w", "60", "--seed", "3", "--out"]
     done([*words, tmp_path / "whole.parquet"])
     out, log = tmp_path / "out.parquet", tmp_path / "log"
-    seen = there(tmp_path, "out.parquet.shards/[!.]*.parquet")
+    shard_files = "out.parquet.shards/[!.]*.parquet"
+    seen = [(tmp_path, shard_files, 1)]
     assert stopped([*words, out], seen, log, prepare=small_shards) == -KILL
     assert not out.exists()
-    written = {p: p.stat().st_mtime_ns for p in tmp_path.glob("*.shards/[!.]*.parquet")}
+    written = {p: p.stat().st_mtime_ns for p in tmp_path.glob(shard_files)}
     assert 1 <= len(written) < 6
-    seen = there(tmp_path, "out.parquet.shards/[!.]*.parquet", len(written) + 1)
+    seen = [(tmp_path, shard_files, len(written) + 1)]
     assert stopped([*words, out], seen, log, by=INTERRUPT, prepare=small_shards) == 130
     assert "shards are kept in" in said(log)
     assert all(path.stat().st_mtime_ns == when for path, when in written.items())
@@ -166,15 +165,14 @@ def server():
 
 
 @pytest.mark.parametrize("by", [KILL, INTERRUPT], ids=["kill", "interrupt"])
-def test_fetch(tmp_path, server, by):
+def test_fetch(tmp_path, server, by, monkeypatch):
     """In the middle of the second file: the first is kept."""
+    monkeypatch.setitem(BENCHMARKS, "local", None)
     host, content, goes_on, asked = server
     out, log = tmp_path / "out", tmp_path / "log"
     words = ["fetch", "local", "--out", out]
 
-    def seen():
-        return (out / "a.h5").exists() and any(out.glob(f".b{PART}*"))
-
+    seen = [(out, f".b{PART}*", 1)]
     code = stopped(words, seen, log, by=by, prepare=partial(local_data_set, host))
     assert code == (-by if by == KILL else 130)
     if by == INTERRUPT:
@@ -209,14 +207,9 @@ def test_verbs_that_keep_nothing(tagger, jets, tmp_path, verb):
         whole = whole.rename(tmp_path / "whole.html")
     words, out = verbs(tagger, jets, tmp_path / f"out{suffix}")[verb]
 
-    def begun():
-        return any(out.parent.glob(f".{out.name}.lock")) or out.exists()
-
-    def writes():
-        parts = [*out.parent.glob(f".{out.stem}{PART}*"), *out.glob(f"{PART}*")]
-        return bool(parts) or out.exists()
-
-    for seen in (begun, writes):
+    begins = [(out.parent, f".{out.name}.lock", 1)]
+    writes = [(out.parent, f".{out.stem}{PART}*", 1), (out, f"{PART}*", 1)]
+    for seen in (begins, writes):
         stopped(words, seen, log)
         if finished(out):  # the kill came too late
             assert same(out, whole)
@@ -243,30 +236,36 @@ def same(one: Path, other: Path) -> bool:
     return rows[0] == rows[1] and names[0] == names[1] and events[0] == events[1]
 
 
+# What is smaller than in the smoke scale, and what is kept first.
 STUDIES = {
-    "w-tagging": ({}, "steps/*.npz"),
-    "unfolding": ({}, "models/multifold/**/push-*.npy"),
-    "fast-calo-slices": ({}, "models/*/method.json"),
-    "inference-aware": ({}, "models/*/method.json"),
+    "w-tagging": ({"w": 60}, "steps/*.npz"),
+    "unfolding": ({"simulation": 500, "nature": 300}, "models/multifold/**/push-*.npy"),
+    "fast-calo-slices": ({"train": 200, "test": 100}, "models/*/method.json"),
+    "inference-aware": (
+        {"train": 1_000, "test": 3_000, "ratio_train": 1_000, "ratio_events": 64},
+        "models/*/method.json",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_study_of_each_kind(name, tmp_path):
+def test_a_study_of_each_kind(name, tmp_path, monkeypatch):
     """Tagging, unfolding, surrogate and inference: after the first thing that is kept."""
-    changes, kept = STUDIES[name]
+    (changes, kept), scales = STUDIES[name], KNOWN.load(name).scales
+    monkeypatch.setitem(scales, "smoke", scales["smoke"])  # which is smaller in this test alone
     small_study(name, changes)
     words = ["study", name, "--scale", "smoke", "--out"]
     out, log = tmp_path / "out", tmp_path / "log"
-    code = stopped(
-        [*words, out], there(out, kept), log, prepare=partial(small_study, name, changes)
-    )
+    prepare = partial(small_study, name, changes)
+    code = stopped([*words, out], [(out, kept, 1)], log, prepare=prepare)
     assert code == -KILL
     assert not (out / "report.html").exists()
     assert not (out / "results.json").exists()
     before = {path: path.stat().st_mtime_ns for path in out.glob(kept)}
     done([*words, out])
     assert all(path.stat().st_mtime_ns == when for path, when in before.items())
+    if (out / "data").exists():  # making events again is what test_generate does
+        shutil.copytree(out / "data", tmp_path / "whole" / "data")
     done([*words, tmp_path / "whole"])
     ours, theirs = (
         json.loads((tmp_path / run / "results.json").read_text())["rows"]
@@ -278,5 +277,5 @@ def test_a_study_of_each_kind(name, tmp_path):
 def test_an_interrupted_study(tmp_path):
     words = ["study", "fast-calo-slices", "--scale", "smoke", "--out", tmp_path / "out"]
     log = tmp_path / "log"
-    assert stopped(words, there(tmp_path, "out/study.json"), log, by=INTERRUPT) == 130
+    assert stopped(words, [(tmp_path, "out/study.json", 1)], log, by=INTERRUPT) == 130
     assert "kept" in said(log)

@@ -17,7 +17,8 @@ FULL = (
     "cannot allocate",
     "unable to allocate",
     "storage size",
-    "overflow",
+    "array is too big",
+    "maximum allowed dimension",
     "bad_alloc",
     "can't start new thread",
 )
@@ -54,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"colliderkit: '{verb}' is no verb; choose from {', '.join(VERBS)}.", file=sys.stderr)
         return 2
+    for word in rest:
+        if "\0" in word:
+            print(f"colliderkit: {word!r} holds a NUL character; leave it out.", file=sys.stderr)
+            return 2
     try:
         with warnings.catch_warnings(), bounded():
             warnings.simplefilter("default", UserWarning)
@@ -70,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"colliderkit: {where}{error.strerror or error}.", file=sys.stderr)
         return 2
-    except (MemoryError, RecursionError, RuntimeError) as error:
+    except (MemoryError, OverflowError, RecursionError, RuntimeError, ValueError) as error:
         sentence = _too_much(error)
         if sentence is None:
             raise
@@ -84,7 +89,8 @@ def _too_much(error: Exception) -> str | None:
     if isinstance(error, RecursionError):
         return "an input is nested too deeply; write it with fewer brackets."
     words = str(error).lower()
-    if isinstance(error, MemoryError) or any(word in words for word in FULL):
+    large = isinstance(error, MemoryError | OverflowError)
+    if large or any(word in words for word in FULL):
         room = free()
         known = "" if room is None else f" ({room / 1e9:.1f} GB are free)"
         return (

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from colliderkit.cli.parsing import leading, run
-from colliderkit.errors import InputError
 from colliderkit.sources.files.formats import paths_of
 from colliderkit.sources.files.inspection import Inspection, inspect_file
 
@@ -36,8 +35,6 @@ def inspect(
         colliderkit inspect jets.root
         colliderkit inspect 'run*/jets.root' --tree Events
     """
-    if most < 1:
-        raise InputError(f"most is {most}; list at least 1 column.")
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from colliderkit.cli.parsing import run
 from colliderkit.cli.results import show
-from colliderkit.files import alone
 from colliderkit.report.results import read_results
 from colliderkit.studies import STUDIES, reproduce
 from colliderkit.studies.run import ScaleName
@@ -45,8 +44,7 @@ def study(
     """
     out = out or Path("runs") / f"{name}-{scale}"
     given = {"seeds": seeds, "workers": workers, "dask": dask, "devices": devices}
-    with alone(out):
-        report = reproduce(name, scale=scale, out=out, force=force, **given)
+    report = reproduce(name, scale=scale, out=out, force=force, **given)
     results = report.parent / "results.json"
     show(STUDIES.load(name).title, read_results(results))
     for line in json.loads(results.read_text(encoding="utf-8"))["verdict"]:

@@ -21,7 +21,7 @@ from colliderkit.networks.model import Model
 from colliderkit.serve.deployed import Deployed, DeployedRatio, DeployedTagger
 from colliderkit.serve.translation import session, translate
 
-__all__ = ["TOLERANCE", "export", "export_method", "write_checked", "write_proto"]
+__all__ = ["TOLERANCE", "export", "export_method", "write_checked"]
 
 Inputs = Ragged | Tensor
 # The largest difference between onnxruntime and torch at which a file is still written.

@@ -30,17 +30,17 @@ class Claim(Protocol):
 
 def claim(folder: Path, request: Claim, force: bool) -> None:
     """Make the folder of the shards, or check that those in it are of the same request."""
-    note = folder / "request.json"
-    if folder.exists() and (not note.is_file() or note.read_text() != request.as_json()):
-        if not force:
-            raise InputError(
-                f"{folder}: holds shards of another request; repeat that one, choose another"
-                " output, or give force to drop them."
-            )
-        shutil.rmtree(folder)
-    if not folder.exists():
-        with atomic_file(note) as part:
-            part.write_text(request.as_json())
+    note, asked = folder / "request.json", request.as_json()
+    if note.is_file() and note.read_text() == asked:
+        return
+    if folder.exists() and not force and any(path.name[0] != "." for path in folder.iterdir()):
+        raise InputError(
+            f"{folder}: holds shards of another request; repeat that one, choose another"
+            " output, or give force to drop them."
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    with atomic_file(note) as part:
+        part.write_text(asked)
 
 
 def finished(pending: dict[Future[Any], Any]) -> Iterator[tuple[Any, Any]]:

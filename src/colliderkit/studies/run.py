@@ -17,7 +17,7 @@ import yaml
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.files import atomic_file, refuse_existing
+from colliderkit.files import alone, atomic_file, refuse_existing
 from colliderkit.methods.method import Method
 from colliderkit.metrics.value import number
 from colliderkit.report.html import Report
@@ -71,11 +71,13 @@ class Study(Generic[S]):
 
         An interrupted run goes on at its first step that is not complete. Raises `InputError` for
         a scale or an option that the study does not have, and for a folder that holds a report or
-        another request, which `force` replaces; what the same request has made stays.
+        another request, which `force` replaces; what the same request has made stays. Another
+        process that runs into the folder is refused.
         """
-        run = Run(self, scale, Path(out), force=force, **options)
-        self.body(run)
-        return run.write(force)
+        with alone(Path(out)):
+            run = Run(self, scale, Path(out), force=force, **options)
+            self.body(run)
+            return run.write(force)
 
 
 class Run(Generic[S]):

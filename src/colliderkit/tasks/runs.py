@@ -98,8 +98,8 @@ class Run:
                         " to drop it."
                     )
                 shutil.rmtree(self.work)
-            claim(self.work, request_of(configuration), REQUEST, way_out=DROP)
             try:
+                claim(self.work, request_of(configuration), REQUEST, way_out=DROP)
                 with kept() as account:
                     yield account
             except BaseException as error:

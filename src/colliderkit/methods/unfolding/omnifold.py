@@ -1,5 +1,6 @@
 """OmniFold: unfold without bins, by weights of the simulated events (1911.09107)."""
 
+import io
 import json
 import warnings
 from collections.abc import Callable, Sequence
@@ -284,8 +285,10 @@ class _Iterations:
         path = self.folder / f"{name}.npy"
         with atomic_file(path.with_suffix(".json"), force=True) as part:
             part.write_text(json.dumps(encode(self.history, {}, "history")))
-        with atomic_file(path, force=True) as part, open(part, "wb") as file:
-            np.save(file, values)
+        content = io.BytesIO()  # numpy does not say why a file could not be written
+        np.save(content, values)
+        with atomic_file(path, force=True) as part:
+            part.write_bytes(content.getvalue())
 
 
 def _at(inputs: Inputs, passed: Bools) -> Inputs:
