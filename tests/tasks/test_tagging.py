@@ -120,6 +120,19 @@ def test_a_file_of_both_classes_is_no_file_of_one(tmp_path) -> None:
     assert sentence.startswith("label is given, and the files of a say the class")
 
 
+def test_a_copy_of_the_background_is_no_signal(tmp_path) -> None:
+    jets = make_jets(60)
+    jets = jets[[f for f in jets.fields if f != "label"]]
+    paths = {name: str(tmp_path / f"{name}.parquet") for name in ("background", "signal")}
+    write(paths["background"], jets)
+    write(paths["signal"], jets)
+    said = "signal.parquet: holds the same events for class signal as are given for background"
+    assert said in refused(Tagger(), **paths)
+    assert said in refused(Tagger("mlp"), **paths, features="jet_pt, jet_mass")
+    write(paths["signal"], jets[::-1], force=True)
+    assert len(jets_of(Tagger(), **paths)) == 120
+
+
 def write_parts(folder: Path, **weights: np.ndarray | None) -> dict[str, str]:
     """Write signal and background of 30 jets each, with weights where they are given."""
     jets = make_jets(200)

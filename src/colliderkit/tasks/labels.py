@@ -1,6 +1,7 @@
 """Labels: the class of each event, from a column of values, from one column a class, or by file."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,15 +139,30 @@ class ClassColumns:
     """Compare what the files of several classes hold beside their names: labels and weights.
 
     A label in files that are given by class must agree with them, and weights of one class alone
-    would leave the others at 1: `add` raises `InputError` for both, with the ways out.
+    would leave the others at 1: `add` raises `InputError` for both, with the ways out. `finish`
+    does where two classes are of the same events, as when one file is the copy of another.
     """
 
     def __init__(self) -> None:
+        self._content: dict[str, hashlib.blake2b] = {}
         self._labels: dict[str, set[int]] = {}
         self._weighted: dict[str, bool] = {}
 
-    def add(self, name: str, files: Files, label: NDArray[np.int64] | None, weighted: bool) -> None:
-        """Take what some events of the class `name` hold, in the order of the classes."""
+    def add(
+        self,
+        name: str,
+        files: Files,
+        label: NDArray[np.int64] | None,
+        weighted: bool,
+        content: Iterable[NDArray[np.generic]] = (),
+    ) -> None:
+        """Take what some events of the class `name` hold, in the order of the classes.
+
+        By `content`, columns of theirs, they are known again.
+        """
+        seen = self._content.setdefault(name, hashlib.blake2b(digest_size=16))
+        for column in content:
+            seen.update(np.ascontiguousarray(column).view(np.uint8).data)
         other = next((n for n, w in self._weighted.items() if w != weighted), None)
         if other is not None:
             have, none = (name, other) if weighted else (other, name)
@@ -169,7 +185,14 @@ class ClassColumns:
             raise InputError(self._both(files, name, "label 1 would be the first class"))
 
     def finish(self, files: Files) -> None:
-        """Check classes of which only some have labels."""
+        """Check classes of the same events, and those of which only some have labels."""
+        *others, name = self._content
+        for other in others:
+            if self._content[other].digest() == self._content[name].digest():
+                raise InputError(
+                    f"{files}: holds the same events for class {name} as are given for {other}, so"
+                    " that nothing can tell the two apart; give the files of each class."
+                )
         if len(self._labels) == len(self._weighted):
             return
         for name, values in self._labels.items():

@@ -1,5 +1,6 @@
 """The task of a likelihood ratio: fit, apply, evaluate, page and export."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,6 +103,12 @@ class RatioTask(Task):
             )
             for sample, files in zip(SAMPLES, (numerator, denominator), strict=True)
         )
+        if not method.parameters and same_events(method, one, two):
+            warnings.warn(
+                f"{numerator} and {denominator} hold the same events, so that their ratio is 1",
+                UserWarning,
+                stacklevel=2,
+            )
         arguments = {
             "numerator": one.events,
             "denominator": two.events,
@@ -365,6 +372,16 @@ def read_sample(
     named = {name: text for name, text in options.items() if text is not None}
     reading = replace(reading, columns={**(reading.columns or {}), **named} or None)
     return _jets(_with_theta(reading, theta).jets(files), theta)
+
+
+def same_events(method: Ratio, one: "RatioSample", two: "RatioSample") -> bool:
+    """Return whether samples are of the same events and weights, as a file and its copy are."""
+    first, second = one.events, two.events
+    if method.particles:
+        first, second = (np.asarray(jets["jet_pt"]) for jets in (first, second))
+    none = one.weight is None or two.weight is None
+    weighted = (one.weight is two.weight) if none else np.array_equal(one.weight, two.weight)
+    return bool(weighted and np.array_equal(first, second))
 
 
 def _jets(jets: ak.Array, theta: Sequence[str]) -> RatioSample:

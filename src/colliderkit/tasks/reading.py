@@ -111,7 +111,8 @@ class Reading:
                         " name those to use with --columns."
                     )
                 own = np.asarray(chunk["label"]) if "label" in chunk.fields else None
-                seen.add(name, paths, own, "weight" in chunk.fields)
+                content = np.asarray(chunk["jet_pt"]), ak.to_numpy(ak.num(chunk["constituents"]))
+                seen.add(name, paths, own, "weight" in chunk.fields, content)
                 yield of_class(chunk, label)
             seen.finish(paths)
 
@@ -154,7 +155,8 @@ class Reading:
             own = None
             if "label" in table.fields:
                 own = np.asarray(table["label"]).astype(np.int64)
-            seen.add(name, paths, own, "weight" in table.fields)
+            content = [np.asarray(table[feature]) for feature in features]
+            seen.add(name, paths, own, "weight" in table.fields, content)
             seen.finish(paths)
             yield of_class(table, label)
 

@@ -96,13 +96,11 @@ def suspicious(four: list[Column], used: list[Column]) -> bool:
     px, py, pz, energy = (column.values for column in four)
     if not len(px):
         return False
-    lowest = float(np.min(used[0].values)) if used and len(used[0].values) else 0.0
-    return not (
-        lowest > -90
-        and np.isfinite(px.sum(dtype=np.float64))
-        and float(np.min(energy)) >= 0
-        and bool((px.astype(bool) | py.astype(bool) | pz.astype(bool)).all())
-    )
+    first = used[0].values if used else px
+    if float(np.min(first, initial=0)) <= -90 and any((first == x).any() for x in FILLINGS):
+        return True
+    moving = bool(px.all()) or bool(((px != 0) | (py != 0) | (pz != 0)).all())
+    return not (moving and float(np.min(energy)) >= 0 and np.isfinite(px.sum(dtype=np.float64)))
 
 
 def without_fillings(
