@@ -3,7 +3,7 @@
     python benchmarks/metric_power.py [--showers geant4-1.hdf5 geant4-2.hdf5]
 
 Samples of `--events` showers are compared with a reference of as many. A metric sees a distortion
-where it is above what 95% of undistorted pairs have (`--null` of them); at each of seven sizes
+where it is above what 95% of undistorted pairs have (`--null` of them); at each of six sizes
 `--pairs` pairs are tried, a curve is fitted to how many are seen, and the size at which it is 95%
 is quoted. Distortions are of one column of eight: its mean (in standard deviations), its width
 (relative), all correlations (the share that is lost, no column alone changes), a mode of a tenth of
@@ -17,7 +17,9 @@ of one column is lost by permuting it; the mode are the showers with the least i
 
 import argparse
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +53,11 @@ Floats = NDArray[np.float64]
 # (distortion, size, number of the pair) -> reference, sample and what the model was trained on
 Draw = Callable[[str, float, int], tuple[Floats, Floats, Floats]]
 SIZES = {
-    "mean": np.geomspace(0.08, 0.8, 7),
-    "width": np.geomspace(0.05, 0.6, 7),
-    "correlation": np.geomspace(0.1, 1.0, 7),
-    "mode": np.geomspace(0.1, 1.0, 7),
-    "copies": np.geomspace(0.01, 1.0, 7),
+    "mean": np.geomspace(0.1, 0.8, 6),
+    "width": np.geomspace(0.08, 0.6, 6),
+    "correlation": np.geomspace(0.1, 1.0, 6),
+    "mode": np.geomspace(0.1, 1.0, 6),
+    "copies": np.geomspace(0.01, 1.0, 6),
 }
 COPIES = "copies"
 WORDS = ("", *SIZES)  # "" for no distortion
@@ -127,6 +129,7 @@ def network_areas(pairs: list[tuple[Floats, Floats]], epochs: int = 30) -> list[
 
 def measured(draw: Draw, what: str, size: float, pairs: range) -> dict[str, Floats]:
     """Return the figures of all metrics over pairs, each (pairs,)."""
+    torch.set_num_threads(1)
     tables = [draw(what, size, pair) for pair in pairs]
     each = [figures(*three) for three in tables]
     found = {name: np.array([figure[name] for figure in each]) for name in each[0]}
@@ -226,23 +229,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--events", type=int, default=1000)
     parser.add_argument("--null", type=int, default=200)
-    parser.add_argument("--pairs", type=int, default=30)
+    parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--showers", type=Path, nargs="+", default=[])
+    parser.add_argument("--workers", type=int, default=1)
     chosen = parser.parse_args()
-    torch.set_num_threads(1)
     source, name, draw = "toys", "metric_power", partial(toys, chosen.events)
     if chosen.showers:
         source, name = "Geant4", "metric_power_geant4"
         draw = partial(geant4, geant4_pool(chosen.showers), chosen.events)
-    null = measured(draw, "", 0.0, range(chosen.null))
-    edges = {metric: float(np.quantile(each, 1 - LEVEL)) for metric, each in null.items()}
+    jobs = [("", 0.0, range(i, min(i + 20, chosen.null))) for i in range(0, chosen.null, 20)]
+    jobs += [(w, float(s), range(chosen.pairs)) for w, sizes in SIZES.items() for s in sizes]
+    with ProcessPoolExecutor(chosen.workers, get_context("spawn")) as pool:
+        answers = list(pool.map(partial(measured, draw), *zip(*jobs, strict=True)))
+    found = dict(zip(jobs, answers, strict=True))
+    null = [answer for (what, _, _), answer in found.items() if not what]
+    edges = {
+        metric: float(np.quantile(np.concatenate([each[metric] for each in null]), 1 - LEVEL))
+        for metric in null[0]
+    }
     rows: list[Answer] = []
     for what, sizes in SIZES.items():
-        seen: dict[str, list[int]] = {metric: [] for metric in edges}
-        for size in sizes:
-            found = measured(draw, what, float(size), range(chosen.pairs))
-            for metric, each in found.items():
-                seen[metric].append(int((each > edges[metric]).sum()))
+        seen = {
+            metric: [
+                int((found[what, float(s), range(chosen.pairs)][metric] > edge).sum())
+                for s in sizes
+            ]
+            for metric, edge in edges.items()
+        }
         for metric, counts in seen.items():
             at = size_at_power(sizes, np.array(counts), chosen.pairs)
             if at is None or at.value > sizes[-1]:

@@ -291,8 +291,8 @@ class ShowerComparison(Method):
                     classifier.logarithms(network, data).exp()[:, 1].double().numpy()
                     for data in parts
                 ]
-                for each, score, label in zip(areas, scores, labels, strict=True):
-                    each.append(auc(score, label))
+                for repeated, score, label in zip(areas, scores, labels, strict=True):
+                    repeated.append(auc(score, label))
                 self.history_[f"{level}, repetition {repetition}"] = history
                 if repetition == 0:
                     self.networks_[level] = network
@@ -313,8 +313,8 @@ class ShowerComparison(Method):
                 first,
                 np.concatenate(incident),
             )
-            for each in samples:
-                release(each.showers.voxels)
+            for sample in samples:
+                release(sample.showers.voxels)
         if self.trees and self.levels:
             trees = tree_areas(samples, rows, self.threshold, self.seed_)
             found |= {f"trees of {name}": pair for name, pair in trees.items()}
