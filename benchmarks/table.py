@@ -85,6 +85,7 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         "geant4_speed": ("Our loop around Geant4 costs little", ""),
         "shower_memory": ("100,000 showers are compared in less than 6 GB", ""),
         "physics_distances": ("FPD and KPD are those of jetnet", ""),
+        "metric_power": ("Metrics of showers see what distorts a toy of known density", ""),
         "pulls": ("Unbiased distances have pulls of mean 0 and width 1", ""),
     },
     "Calibration and uncertainty": {

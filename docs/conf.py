@@ -45,37 +45,36 @@ CODE = re.compile(r"(``[^`]+``|`[^`]+`)")
 
 def prose(line: str) -> str:
     """Return a line of a docstring with its code marked and its other signs as they stand."""
-    parts = CODE.split(line)
-    for i, part in enumerate(parts):
+    made = ""
+    for i, part in enumerate(CODE.split(line)):
         if i % 2:
-            parts[i] = "``" + part.strip("`") + "``"
+            apart = "\\ " if made[-1:].isalnum() else ""
+            made += f"{apart}``{part.strip('`')}``"
         else:
-            parts[i] = re.sub(r"([*|\\`]|_(?!\w))", r"\\\1", part)
-    return re.sub(r"``(?=\w)", "``\\\\ ", "".join(parts)) if "``" in line else "".join(parts)
+            apart = "\\ " if made.endswith("``") and part[:1].isalnum() else ""
+            made += apart + re.sub(r"([*|\\`]|_(?!\w))", r"\\\1", part)
+    return made
 
 
 def plain(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Make reStructuredText of a docstring: an indented block is shown as it stands."""
     made: list[str] = []
-    block = False  # in a block that is indented below a paragraph
+    block = False  # in a directive, or in a block that is indented below a paragraph
     for before, line in zip(["", *lines], lines, strict=False):
         indented = line.startswith("    ")
-        section = bool(made) and re.match(r"\w+:$", next((m for m in reversed(made) if m), ""))
-        if indented and not block and not before.strip() and not section and not made_args(made):
+        if indented and not block and not before.strip() and not in_section(made):
             block = True
             made += ["::", ""]
         elif line.strip() and not indented:
-            block = False
+            block = line.startswith(".. ")
         made.append(line if block or line.lstrip().startswith(">>>") else prose(line))
     lines[:] = made
 
 
-def made_args(made: list[str]) -> bool:
-    """Tell whether the lines so far end within a section such as "Args:"."""
-    for line in reversed(made):
-        if line.strip() and not line.startswith(" "):
-            return bool(re.match(r"[A-Z]\w+:$", line))
-    return False
+def in_section(lines: list[str]) -> bool:
+    """Tell whether the lines end within a section such as "Args:"."""
+    last = next((line for line in reversed(lines) if line.strip() and line[0] != " "), "")
+    return bool(re.match(r"[A-Z]\w+:$", last))
 
 
 def setup(app: Any) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 import colliderkit as ck
 from colliderkit.cli import main
+from colliderkit.events.schema import FOURVECTOR
 from samples import make_jets
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("Training(epochs=5, batch_size=1000", "Training(epochs=1, batch_size=500"),
         ("1, 50_000)", "1, 3_000)"),
         ("(50_000, 1)", "(3_000, 1)"),
-        ("experiments=100", "experiments=20"),
+        ("experiments=100", "experiments=40"),
     ],
     "reweighting.md": [
         ('"ee-dijets", 10_000', '"ee-dijets", 1_000'),
@@ -122,7 +123,10 @@ def particles(*names: str, count: int = 150) -> None:
     """Write a file of jets of one class as each of `names`: signal where the name says top or w."""
     for i, name in enumerate(names):
         jets = make_jets(3 * count, i)
-        jets["w"] = np.ones(len(jets))
+        for column in FOURVECTOR:  # hard enough for the cuts of the pages
+            jets["constituents", column] = 10 * jets["constituents", column]
+        jets["jet_pt"] = 10 * jets["jet_pt"]
+        jets["jet_mass"] = 10 * jets["jet_mass"]
         signal = name.startswith(("top", "w.", "data"))
         ck.write(name, jets[jets.label == signal][:count])
 
@@ -132,14 +136,20 @@ def given_readme() -> Names:
 
     particles("top.root", "qcd.root", "top_test.root", "qcd_test.root", "data.root")
     rows("measured.root", "simulation.root")
-    jets = np.zeros((2, 10, 4), np.float32)
-    jets[:, :3] = (30.0, 20.0, 10.0, 40.0)
-    return {"onnxruntime": onnxruntime, "jets": jets}
+    momenta = np.zeros((2, 10, 4), np.float32)
+    momenta[:, :3] = (30.0, 20.0, 10.0, 40.0)
+    return {"onnxruntime": onnxruntime, "momenta": momenta}
 
 
 def given_your_files() -> Names:
     particles("top.root", "qcd.root", "top_test.root", "qcd_test.root", "data.root")
     rows("events.root")
+    for name in ("top.root", "qcd.root"):
+        jets = ck.read(name)
+        px, py, pz = (jets.constituents[column] for column in ("px", "py", "pz"))
+        pt = np.hypot(px, py)
+        columns = {"p_pt": pt, "p_eta": np.arcsinh(pz / pt), "p_phi": np.arctan2(py, px)}
+        ck.write(f"own_{name}", columns | {"w": np.ones(len(jets))})
     return {}
 
 
@@ -214,7 +224,8 @@ def given_refinement() -> Names:
 
     random = np.random.default_rng(1)
     x = torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
-    halves = [Dataset(x[part], (x[part, 0] > 0).long()) for part in (slice(300), slice(300, 400))]
+    label, weight = (x[:, 0] > 0).long(), torch.ones(400)
+    halves = [Dataset(x[part], label[part], weight[part]) for part in (slice(300), slice(300, 400))]
     fast = random.normal(size=(600, 2))
     return {
         "cross_entropy": cross_entropy,
@@ -226,7 +237,7 @@ def given_refinement() -> Names:
         "train": halves[0],
         "validation": halves[1],
         "settings": ck.Training(epochs=1, batch_size=100),
-        "folder": "runs/constrained",
+        "folder": Path("runs/constrained"),
         "fast": fast,
         "full": fast + random.normal(0.1, 0.1, (600, 2)),
         "truth": random.normal(size=(600, 1)),
@@ -299,8 +310,8 @@ def given_unfolding() -> Names:
         "true": toy.pass_truth,
         "w": np.ones(len(toy.reco)),
         "expected": None,
-        "truth_edges": np.linspace(-3, 3, 7),
-        "reco_edges": np.linspace(-3, 3, 7),
+        "truth_edges": [np.linspace(-3, 3, 7)],
+        "reco_edges": [np.linspace(-3, 3, 7)],
     }
 
 
