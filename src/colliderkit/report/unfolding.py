@@ -1,7 +1,8 @@
 """Plots of unfolded spectra, covariances, responses, and the choice of an iteration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from colliderkit.methods.unfolding.binned import IterationCurve
 from colliderkit.methods.unfolding.closure import ClosureTest, Spectra
 from colliderkit.methods.unfolding.result import BinnedSpectrum
+from colliderkit.metrics.value import Value, rounded
+from colliderkit.report.html import Report
 from colliderkit.report.observables import axis_label, symbol_of, unit_of
 from colliderkit.report.plots import (
     COLOURS,
@@ -25,9 +28,11 @@ from colliderkit.report.plots import (
     limit_ratio,
     merged,
 )
+from colliderkit.report.verdict import Claim
 
 __all__ = [
     "Spectrum",
+    "add_spectrum",
     "by_bin",
     "closure_spectra",
     "correlation",
@@ -353,3 +358,61 @@ def responses(matrices: Mapping[str, Floats], label: str) -> Figure:
     mappable = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(0, top), "Blues")
     figure.colorbar(mappable, ax=list(panels), label="p(detector bin | truth bin)")
     return figure
+
+
+def add_spectrum(
+    page: Report,
+    binned: BinnedSpectrum,
+    prior: Floats,
+    outside: str,
+    beside: Mapping[str, Callable[[Path], Any]],
+) -> None:
+    """Draw a spectrum beside the simulation's and its correlations, list its bins, judge it.
+
+    `outside` ends the caption; `beside` is what `Report.add_figure` takes of files.
+    """
+    name = binned.observable
+    page.add_heading(name)
+    caption = f"{name} at the level of particles: unfolded, and in the simulation.{outside}"
+    if binned.covariances:
+        page.claims.append(_moved(binned, prior))
+    page.add_figure(spectrum(binned, prior), caption, beside=beside)
+    if binned.covariances:
+        page.add_figure(
+            correlation(binned),
+            f"Correlations between the bins of {name}; a fit to the spectrum needs them.",
+        )
+    # The parts of a single one are the total.
+    named = binned.covariances if len(binned.covariances) > 1 else {}
+    parts = [np.sqrt(np.diag(part)) for part in named.values()]
+    edges = binned.edges
+    page.add_table(
+        [f"{name}{f' [{binned.unit}]' if binned.unit else ''}", "unfolded", *named],
+        [
+            [f"{low:.4g} to {high:.4g}", Value(v, e), *(rounded(p[k], p[k]) for p in parts)]
+            for k, (low, high, v, e) in enumerate(
+                zip(edges, edges[1:], binned.values, binned.error, strict=False)
+            )
+        ],
+        "Events in the bins with the total uncertainty"
+        + (", and its parts." if named else f" ({', '.join(binned.covariances) or 'none'})."),
+    )
+
+
+def _moved(binned: BinnedSpectrum, prior: Floats) -> Claim:
+    """Judge whether the data moved the simulation's spectrum: χ² with the covariance of all bins.
+
+    Bins without events in both, and directions that the replicas do not span, count nothing.
+    """
+    covariance = np.sum([*binned.covariances.values()], axis=0)
+    values, vectors = np.linalg.eigh(covariance)
+    spanned = values > 1e-9 * values.max(initial=0.0)
+    away = (binned.values - prior) @ vectors[:, spanned]
+    ndf = int(spanned.sum())
+    return Claim(
+        f"The data differ from the simulation in {binned.observable}: χ² above its"
+        f" {ndf} degrees of freedom",
+        Value(float((away**2 / values[spanned]).sum()), (2 * ndf) ** 0.5),
+        "above",
+        Value(float(ndf), 0.0),
+    )

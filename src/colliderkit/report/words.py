@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 
 from colliderkit.metrics.value import number
 
-__all__ = ["plural", "prose", "symbols"]
+__all__ = ["duration", "plural", "prose", "symbols"]
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "Delta": "Δ", "epsilon": "ε", "eps": "ε",
@@ -101,3 +101,11 @@ def _latex(match: re.Match[str]) -> str:
 
 def _moved(table: dict[int, int], match: re.Match[str]) -> str:
     return match[1].translate(table)
+
+
+def duration(seconds: float) -> str:
+    """Write a time in the unit that fits."""
+    for unit, size in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= size:
+            return f"{number(seconds / size, 2)} {unit}"
+    return f"{number(seconds, 2)} s"

@@ -69,8 +69,6 @@ REFERENCE, AGAIN = "Geant4", "Geant4 again"
 LAYERS = ("presampler", "strips", "middle", "back")
 MIDDLE = LAYERS.index("middle")
 ORDERED = 30  # jets that are read out in both orders
-
-
 ENERGY, HITS, READ = "energy [GeV]", "cells hit", "read / exact"
 AIMS = (
     Aim("Two samples of Geant4 agree in the energy of jets", "Geant4 again / Geant4", ENERGY,
@@ -139,14 +137,9 @@ def event_overlay(run: Run[Scale]) -> None:
     report.add_heading("Jets and cells")
     quantities = {name: jet_quantities(reading, cells) for name, reading in readings.items()}
     busiest = int(np.argmax(quantities[REFERENCE][HITS]))
+    shown = {name: reading[busiest] for name, reading in readings.items()}
     report.add_figure(
-        layer_images(
-            {name: reading[busiest] for name, reading in readings.items()},
-            cells,
-            MIDDLE,
-            reach=REACH / RADIUS,
-            threshold=READOUT.threshold,
-        ),
+        layer_images(shown, cells, MIDDLE, reach=REACH / RADIUS, threshold=READOUT.threshold),
         "The jet of most cells, as read out in the middle layer: the same particles in each.",
         wide=True,
     )
@@ -154,12 +147,13 @@ def event_overlay(run: Run[Scale]) -> None:
         cell_spectrum(readings, threshold=READOUT.threshold),
         "Energies of all cells, after noise and threshold: sources should lie on one another.",
     )
-    for quantity, label, caption in (
-        ("energy [GeV]", "energy", "Jet energy over that of Geant4, jet by jet."),
-        ("width", "width", "Jet width over that of Geant4, jet by jet."),
-        ("cells hit", "cells hit", "Cells that are read out, over those of Geant4."),
+    for quantity, caption in (
+        (ENERGY, "Jet energy over that of Geant4, jet by jet."),
+        ("width", "Jet width over that of Geant4, jet by jet."),
+        (HITS, "Cells that are read out, over those of Geant4."),
     ):
         values = {name: each[quantity] for name, each in quantities.items()}
+        label = quantity.removesuffix(" [GeV]")
         report.add_figure(ratio_histogram(values, label), f"{caption} 1 is right.")
     _add_comparison(report, quantities)
     report.add_heading("Sum first, then digitise")

@@ -22,6 +22,7 @@ from colliderkit.methods.method import Method
 from colliderkit.metrics.value import number
 from colliderkit.report.html import Report
 from colliderkit.report.verdict import Aim, Ranking
+from colliderkit.report.words import duration
 from colliderkit.studies.provenance import source_of
 
 __all__ = ["OPTIONS", "SCALE_NAMES", "Run", "ScaleName", "Study"]
@@ -270,14 +271,6 @@ class Run(Generic[S]):
         path = self.out / "steps" / "seconds.json"
         seconds: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
         return seconds
-
-
-def duration(seconds: float) -> str:
-    """Write a time in the unit that fits."""
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= size:
-            return f"{number(seconds / size, 2)} {unit}"
-    return f"{number(seconds, 2)} s"
 
 
 def _shown(value: Any) -> Any:

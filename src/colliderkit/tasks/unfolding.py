@@ -22,11 +22,10 @@ from colliderkit.methods.unfolding.sample import UnfoldingSample
 from colliderkit.methods.unfolding.uncertainty import Replicas, replicate
 from colliderkit.methods.unfolding.unfolding import Unfolding
 from colliderkit.metrics.closure import effective_size
-from colliderkit.metrics.value import Value, number, rounded
+from colliderkit.metrics.value import number
 from colliderkit.report.html import Report
 from colliderkit.report.plots import round_edges
-from colliderkit.report.unfolding import correlation, spectrum
-from colliderkit.report.verdict import Claim
+from colliderkit.report.unfolding import add_spectrum
 from colliderkit.serve.hepdata import write_hepdata
 from colliderkit.serve.unfolded_events import read_unfolded, write_unfolded
 from colliderkit.sources.files.expressions import split_expressions
@@ -211,7 +210,7 @@ class UnfoldingTask(Task):
             page = runs.page(f"Unfolded {binned.observable}", f"By {_title(method)}.", model, note)
             total = method.response_.truth.sum(), method.spectrum_.sum()
             rows: list[list[Any]] = [["events expected in the bins", *map(float, total)]]
-            _add_spectrum(page, binned, method.response_.truth, "")
+            add_spectrum(page, binned, method.response_.truth, "", _submission(binned))
             page.add_table(["", "simulation", "unfolded"], rows, "Events in all bins together.")
             return page
         push = method.weights()[method.weights() > 0]
@@ -232,11 +231,12 @@ class UnfoldingTask(Task):
             borders = np.asarray(limits.get(name, _edges(x, events.weights, bins)))
             binned = events.binned(name, borders)
             outside = 1 - binned.values.sum() / events.weights.sum()
-            _add_spectrum(
+            add_spectrum(
                 page,
                 binned,
                 before.binned(name, borders).values,
                 f" {outside:.1%} of the events lie outside of the bins.",
+                _submission(binned),
             )
         weights = before.weights, events.weights
         page.add_heading("Weights")
@@ -304,55 +304,6 @@ def _of_bins(method: BinnedUnfolding, events: UnfoldedEvents, edges: Edges) -> B
     if edges:
         raise InputError(f"edges are those of the fit, of {method.name}; leave them out.")
     return method.spectrum(events.names[0], events.units[0])
-
-
-def _add_spectrum(page: Report, binned: BinnedSpectrum, prior: Floats, outside: str) -> None:
-    """Draw a spectrum and its correlations, and list its bins."""
-    name = binned.observable
-    page.add_heading(name)
-    caption = f"{name} at the level of particles: unfolded, and in the simulation.{outside}"
-    if binned.covariances:
-        page.claims.append(_moved(binned, prior))
-    page.add_figure(spectrum(binned, prior), caption, beside=_submission(binned))
-    if binned.covariances:
-        page.add_figure(
-            correlation(binned),
-            f"Correlations between the bins of {name}; a fit to the spectrum needs them.",
-        )
-    # The parts of a single one are the total.
-    named = binned.covariances if len(binned.covariances) > 1 else {}
-    parts = [np.sqrt(np.diag(part)) for part in named.values()]
-    edges = binned.edges
-    page.add_table(
-        [f"{name}{f' [{binned.unit}]' if binned.unit else ''}", "unfolded", *named],
-        [
-            [f"{low:.4g} to {high:.4g}", Value(v, e), *(rounded(p[k], p[k]) for p in parts)]
-            for k, (low, high, v, e) in enumerate(
-                zip(edges, edges[1:], binned.values, binned.error, strict=False)
-            )
-        ],
-        "Events in the bins with the total uncertainty"
-        + (", and its parts." if named else f" ({', '.join(binned.covariances) or 'none'})."),
-    )
-
-
-def _moved(binned: BinnedSpectrum, prior: Floats) -> Claim:
-    """Judge whether the data moved the simulation's spectrum: χ² with the covariance of all bins.
-
-    Bins without events in both, and directions that the replicas do not span, count nothing.
-    """
-    covariance = np.sum([*binned.covariances.values()], axis=0)
-    values, vectors = np.linalg.eigh(covariance)
-    spanned = values > 1e-9 * values.max(initial=0.0)
-    away = (binned.values - prior) @ vectors[:, spanned]
-    ndf = int(spanned.sum())
-    return Claim(
-        f"The data differ from the simulation in {binned.observable}: χ² above its"
-        f" {ndf} degrees of freedom",
-        Value(float((away**2 / values[spanned]).sum()), (2 * ndf) ** 0.5),
-        "above",
-        Value(float(ndf), 0.0),
-    )
 
 
 def _submission(binned: BinnedSpectrum) -> dict[str, Callable[[Path], Any]]:
