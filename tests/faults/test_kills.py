@@ -238,7 +238,7 @@ def same(one: Path, other: Path) -> bool:
 
 # What is smaller than in the smoke scale, and what is kept first.
 STUDIES = {
-    "w-tagging": ({"w": 60}, "steps/*.npz"),
+    "w-tagging": ({}, "steps/*.npz"),
     "unfolding": ({"simulation": 500, "nature": 300}, "models/multifold/**/push-*.npy"),
     "fast-calo-slices": ({"train": 200, "test": 100}, "models/*/method.json"),
     "inference-aware": (
