@@ -17,7 +17,7 @@ from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 PRELOADED = ["torch", "lightning", "awkward", "pyarrow.parquet", "colliderkit.cli.fit"]
-SECONDS = 300.0  # of a command, on a machine that is busy with others
+SECONDS = 900.0  # of a command, on a machine that is busy with others
 Prepare = Callable[[], None]
 
 

@@ -72,7 +72,6 @@ def test_a_network_wider_than_the_memory(task, method, files, tmp_path, capsys, 
         ("ratio", "ratio", ("--members", "100000", "--hidden", "[1000, 1000]")),
         ("unfolding", "omnifold", ("--data_members", "100000", "--hidden", "[1000, 1000]")),
         ("tagging", "tagging", ("--network", "pfn", "--options", "{phi: [1000000, 1000000]}")),
-        ("calibration", "flow-calibration", ("--bins", "100000", "--transforms", "1000")),
     ],
 )
 def test_other_numbers(task, method, words, files, tmp_path, capsys, monkeypatch):
