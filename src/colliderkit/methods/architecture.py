@@ -88,7 +88,7 @@ class Architecture:
         """Return the constituents of jets, checked to have the columns and finite numbers."""
         return check_jets(jets, "jets", self.columns)[CONSTITUENTS]
 
-    def _table(self, jets: ak.Array) -> NDArray[np.float32]:
+    def _table(self, jets: ak.Array) -> NDArray[np.floating[Any]]:
         """Return the observables of jets, or the columns of what has no constituents, (N, C)."""
         if CONSTITUENTS in jets.fields and self.features is None:
             return substructure.table(check_jets(jets, "jets"), self.observables)[0]
@@ -100,8 +100,7 @@ class Architecture:
                     f" {', '.join(jets.fields)}."
                 )
         columns = [ak.to_numpy(jets[name]) for name in self.columns]
-        table = as_table(np.column_stack(columns), "the events", self.columns)
-        return table.astype(np.float32)
+        return as_table(np.column_stack(columns), "the events", self.columns)
 
     def build(self, outputs: int) -> Model:
         """Return a fresh model with this many outputs; torch's seed decides its weights."""

@@ -110,7 +110,7 @@ class InferenceAware(NuisanceMethod):
         """
         size = self.training.batch_size
         whole = slice(max(len(x) // size, 1) * size)
-        data = Dataset(torch.cat([x, label[:, None].float()], 1), label.float(), weight.float())
+        data = Dataset(torch.cat([x, label[:, None]], 1), label.float(), weight.float())
         return data.at(torch.arange(len(x))[whole])
 
     def _module(self) -> nn.Module:
@@ -152,7 +152,7 @@ class NuisanceJacobian(nn.Module):
         if not self.nuisances:
             return self._bins(x)
         slopes = [nuisance.slopes(x, label) for nuisance in self.nuisances]
-        logs = torch.stack([log for _, log in slopes], 1)
+        logs = torch.stack([log for _, log in slopes], 1).float()
         if not self.moving:
             return torch.cat([self._bins(x), logs], 1)
         directions = torch.stack([slopes[i][0] for i in self.moving])

@@ -52,7 +52,7 @@ def inputs_of(
     """
     if architecture is None or architecture.kind == "table":
         table = Table.checked(events, what, names=names, weight=weight, event=event)
-        return torch.from_numpy(table.values.astype(np.float32)), table
+        return torch.from_numpy(table.values), table
     if not isinstance(events, ak.Array):
         raise InputError(
             f"{what}: is no jet array, which network '{architecture.network}' takes; read it with"
@@ -252,7 +252,7 @@ class Ratio(Method):
         inputs = self.inputs(events)
         context = None
         if self.parameters:
-            context = torch.from_numpy(self._point(theta, len(inputs))).float()
+            context = torch.from_numpy(self._point(theta, len(inputs)))
         return self.answer(inputs, context).numpy()
 
     def answer(self, inputs: Inputs, context: Tensor | None) -> Tensor:
@@ -282,7 +282,7 @@ class Ratio(Method):
         each = self.model_.log_ratio_of(self.inputs(events))
 
         def log_ratio(theta: Tensor) -> Tensor:
-            point = theta.float().reshape(-1, len(self.parameters))
+            point = theta.double().reshape(-1, len(self.parameters))
             return self._merged(each(point).double())
 
         return log_ratio

@@ -105,9 +105,9 @@ class Regression(Method):
         features = torch.from_numpy(table.values)
         self.scaling_.fit(features)
         self.target_.fit(target[:, None])
-        scaled = (target - self.target_.mean) / self.target_.std
+        scaled = self.target_.unclipped(target)
         weights = torch.from_numpy(table.weight / table.weight.mean())
-        data = Dataset(self.scaling_(features.float()), scaled.float(), weights.float())
+        data = Dataset(self.scaling_(features), scaled, weights.float())
         members = self._learn(*data.split(held), seed)
         self.history_ = {f"member {i}": member for i, member in enumerate(members)}
         return self
@@ -145,7 +145,7 @@ class Regression(Method):
 
     def _unscaled(self, values: Tensor) -> Floats:
         """Return numbers of the scale of the network as numbers of y."""
-        unscaled: Floats = (values.double() * self.target_.std + self.target_.mean).numpy()
+        unscaled: Floats = self.target_.restored(values).numpy()
         return unscaled
 
     @torch.no_grad()
@@ -154,7 +154,7 @@ class Regression(Method):
     ) -> list[Tensor]:
         """Return the parts of an answer at features x (N, F), of some thousand events at a time."""
         table = torch.from_numpy(as_table(x, "x", self.names_))
-        parts = [answer(self.scaling_(piece)) for piece in table.float().split(PIECE)]
+        parts = [answer(self.scaling_(piece)) for piece in table.split(PIECE)]
         return [torch.cat(part) for part in zip(*parts, strict=True)]
 
 

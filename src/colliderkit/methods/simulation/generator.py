@@ -137,7 +137,7 @@ class ConditionalGenerator(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "networks"))
             self._rebuild()
-        values = torch.from_numpy(rows.values.astype(np.float32))
+        values = torch.from_numpy(rows.values)
         context = _context(len(rows) if conditions is None else conditions)
         self.generator_.fit_scaling(values, context)
         unit = torch.from_numpy((rows.weight / rows.weight.mean()).astype(np.float32))
@@ -215,4 +215,4 @@ def _context(condition: Floats | int) -> Tensor:
     """Return conditions (N, C) as generators take them; a column of zeros where there are none."""
     if isinstance(condition, int):
         return torch.zeros(condition, 1)
-    return torch.from_numpy(condition.astype(np.float32))
+    return torch.from_numpy(condition)
