@@ -127,16 +127,16 @@ def _export_ratio(method: Ratio, path: str | Path, events: Any, force: bool) -> 
 
 
 def single(example: Inputs, columns: Sequence[str]) -> Inputs:
-    """Return a table (N, C) as the float32 that a file takes; ragged columns are that already.
+    """Return a table (N, C) rounded to the float32 that a file takes, and float64 as ever.
 
-    A network is given float64, and finds what is small beside a column's distance from zero; the
-    file cannot. Raises `InputError` for a column that float32 rounds by more than `ROUNDED` of its
-    spread.
+    Ragged columns are float32 already. A network is given float64, and finds what is small beside
+    a column's distance from zero; the file cannot. Raises `InputError` for a column that float32
+    rounds by more than `ROUNDED` of its spread.
     """
     if isinstance(example, Ragged):
         return example
-    table = example.float()
-    lost = (table.double() - example).abs().amax(0) / example.double().std(0, correction=0)
+    table = example.float().double()
+    lost = (table - example).abs().amax(0) / example.double().std(0, correction=0)
     worst = int(lost.nan_to_num(0.0, posinf=0.0).argmax())
     if ROUNDED < float(lost[worst]) < float("inf"):
         mean, spread = float(example[:, worst].mean()), float(example[:, worst].std())
@@ -200,7 +200,7 @@ def _translated(deployed: Deployed, example: Inputs, theta: Tensor | None) -> An
         names, free = ["constituents"], ({0: batch, 1: torch.export.Dim("length")},)
     else:
         events = torch.arange(2) % len(example)
-        traced, names, free = example[events], ["table"], ({0: batch},)
+        traced, names, free = example[events].float(), ["table"], ({0: batch},)
     inputs: tuple[Tensor, ...] = (traced,)
     if theta is not None:
         inputs, names, free = (traced, theta[events]), [*names, "theta"], (*free, {0: batch})
@@ -219,7 +219,7 @@ def _difference(
         with torch.no_grad():
             truth = deployed.answers(values, mask, point)
         taken = [values] if point is None else [values, point]
-        feed = {name: tensor.numpy() for name, tensor in zip(names, taken, strict=True)}
+        feed = {name: tensor.float().numpy() for name, tensor in zip(names, taken, strict=True)}
         given = running.run(None, feed)
         for ours, theirs, scale in zip(truth, given, deployed.scales, strict=True):
             largest = max(largest, _largest(ours.numpy() / scale, theirs / scale))
