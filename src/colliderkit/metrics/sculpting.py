@@ -90,10 +90,10 @@ class Jsd:
     / (8 ln base). As published, a divergence is the value itself, which among few jets is mostly
     floor; `corrected` estimates that of the densities.
 
-    Where that is below five errors, it and its error rise and fall together: its pulls have a mean
-    of -0.15 and a width of 1.1, and no other error would do, for a symmetric one is either too
-    wide at zero or too narrow above. Quote `interval` there, which covers. `unit` is the mean of
-    the floor for each of its degrees of freedom, half its variance over its mean.
+    Where that is below five errors, it and its error rise and fall together: for 50 bins its pulls
+    have means down to -0.19 and widths up to 1.11, and an error that is narrower above is too wide
+    at zero. Quote `interval` there, which covers. `unit` is the mean of the floor for each of its
+    degrees of freedom: half its variance over its mean.
     """
 
     value: float
