@@ -11,9 +11,7 @@ from colliderkit.events.tables import (
     as_column,
     as_table,
     as_weight,
-    check_resolved,
     filling,
-    unresolved,
     validation_mask,
 )
 
@@ -102,16 +100,6 @@ def test_both_sides_have_events():
         validation_mask(np.zeros(5, dtype=int), 0.5, seed=0)
     with pytest.raises(InputError, match="between 0 and 1"):
         validation_mask(np.arange(5), 1.0, seed=0)
-
-
-def test_what_single_precision_does_not_resolve():
-    x = np.random.default_rng(1).normal(0, 1, 1000)
-    table = np.column_stack([x, x + 9e4, x + 1.7e9, np.full(1000, 3e9), x * 1e-30])
-    assert unresolved(table).tolist() == [False, False, True, False, False]
-    check_resolved(table[:, [0, 1, 3, 4]], "the events")
-    with pytest.raises(InputError, match=r"the events: time lies at 1.7e\+09 and varies by 0.9"):
-        check_resolved(table[:, [0, 2]], "the events", ["x", "time"])
-    assert not unresolved(np.zeros((0, 2))).any()
 
 
 def test_what_fills_in_for_none():

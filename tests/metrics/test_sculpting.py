@@ -100,6 +100,44 @@ def test_the_error_covers_repetitions():
     assert np.mean([each.error for each in found]) == pytest.approx(spread, rel=0.21)
 
 
+def straight(slope, count, random):
+    """Return bins' middles of a density that rises by this slope over 50-300 GeV, and its shares"""
+    edges = np.linspace(0, 1, 51)
+    shares = np.diff(edges + slope * (edges**2 - edges) / 2)
+    middles = 50 + 250 * (edges[1:] + edges[:-1]) / 2
+    return np.repeat(middles, random.multinomial(count, shares)), shares
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("slope", [0.0, 0.3, 0.5, 1.5])
+def test_the_interval_covers_from_zero_on(slope, seed):
+    random = np.random.default_rng([seed, 5])
+    count, covered, above = 120, 0, 0
+    for _ in range(count):
+        (passed, p), (failed, q) = straight(slope, 2000, random), straight(0.0, 8000, random)
+        m = (p + q) / 2
+        exact = sum(float((s * np.log2(s / m)).sum()) for s in (p, q)) / 2
+        low, high = jsd(passed, failed).interval(0.68)
+        covered += low <= exact <= high
+        above += exact > high
+    # At zero nothing lies below: the lower ends are all 0, and 84% are covered.
+    expected = 0.84 if slope == 0 else 0.68
+    assert covered / count == pytest.approx(expected, abs=4 * math.sqrt(0.68 * 0.32 / count))
+    assert above / count == pytest.approx(0.0 if slope == 0 else 0.16, abs=4 * 0.034)
+
+
+def test_an_interval_is_central_and_its_level_is_asked_for():
+    random = np.random.default_rng(6)
+    far = jsd(straight(1.5, 2000, random)[0], straight(0.0, 8000, random)[0])
+    low, high = far.interval(0.95)
+    assert low == pytest.approx(far.corrected.value - 1.96 * far.error, rel=1e-3)
+    assert high == pytest.approx(far.corrected.value + 1.96 * far.error, rel=1e-3)
+    same = masses([0.5, 0.5])
+    assert jsd(same, same, convention=TWO).interval()[0] == 0
+    with pytest.raises(InputError, match="the level of an interval is 1; give a number between"):
+        far.interval(1.0)
+
+
 def test_the_cut_of_a_score_that_is_the_mass():
     mass = np.linspace(50, 300, 1001)[:-1]
     score = np.concatenate([mass / 300, np.linspace(0.5, 1, 100)])

@@ -21,7 +21,7 @@ from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.networks.boosted_trees import BoostedTrees
 from colliderkit.networks.linear import Linear
 from colliderkit.networks.model import Model
-from colliderkit.serve.onnx import export, export_method
+from colliderkit.serve.onnx import export, export_method, single
 from colliderkit.training.settings import Training
 
 COLUMNS = ("px", "py", "pz", "E", "d0")
@@ -248,3 +248,14 @@ def test_no_file_of_a_ratio_that_answers_otherwise(tmp_path):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="not fitted"):
         export_method(Ratio(), tmp_path / "a.onnx", x)
+
+
+def test_a_column_that_float32_cannot_hold_is_named():
+    table = torch.from_numpy(np.random.default_rng(7).normal(size=(500, 2)))
+    far = table + torch.tensor([0.0, 1e7])
+    with pytest.raises(InputError, match=r"column 'b' lies at 1e\+07 with a spread of \S+, which"):
+        single(far, ["a", "b"])
+    # What float32 holds goes through, and a constant has no spread to be lost in.
+    near = torch.cat([table + 100, torch.full((500, 1), 1e9 / 3)], 1).double()
+    rounded = single(near, ["a", "b", "c"])
+    assert torch.equal(rounded, near.float().double())

@@ -18,15 +18,12 @@ __all__ = [
     "as_column",
     "as_table",
     "as_weight",
-    "check_resolved",
     "filling",
-    "unresolved",
     "validation_mask",
 ]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-FURTHEST = 1e5  # spreads that a column's mean may lie from zero in single precision
 FILLINGS = (-999.0, -99.0, -9999.0)  # what stands for "none" where zero may be a value
 
 
@@ -159,31 +156,6 @@ def as_weight(
         )
     say_decisive(values, whose)
     return values
-
-
-def unresolved(values: Floats) -> NDArray[np.bool_]:
-    """Return which columns of a table (N, C) single precision cannot resolve, (C,).
-
-    Their values lie further from zero than 10^5 times their spread: float32 has 7 digits.
-    """
-    if not len(values):
-        return np.zeros(values.shape[1], dtype=bool)
-    mean, spread = np.abs(values.mean(0)), values.std(0)
-    varies = spread > 1e-12 * mean  # a constant has nothing to resolve
-    return np.asarray(varies & (mean > FURTHEST * spread), dtype=bool)
-
-
-def check_resolved(values: Floats, what: str, names: Sequence[str] = ()) -> None:
-    """Raise `InputError` for a column that a network, which computes in float32, could not see."""
-    if (wrong := unresolved(values)).any():
-        i = int(np.argmax(wrong))
-        label = names[i] if names else f"column {i}"
-        mean, spread = values[:, i].mean(), values[:, i].std()
-        raise InputError(
-            f"{what}: {label} lies at {mean:.8g} and varies by {spread:.2g}, less than single"
-            f" precision resolves there; give its distance from a number near it (as {label}"
-            f" - {mean:.8g})."
-        )
 
 
 def filling(values: NDArray[Any]) -> float | None:

@@ -82,7 +82,7 @@ class GAN(Generator):
     def conditions(self, context: Tensor) -> Tensor:
         """Return c (B, C) as the networks see it."""
         # What is not standardised has no limit in standard deviations either.
-        return self.context_scaling(context) if self.unit is None else context / self.unit
+        return self.context_scaling(context) if self.unit is None else (context / self.unit).float()
 
     @property
     def noise_size(self) -> int:

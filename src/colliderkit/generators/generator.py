@@ -45,11 +45,11 @@ class Generator(nn.Module):
 
     def scaled(self, x: Tensor) -> Tensor:
         """Return x (B, F) in units of its standard deviation; not clipped, unlike the context."""
-        return (x - self.scaling.mean) / self.scaling.std
+        return self.scaling.unclipped(x)
 
     def unscaled(self, x: Tensor) -> Tensor:
-        """Return x (B, F) in units of the data."""
-        return x * self.scaling.std + self.scaling.mean
+        """Return x (B, F) in units of the data, float64."""
+        return self.scaling.restored(x)
 
     def forward(self, values: Tensor, mask: Tensor | None, context: Tensor) -> Tensor:
         """Return the loss of rows (B, F) with their conditions (B, C), (B, 1); for `own_loss`."""

@@ -233,5 +233,10 @@ class Constrained(nn.Module):
         """The present lambda of each constraint."""
         return {name: c.multiplier for name, c in self._constraints().items()}
 
+    @property
+    def prices(self) -> dict[str, float]:
+        """The present lambda / scale of each constraint: what a unit of its bound costs."""
+        return {name: c.multiplier / c.scale for name, c in self._constraints().items()}
+
     def _constraints(self) -> dict[str, Constraint]:
         return dict(self.constraints.items())  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from colliderkit.events.ragged import Ragged, Spool
 from colliderkit.events.representations import REPRESENTATIONS
 from colliderkit.events.schema import CONSTITUENTS, FOURVECTOR, check_jets
 from colliderkit.events.sets import FEATURES, LOG_FEATURES, RELATIVE_FEATURES
-from colliderkit.events.tables import as_table, check_resolved
+from colliderkit.events.tables import as_table
 from colliderkit.networks import NETWORKS
 from colliderkit.networks.model import Model
 from colliderkit.training.batches import Dataset
@@ -81,14 +81,14 @@ class Architecture:
         Raises `InputError` for jets without these columns or with a number that is not finite.
         """
         if self.kind == "table":
-            return torch.from_numpy(self.table(jets).astype(np.float32))
+            return torch.from_numpy(self._table(jets))
         return Ragged.from_awkward(self.constituents(jets), self.columns)
 
     def constituents(self, jets: ak.Array) -> ak.Array:
         """Return the constituents of jets, checked to have the columns and finite numbers."""
         return check_jets(jets, "jets", self.columns)[CONSTITUENTS]
 
-    def table(self, jets: ak.Array) -> NDArray[Any]:
+    def _table(self, jets: ak.Array) -> NDArray[np.floating[Any]]:
         """Return the observables of jets, or the columns of what has no constituents, (N, C)."""
         if CONSTITUENTS in jets.fields and self.features is None:
             return substructure.table(check_jets(jets, "jets"), self.observables)[0]
@@ -140,11 +140,7 @@ class Inputs:
 
     def append(self, jets: ak.Array) -> None:
         """Append the inputs of the next jets; raise `InputError` as `Architecture.inputs` does."""
-        if self.architecture.kind == "table":
-            table = self.architecture.table(jets)
-            check_resolved(table.astype(np.float64), "the events", self.architecture.columns)
-            self.parts.append(torch.from_numpy(table.astype(np.float32)))
-        elif self.spool is None:
+        if self.spool is None:
             self.parts.append(self.architecture.inputs(jets))
         else:
             self.spool.append(self.architecture.constituents(jets))

@@ -13,6 +13,7 @@ __all__ = ["ExponentialFamily"]
 
 STEPS = 25  # of Newton's method; it converges in about six
 RIDGE = 1e-6
+FAR = 100.0  # widths from a bound, beyond which its logarithm is a straight line
 
 
 class ExponentialFamily(nn.Module):
@@ -22,7 +23,8 @@ class ExponentialFamily(nn.Module):
     beta (ln x, ln(1 - x)), log-normal and the like. Of several families of statistics the one of
     the smallest BIC is taken, n <cross-entropy> + k/2 ln n, k coefficients and n events by their
     effective number. The logarithms are there for columns whose values stop at a bound: zero,
-    or one for values in (0, 1).
+    or one for values in (0, 1). Far from the bound, where its distance varies by less than a
+    hundredth, a logarithm is a straight line and is left out.
 
     `coefficients` (1 + 4 C,) are those of 1, x, x^2, ln x, ln(1 - x), zero where not used.
     """
@@ -53,8 +55,8 @@ class ExponentialFamily(nn.Module):
         return torch.cat([one, standard, standard.square(), low, high], 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ln p1/p0 of events (N, C) -> (N,), in the type of `x`."""
-        return (self.statistics(x) @ self.coefficients).to(x.dtype)
+        """Return ln p1/p0 of events (N, C) -> (N,), float32."""
+        return (self.statistics(x) @ self.coefficients).float()
 
     @torch.no_grad()
     def fit(self, x: Tensor, target: Tensor, weight: Tensor) -> "ExponentialFamily":
@@ -62,8 +64,9 @@ class ExponentialFamily(nn.Module):
         self.centre.copy_(x.double().mean(0))
         spread = x.double().std(0, correction=0)
         self.width.copy_(torch.where(spread > 0, spread, 1.0))
-        self.positive.copy_(x.amin(0) > 0)
-        self.unit.copy_((x.amin(0) > 0) & (x.amax(0) < 1))
+        far = FAR * self.width
+        self.positive.copy_((x.amin(0) > 0) & (self.centre < far))
+        self.unit.copy_(self.positive & (x.amax(0) < 1) & (1 - self.centre < far))
         features, w = self.statistics(x), weight.double()
         count = float(w.sum().square() / w.square().sum())
         lowest = float("inf")

@@ -22,8 +22,10 @@ class Deployed(nn.Module):
     network: str
 
     def forward(self, inputs: Tensor, theta: Tensor | None = None) -> tuple[Tensor, ...]:
-        mask = inputs[..., 3] > 0 if inputs.ndim == 3 else None
-        return self.answers(inputs, mask, theta)
+        if inputs.ndim == 2:
+            # As a method scales its tables: a tree has other leaves for another last digit.
+            return self.answers(inputs.double(), None, theta)
+        return self.answers(inputs, inputs[..., 3] > 0, theta)
 
     def answers(
         self, values: Tensor, mask: Tensor | None, theta: Tensor | None

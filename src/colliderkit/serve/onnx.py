@@ -21,7 +21,7 @@ from colliderkit.networks.model import Model
 from colliderkit.serve.deployed import Deployed, DeployedRatio, DeployedTagger
 from colliderkit.serve.translation import session, translate
 
-__all__ = ["TOLERANCE", "export", "export_method", "write_checked"]
+__all__ = ["TOLERANCE", "export", "export_method", "single", "write_checked"]
 
 Inputs = Ragged | Tensor
 # The largest difference between onnxruntime and torch at which a file is still written.
@@ -31,6 +31,7 @@ UNITS = {
     **dict.fromkeys(("d0", "z0", "d0_error", "z0_error"), "mm"),
     "charge": "e",
 }
+ROUNDED = 1e-3  # of a column's spread, the largest that float32 may round a table by
 
 
 def export(
@@ -69,6 +70,7 @@ def export(
         raise InputError("ONNX export: no example events; give some to check the file on.")
     if columns is None:
         raise InputError("ONNX export: name the columns of the table.")
+    example = single(example, columns)
     deployed = DeployedTagger(copy.deepcopy(model).cpu().float(), len(classes), regress or {})
     properties = {"classes": list(classes), **(metadata or {})}
     return write_checked(deployed, path, example, None, columns, properties, force)
@@ -109,14 +111,9 @@ def export_method(method: Any, path: str | Path, events: Any, *, force: bool = F
 
 def _export_ratio(method: Ratio, path: str | Path, events: Any, force: bool) -> float:
     refuse_existing(path, force)
-    if method.shift_.any():
-        i = int(np.argmax(method.shift_ != 0))
-        raise InputError(
-            f"{path}: not written, because the column {method.names_[i]} lies at"
-            f" {method.shift_[i]:.8g}, where the float32 that the file would take does not resolve"
-            f" it; fit on {method.names_[i]} - {method.shift_[i]:.8g}."
-        )
     example = method.inputs(events)
+    columns = example.columns if isinstance(example, Ragged) else method.names_
+    example = single(example, columns)
     properties: dict[str, Any] = {"method": method.name, "seed": method.seed_}
     theta = None
     if method.parameters:
@@ -126,8 +123,29 @@ def _export_ratio(method: Ratio, path: str | Path, events: Any, force: bool) -> 
         properties["parameters"] = list(method.parameters)
         properties["theta_range"] = [[float(a), float(b)] for a, b in method.range_.T]
     deployed = DeployedRatio(copy.deepcopy(method))
-    columns = example.columns if isinstance(example, Ragged) else method.names_
     return write_checked(deployed, path, example, theta, columns, properties, force, method)
+
+
+def single(example: Inputs, columns: Sequence[str]) -> Inputs:
+    """Return a table (N, C) rounded to the float32 that a file takes, and float64 as ever.
+
+    Ragged columns are float32 already. A network is given float64, and finds what is small beside
+    a column's distance from zero; the file cannot. Raises `InputError` for a column that float32
+    rounds by more than `ROUNDED` of its spread.
+    """
+    if isinstance(example, Ragged):
+        return example
+    table = example.float().double()
+    lost = (table - example).abs().amax(0) / example.double().std(0, correction=0)
+    worst = int(lost.nan_to_num(0.0, posinf=0.0).argmax())
+    if ROUNDED < float(lost[worst]) < float("inf"):
+        mean, spread = float(example[:, worst].mean()), float(example[:, worst].std())
+        raise InputError(
+            f"ONNX export: column '{columns[worst]}' lies at {mean:.6g} with a spread of"
+            f" {spread:.3g}, which the float32 input of a file cannot hold; subtract {mean:.3g}"
+            " from it before the fit."
+        )
+    return table
 
 
 def write_checked(
@@ -187,7 +205,7 @@ def _translated(deployed: Deployed, example: Inputs, theta: Tensor | None) -> An
         names, free = ["constituents"], ({0: batch, 1: torch.export.Dim("length")},)
     else:
         events = torch.arange(2) % len(example)
-        traced, names, free = example[events], ["table"], ({0: batch},)
+        traced, names, free = example[events].float(), ["table"], ({0: batch},)
     inputs: tuple[Tensor, ...] = (traced,)
     if theta is not None:
         inputs, names, free = (traced, theta[events]), [*names, "theta"], (*free, {0: batch})
@@ -206,7 +224,7 @@ def _difference(
         with torch.no_grad():
             truth = deployed.answers(values, mask, point)
         taken = [values] if point is None else [values, point]
-        feed = {name: tensor.numpy() for name, tensor in zip(names, taken, strict=True)}
+        feed = {name: tensor.float().numpy() for name, tensor in zip(names, taken, strict=True)}
         given = running.run(None, feed)
         for ours, theirs, scale in zip(truth, given, deployed.scales, strict=True):
             largest = max(largest, _largest(ours.numpy() / scale, theirs / scale))

@@ -13,7 +13,7 @@ from colliderkit.files import refuse_existing
 from colliderkit.methods.regression import Conformal, Regression
 from colliderkit.methods.regression.variational import VariationalRegression
 from colliderkit.serve.deployed import Deployed
-from colliderkit.serve.onnx import TOLERANCE, write_checked
+from colliderkit.serve.onnx import TOLERANCE, single, write_checked
 
 __all__ = ["DeployedRegression", "export_regression"]
 
@@ -72,10 +72,11 @@ def export_regression(
             "factors": method.factors_,
         }
     deployed = DeployedRegression(inner)
-    table = torch.from_numpy(x).float()
+    table = single(torch.from_numpy(x), inner.names_)
+    assert isinstance(table, Tensor)
     with torch.no_grad():
         answers = [answer.double().numpy() for answer in deployed.answers(table, None, None)]
-    prediction = inner.predict(x)
+    prediction = inner.predict(table.numpy())
     pairs = zip(answers, (prediction.estimate, prediction.std), strict=True)
     away = max(float(np.abs(a - b).max()) for a, b in pairs) / deployed.scales[0]
     if not away <= TOLERANCE:

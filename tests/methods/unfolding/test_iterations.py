@@ -79,12 +79,13 @@ def test_bias_falls_as_the_exact_one_and_variance_rises(choice: Choice) -> None:
     assert size[0] > 0.15 * EVENTS
     found = np.abs(curve.bias).sum(1)
     assert found[0] > found[1] > found[3]
-    # The bins' variance is mostly that of the simulated events in them, the same throughout; what
-    # rises is that of the mean, the data's.
+    # What a bootstrap moves the mean by is a share a_k of how far its data and its simulation lie
+    # apart, and rises in every replica as a_k does. Where the mean stands besides is where the
+    # simulation's bootstrap has put it, the same throughout: taken off.
     truth = toy(1).truth[:, 0]
     drawn = choice.replicas.weights[1:]
-    means = np.array([[np.average(truth, weights=w) for w in each[1:]] for each in drawn])
-    spread = means.var(0, ddof=1)
+    means = np.array([[np.average(truth, weights=w) for w in each] for each in drawn])
+    spread = (means[:, 1:] - means[:, :1]).var(0, ddof=1)
     assert spread[0] < spread[1] < spread[3]
 
 

@@ -239,13 +239,16 @@ class Posterior(Flows):
     width_: float
 
     def _fit(self, table: Table, truth: Floats, *, seed: int, **training: Any) -> None:
-        columns = _with_constant(table.values)
+        # About the means: far from zero a column is hardly another than the constant.
+        middle = np.average(table.values, axis=0, weights=table.weight)
+        columns = _with_constant(table.values - middle)
         root = np.sqrt(table.weight)
         self.line_ = np.asarray(np.linalg.lstsq(columns * root[:, None], truth * root)[0])
-        rest = truth - columns @ self.line_
+        self.line_[0] -= middle @ self.line_[1:]
+        rest = truth - _with_constant(table.values) @ self.line_
         self.width_ = float(np.average(rest**2, weights=table.weight) ** 0.5)
         u = torch.from_numpy(rest / self.width_)[:, None].float()
-        context = torch.from_numpy(table.values).float()
+        context = torch.from_numpy(table.values)
         self._train(u, context, table, seed, training)
 
     def _rebuild(self) -> None:
@@ -259,7 +262,7 @@ class Posterior(Flows):
         noise = torch.from_numpy(nodes).float()[:, None]
         parts = []
         with torch.no_grad():
-            for piece in torch.from_numpy(columns).float().split(max(1, PIECE // NODES)):
+            for piece in torch.from_numpy(columns).split(max(1, PIECE // NODES)):
                 context = piece.repeat_interleave(NODES, 0)
                 drawn = self.flow_.decode(noise.repeat(len(piece), 1), context)
                 parts.append(drawn.double().view(len(piece), NODES))

@@ -223,9 +223,9 @@ class GaussianAnsatz(Calibration):
         for x in self._inputs(self._inverted(columns)).split(PIECE):
             parts.append((self.network_.estimate(x), self.network_.covariance(x)))
         estimate, covariance = (torch.cat(part).double() for part in zip(*parts, strict=True))
-        mean, std = self.truth_scaling_.mean.double(), self.truth_scaling_.std.double()
+        std = self.truth_scaling_.std
         scaled = covariance * std[:, None] * std
-        return (estimate * std + mean).numpy(), scaled.numpy()
+        return self.truth_scaling_.restored(estimate).numpy(), scaled.numpy()
 
     @torch.no_grad()
     def _contrasts(self, model: nn.Module, data: Dataset) -> Floats:
@@ -254,5 +254,4 @@ class GaussianAnsatz(Calibration):
 
 def _scaled(scaling: Standardise, table: Floats) -> Tensor:
     """Return rows in units of the spread, float32; not clipped, as a straight line goes on."""
-    scaled: Tensor = (torch.from_numpy(table) - scaling.mean) / scaling.std
-    return scaled.float()
+    return scaling.unclipped(torch.from_numpy(table))

@@ -38,9 +38,10 @@ class Curve:
 
         Lambda is chosen by generalised cross-validation. Points on a straight line give that line.
         """
-        unit = np.ptp(knots)
-        fitted = make_smoothing_spline(knots / unit, values, 1 / errors**2)
-        return cls(knots, np.asarray(fitted(knots / unit)), flat=flat)
+        # Near zero and of order 1, where its polynomials lose no digits.
+        at, middle = (knots - knots[0]) / np.ptp(knots), values.mean()
+        fitted = make_smoothing_spline(at, values - middle, 1 / errors**2)
+        return cls(knots, middle + np.asarray(fitted(at)), flat=flat)
 
     def __call__(self, at: Floats) -> Floats:
         """Return the curve at points of any shape."""

@@ -60,8 +60,8 @@ class TableLocation(nn.Module):
         held = validation_mask(table.event, validation, seed)
         c, w = torch.from_numpy(table.values), torch.from_numpy(table.weight)
         self.scaling.fit(c)
-        columns = self.scaling(c).double()
-        ones = torch.cat([torch.ones(len(c), 1, dtype=torch.float64), columns], 1)
+        columns = self.scaling(c)
+        ones = torch.cat([torch.ones(len(c), 1), columns], 1).double()
         root = w.sqrt()[:, None]
         target = torch.from_numpy(y)
         self.line.copy_(
@@ -72,14 +72,14 @@ class TableLocation(nn.Module):
         rest = (target - straight) / self.scale[0]
 
         def fitted(stack: Stack, what: str, target: Tensor, start: float) -> list[Epoch]:
-            parts = Dataset(columns.float(), target.float(), w.float()).split(held)
+            parts = Dataset(columns, target.float(), w.float()).split(held)
             offset = (torch.full((len(parts[0]),), start), torch.full((len(parts[1]),), start))
             loss = LOCATION_LOSSES.get(what, log_spread)
             seeds = [derive(seed, what)]
             return fit_stack(stack, loss, *parts, training, seeds=seeds, offset=offset)[0]
 
         history = {"location": fitted(self.location, statistic, rest, 0.0)}
-        left = rest - _evaluated(self.location, columns.float())
+        left = rest - _evaluated(self.location, columns)
         self.scale[1] = (w * left.square()).mean().log()
         history["spread"] = fitted(self.spread, "spread", left, float(self.scale[1]))
         return history
@@ -88,12 +88,12 @@ class TableLocation(nn.Module):
         """Return f of rows (N, C), (N,)."""
         columns = self.scaling(torch.from_numpy(table))
         straight = self.line[0] + columns.double() @ self.line[1:]
-        curved = _evaluated(self.location, columns.float())
+        curved = _evaluated(self.location, columns)
         return np.asarray((straight + self.scale[0] * curved).numpy())
 
     def spread_at(self, table: Floats) -> Floats:
         """Return sigma of rows (N, C), (N,)."""
-        columns = self.scaling(torch.from_numpy(table)).float()
+        columns = self.scaling(torch.from_numpy(table))
         log_square = self.scale[1] + _evaluated(self.spread, columns)
         return np.asarray((self.scale[0] * (0.5 * log_square).exp()).numpy())
 

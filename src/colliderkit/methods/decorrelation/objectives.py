@@ -135,9 +135,7 @@ class Penalised(Decorrelation):
     at_most: float | None = None
 
     name: ClassVar[str]
-    # About what the penalty comes to without a limit. Gaps in units of a tight limit would be
-    # large, and the damping stiffer than Adam can follow: the score would leap between dependence
-    # and none.
+    # About what the penalty comes to without a limit.
     unit: ClassVar[float] = 1.0
 
     def check(self) -> None:
@@ -156,7 +154,11 @@ class Penalised(Decorrelation):
     def loss(self, penalty: Penalty) -> nn.Module:
         """Return cross-entropy and penalty."""
         if self.at_most is not None:
-            limit = Constraint.at_most(penalty, self.at_most, scale=self.unit, rate=RATE)
+            # Between the two. In units of the penalty a tight limit has a multiplier, such as 50
+            # for a DisCo of 0.0003, that a thousand steps do not climb to; in units of the limit
+            # the damping is stiffer than Adam can follow.
+            scale = (self.unit * self.at_most) ** 0.5
+            limit = Constraint.at_most(penalty, self.at_most, scale=scale, rate=RATE)
             return Constrained(classification, {self.name: limit})
         assert self.strength is not None
         return Weighted(penalty, self.strength)
@@ -201,7 +203,7 @@ class Penalised(Decorrelation):
             progress=progress,
         )
         if isinstance(loss, Constrained):
-            return epochs, sum(loss.multipliers.values()) / self.unit
+            return epochs, sum(loss.prices.values())
         return epochs, 0.0
 
     def _trained(

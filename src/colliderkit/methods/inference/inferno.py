@@ -118,7 +118,7 @@ class InferenceAware(NuisanceMethod):
         """
         size = self.training.batch_size
         whole = slice(max(len(x) // size, 1) * size)
-        data = Dataset(torch.cat([x, label[:, None].float()], 1), label.float(), weight.float())
+        data = Dataset(torch.cat([x, label[:, None]], 1), label.float(), weight.float())
         return data.at(torch.arange(len(x))[whole])
 
     def _module(self) -> nn.Module:
@@ -162,7 +162,8 @@ class NuisanceJacobian(nn.Module):
         slopes = [nuisance.slopes(x, label) for nuisance in self.nuisances]
         logs = torch.stack([log for _, log in slopes], 1)
         if not self.moving:
-            return torch.cat([self._bins(x), logs], 1)
+            still = self._bins(x)
+            return torch.cat([still, logs.to(still.dtype)], 1)
         directions = torch.stack([slopes[i][0] for i in self.moving])
         touched = [self.nuisances[i].touches(label) for i in self.moving]
         rows = torch.stack(touched).any(0)
@@ -173,7 +174,7 @@ class NuisanceJacobian(nn.Module):
         whole = pushed.new_zeros(len(x), pushed.shape[1])
         whole[~rows, : still.shape[1]] = still
         whole[rows] = pushed
-        return torch.cat([whole, logs], 1)
+        return torch.cat([whole, logs.to(whole.dtype)], 1)
 
     def _bins(self, x: Tensor) -> Tensor:
         return soft_bins(self.model(x), self.temperature)

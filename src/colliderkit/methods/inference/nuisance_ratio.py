@@ -103,7 +103,7 @@ class UncertaintyAware(NuisanceMethod):
         """Return ln p_s / p_b of events (N, C) at theta (R,), nominal if None; (N,)."""
         x = self._table(X)
         u = self._units(self._nominal() if theta is None else np.asarray(theta, dtype=np.float64))
-        rows = torch.cat([x, u.float().expand(len(x), -1)], 1)
+        rows = torch.cat([x, u.expand(len(x), -1)], 1)
         n = len(x)
         z = predict(self.model_, Dataset(rows, torch.zeros(n), torch.ones(n)), 16384).double()
         if self.nuisances:
@@ -197,7 +197,7 @@ class UncertaintyAware(NuisanceMethod):
         change = (1 + slopes * away[:, None]).clamp(min=LEAST).prod(0)
         signal = signals * change[SIGNAL]
         background = self.yields_["background"] * change[BACKGROUND]
-        rows = torch.cat([x, u.float().expand(len(x), -1)], 1)
+        rows = torch.cat([x, u.expand(len(x), -1)], 1)
         log_b, log_s = (self.model_(rows).double() - self._log_norms(u)).unbind(1)
         # As a correction to the background, which holds at s = 0.
         share = signal[:, None] / background * (log_s - log_b).exp()
@@ -240,7 +240,7 @@ class UncertaintyAware(NuisanceMethod):
         The label travels as a last column: it decides which events a nuisance moves.
         """
         balance = _balanced(label, weight)
-        inputs = torch.cat([x, label[:, None].float()], 1) if self.nuisances else x
+        inputs = torch.cat([x, label[:, None]], 1) if self.nuisances else x
         return Dataset(inputs, label, (balance / balance.mean()).float())
 
     def _module(self) -> nn.Module:
@@ -345,7 +345,7 @@ class StandardiseWithNuisances(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         x, u = values[:, : self.columns], values[:, self.columns :]
-        return torch.cat([self.scaling(x), u / self.reach], 1)
+        return torch.cat([self.scaling(x), (u / self.reach).float()], 1)
 
 
 class PerProcess(nn.Module):
@@ -389,7 +389,7 @@ class RandomNuisances(nn.Module):
         # What the network is told of the reference's parameters is not what made it.
         rows = torch.cat([torch.cat([moved, parameters], 1), torch.cat([other, told], 1)])
         first, second = self.model(rows).chunk(2)
-        return torch.cat([first, scaled[:, None], second, factor[:, None]], 1)
+        return torch.cat([first, scaled[:, None], second, factor[:, None]], 1).float()
 
     def draw(self, count: int, random: torch.Generator | None) -> Tensor:
         """Draw parameters in steps from nominal, (count, D)."""

@@ -164,7 +164,7 @@ class NuisanceMethod(Method):
         table = Table.checked(
             X, "events", weight=weight, event=event, negative="a bin could expect less than nothing"
         )
-        x, weights = torch.from_numpy(table.values).float(), torch.from_numpy(table.weight)
+        x, weights = torch.from_numpy(table.values), torch.from_numpy(table.weight)
         label = _labels(y, len(table))
         self.columns_ = x.shape[1]
         self.yields_ = {
@@ -239,14 +239,14 @@ class NuisanceMethod(Method):
         """Use the validation events once more, after the training."""
 
     def _table(self, X: ArrayLike) -> Tensor:
-        """Return events (N, C) as float32, checked to have the columns of the fit."""
+        """Return events (N, C) as float64, checked to have the columns of the fit."""
         table = as_table(X, "events")
         if table.shape[1] != self.columns_:
             raise InputError(
                 f"events have {table.shape[1]} columns; fitted was a table of {self.columns_}"
                 " columns."
             )
-        return torch.from_numpy(table).float()
+        return torch.from_numpy(table)
 
     def _options(self) -> dict[str, Any]:
         """Return the keywords of the network."""

@@ -106,6 +106,7 @@ def classifier_test(
         rows = random.permutation(len(table))[: TESTED // 2]
         parts.append((table[rows], np.full(len(rows), label), weight[rows] / weight.mean()))
     x, y, w = (np.concatenate(column) for column in zip(*parts, strict=True))
+    x = x - x.mean(0)  # before the trees cut it to float32
     grown = random.random(len(x)) < 0.5
     trees = BoostedTrees.fit(x[grown], y[grown], w[grown], seed=seed, **TREES)
     scores = trees(torch.from_numpy(x[~grown].astype(np.float32)))[:, 1].numpy()

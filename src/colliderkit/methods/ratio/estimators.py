@@ -55,7 +55,7 @@ def two_samples(
     count = len(first) + len(second)
     target = torch.cat([torch.ones(len(first)), torch.zeros(len(second))])
     scaled = [w / w.sum() * count / 2 for w in weights]
-    theta = None if context is None else torch.from_numpy(np.concatenate(context)).float()
+    theta = None if context is None else torch.from_numpy(np.concatenate(context))
     data = Dataset(joined, target, torch.from_numpy(np.concatenate(scaled)).float(), theta)
     return data.split(validation_mask(np.concatenate(events), validation, seed))
 
@@ -263,4 +263,4 @@ class NetworkRatio(nn.Module):
 def _columns(inputs: Inputs, theta: Tensor | None) -> Tensor:
     """Append theta (N, T) to a table (N, C)."""
     assert isinstance(inputs, Tensor)
-    return inputs if theta is None else torch.cat([inputs, theta.to(inputs.dtype)], 1)
+    return inputs if theta is None else torch.cat([inputs, theta], 1)

@@ -19,7 +19,7 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
 from colliderkit.events.schema import CONSTITUENTS, JET_COLUMNS
-from colliderkit.events.tables import Floats, Table, as_table, unresolved, validation_mask
+from colliderkit.events.tables import Floats, Table, as_table, validation_mask
 from colliderkit.losses.ratio import ratio_loss
 from colliderkit.methods.architecture import Architecture
 from colliderkit.methods.method import Method
@@ -52,7 +52,7 @@ def inputs_of(
     """
     if architecture is None or architecture.kind == "table":
         table = Table.checked(events, what, names=names, weight=weight, event=event)
-        return torch.from_numpy(table.values.astype(np.float32)), table
+        return torch.from_numpy(table.values), table
     if not isinstance(events, ak.Array):
         raise InputError(
             f"{what}: is no jet array, which network '{architecture.network}' takes; read it with"
@@ -114,8 +114,7 @@ class Ratio(Method):
     is positive; each sample must sum to a positive weight. Calibration needs weights >= 0.
 
     After `fit`: `names_` (C,), the columns of a table, or those that are looked at of jets;
-    `shift_` (C,), what is taken from columns that single precision does not resolve, 0 from all
-    others; `range_` (2, T), the smallest and largest theta; `model_`; `history_`, of "network" or
+    `range_` (2, T), the smallest and largest theta; `model_`; `history_`, of "network" or
     each "member 0"; `calibration_`; and `diagnostics_`, None for a ratio with parameters.
     """
 
@@ -123,7 +122,6 @@ class Ratio(Method):
     resumable = True
 
     names_: list[str]
-    shift_: Floats
     range_: Floats
     model_: TableRatio | NetworkRatio
     history_: dict[str, list[Epoch]]
@@ -221,11 +219,6 @@ class Ratio(Method):
                 f" {y.values.shape[1]}; give the same observables for both."
             )
         self.names_ = list(x.names)
-        self.shift_ = np.zeros(x.values.shape[1])
-        if isinstance(first, Tensor):
-            both = np.concatenate([x.values, y.values])
-            self.shift_ = np.where(unresolved(both), both.mean(0), 0.0)
-            first, second = (self._shifted(inputs, t) for inputs, t in ((first, x), (second, y)))
         missing = gaps(x.values, y.values, self.names_)
         _check_overlap(missing)
         if missing:
@@ -269,7 +262,7 @@ class Ratio(Method):
         inputs = self.inputs(events)
         context = None
         if self.parameters:
-            context = torch.from_numpy(self._point(theta, len(inputs))).float()
+            context = torch.from_numpy(self._point(theta, len(inputs)))
         return self.answer(inputs, context).numpy()
 
     def answer(self, inputs: Inputs, context: Tensor | None) -> Tensor:
@@ -299,7 +292,7 @@ class Ratio(Method):
         each = self.model_.log_ratio_of(self.inputs(events))
 
         def log_ratio(theta: Tensor) -> Tensor:
-            point = theta.float().reshape(-1, len(self.parameters))
+            point = theta.double().reshape(-1, len(self.parameters))
             return self._merged(each(point).double())
 
         return log_ratio
@@ -320,13 +313,7 @@ class Ratio(Method):
         architecture = self._architecture
         names = self.names_ if architecture is None or architecture.kind == "table" else ()
         inputs, table = inputs_of(events, "the events", architecture, names)
-        return self._shifted(inputs, table), table
-
-    def _shifted(self, inputs: Inputs, table: Table) -> Inputs:
-        """Return inputs less `shift_`, from the table's own precision where there is any."""
-        if not isinstance(inputs, Tensor) or not self.shift_.any():
-            return inputs
-        return torch.from_numpy((table.values - self.shift_).astype(np.float32))
+        return inputs, table
 
     def _rebuild(self) -> None:
         loss = ratio_loss(self.loss, self.power)

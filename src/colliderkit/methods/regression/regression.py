@@ -19,7 +19,6 @@ from colliderkit.events.tables import (
     Table,
     as_column,
     as_table,
-    check_resolved,
     validation_mask,
 )
 from colliderkit.losses.regression import RegressionLoss
@@ -102,7 +101,6 @@ class Regression(Method):
         """
         self._begin(seed=seed, folder=folder, resume=resume)
         table = Table.checked(x, "x", names=names, weight=weight, event=event, negative=NEGATIVE)
-        check_resolved(table.values, "x", names)
         target = torch.from_numpy(as_column(y, len(table), "y"))
         if not target.max() > target.min():
             raise InputError(f"y is {target[0]:g} for all events; there is nothing to learn.")
@@ -114,9 +112,9 @@ class Regression(Method):
         features = torch.from_numpy(table.values)
         self.scaling_.fit(features)
         self.target_.fit(target[:, None])
-        scaled = (target - self.target_.mean) / self.target_.std
+        scaled = self.target_.unclipped(target)
         weights = torch.from_numpy(table.weight / table.weight.mean())
-        data = Dataset(self.scaling_(features.float()), scaled.float(), weights.float())
+        data = Dataset(self.scaling_(features), scaled, weights.float())
         members = self._learn(*data.split(held), seed)
         self.history_ = {f"member {i}": member for i, member in enumerate(members)}
         return self
@@ -154,7 +152,7 @@ class Regression(Method):
 
     def _unscaled(self, values: Tensor) -> Floats:
         """Return numbers of the scale of the network as numbers of y."""
-        unscaled: Floats = (values.double() * self.target_.std + self.target_.mean).numpy()
+        unscaled: Floats = self.target_.restored(values).numpy()
         return unscaled
 
     @torch.no_grad()
@@ -163,7 +161,7 @@ class Regression(Method):
     ) -> list[Tensor]:
         """Return the parts of an answer at features x (N, F), of some thousand events at a time."""
         table = torch.from_numpy(as_table(x, "x", self.names_))
-        parts = [answer(self.scaling_(piece)) for piece in table.float().split(PIECE)]
+        parts = [answer(self.scaling_(piece)) for piece in table.split(PIECE)]
         return [torch.cat(part) for part in zip(*parts, strict=True)]
 
 

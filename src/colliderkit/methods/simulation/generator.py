@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from colliderkit.errors import InputError
-from colliderkit.events.tables import Floats, Table, as_table, check_resolved, validation_mask
+from colliderkit.events.tables import Floats, Table, as_table, validation_mask
 from colliderkit.generators import GENERATORS
 from colliderkit.generators.generator import Generator
 from colliderkit.methods.method import Method
@@ -141,16 +141,13 @@ class ConditionalGenerator(Method):
                 f"condition has {len(conditions)} events and x {len(rows)}; give one row of each"
                 " for every event."
             )
-        check_resolved(rows.values, "x")
-        if conditions is not None:
-            check_resolved(conditions, "condition")
         validation = validation_mask(rows.event, self.validation, seed)
         self.features_ = rows.values.shape[1]
         self.conditions_ = 0 if conditions is None else conditions.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "networks"))
             self._rebuild()
-        values = torch.from_numpy(rows.values.astype(np.float32))
+        values = torch.from_numpy(rows.values)
         context = _context(len(rows) if conditions is None else conditions)
         self.generator_.fit_scaling(values, context)
         unit = torch.from_numpy((rows.weight / rows.weight.mean()).astype(np.float32))
@@ -228,4 +225,4 @@ def _context(condition: Floats | int) -> Tensor:
     """Return conditions (N, C) as generators take them; a column of zeros where there are none."""
     if isinstance(condition, int):
         return torch.zeros(condition, 1)
-    return torch.from_numpy(condition.astype(np.float32))
+    return torch.from_numpy(condition)

@@ -225,8 +225,8 @@ class ShowerSurrogate(Method):
         size = self.noise_size - self.voxels_.noise_size
         a = noise[:, :size]
         if self.layers_ is not None:
-            a = self.layers_.decode(a, _log_gev(incident))
-        x = self.voxels_.decode(noise[:, size:], self.variables_.conditions(a, incident))
+            a = self.layers_.decode(a, _log_gev(incident)).float()
+        x = self.voxels_.decode(noise[:, size:], self.variables_.conditions(a, incident)).float()
         showers: Tensor = self.variables_.showers(a, x, incident)
         return showers
 

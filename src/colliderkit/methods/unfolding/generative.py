@@ -105,10 +105,7 @@ class GenerativeUnfolding(Unfolding):
             negative="ln p of a flow has no maximum under them (OmniFold takes them)",
         )
         both, weight = sample.both, sample.weight
-        truth, reco = (
-            torch.from_numpy(table[both].astype(np.float32))
-            for table in (sample.truth, sample.reco)
-        )
+        truth, reco = (torch.from_numpy(table[both]) for table in (sample.truth, sample.reco))
         self.observables_ = truth.shape[1], reco.shape[1]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(self.seed_, "network"))
@@ -222,4 +219,4 @@ class GenerativeUnfolding(Unfolding):
         table = as_table(values, what)
         if table.shape[1] != columns:
             raise InputError(f"{what} has {table.shape[1]} columns; give the {columns} of fit.")
-        return torch.from_numpy(table.astype(np.float32))
+        return torch.from_numpy(table)

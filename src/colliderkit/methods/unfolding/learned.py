@@ -84,8 +84,8 @@ class Binning(nn.Module):
     def __init__(self, columns: int, bins: int, hidden: Sequence[int]) -> None:
         super().__init__()
         self.regression = ResidualRegression(columns, 1, hidden)
-        self.register_buffer("centre", torch.zeros(bins))
-        self.register_buffer("width", torch.ones(bins))
+        self.register_buffer("centre", torch.zeros(bins, dtype=torch.float64))
+        self.register_buffer("width", torch.ones(bins, dtype=torch.float64))
         self.register_buffer("column", torch.tensor(-1))
         self.sharpness = nn.Parameter(torch.zeros(()))
         self.scaling = Standardise(columns, clip=20.0)
@@ -105,8 +105,8 @@ class Binning(nn.Module):
 
     def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         column = int(self.column)
-        f = self.regression(values).float() if column < 0 else values[:, column]
-        distance = (f[:, None] - self.centre) / self.width
+        f = self.regression(values) if column < 0 else values[:, column].double()
+        distance = ((f[:, None] - self.centre) / self.width).float()
         return self.network(self.scaling(values)) - self.sharpness.exp() * distance**2 / 2
 
 
@@ -213,7 +213,7 @@ class LearnedObservable(Method):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "network"))
             self._rebuild()
-        inputs = torch.from_numpy(x.astype(np.float32))
+        inputs = torch.from_numpy(x)
         if self.criterion == "information":
             self._fit_bins(inputs, t, w, held_out, progress)
         else:
@@ -234,7 +234,7 @@ class LearnedObservable(Method):
         model, table = self.model_, as_table(reco, "reco", self.columns)
         if table.shape[1] != self.columns_:
             raise InputError(f"reco has {table.shape[1]} columns; give the {self.columns_} of fit.")
-        x = torch.from_numpy(table.astype(np.float32))
+        x = torch.from_numpy(table)
         if self.criterion != "information":
             return np.asarray(model(x).numpy())
         return np.asarray(self.rank_.numpy()[self._outputs(x).argmax(1).numpy()], dtype=np.float64)
@@ -282,7 +282,7 @@ class LearnedObservable(Method):
         w = w / w.mean()
         mean = float(np.average(t, weights=w))
         width = float(np.average((t - mean) ** 2, weights=w)) ** 0.5
-        model.centre.copy_(torch.tensor([mean, width]))
+        model.centre.copy_(torch.tensor([mean, width], dtype=torch.float64))
         target = torch.from_numpy((t - mean) / width)
         weights = torch.from_numpy(w)
         train, validation = (torch.nonzero(rows)[:, 0] for rows in (~held_out, held_out))

@@ -181,7 +181,7 @@ class OmniFold(Unfolding):
             return self._architecture.inputs(level)
         # A family of the columns and of their ranks would know of everything twice.
         table = level if self.family else Marginals.of(simulation)(level)
-        return torch.from_numpy(table.astype(np.float32))
+        return torch.from_numpy(np.asarray(table, dtype=np.float64))
 
     def _against_data(self, sample: UnfoldingSample, reco: Inputs, progress: bool) -> Floats:
         """Learn p_data / p_simulation at detector level; return it at all simulated events (N,)."""

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.schema import CONSTITUENTS, check_jets
-from colliderkit.events.tables import as_table, as_weight, check_resolved, event_numbers
+from colliderkit.events.tables import as_table, as_weight, event_numbers
 
 __all__ = ["UnfoldingSample"]
 
@@ -158,7 +158,6 @@ def _level(values: Any, what: str, passed: Bools | None = None) -> Any:
         # What does not pass is never looked at; zeros keep it from spreading.
         table = np.where(passed if table.ndim == 1 else passed[:, None], table, 0.0)
     table = as_table(table, what)
-    check_resolved(table if passed is None else table[passed], what)
     return table
 
 
