@@ -47,7 +47,7 @@ def kept() -> Iterator[Account]:
             kept.said.append(str(message))
         show(message, category, *place, **more)
 
-    warnings.showwarning = keep  # type: ignore[assignment]
+    warnings.showwarning = keep
     try:
         yield kept
     finally:
