@@ -302,8 +302,8 @@ def given_shower_test() -> Names:
 def given_unfolding() -> Names:
     from colliderkit.sources.toys.unfolding import unfolding_toy
 
-    for name in ("data.root", "simulation.root", "other.root"):
-        rows(name)
+    rows("data.root", "simulation.root")
+    rows("other.root", count=20)
     nature, toy = (unfolding_toy(400, smear=0.5, efficiency=0.9, seed=s) for s in (1, 2))
     return {
         "data": nature.seen,
