@@ -53,7 +53,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("experiments=100", "experiments=40"),
     ],
     "reweighting.md": [
-        ('"ee-dijets", 10_000', '"ee-dijets", 1_000'),
+        ('"ee-dijets", 10_000', '"ee-dijets", 3_000'),
         ("drawn anew every 250 jets", "drawn anew"),
         ('"ee-dijets", 5000', '"ee-dijets", 500'),
         ('"ee-dijets", 1000', '"ee-dijets", 300'),
@@ -127,7 +127,7 @@ def particles(*names: str, count: int = 150) -> None:
             jets["constituents", column] = 10 * jets["constituents", column]
         jets["jet_pt"] = 10 * jets["jet_pt"]
         jets["jet_mass"] = 10 * jets["jet_mass"]
-        signal = name.startswith(("top", "w.", "data"))
+        signal = name.startswith(("top", "w.", "w_", "data"))
         ck.write(name, jets[jets.label == signal][:count])
 
 
@@ -168,14 +168,17 @@ def given_calibration() -> Names:
 
 
 def given_decorrelation() -> Names:
-    particles("w.parquet", "qcd.parquet", "qcd_test.parquet", "other.parquet", count=400)
+    particles("w.parquet", "qcd.parquet", "w_test.parquet", "qcd_test.parquet", count=400)
     signal, background = ck.read("w.parquet"), ck.read("qcd.parquet")
     random = np.random.default_rng(1)
     jets = ak.concatenate([signal, background])
-    ck.Tagger("boosted-trees").fit(jets, seed=0, progress=False).save("runs/trees")
+    run_shell(
+        "colliderkit fit tagging --signal w.parquet --background qcd.parquet"
+        " --network boosted-trees --out runs/trees"
+    )
     names = ("score", "mass", "other_score", "other_mass")
     numbers = {name: random.uniform(size=500) for name in names}
-    return {"jets": jets, "test": make_jets(50, 9), "weight": np.ones(500), **numbers}
+    return {"jets": jets, "test": make_jets(500, 9), "weight": np.ones(500), **numbers}
 
 
 def given_inference() -> Names:
@@ -299,8 +302,8 @@ def given_shower_test() -> Names:
 def given_unfolding() -> Names:
     from colliderkit.sources.toys.unfolding import unfolding_toy
 
-    for name in ("data.root", "simulation.root", "other.root"):
-        rows(name)
+    rows("data.root", "simulation.root")
+    rows("other.root", count=20)
     nature, toy = (unfolding_toy(400, smear=0.5, efficiency=0.9, seed=s) for s in (1, 2))
     return {
         "data": nature.seen,
@@ -340,6 +343,16 @@ GIVEN: dict[str, Callable[[], Names]] = {
 }
 
 
+def ready_reweighting(names: Names) -> None:
+    names["ratio"].save("runs/ratio")
+    ck.write("p0.root", names["reference"])
+    ck.write("data.root", names["target"])
+
+
+# What the commands of a page take from its Python.
+READY: dict[str, Callable[[Names], None]] = {"reweighting.md": ready_reweighting}
+
+
 def blocks(page: Path) -> list[tuple[str, str]]:
     return BLOCK.findall(page.read_text(encoding="utf-8"))
 
@@ -364,6 +377,7 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch, capfd
             reduced[was, runs] += text.count(was)
             text = text.replace(was, runs)
         if language == "sh":
+            READY.get(page.name, lambda names: None)(names)
             run_shell(text)
         else:
             exec(compile(text, str(page), "exec"), names)
