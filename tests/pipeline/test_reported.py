@@ -146,7 +146,10 @@ def test_numpy_and_csv(tmp_path: Path) -> None:
 
 
 def test_an_exported_tagger_answers_any_shape(tmp_path: Path) -> None:
-    """weaver-core 29 (all networks: tests/contracts): batches of 1, 2 and 300 jets in 1, 2, 7 and 250 slots, empty ones too."""
+    """weaver-core 29: batches of 1, 2 and 300 jets in 1, 2, 7 and 250 slots, empty ones too.
+
+    `tests/contracts` asks all networks for other shapes than those that they were traced with.
+    """
     jets = make_jets(160)
     tagger = Tagger("pfn", training=Training(epochs=1, batch_size=64, devices=1))
     tagger.fit(jets, progress=False)

@@ -379,9 +379,11 @@ def same_events(method: Ratio, one: "RatioSample", two: "RatioSample") -> bool:
     first, second = one.events, two.events
     if method.particles:
         first, second = (np.asarray(jets["jet_pt"]) for jets in (first, second))
-    none = one.weight is None or two.weight is None
-    weighted = (one.weight is two.weight) if none else np.array_equal(one.weight, two.weight)
-    return bool(weighted and np.array_equal(first, second))
+    if one.weight is None or two.weight is None:
+        alike = one.weight is two.weight
+    else:
+        alike = np.array_equal(one.weight, two.weight)
+    return alike and bool(np.array_equal(first, second))
 
 
 def _jets(jets: ak.Array, theta: Sequence[str]) -> RatioSample:
