@@ -1,5 +1,6 @@
 """`colliderkit inspect`: what is in a file of each kind, and the command to go on with."""
 
+import shlex
 from pathlib import Path
 
 import awkward as ak
@@ -41,13 +42,15 @@ def test_jets_with_labels(tmp_path: Path, capsys, suffix: str) -> None:
     ones = int(ak.sum(jets.label))
     assert f"labels: 0: {N - ones}, 1: {ones}" in printed
     assert f"{jets.jet_mass[0]:.6g}" in printed
-    assert following(printed) == [f"colliderkit fit tagging --files {path} --out tagger"]
+    assert following(printed) == [
+        f"colliderkit fit tagging --files {path} --selection 'event % 5 != 0' --out tagger"
+    ]
 
 
 def test_the_command_works(tmp_path: Path, capsys) -> None:
     write(tmp_path / "jets.parquet", make_jets(200))
     _, printed, _ = said(capsys, tmp_path / "jets.parquet")
-    command = following(printed)[0].split()[1:]
+    command = shlex.split(following(printed)[0])[1:]
     command[-1] = str(tmp_path / "tagger")
     quick = ["--network", "linear", "--training.epochs", "1", "--training.devices", "1"]
     assert main([*command, *quick]) == 0

@@ -130,6 +130,9 @@ def commands(seen: Inspection, files: str, tree: str | None) -> list[str]:
     if seen.kind == "pairs":
         return [f"colliderkit fit unfolding --data DATA --simulation {files} --out unfolding"]
     labels = list(seen.roles.get("label", ()))
+    if labels and (numbers := seen.roles.get("event")) and numbers[0].isidentifier():
+        # A fifth of the events is left for the evaluation.
+        option += f" --selection {shlex.quote(f'{numbers[0]} % 5 != 0')}"
     if seen.kind == "jets":
         values = [value for value in seen.jets.get("labels", ()) if value >= 0]
         if len(values) > 1:
