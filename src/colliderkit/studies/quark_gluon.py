@@ -15,22 +15,28 @@ ENTRIES = (
     Entry("EFN", {"network": "efn"}),
     Entry("boosted trees", {"network": "boosted-trees", "observables": "standard"}),
     Entry("multiplicity", {"network": "linear", "observables": ["multiplicity"]}),
+    Entry("Lund multiplicity", {"network": "linear", "observables": ["lund_multiplicity"]}),
     Entry("ParticleNet-Lite", {"network": "particle-net-lite"}),
     Entry("ParticleNet", {"network": "particle-net"}),
     Entry("ParT", {"network": "particle-transformer"}),
 )
 
 SMOKE = {entry.name: Training(epochs=1, batch_size=32) for entry in ENTRIES}
+LINE = Training(epochs=20, batch_size=250, learning_rate=2e-2)  # of one observable: two numbers
+# The published recipes need the published number of jets: with 100 times fewer, small batches make
+# the steps. Six epochs of ParticleNet-Lite take twice as long as 15 of the PFN.
 LAPTOP = {
-    "PFN": Training(epochs=25, batch_size=250, learning_rate=2e-3),
-    "EFN": Training(epochs=25, batch_size=250, learning_rate=2e-3),
-    "multiplicity": Training(epochs=20, batch_size=250, learning_rate=2e-2),
-    "ParticleNet-Lite": Training(epochs=6, batch_size=128, learning_rate=5e-3, weight_decay=1e-4),
+    "PFN": Training(epochs=15, batch_size=64, learning_rate=2e-3),
+    "EFN": Training(epochs=15, batch_size=64, learning_rate=2e-3),
+    "multiplicity": LINE,
+    "Lund multiplicity": LINE,
+    "ParticleNet-Lite": Training(epochs=6, batch_size=64, learning_rate=5e-3),
 }
 PAPER = {
     "PFN": Training(epochs=50, batch_size=500, learning_rate=1e-3, patience=10),
     "EFN": Training(epochs=50, batch_size=500, learning_rate=1e-3, patience=10),
     "multiplicity": Training(epochs=5, batch_size=1000, learning_rate=1e-2),
+    "Lund multiplicity": Training(epochs=5, batch_size=1000, learning_rate=1e-2),
     "ParticleNet-Lite": Training(epochs=20, batch_size=1024, learning_rate=5e-3, weight_decay=1e-4),
     "ParticleNet": Training(epochs=20, batch_size=384, learning_rate=3e-3, weight_decay=1e-4),
     "ParT": Training(
@@ -42,7 +48,9 @@ REMARKS = """
 The jets follow the published recipe: Z (to neutrinos) with a quark or a gluon from Pythia 8 at
 14 TeV, multiple interactions on, anti-kT R = 0.4, 500 < pt < 550 GeV, |eta| < 1.7, particle level.
 Pythia's version and the number of jets differ from those of the public set (Zenodo 3164691).
-Quark is the signal. The multiplicity alone, cut on, is the line that every tagger must pass.
+Quark is the signal. The multiplicity alone, cut on, is the line that every tagger must pass; the
+EFN sees what is infrared and collinear safe, and the best such observable here is the Lund
+multiplicity, the number of splittings with kt > 1 GeV.
 """
 
 SUMMARY = (
@@ -56,7 +64,10 @@ SCALES = {
         5_000,
         2_500,
         1,
-        ("PFN", "EFN", "boosted trees", "multiplicity", "ParticleNet-Lite"),
+        (
+            *("PFN", "EFN", "boosted trees", "multiplicity", "Lund multiplicity"),
+            "ParticleNet-Lite",
+        ),
         LAPTOP,
     ),
     "paper": Plan(800_000, 200_000, 3, tuple(entry.name for entry in ENTRIES), PAPER),
