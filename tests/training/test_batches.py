@@ -2,6 +2,7 @@ import torch
 
 from colliderkit.events.ragged import Ragged
 from colliderkit.training.batches import Batches, Dataset
+from colliderkit.training.settings import Training
 from samples import make_jets
 
 COLUMNS = ("px", "py", "pz", "E")
@@ -49,6 +50,19 @@ def test_pools_save_padding() -> None:
         share[pool] = sum(int((~m).sum()) for m in masks) / sum(m.numel() for m in masks)
     assert share[1] > 0.3
     assert share[20] < 0.06
+
+
+def test_batches_are_random_draws_if_nothing_is_said() -> None:
+    """Sorted ones hold the jets of one class where the multiplicity tells the classes apart."""
+    data = dataset(640)
+    assert isinstance(data.inputs, Ragged)
+    lengths = data.inputs.lengths.double()
+    spread = {}
+    for pool in (Training().pool, 20):
+        means = [batch.mask.sum(1).double().mean() for batch in Batches(data, 32, pool=pool)]
+        spread[pool] = float(torch.stack(means).std() / (lengths.std() / 32**0.5))
+    assert spread[Training().pool] < 1.5
+    assert spread[20] > 4
 
 
 def test_without_shuffle_events_keep_their_order() -> None:

@@ -192,6 +192,28 @@ def test_settings_are_checked() -> None:
         Training(learning_rate=-1)
 
 
+@pytest.mark.parametrize(
+    ("events", "batch", "epochs"),
+    [
+        (1, 32, 100),
+        (500, 32, 100),
+        (1_500, 32, 43),
+        (6_400, 64, 20),
+        (8_500, 64, 20),
+        (30_000, 256, 20),
+        (10**6, 256, 20),
+    ],
+)
+def test_few_events_are_passed_often_enough_in_small_batches(
+    events: int, batch: int, epochs: int
+) -> None:
+    settings = Training()
+    assert settings.batch(events) == batch
+    assert settings.passes(events) == epochs
+    assert Training(epochs=3, batch_size=7).batch(events) == 7
+    assert Training(epochs=3, batch_size=7).passes(events) == 3
+
+
 SCRIPT = """
     import sys
     import torch

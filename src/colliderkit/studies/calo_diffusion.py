@@ -189,7 +189,7 @@ def surrogate(scale: Scale, layers: bool) -> ShowerSurrogate:
         network=scale.network,
         network_options=scale.options,
         layer_generator="flow" if layers else None,
-        layers=replace(LAYERS, epochs=min(2 * scale.epochs, LAYERS.epochs)),
+        layers=replace(LAYERS, epochs=min(2 * scale.epochs, LAYERS.passes(scale.train))),
         voxels=replace(VOXELS, epochs=scale.epochs, batch_size=128, learning_rate=2e-3),
     )
 

@@ -113,7 +113,7 @@ class Scale:
         """Return one kind of regression, not fitted."""
         options: dict[str, Any] = {}
         if kind != "boosted-regression":
-            training = Training(epochs=self.epochs, learning_rate=1e-3)
+            training = Training(epochs=self.epochs, batch_size=256, learning_rate=1e-3)
             if kind == "variational-regression":
                 # The widths of its weights take longer to settle.
                 training = replace(training, epochs=3 * self.epochs, learning_rate=5e-3)

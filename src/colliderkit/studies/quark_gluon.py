@@ -16,22 +16,28 @@ ENTRIES = (
     Entry("EFN", {"network": "efn"}),
     Entry("boosted trees", {"network": "boosted-trees", "observables": "standard"}),
     Entry("multiplicity", {"network": "linear", "observables": ["multiplicity"]}),
+    Entry("Lund multiplicity", {"network": "linear", "observables": ["lund_multiplicity"]}),
     Entry("ParticleNet-Lite", {"network": "particle-net-lite"}),
     Entry("ParticleNet", {"network": "particle-net"}),
     Entry("ParT", {"network": "particle-transformer"}),
 )
 
 SMOKE = {entry.name: Training(epochs=1, batch_size=32) for entry in ENTRIES}
+LINE = Training(epochs=20, batch_size=250, learning_rate=2e-2)  # of one observable: two numbers
+# The published recipes need the published number of jets: with 100 times fewer, small batches make
+# the steps. Six epochs of ParticleNet-Lite take twice as long as 15 of the PFN.
 LAPTOP = {
-    "PFN": Training(epochs=25, batch_size=250, learning_rate=2e-3),
-    "EFN": Training(epochs=25, batch_size=250, learning_rate=2e-3),
-    "multiplicity": Training(epochs=20, batch_size=250, learning_rate=2e-2),
-    "ParticleNet-Lite": Training(epochs=6, batch_size=128, learning_rate=5e-3, weight_decay=1e-4),
+    "PFN": Training(epochs=15, batch_size=64, learning_rate=2e-3),
+    "EFN": Training(epochs=15, batch_size=64, learning_rate=2e-3),
+    "multiplicity": LINE,
+    "Lund multiplicity": LINE,
+    "ParticleNet-Lite": Training(epochs=6, batch_size=64, learning_rate=5e-3),
 }
 PAPER = {
     "PFN": Training(epochs=50, batch_size=500, learning_rate=1e-3, patience=10),
     "EFN": Training(epochs=50, batch_size=500, learning_rate=1e-3, patience=10),
     "multiplicity": Training(epochs=5, batch_size=1000, learning_rate=1e-2),
+    "Lund multiplicity": Training(epochs=5, batch_size=1000, learning_rate=1e-2),
     "ParticleNet-Lite": Training(epochs=20, batch_size=1024, learning_rate=5e-3, weight_decay=1e-4),
     "ParticleNet": Training(epochs=20, batch_size=384, learning_rate=3e-3, weight_decay=1e-4),
     "ParT": Training(
@@ -47,12 +53,16 @@ Pythia's version and the number of jets differ from those of the public set (Zen
 
 DEFINITIONS = """
 Quarks are the signal. The multiplicity, the number of particles in a jet, is the baseline: a cut on
-it alone tells quarks from gluons well, and a tagger is worth its training if it does better.
+it alone tells quarks from gluons well, and a tagger is worth its training if it does better. The
+EFN sees what is infrared and collinear safe; the best such observable found here is the Lund
+multiplicity, the number of splittings with kt > 1 GeV.
 """
 
 AIMS = (
-    Aim("Every tagger beats a cut on the multiplicity", "AUC", "*", "above",
-        against="multiplicity"),
+    Aim("Every network that sees all particles beats a cut on the multiplicity", "AUC", "P*",
+        "above", against="multiplicity"),
+    Aim("EFN beats the best observable that is infrared and collinear safe", "AUC", "EFN", "above",
+        against="Lund multiplicity"),
     Aim("PFN beats EFN, which sees no angles between particles", "AUC", "PFN", "above",
         against="EFN"),
     Aim("ParticleNet beats PFN", "AUC", "ParticleNet", "above", against="PFN"),
@@ -69,7 +79,10 @@ SCALES = {
         5_000,
         2_500,
         1,
-        ("PFN", "EFN", "boosted trees", "multiplicity", "ParticleNet-Lite"),
+        (
+            *("PFN", "EFN", "boosted trees", "multiplicity", "Lund multiplicity"),
+            "ParticleNet-Lite",
+        ),
         LAPTOP,
     ),
     "paper": Plan(800_000, 200_000, 3, tuple(entry.name for entry in ENTRIES), PAPER),
@@ -101,7 +114,9 @@ STUDY = Study(
     quark_gluon,
     takes=("seeds", "workers", "dask"),
     aims=AIMS,
-    rankings=(Ranking("AUC", "higher", baselines=("multiplicity",)),),
+    rankings=(
+        Ranking("AUC", "higher", aside=("EFN", "Lund multiplicity"), baselines=("multiplicity",)),
+    ),
     events="{train} training and {test} test jets a class",
     stand_in="the public jets of the energy-flow networks",
 )

@@ -92,11 +92,12 @@ class Dataset:
 
 
 class Batches:
-    """Iterate over a data set in batches; ragged jets of similar length go together.
+    """Iterate over a data set in batches: random draws, or ragged jets of similar length together.
 
     Each epoch shuffles all events by (`seed`, `epoch`), cuts them into pools of `pool` batches,
     sorts each pool by length, cuts it into batches and shuffles these. ``pool=1`` does not sort:
-    batches are then plain random draws. With ``shuffle=False`` events keep their order.
+    batches are then plain random draws, as batch normalisation and few events need them. With
+    ``shuffle=False`` events keep their order.
     `rank` of `world` processes takes every `world`-th batch; all ranks take the same number.
     """
 
@@ -107,7 +108,7 @@ class Batches:
         *,
         shuffle: bool = True,
         seed: int = 0,
-        pool: int = 16,
+        pool: int = 1,
         longest: int | None = None,
         rank: int = 0,
         world: int = 1,

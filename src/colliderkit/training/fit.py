@@ -198,7 +198,7 @@ class Data(lightning.LightningDataModule):
         assert self.trainer is not None
         return Batches(
             data,
-            self.settings.batch_size,
+            self.settings.batch(len(self.data[0])),
             shuffle=shuffle,
             seed=self.seed,
             pool=self.settings.pool,
@@ -289,9 +289,8 @@ def run(
     if progress:
         callbacks.append(Progress(title))
     with quiet():
-        trainer = trainer_for(
-            settings, ddp=module.ddp, callbacks=callbacks, max_epochs=settings.epochs
-        )
+        epochs = settings.passes(len(train))
+        trainer = trainer_for(settings, ddp=module.ddp, callbacks=callbacks, max_epochs=epochs)
         try:
             trainer.fit(
                 module,

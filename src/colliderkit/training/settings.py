@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["Epoch", "Objective", "Training"]
 
 
+# How long a training is that nobody sized: least and most epochs, the steps that are enough, the
+# least and most events a step.
+EPOCHS, STEPS = (20, 100), 2_000
+BATCHES, BATCHES_AN_EPOCH = (32, 256), 100
+
 # (outputs, target, weight) -> loss, (). One that is an nn.Module may have parameters of its own:
 # they are trained with the model's.
 Objective = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
@@ -24,9 +29,14 @@ Objective = Callable[["Tensor", "Tensor", "Tensor"], "Tensor"]
 class Training:
     """Settings of a training: epochs, batches, learning rate and schedule, devices.
 
+    What counts is the number of steps, and few events make few of them. So batch size and epochs
+    follow the number of training events N where they are not given: a batch is N / 100 events,
+    rounded down to a power of two between 32 and 256, and there are 20 epochs, or up to 100 where
+    2,000 steps need as many.
+
     Args:
-        epochs: passes over the training events.
-        batch_size: events a step, on each device.
+        epochs: passes over the training events; None follows their number.
+        batch_size: events a step, on each device; None follows their number.
         learning_rate: the largest learning rate of the schedule.
         weight_decay: decoupled weight decay (AdamW).
         schedule: "constant", "cosine" to zero, "one-cycle" (up for 30%, then down), or
@@ -35,12 +45,15 @@ class Training:
         precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them.
         devices: processors of one node, "auto" for all GPUs there are (one CPU process if none).
         nodes: machines, each with `devices`; started by the cluster as Lightning documents.
-        pool: batches that are sorted by length together; 1 does not sort.
+        pool: batches that are sorted by length together; 1 does not sort. Sorted batches save the
+            padding of a network that computes on it, but each then holds jets of one kind where
+            the multiplicity tells the kinds apart: few of them train badly, and batch
+            normalisation learns other means than those of all jets.
         longest: constituents of a jet that are kept, the leading ones; None keeps all.
     """
 
-    epochs: int = 20
-    batch_size: int = 256
+    epochs: int | None = None
+    batch_size: int | None = None
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     schedule: Literal["constant", "cosine", "one-cycle", "flat-then-decay"] = "one-cycle"
@@ -48,11 +61,26 @@ class Training:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     devices: int | Literal["auto"] = "auto"
     nodes: int = 1
-    pool: int = 16
+    pool: int = 1
     longest: int | None = None
 
     def __post_init__(self) -> None:
         check(vars(self))
+
+    def batch(self, events: int) -> int:
+        """Return the events a step of a training on so many events."""
+        if self.batch_size is not None:
+            return self.batch_size
+        least, most = BATCHES
+        return min(max(1 << max(events // BATCHES_AN_EPOCH, 1).bit_length() - 1, least), most)
+
+    def passes(self, events: int) -> int:
+        """Return the epochs of a training on so many events."""
+        if self.epochs is not None:
+            return self.epochs
+        steps = -(-max(events, 1) // self.batch(events))
+        least, most = EPOCHS
+        return min(max(-(-STEPS // steps), least), most)
 
 
 @dataclass(frozen=True)

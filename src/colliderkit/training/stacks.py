@@ -54,7 +54,7 @@ def fit_stack(
     x, target = train.inputs, train.target.to(torch.float32)
     assert isinstance(x, Tensor)
     base = None if offset is None else offset[0]
-    size = min(settings.batch_size, len(x))
+    size, epochs = min(settings.batch(len(x)), len(x)), settings.passes(len(x))
     steps = -(-len(x) // size)
     factor = schedule_factor(settings.schedule)
     first = _validation_losses(stack, loss, validation, offset)
@@ -64,14 +64,14 @@ def fit_stack(
     started = torch.zeros(members, dtype=torch.bool)  # whose best epoch is one of training
     histories: list[list[Epoch]] = [[] for _ in range(members)]
     best_epochs = [-1] * members
-    for epoch in range(settings.epochs):
+    for epoch in range(epochs):
         begin = time.perf_counter()
         order = torch.stack([_shuffle(len(x), seed, epoch) for seed in seeds])
         xs, ys, ws = x[order], target[order], train.weight[order]
         offsets = None if base is None else base[order]
         total = torch.zeros(members)
         for step in range(steps):
-            rate = factor((epoch * steps + step) / (settings.epochs * steps))
+            rate = factor((epoch * steps + step) / (epochs * steps))
             optimiser.param_groups[0]["lr"] = settings.learning_rate * rate
             part = slice(step * size, (step + 1) * size)
             z = stack(xs[:, part])
@@ -90,7 +90,7 @@ def fit_stack(
                 " lower learning_rate or check the input columns."
             )
         margin = (losses - first).std(1) / losses.shape[1] ** 0.5
-        patience = settings.patience or settings.epochs
+        patience = settings.patience or epochs
         better = torch.where(started, mean < lowest, mean < first.mean(1) - margin)
         better &= waiting < patience
         started |= better

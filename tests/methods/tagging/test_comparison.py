@@ -32,7 +32,7 @@ def test_each_entry_of_the_plan_is_trained_with_each_seed():
         "trees, seed 1",
     ]
     assert calls[0][1:] == (QUICK, ("a", "b"))
-    assert calls[2][1] == Training()
+    assert calls[2][1] == Tagger().training
     line, trees = compared
     assert line.probabilities.shape == trees.probabilities.shape == (2, 90, 2)
     np.testing.assert_array_equal(line.probabilities[1], line.taggers[1].predict_proba(test))

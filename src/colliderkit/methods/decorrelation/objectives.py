@@ -195,7 +195,8 @@ class Penalised(Decorrelation):
             model,
             train,
             mixed,
-            replace(training, pool=1),
+            # A penalty over a batch needs many events of the background in it.
+            replace(training, pool=1, batch_size=training.batch_size or 256),
             folder=folder,
             seed=seed,
             resume=resume,

@@ -116,7 +116,7 @@ class InferenceAware(NuisanceMethod):
         The loss of a small rest of events would be that of another, worse measured experiment. The
         label travels as a last column: it decides which events a nuisance moves.
         """
-        size = self.training.batch_size
+        size = self.training.batch(len(x))
         whole = slice(max(len(x) // size, 1) * size)
         data = Dataset(torch.cat([x, label[:, None]], 1), label.float(), weight.float())
         return data.at(torch.arange(len(x))[whole])

@@ -158,7 +158,7 @@ class ShowerClassifier:
 
     def logarithms(self, network: ShowerInputs, data: Dataset) -> Tensor:
         """Return ln P(class | shower), (N, classes), of a trained network."""
-        return torch.log_softmax(predict(network, data, self.training.batch_size), 1)
+        return torch.log_softmax(predict(network, data, self.training.batch(len(data))), 1)
 
     def data(self, samples: Sequence[DescribedShowers], rows: Sequence[Rows]) -> Dataset:
         """Return some rows of samples as a data set; the target is the number of the sample."""

@@ -233,7 +233,7 @@ class Refinement(Method):
         """
         pairs, ensemble = PairLoss(), self._ensemble()
         x, y, c = _tables(refined, full, condition)
-        size = min(batch or self.training.batch_size, len(x))
+        size = min(batch or self.training.batch(len(x)), len(x))
         conditions = self.condition_scaling_(torch.from_numpy(c))
         outputs, target = self._scaled(x), torch.cat([self._scaled(y), conditions], 1)
         losses = []

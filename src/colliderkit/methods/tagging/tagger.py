@@ -65,7 +65,8 @@ class Tagger(Classifier):
         spectrum: reweight the (pt, eta) spectrum of each class to be "flat", or equal to that
             of the class of this name.
         validation: the share of events kept for the choice of the epoch, by a hash of `event`.
-        training: epochs, batch size, learning rate and the like. Under an `objective` with a
+        training: epochs, batch size, learning rate and the like; batch size and epochs follow the
+            number of jets where they are not given (`Training`). Under an `objective` with a
             penalty, batches should hold some hundreds of background events.
 
     After `fit`: `model_` (raw columns to outputs), `columns_`, `history_` (one `Epoch` each of
@@ -99,7 +100,7 @@ class Tagger(Classifier):
         balance: bool = False,
         spectrum: str | None = None,
         validation: float = 0.15,
-        training: Training = Training(),
+        training: Training = Training(learning_rate=2e-3),
     ) -> None:
         self.network = network
         self.options = options

@@ -347,7 +347,7 @@ class LearnedObservable(Method):
         for side in (~held_out, held_out):
             rows = torch.nonzero(side)[:, 0]
             # The loss of a small rest of events would be that of another, worse experiment.
-            size = min(self.training.batch_size, len(rows))
+            size = min(self.training.batch(len(x)), len(rows))
             parts.append(data.at(rows[: len(rows) // size * size]))
         self.history_["bins"] = fit(
             model,
