@@ -127,7 +127,8 @@ class Report:
     @property
     def verdict(self) -> list[Line]:
         """What came out, a line each: the best, what went wrong, and the claims."""
-        return [*self.findings, *(claim.line for claim in self.claims)]
+        first = sorted(self.findings, key=lambda line: line.kind != "best")
+        return [*first, *(claim.line for claim in self.claims)]
 
     @property
     def trainings(self) -> str:

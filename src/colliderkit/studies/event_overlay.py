@@ -76,8 +76,9 @@ AIMS = (
     Aim("Two samples of Geant4 agree in the energy of jets", "Geant4 again / Geant4", ENERGY,
         "equal", 1.0),
     *(
-        Aim(f"The {name} has the {what} of Geant4", f"{name} / Geant4", what, "equal", 1.0)
-        for name in ("surrogate", "parametrisation") for what in ("width", HITS)
+        Aim(f"The {name} has the {words} of Geant4", f"{name} / Geant4", what, "equal", 1.0)
+        for name in ("surrogate", "parametrisation")
+        for what, words in (("width", "width of jets"), (HITS, "number of cells hit"))
     ),
     Aim("Both orders of summing and reading out are as expected", READ, "*", "equal", 1.0),
 )  # fmt: skip

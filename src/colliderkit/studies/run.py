@@ -64,6 +64,10 @@ class Study(Generic[S]):
         """Return what the results of a scale are asked."""
         return self.aims(scale) if callable(self.aims) else self.aims
 
+    def size(self, scale: S) -> str:
+        """Say how many events of what a scale has."""
+        return self.events.format(**{n: _shown(size) for n, size in _plain(scale).items()})
+
     def run(self, *, scale: str, out: Path, force: bool = False, **options: Any) -> Path:
         """Run into the folder `out` and return the path of the report.
 
@@ -131,7 +135,7 @@ class Run(Generic[S]):
             source=source_of(study.name),
         )
         if scale == "smoke":
-            sizes = f" ({self._events()})" if study.events else ""
+            sizes = f" ({study.size(self.scale)})" if study.events else ""
             self.report.banner = (
                 f"Smoke run{sizes}: it shows that the study runs; no number means anything."
             )
@@ -235,7 +239,7 @@ class Run(Generic[S]):
     def _facts(self) -> list[str]:
         """Say how large the run was, and what it stands in for."""
         count = len(self.seeds)
-        facts = [f"Scale {self.scale_name}", self._events()]
+        facts = [f"Scale {self.scale_name}", self.study.size(self.scale)]
         if "seeds" in self.study.takes:
             facts.append("one seed" if count == 1 else f"{count} seeds")
         seconds = sum(self._seconds().values())
@@ -252,10 +256,6 @@ class Run(Generic[S]):
         sizes = yaml.safe_dump(_plain(self.scale), sort_keys=False)
         comments = "".join(f"#   {line}\n" for line in sizes.splitlines())
         return f"{yaml.safe_dump(request, sort_keys=False)}# The scale:\n{comments}"
-
-    def _events(self) -> str:
-        sizes = _plain(self.scale)
-        return self.study.events.format(**{name: _shown(size) for name, size in sizes.items()})
 
     def _seconds(self) -> dict[str, float]:
         """Return the seconds of each step that is complete."""

@@ -50,8 +50,8 @@ TARGETS = {
     "probStoUD": {"probStoUD": 0.275},
     "all": {"alphaS": 0.12, "aLund": 0.60, "probStoUD": 0.12},
 }
-# Found there by gradient at these values, and by scan; the lecture's blinded example: true value,
-# value found, error.
+# Found there by gradient at these values, and by scan; a blinded example: true value, value found,
+# error.
 PUBLISHED = {
     "alphaS": {"alphaS": 0.15878},
     "aLund": {"aLund": 0.79691},
