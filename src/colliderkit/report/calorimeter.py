@@ -27,6 +27,7 @@ from colliderkit.report.plots import (
     legend,
     limit_ratio,
     merged,
+    ratio_label,
     styles,
 )
 
@@ -90,7 +91,7 @@ def histograms(
         bottom.set_xlabel(LABELS[kind])
         if column == 0:
             top.set_ylabel("Share of " + ("voxels" if name == VOXELS else "showers"))
-            bottom.set_ylabel(f"Ratio to\n{next(iter(samples))}", loc="center", fontsize=15)
+            ratio_label(bottom, next(iter(samples)))
     legend(figure)
     for spare in axes[-2:, columns - (rows * columns - len(names)) :].flat:
         spare.set_visible(False)
@@ -245,7 +246,7 @@ def profiles(
         top.set_yscale("log")
         bottom.set_xlim(edges[0], edges[-1])
         limit_ratio(bottom)
-        bottom.set_ylabel(f"Ratio to\n{first}", loc="center", fontsize=15)
+        ratio_label(bottom, first)
     axes[0, 0].set_ylabel("Mean energy of a layer [MeV]")
     axes[0, 1].set_ylabel(r"Energy density [MeV / mm$^2$]")
     axes[1, 0].set_xlabel("Layer")

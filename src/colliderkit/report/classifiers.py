@@ -24,6 +24,7 @@ from colliderkit.report.plots import (
     legend,
     limit_ratio,
     merged,
+    ratio_label,
     styles,
     with_ratio,
 )
@@ -97,7 +98,7 @@ def roc(
     top.set_ylabel(r"Background rejection $1/\varepsilon_B$")
     legend(figure, top)
     if len(curves) > 1:
-        bottom.set_ylabel(f"Ratio to\n{reference}", loc="center")
+        ratio_label(bottom, reference)
         limit_ratio(bottom)
     else:
         bottom.remove()

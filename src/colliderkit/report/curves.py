@@ -255,18 +255,19 @@ def _colour(artist: Any) -> str | None:
     if isinstance(artist, ErrorbarContainer):
         line, _, bars = artist.lines
         return _colour(line if line is not None else bars[0])
-    colour: Any
     if isinstance(artist, Line2D):
-        colour = artist.get_color()
-        return to_hex(colour)
+        return _hex(artist.get_color())
     if isinstance(artist, StepPatch):
-        colour = artist.get_facecolor() if artist.get_fill() else artist.get_edgecolor()
-        return to_hex(colour)
+        return _hex(artist.get_facecolor() if artist.get_fill() else artist.get_edgecolor())
     if isinstance(artist, FillBetweenPolyCollection | LineCollection):
         faces = artist.get_facecolor()
         faces = faces if len(faces) else artist.get_edgecolor()
-        return to_hex(faces[0]) if len(faces) else None
+        return _hex(faces[0]) if len(faces) else None
     return None
+
+
+def _hex(colour: Any) -> str:
+    return to_hex(colour)
 
 
 def write_curves(curves: Sequence[Curve], path: Path) -> None:
