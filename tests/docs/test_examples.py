@@ -27,6 +27,12 @@ Names = dict[str, Any]
 # What is not ColliderKit's: it is not run.
 FOREIGN = ("make", "git", "pip", "cd")
 
+# A surrogate that is fitted and exported in seconds.
+SMALL = (
+    "--layers.epochs 1 --voxels.epochs 1 --network_options '{width: 16, depth: 1}'"
+    " --options '{steps: 2}' --layer_options '{transforms: 1, bins: 6, hidden: [16]}'"
+)
+
 # (what stands there, what is run), for each page; "" is for all.
 REDUCED: dict[str, list[tuple[str, str]]] = {
     "README.md": [
@@ -34,7 +40,8 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("--bootstraps 20", "--bootstraps 2"),
         ("photons-368 20000", "photons-368 300"),
         ("'[500, 8000]'", "'[500, 600]'"),
-        ("--network ring-mixer", "--network ring-mixer --layers.epochs 1 --voxels.epochs 1"),
+        ("--network ring-mixer", f"--network ring-mixer {SMALL}"),
+        ("--threshold 0.05", "--threshold 0.05 --width 16 --classifier.epochs 1"),
     ],
     "quickstart.md": [
         ('"top-qcd", 5000', '"top-qcd", 150'),
@@ -54,7 +61,8 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
     ],
     "reweighting.md": [
         ('"ee-dijets", 10_000', '"ee-dijets", 3_000'),
-        ("drawn anew every 250 jets", "drawn anew"),
+        ("alphaSvalue = 0.16", "alphaSvalue = 0.15"),  # twelve thetas leave a narrow range
+        ("[0.16, 0.68", "[0.15, 0.68"),
         ('"ee-dijets", 5000', '"ee-dijets", 500'),
         ('"ee-dijets", 1000', '"ee-dijets", 300'),
         ('"ee-dijets", 3000', '"ee-dijets", 300'),
@@ -66,12 +74,14 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("photons-368 40000", "photons-368 300"),
         ("'[500, 64000]'", "'[500, 600]'"),
         ("'[500, 2000, 8000, 64000]'", "'[500, 550, 600]'"),
-        ("(500, 2000, 8000, 64000)", "(500, 550, 600)"),
+        ("(500, 2000, 8000, 64000)", "(500, 550, 600), width=16, classifier=short"),
+        ("--threshold 0.2", "--threshold 0.2 --width 16 --classifier.epochs 1"),
     ],
     "surrogates.md": [
         ("photons-368 40000", "photons-368 300"),
         ("'[500, 64000]'", "'[500, 600]'"),
-        ("photons-368 --out", "photons-368 --layers.epochs 1 --voxels.epochs 1 --out"),
+        ("photons-368 --out", f"photons-368 {SMALL} --out"),
+        ("--threshold 0.05", "--threshold 0.05 --width 16 --classifier.epochs 1"),
         ('network="ring-mixer"', 'network="ring-mixer", layers=short, voxels=short'),
     ],
     "tagging.md": [('"top-qcd", 5000', '"top-qcd", 150'), ("epochs 20", "epochs 1")],
@@ -169,15 +179,18 @@ def given_calibration() -> Names:
 
 def given_decorrelation() -> Names:
     particles("w.parquet", "qcd.parquet", "w_test.parquet", "qcd_test.parquet", count=400)
-    signal, background = ck.read("w.parquet"), ck.read("qcd.parquet")
+    for names in (("w.parquet", "qcd.parquet"), ("w_test.parquet", "qcd_test.parquet")):
+        pair = [ck.read(name) for name in names]  # a quarter of each is of the other class
+        for i, name in enumerate(names):
+            ck.write(name, ak.concatenate([pair[i][:300], pair[1 - i][300:]]), force=True)
+    jets = ak.concatenate([ck.read("w.parquet"), ck.read("qcd.parquet")])
     random = np.random.default_rng(1)
-    jets = ak.concatenate([signal, background])
     run_shell(
         "colliderkit fit tagging --signal w.parquet --background qcd.parquet"
         " --network boosted-trees --out runs/trees"
     )
-    names = ("score", "mass", "other_score", "other_mass")
-    numbers = {name: random.uniform(size=500) for name in names}
+    columns = ("score", "mass", "other_score", "other_mass")
+    numbers = {name: random.uniform(size=500) for name in columns}
     return {"jets": jets, "test": make_jets(500, 9), "weight": np.ones(500), **numbers}
 
 
