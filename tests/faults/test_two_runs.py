@@ -23,7 +23,8 @@ def commands():
         task, case = TASKS.load(name), TASK_CASES[name]
         if hasattr(task, "read"):
             found.append((["fit", name, *case.fit(ABSENT)], "out", ("--resume", "--force")))
-        for verb in {"apply", "evaluate", "export"} & set(task.offers()):
+        # In one order: the workers of a test run collect apart, and a set has none.
+        for verb in sorted({"apply", "evaluate", "export"} & set(task.offers())):
             fitted = bool(task.methods) and "method" in vars(task)[verb].__annotations__
             words = [verb, task.methods[0] if fitted else name, *getattr(case, verb)(ABSENT)]
             found.append((words, "out", ("--force",)))
