@@ -74,7 +74,8 @@ def histograms(
 
     `names` are those of `ShowerHistograms.counts`; `floor` names a second sample of the first one's
     density. Bars and bands are of one standard deviation; in the ratio bins are merged until
-    the first sample has 10 entries. Above each panel stands the separation power D of the last two.
+    the first sample has 10 entries. Above each panel stands the separation power D of a
+    model.
     """
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
@@ -145,8 +146,7 @@ def _histogram(
     for sample, (counts, spread) in every.items():
         total = max(counts.sum(), 1)
         width = 2.4 if sample == first else 2
-        shown = sample if counts.any() else f"{sample} (100% outside)"
-        top.stairs(counts / total, edges, label=shown, linewidth=width, **look[sample])
+        top.stairs(counts / total, edges, label=sample, linewidth=width, **look[sample])
         if sample == first:
             top.stairs(counts / total, edges, fill=True, color="black", alpha=0.08)
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -168,8 +168,15 @@ def _histogram(
     apart = {s: samples[s].counts[name] for s in others if samples[s].counts[name].any()}
     if apart and full.any():
         found = {s: binned_separation(c, c, full, full).value.value for s, c in apart.items()}
-        written = ", ".join(f"{s} {1e3 * value:.3g}" for s, value in list(found.items())[-2:])
-        top.set_title(rf"$D \times 10^3$: {written}", loc="right", fontsize=13)
+        # Beside the name of a layer there is room for one: a model, not the floor.
+        models = [s for s in found if look[s]["color"] != FLOOR] or list(found)
+        named = models[:1] if name.partition(" layer ")[2] else list(found)[-2:]
+        written = ", ".join(f"{s} {1e3 * found[s]:.3g}" for s in named)
+        top.set_title(rf"$D \times 10^3$: {written}", loc="right", fontsize=12.5)
+    missing = [s for s in others if not every[s][0].any()]
+    if missing:
+        text = ", ".join(missing) + ": 100% outside"
+        top.text(0.97, 0.94, text, transform=top.transAxes, ha="right", va="top", fontsize=12.5)
     limit_ratio(bottom)
 
 
