@@ -76,7 +76,7 @@ INVERSION = "numerical inversion"
 RAW = "not calibrated"
 
 
-FLAT, FALLING = (f"pt, non-closure, {prior} prior, median" for prior in PRIORS)
+FLAT = "pt, non-closure, flat prior, median"
 METHODS = ("generalised inversion", "Gaussian Ansatz", "flow likelihood")
 AIMS = (
     Aim("Before calibration the response is off by more than 1%", FLAT, RAW, "above", 1.0),
