@@ -243,7 +243,9 @@ def mark(figure: Figure, source: str) -> None:
         figure.legend([], [], loc=_place(figure), borderaxespad=0.2, alignment="right")
     letters = int(11 * figure.get_figwidth())
     (row, *_) = figure.legends
-    row.set_title(textwrap.fill(source, letters), prop=FontProperties(size=12.5))
+    if len(re.sub(r"[$\\{}_]", "", source)) > letters:  # signs of TeX take no room
+        source = textwrap.fill(source, letters)
+    row.set_title(source, prop=FontProperties(size=12.5))
     row.get_title().set_multialignment("right")
     row.get_title().set_color("0.25")
 
