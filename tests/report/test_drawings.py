@@ -19,7 +19,10 @@ from colliderkit.report import plots
 from colliderkit.report.curves import curves_of, described, write_curves
 from drawings import DRAWINGS
 
-SOURCE = "Pythia 8, particle level, √s = 14 TeV, anti-kT R = 0.8, 550 < pT < 650 GeV"
+SOURCE = (
+    r"Pythia 8, particle level and fast detector, pp √s = 14 TeV, anti-$k_T$ R = 0.4,"
+    r" $p_T$ > 100 GeV"
+)
 
 
 def plotting_functions() -> set[str]:

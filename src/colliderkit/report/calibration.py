@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from colliderkit.metrics.response import Closure, Profile
 from colliderkit.report.observables import axis_label, unit_of
-from colliderkit.report.plots import COLOURS, MARKERS, WIDTHS, arrows, drawn, legend, styles
+from colliderkit.report.plots import (
+    COLOURS,
+    MARKERS,
+    WIDTHS,
+    arrows,
+    drawn,
+    legend,
+    ratio_label,
+    styles,
+)
 
 __all__ = ["biases", "closures", "in_bins", "residuals", "resolutions", "responses"]
 
@@ -79,7 +88,7 @@ def resolutions(
     below.set_ylim(0.65, 1.15)
     for axes in (above, below):
         arrows(axes)
-    below.set_ylabel(f"Ratio to\n{reference}", loc="center", fontsize=15)
+    ratio_label(below, reference)
     below.set_xlabel(label)
     return figure
 

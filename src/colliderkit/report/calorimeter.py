@@ -27,6 +27,7 @@ from colliderkit.report.plots import (
     legend,
     limit_ratio,
     merged,
+    ratio_label,
     styles,
 )
 
@@ -73,7 +74,8 @@ def histograms(
 
     `names` are those of `ShowerHistograms.counts`; `floor` names a second sample of the first one's
     density. Bars and bands are of one standard deviation; in the ratio bins are merged until
-    the first sample has 10 entries. Above each panel stands the separation power D of the last two.
+    the first sample has 10 entries. Above each panel stands the separation power D of a
+    model.
     """
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
@@ -90,7 +92,7 @@ def histograms(
         bottom.set_xlabel(LABELS[kind])
         if column == 0:
             top.set_ylabel("Share of " + ("voxels" if name == VOXELS else "showers"))
-            bottom.set_ylabel(f"Ratio to\n{next(iter(samples))}", loc="center", fontsize=15)
+            ratio_label(bottom, next(iter(samples)))
     legend(figure)
     for spare in axes[-2:, columns - (rows * columns - len(names)) :].flat:
         spare.set_visible(False)
@@ -144,8 +146,7 @@ def _histogram(
     for sample, (counts, spread) in every.items():
         total = max(counts.sum(), 1)
         width = 2.4 if sample == first else 2
-        shown = sample if counts.any() else f"{sample} (100% outside)"
-        top.stairs(counts / total, edges, label=shown, linewidth=width, **look[sample])
+        top.stairs(counts / total, edges, label=sample, linewidth=width, **look[sample])
         if sample == first:
             top.stairs(counts / total, edges, fill=True, color="black", alpha=0.08)
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -167,8 +168,15 @@ def _histogram(
     apart = {s: samples[s].counts[name] for s in others if samples[s].counts[name].any()}
     if apart and full.any():
         found = {s: binned_separation(c, c, full, full).value.value for s, c in apart.items()}
-        written = ", ".join(f"{s} {1e3 * value:.2g}" for s, value in list(found.items())[-2:])
-        top.set_title(rf"$D \times 10^3$: {written}", loc="right", fontsize=13)
+        # Beside the name of a layer there is room for one: a model, not the floor.
+        models = [s for s in found if look[s]["color"] != FLOOR] or list(found)
+        named = models[:1] if name.partition(" layer ")[2] else list(found)[-2:]
+        written = ", ".join(f"{s} {1e3 * found[s]:.3g}" for s in named)
+        top.set_title(rf"$D \times 10^3$: {written}", loc="right", fontsize=12.5)
+    missing = [s for s in others if not every[s][0].any()]
+    if missing:
+        text = ", ".join(missing) + ": 100% outside"
+        top.text(0.97, 0.94, text, transform=top.transAxes, ha="right", va="top", fontsize=12.5)
     limit_ratio(bottom)
 
 
@@ -245,7 +253,7 @@ def profiles(
         top.set_yscale("log")
         bottom.set_xlim(edges[0], edges[-1])
         limit_ratio(bottom)
-        bottom.set_ylabel(f"Ratio to\n{first}", loc="center", fontsize=15)
+        ratio_label(bottom, first)
     axes[0, 0].set_ylabel("Mean energy of a layer [MeV]")
     axes[0, 1].set_ylabel(r"Energy density [MeV / mm$^2$]")
     axes[1, 0].set_xlabel("Layer")
@@ -356,9 +364,10 @@ def view(showers: Mapping[str, Floats], geometry: Geometry) -> Figure:
         axes.set_box_aspect((1.9, 1, 1), zoom=1.35)
         axes.view_init(elev=18, azim=-62)
         axes.set_title(name, y=0.99)
-        axes.set_xlabel("Layer", labelpad=22, loc="center")
         if len(geometry.layers) <= 12:
             axes.set_xticks(range(len(geometry.layers)), layer_names(geometry))
+        else:
+            axes.set_xlabel("Layer", labelpad=22, loc="center")
         if uneven:
             axes.set_yticklabels([])
             axes.set_zticklabels([])

@@ -1,6 +1,7 @@
 """Plots of classifiers: ROC curves, scores, calibration, confusion matrix and importance."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -23,6 +24,7 @@ from colliderkit.report.plots import (
     legend,
     limit_ratio,
     merged,
+    ratio_label,
     styles,
     with_ratio,
 )
@@ -96,7 +98,7 @@ def roc(
     top.set_ylabel(r"Background rejection $1/\varepsilon_B$")
     legend(figure, top)
     if len(curves) > 1:
-        bottom.set_ylabel(f"Ratio to\n{reference}", loc="center")
+        ratio_label(bottom, reference)
         limit_ratio(bottom)
     else:
         bottom.remove()
@@ -242,13 +244,11 @@ def overtraining(
         if len(seen) == 0 or len(unseen) == 0:
             continue
         counts = [np.histogram(part, edges)[0] for part in (seen, unseen)]
-        height, point = (
-            c / len(part) / width for c, part in zip(counts, (seen, unseen), strict=True)
-        )
+        height, point = counts[0] / len(seen) / width, counts[1] / len(unseen) / width
         bar = np.sqrt(counts[1]) / len(unseen) / width
         p = float(ks_2samp(seen, unseen).pvalue)
         top.stairs(height, edges, color=colour, linewidth=2, label=f"{name}, training")
-        look = {"fmt": "o", "markersize": 4, "color": colour}
+        look: dict[str, Any] = {"fmt": "o", "markersize": 4, "color": colour}
         top.errorbar(middle, point, bar, label=f"{name}, test (p = {p:.2g})", **look)
         starts = merged(counts[0])
         draw_ratio(bottom, edges, (point, bar), height, starts, shift=0.1 * k, label=name, **look)
@@ -272,10 +272,9 @@ def quality_by_time(
     axes = figure.subplots()
     look = styles(list(points))
     for i, (name, (seconds, area)) in enumerate(points.items()):
-        marker = {"fmt": MARKERS[i % len(MARKERS)], "markersize": 10, "capsize": 4}
-        axes.errorbar(
-            seconds, area.value, area.error, color=look[name]["color"], label=name, **marker
-        )
+        marker: dict[str, Any] = {"fmt": MARKERS[i % len(MARKERS)], "markersize": 10, "capsize": 4}
+        marker |= {"color": look[name]["color"], "label": name}
+        axes.errorbar(seconds, area.value, area.error, **marker)
     axes.set_xscale("log")
     low, high = min(s for s, _ in points.values()), max(s for s, _ in points.values())
     axes.set_xlim(low / 2, high * 2)

@@ -132,10 +132,8 @@ def _read(axes: Axes) -> Iterator[tuple[Any, dict[str, Floats]]]:
         if isinstance(container, ErrorbarContainer):
             yield container, _bars(container)
         elif isinstance(container, BarContainer):
-            boxes = np.array(
-                [[b.get_x(), b.get_y(), b.get_width(), b.get_height()] for b in pieces]
-            )
-            x, y, width, height = boxes.T
+            boxes = [(b.get_x(), b.get_y(), b.get_width(), b.get_height()) for b in container]
+            x, y, width, height = np.array(boxes).T
             if container.orientation == "horizontal":
                 yield container, {"x": x + width, "y": y + height / 2}
             else:
@@ -258,15 +256,18 @@ def _colour(artist: Any) -> str | None:
         line, _, bars = artist.lines
         return _colour(line if line is not None else bars[0])
     if isinstance(artist, Line2D):
-        colour: Any = artist.get_color()
-        return to_hex(colour)
+        return _hex(artist.get_color())
     if isinstance(artist, StepPatch):
-        return to_hex(artist.get_facecolor() if artist.get_fill() else artist.get_edgecolor())
+        return _hex(artist.get_facecolor() if artist.get_fill() else artist.get_edgecolor())
     if isinstance(artist, FillBetweenPolyCollection | LineCollection):
         faces = artist.get_facecolor()
         faces = faces if len(faces) else artist.get_edgecolor()
-        return to_hex(faces[0]) if len(faces) else None
+        return _hex(faces[0]) if len(faces) else None
     return None
+
+
+def _hex(colour: Any) -> str:
+    return to_hex(colour)
 
 
 def write_curves(curves: Sequence[Curve], path: Path) -> None:

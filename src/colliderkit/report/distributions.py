@@ -18,6 +18,7 @@ from colliderkit.report.plots import (
     legend,
     limit_ratio,
     merged,
+    ratio_label,
     round_edges,
     with_ratio,
 )
@@ -119,5 +120,5 @@ def draw_distribution(
         top.set_ylim(bottom=0)
     top.set_xlim(edges[0], edges[-1])
     bottom.set_xlabel(f"{label} [{unit}]" if unit else label)
-    bottom.set_ylabel(f"Ratio to\n{next(iter(samples))}", loc="center")
+    ratio_label(bottom, next(iter(samples)))
     limit_ratio(bottom)

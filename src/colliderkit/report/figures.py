@@ -1,13 +1,15 @@
 """Figures of a page: their places on it, and their files beside it."""
 
-import base64
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import matplotlib
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from colliderkit.report.curves import curves_of, described, write_curves
@@ -71,7 +73,8 @@ def pictures(blocks: Sequence[Any], source: str = "") -> dict[int, str]:
 
 def write_figures(blocks: Sequence[Any], folder: Path, source: str = "") -> dict[int, str]:
     """Write each drawing to `folder` as PDF and PNG, and its curves as CSV; return `pictures`."""
-    places, addresses = spans(blocks), {}
+    places = spans(blocks)
+    addresses: dict[int, str] = {}
     for drawing in _drawings(blocks):
         images = _images(drawing, places[drawing.number], ("svg", "pdf", "png"), source)
         addresses[drawing.number] = _address(images["svg"])
@@ -128,6 +131,12 @@ def _images(drawing: Drawing, span: Span, kinds: Sequence[str], source: str) -> 
     return images
 
 
-def _address(svg: bytes) -> str:
-    """Return a picture as a data address."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+def _address(svg: bytes) -> Markup:
+    """Return a picture as a data address that is safe within double quotes.
+
+    Coordinates keep two decimals of a point; letters stay as they are, where base64 would take a
+    third more.
+    """
+    text = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), svg.decode())
+    text = " ".join(re.sub(r">\s+<", "><", text).split()).replace('"', "'")
+    return Markup("data:image/svg+xml," + quote(text, safe=" '/:;=,.-+*@!?[]{}|$~^"))

@@ -26,6 +26,13 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 
+def _order(templates: Templates) -> NDArray[np.int64]:
+    """Return the bins with background in the order of their share of signal."""
+    background, signal = templates.counts
+    filled = np.flatnonzero(background > 0)
+    return filled[np.argsort(signal[filled] / background[filled])]
+
+
 @plots.drawn
 def template_variations(templates: Templates) -> Figure:
     """Draw counts by bin, and the relative change of the background with each nuisance.
@@ -33,8 +40,7 @@ def template_variations(templates: Templates) -> Figure:
     Bins stand in the order of their share of signal; those without background are left out.
     """
     background, signal = templates.counts
-    filled = np.flatnonzero(background > 0)
-    order = filled[np.argsort(signal[filled] / background[filled])]
+    order = _order(templates)
     edges = np.arange(len(order) + 1) + 0.5
     figure = Figure()
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -114,10 +120,13 @@ def prefit_postfit(templates: Templates) -> Figure:
 
     Before, the errors of the constraints count each for itself; after, their covariance from the
     expected counts, the signal's yield among them. A free parameter counts with its step before.
+    Bins stand as in `template_variations`.
     """
     covariance, change = _covariance(templates)
-    expected = templates.expected(templates.nominal_signal)
-    background = templates.counts[0]
+    order = _order(templates)
+    change = change[:, order]
+    expected = templates.expected(templates.nominal_signal)[order]
+    background = templates.counts[0][order]
     sizes = np.array([nuisance.size for nuisance in templates.nuisances])
     before = np.sqrt(((change[1:] * sizes[:, None]) ** 2).sum(0)) / expected
     after = np.sqrt(np.einsum("ik,ij,jk->k", change, covariance, change)) / expected
@@ -127,8 +136,15 @@ def prefit_postfit(templates: Templates) -> Figure:
     top.stairs(background, edges, color=plots.COLOURS[0], alpha=0.15, fill=True)
     top.stairs(background, edges, color=plots.COLOURS[0], linewidth=2, label="background")
     for name, error, shade in (("before the fit", before, 0.15), ("after the fit", after, 0.45)):
-        look = {"fill": True, "color": "black", "alpha": shade, "label": name}
-        bottom.stairs(1 + error, edges, baseline=1 - error, **look)
+        bottom.stairs(
+            1 + error,
+            edges,
+            baseline=1 - error,
+            fill=True,
+            color="black",
+            alpha=shade,
+            label=name,
+        )
     bottom.axhline(1, color="k", linewidth=1)
     top.set_yscale("log")
     top.set_ylabel("Expected events")

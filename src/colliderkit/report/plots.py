@@ -43,6 +43,7 @@ __all__ = [
     "limit_ratio",
     "mark",
     "merged",
+    "ratio_label",
     "round_edges",
     "style",
     "styles",
@@ -242,7 +243,9 @@ def mark(figure: Figure, source: str) -> None:
         figure.legend([], [], loc=_place(figure), borderaxespad=0.2, alignment="right")
     letters = int(11 * figure.get_figwidth())
     (row, *_) = figure.legends
-    row.set_title(textwrap.fill(source, letters), prop=FontProperties(size=12.5))
+    if len(re.sub(r"[$\\{}_]", "", source)) > letters:  # signs of TeX take no room
+        source = textwrap.fill(source, letters)
+    row.set_title(source, prop=FontProperties(size=12.5))
     row.get_title().set_multialignment("right")
     row.get_title().set_color("0.25")
 
@@ -266,6 +269,12 @@ def with_ratio() -> tuple[Figure, tuple[Axes, Axes]]:
     figure = Figure()
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     return figure, (top, bottom)
+
+
+def ratio_label(axes: Axes, name: str) -> None:
+    """Label the panel of a ratio to `name`, in as many lines as fit beside it."""
+    lines = ["Ratio to", *textwrap.wrap(name, 13)]
+    axes.set_ylabel("\n".join(lines), loc="center", fontsize=15 if len(lines) < 3 else 12.5)
 
 
 def merged(entries: ArrayLike, least: float = ENTRIES) -> NDArray[np.int64]:

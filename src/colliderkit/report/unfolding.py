@@ -24,6 +24,7 @@ from colliderkit.report.plots import (
     legend,
     limit_ratio,
     merged,
+    ratio_label,
 )
 
 __all__ = [
@@ -105,7 +106,7 @@ def spectrum(unfolding: BinnedSpectrum, prior: Floats) -> Figure:
     above.set_ylabel(unfolding.kind.capitalize() + per)
     above.set_ylim(bottom=0)
     legend(figure)
-    below.set_ylabel("Ratio to\nsimulation", loc="center", fontsize=15)
+    ratio_label(below, "simulation")
     below.set_xlabel(label)
     below.set_xlim(edges[0], edges[-1])
     low, high = below.get_ylim()
@@ -205,7 +206,7 @@ def unfolded(
     above.set_ylabel("Density" + (f" [1 / {unit}]" if unit else ""))
     legend(figure, above)
     limit_ratio(below, 0.3)
-    below.set_ylabel("Ratio to\ntruth", loc="center", fontsize=15)
+    ratio_label(below, "truth")
     below.set_xlabel(axis_label(label))
     below.set_xlim(edges[0], edges[-1])
     return figure

@@ -16,7 +16,8 @@ from scipy.special import ndtr
 from colliderkit.events.tables import Floats
 from colliderkit.methods.decorrelation.objectives import DisCo
 from colliderkit.methods.tagging.tagger import Tagger
-from colliderkit.report.plots import COLOURS, style
+from colliderkit.report import plots
+from colliderkit.report.plots import COLOURS, legend
 from colliderkit.report.results import Result
 from colliderkit.report.verdict import Aim
 from colliderkit.studies.run import Run, Study
@@ -188,7 +189,7 @@ def _changes(efficiency: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-@style()
+@plots.drawn
 def drawn(measured: Mapping[float, Sequence[Mapping[str, float]]]) -> Figure:
     """Draw both changes against the strength, 0 at the left edge."""
     figure = Figure()
@@ -206,10 +207,10 @@ def drawn(measured: Mapping[float, Sequence[Mapping[str, float]]]) -> Figure:
     axes.set_xscale("log")
     axes.set_xticks(places, ["0", *(f"{s:g}" for s in strengths[1:])])
     axes.minorticks_off()
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]), top=1.35 * axes.get_ylim()[1])
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     axes.set_xlabel("Strength of DisCo")
     axes.set_ylabel("Relative change of the background")
-    axes.legend()
+    legend(figure)
     return figure
 
 

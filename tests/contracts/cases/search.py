@@ -36,6 +36,6 @@ TASK_CASES = {
             *("--data", str(folder / "data.root"), "--mass", "mjj"),
             *("--bins", "20", "--orders", "[1, 2]", "--widths", "[2, 3]", "--toys", "20"),
         ),
-        page=lambda folder: ("--label", "{mjj: Dijet mass [GeV]}"),
+        page=lambda folder: ("--label", '{mjj: "Dijet mass [GeV]"}'),
     ),
 }
