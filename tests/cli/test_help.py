@@ -13,6 +13,7 @@ from colliderkit.cli.generate import generate, parametrise, shoot
 from colliderkit.cli.help import examples
 from colliderkit.cli.inspect import inspect as inspect_files
 from colliderkit.cli.parsing import parse
+from colliderkit.cli.report import Page
 from colliderkit.cli.study import study
 from colliderkit.methods import METHODS
 from colliderkit.tasks import TASKS
@@ -101,7 +102,7 @@ def test_examples_of_the_other_verbs_are_taken_by_their_parsers(name):
         if attribute != "page":
             rest.pop(0)
         positional = ["files"] if "files" in inspect.signature(function).parameters else []
-        takers = [function, Reading] if attribute == "page" else [Output, function, Reading]
+        takers = [Page, function] if attribute == "page" else [Output, function, Reading]
         parse("colliderkit", "", rest, takers, supplied=SUPPLIED, positional=positional)
 
 

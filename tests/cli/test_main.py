@@ -92,7 +92,7 @@ def test_unknown_verb_method_and_study(capsys) -> None:
 
 def test_fit_keeps_its_configuration(model: Path) -> None:
     names = {path.name for path in model.iterdir()}
-    assert names == {"method.json", "weights.safetensors", "config.yaml"}
+    assert names == {"method.json", "weights.safetensors", "config.yaml", "account.json"}
     assert not model.with_name("model.training").exists()
     assert "epochs: 2" in (model / "config.yaml").read_text()
 

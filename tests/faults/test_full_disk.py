@@ -9,7 +9,7 @@ import json
 import resource
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,6 +26,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.xml import write_xml
 from colliderkit.events.ragged import Spool
 from colliderkit.methods.decorrelation.maps import TransportDecorrelation
+from colliderkit.methods.simulation.generator import ConditionalGenerator
 from colliderkit.methods.unfolding.omnifold import _Iterations
 from colliderkit.methods.unfolding.result import BinnedSpectrum, UnfoldedEvents
 from colliderkit.report.html import Report
@@ -43,7 +44,9 @@ from colliderkit.sources.pythia import shards as pythia_shards
 from colliderkit.studies.run import Run as StudyRun
 from colliderkit.studies.run import Study
 from colliderkit.tasks import runs
+from colliderkit.tasks.account import Account
 from colliderkit.tasks.task import Evaluation
+from colliderkit.training.settings import Training
 from contracts.cases import TASK_CASES
 from samples import make_jets
 
@@ -74,12 +77,13 @@ def fitted() -> TransportDecorrelation:
 
 def finished(folder: Path) -> None:
     run = runs.Run(folder / "run")
-    run.finish(fitted(), "seed: 1\n", lambda part: None)
+    run.finish(fitted(), "seed: 1\n", lambda part: None, Account())
 
 
 def evaluated(folder: Path) -> None:
     evaluation = Evaluation("title", RESULTS, make_jets(300)[["jet_pt"]])
-    runs.write_evaluation(folder / "evaluation", "tagging", None, evaluation, "", False)
+    account = Account()
+    runs.write_evaluation(folder / "evaluation", "tagging", None, evaluation, "", False, account)
 
 
 def drawn(folder: Path) -> None:
@@ -121,7 +125,7 @@ def claimed_study(folder: Path) -> None:
 
 
 def timed(run) -> None:
-    with redirect_stdout(io.StringIO()), run.step("s" * ROOM):
+    with redirect_stderr(io.StringIO()), run.step("s" * ROOM):
         pass
 
 
@@ -162,6 +166,15 @@ def proto(folder: Path) -> None:
     write_proto(model, folder / "model.onnx", {"columns": ["x"]}, False)
 
 
+def generator(folder: Path) -> None:
+    from colliderkit.serve.generators import export_generator
+
+    training = Training(epochs=1, batch_size=50)
+    method = ConditionalGenerator(generator="vae", training=training)
+    method.fit(RANDOM.normal(size=(200, 2)), progress=False)
+    export_generator(method, folder / "model.onnx")
+
+
 def iterations(folder: Path) -> None:
     _Iterations(folder, {}).write("push-0", np.ones(1_000))
 
@@ -178,7 +191,9 @@ WRITERS = {
     "methods/method.save": lambda folder, _: fitted().save(folder / "method"),
     "methods/unfolding/omnifold.write": lambda folder, _: iterations(folder),
     "report/html.write": lambda folder, _: drawn(folder),
+    "report/html.write_page": lambda folder, _: page(folder),
     "report/results.write_results": lambda f, _: write_results(f / "r.json", RESULTS, {}),
+    "serve/generators.export_generator": lambda folder, _: generator(folder),
     "serve/hepdata.write_hepdata": lambda f, _: write_hepdata(spectrum(), f / "hepdata"),
     "serve/histfactory.write_workspace": lambda f, _: write_workspace(LONG, f / "w.json"),
     "serve/onnx.write_proto": lambda folder, _: proto(folder),
@@ -205,7 +220,6 @@ WRITERS = {
     "studies/run._claim": lambda folder, _: claimed_study(folder),
     "tasks/runs.finish": lambda folder, _: finished(folder),
     "tasks/runs.write_evaluation": lambda folder, _: evaluated(folder),
-    "tasks/runs.write_page": lambda folder, _: page(folder),
 }
 
 

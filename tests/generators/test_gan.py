@@ -85,7 +85,8 @@ def test_the_condition_is_read() -> None:
     # In units of 10: the data have 3 for a condition of 5, the sample 5 + 8.
     assert float(model.discriminator_loss(x, c)) == pytest.approx(2 * math.log(2) + 0.05 * 2)
     assert float(model(x, None, c)) == pytest.approx(math.log(2) + 0.05 * 8)
-    torch.testing.assert_close(model.decode(torch.zeros(1, 16), c), torch.tensor([[50.0, 80.0]]))
+    made = model.decode(torch.zeros(1, 16), c)
+    torch.testing.assert_close(made, torch.tensor([[50.0, 80.0]], dtype=torch.float64))
 
 
 def test_senseless_options_are_refused() -> None:

@@ -128,8 +128,9 @@ def test_cells_are_where_the_beam_is_and_hold_what_rings_do() -> None:
 
 def test_a_shower_of_more_energy_takes_more_time() -> None:
     less, more = (seconds_a_shower(SMALL, energy, 8) for energy in (200.0, 4000.0))
-    # In proportion to the energy, but for what an event costs at all and what 8 showers differ by.
-    assert 4 * less < more
+    # In proportion to the energy (20 times as long) on a quiet machine; another process that takes
+    # half of the processor in one of the two measurements changes their ratio by two.
+    assert 2 * less < more
     with pytest.raises(InputError, match="0 showers of 5 MeV take no time"):
         seconds_a_shower(SMALL, 5.0, 0)
 

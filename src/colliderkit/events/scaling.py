@@ -16,12 +16,15 @@ class Standardise(nn.Module):
 
     mean: Tensor
     std: Tensor
+    after: Tensor
 
     def __init__(self, size: int, clip: float = 10.0) -> None:
         super().__init__()
         self.clip = clip
         self.register_buffer("mean", torch.zeros(size, dtype=torch.float64))
         self.register_buffer("std", torch.ones(size, dtype=torch.float64))
+        # Of the type of the networks that follow: the module's own floats, whatever is done to it.
+        self.register_buffer("after", torch.ones(()), persistent=False)
 
     def fit(self, values: Tensor) -> "Standardise":
         """Compute mean and standard deviation of (P, C) rows; a constant column keeps std 1.
@@ -43,7 +46,7 @@ class Standardise(nn.Module):
         """Return (x - mean) / std of rows (..., C), float32, without a limit."""
         mean, std = self.mean.to(values.dtype), self.std.to(values.dtype)
         scaled: Tensor = (values - mean) / std
-        return scaled.float()
+        return scaled.to(self.after.dtype)
 
     def restored(self, scaled: Tensor) -> Tensor:
         """Return x of standardised rows (..., C), float64."""

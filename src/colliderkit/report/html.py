@@ -1,6 +1,7 @@
 """The report: one HTML file that needs nothing else, and results.json beside it."""
 
 import re
+import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -206,6 +207,7 @@ class Report:
         with atomic_files(folder, PAGE, force) as part:
             write_results(part / "results.json", self.results, about)
             self._write_page(part)
+        self._drop_figures(folder)
         return folder / PAGE
 
     def write_page(self, folder: str | Path, force: bool = False) -> Path:
@@ -217,7 +219,13 @@ class Report:
         refuse_existing(folder / PAGE, force)
         with atomic_files(folder, PAGE, force) as part:
             self._write_page(part)
+        self._drop_figures(folder)
         return folder / PAGE
+
+    def _drop_figures(self, folder: Path) -> None:
+        """Remove the figures of a page that this one, which has none, replaced."""
+        if not any(isinstance(block, Drawing) for block in self.blocks):
+            shutil.rmtree(folder / "figures", ignore_errors=True)
 
     def _write_page(self, part: Path) -> None:
         addresses: Mapping[int, str] = {}

@@ -216,6 +216,9 @@ class GeneratorTask(Task):
         Args:
             files: events whose conditions it is checked at; the first 200 are used.
             condition: columns or expressions, as in fit.
+
+        Examples:
+            colliderkit export generator events.root --condition eta --out generator.onnx
         """
         conditions = split_expressions(condition)
         table = reading.rows(files, conditions, stop=200).table(conditions) if conditions else None
