@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -166,13 +167,17 @@ def proto(folder: Path) -> None:
     write_proto(model, folder / "model.onnx", {"columns": ["x"]}, False)
 
 
+@cache
+def trained() -> ConditionalGenerator:
+    training = Training(epochs=1, batch_size=50)
+    method = ConditionalGenerator(generator="vae", training=training)
+    return method.fit(RANDOM.normal(size=(200, 2)), progress=False)
+
+
 def generator(folder: Path) -> None:
     from colliderkit.serve.generators import export_generator
 
-    training = Training(epochs=1, batch_size=50)
-    method = ConditionalGenerator(generator="vae", training=training)
-    method.fit(RANDOM.normal(size=(200, 2)), progress=False)
-    export_generator(method, folder / "model.onnx")
+    export_generator(trained(), folder / "model.onnx")
 
 
 def iterations(folder: Path) -> None:
@@ -248,6 +253,7 @@ def test_a_full_disk(name, tmp_path, monkeypatch):
     if name == "sources/pythia/shards.merge":
         ak.to_parquet(make_jets(300)[["event", "jet_pt"]], tmp_path / "w-0.parquet")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    trained()  # while there is room for its checkpoints
     with pytest.raises(InputError) as error, full():
         WRITERS[name](tmp_path, monkeypatch)
     assert str(error.value).endswith("the disk is full; free some space, nothing was written.")
