@@ -112,9 +112,10 @@ def test_one_level_may_be_particles_and_the_other_a_table() -> None:
     )
     table = np.asarray(truth["jet_pt"])
     weight = method.fit(smeared_jets(nature, 4), smeared_jets(truth, 3), table, seed=1).weights()
-    # The data are of these events, whose mean is 17.16; in the limit of many it is 17.2.
-    target = float(np.mean(nature["jet_pt"]))
-    assert moments(table, weight)[0] == pytest.approx(target, abs=0.25)
+    # The data are of these events, whose mean is 17.16; the simulation's is 16, and two iterations
+    # go most of the way, not all of it.
+    prior, target = (float(np.mean(events["jet_pt"])) for events in (truth, nature))
+    assert abs(moments(table, weight)[0] - target) < 0.4 * abs(prior - target)
     with pytest.raises(InputError, match="of data and reco one is jets and one a table"):
         method.fit(smeared_jets(nature, 4), table, table)
 
