@@ -332,7 +332,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "ratio.md": given_ratio,
     "refinement.md": given_refinement,
     "regression.md": given_regression,
-    "search.md": given_search,
+    "searches.md": given_search,
     "shower-test.md": given_shower_test,
     "surrogates.md": given_showers,
     "tagging.md": given_tagging,
