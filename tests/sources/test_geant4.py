@@ -3,8 +3,12 @@
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,16 +17,16 @@ import pytest
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter import Geometry, Layer
 from colliderkit.sources.files.showers import read_showers
-from colliderkit.sources.geant4 import Beam, Calorimeter, Sampling, calorimeter, simulate
+from colliderkit.sources.geant4 import Beam, Calorimeter, Sampling, calorimeter, simulation, timing
 from colliderkit.sources.geant4.physics import physics_name
 from colliderkit.sources.geant4.shards import Request, generate_showers
-from colliderkit.sources.geant4.timing import seconds_a_shower
 
 # Importing it would ask whether to download its data sets.
 missing = importlib.util.find_spec("geant4_pybind") is None
 pytestmark = [pytest.mark.generate, pytest.mark.skipif(missing, reason="needs the extra geant4")]
 
-# Geant4 is set up once in a process: one small calorimeter serves all tests here.
+# Geant4 is set up once in a process: one small calorimeter serves all tests here, in a process of
+# their own, for other tests set up others.
 SMALL = Calorimeter(
     Geometry(
         "small", (Layer(0, (0, 10, 30), 1), Layer(1, (0, 5, 12, 30), 10), Layer(4, (0, 40), 4))
@@ -34,6 +38,25 @@ SMALL = Calorimeter(
     ),
     150.0,
 )
+
+
+ALONE: list[ProcessPoolExecutor] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone() -> Iterator[None]:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        ALONE.append(pool)
+        yield
+        ALONE.clear()
+
+
+def simulate(*given: Any, **options: Any) -> Any:
+    return ALONE[0].submit(simulation.simulate, *given, **options).result()
+
+
+def seconds_a_shower(*given: Any, **options: Any) -> Any:
+    return ALONE[0].submit(timing.seconds_a_shower, *given, **options).result()
 
 
 def test_a_shower_falls_where_the_particle_enters() -> None:
