@@ -64,4 +64,4 @@ def main(argv: Sequence[str]) -> None:
                 account,
             )
             print(f"{task.summary(fitted)}: {run.out}")
-            print(f"next: {after_fit(name, task, run.out, read, reading)}")
+            print(f"next: {after_fit(task, run.out, read, reading)}")

@@ -17,9 +17,7 @@ __all__ = ["after_fit", "after_report"]
 OF_FILES = ("files", "signal", "background", "numerator", "denominator", "simulation")
 
 
-def after_fit(
-    name: str, task: Task, out: Path, read: "partial[Any]", reading: Reading | None
-) -> str:
+def after_fit(task: Task, out: Path, read: "partial[Any]", reading: Reading | None) -> str:
     """Return the command that evaluates what was fitted, on events that it has not seen.
 
     The options are those of the fit that an evaluation has too. Where its selection divides by a

@@ -107,12 +107,9 @@ def entries(parser: Any, names: Iterable[str]) -> list[Entry]:
     wanted = set(names)
     found = []
     for action in parser._actions:
-        name = action.dest
-        if name in OF_PARSER or name.endswith(".help") or name.partition(".")[0] not in wanted:
+        name, kind = action.dest, getattr(action, "_typehint", None)
+        if name.partition(".")[0] not in wanted or not is_option(action):
             continue
-        kind = getattr(action, "_typehint", None)
-        if kind is None and action.choices is None and type(action).__name__ != "ActionConfigFile":
-            continue  # a file of options for one dataclass
         text = plain(action.help or "")
         takes = metavar(name, kind)
         if action.choices is not None:
@@ -129,6 +126,17 @@ def entries(parser: Any, names: Iterable[str]) -> list[Entry]:
             text = f"{text.rstrip('.')} (default {shown})"
         found.append(Entry(name, takes, text, bool(action.required)))
     return found
+
+
+def is_option(action: Any) -> bool:
+    """Return whether an action of a parser is an option of the verb.
+
+    The parser has others: its own, and for each dataclass a file of its options.
+    """
+    if action.dest in OF_PARSER or action.dest.endswith(".help"):
+        return False
+    typed = getattr(action, "_typehint", None) is not None or action.choices is not None
+    return typed or action.dest == "config"
 
 
 def metavar(name: str, kind: Any) -> str:

@@ -107,14 +107,18 @@ def parse(
         groups = [screen.entries(parser, group) for group in several]
         print(screen.page(prog, description, examples, groups, positional=positional, whole=whole))
         raise SystemExit(0)
-    known = screen.entries(parser, {action.dest.partition(".")[0] for action in parser._actions})
-    kinds = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
-    kinds = {entry.name: kinds.get(entry.name) for entry in known}
+    kinds = {
+        action.dest: getattr(action, "_typehint", None)
+        for action in parser._actions
+        if screen.is_option(action)
+    }
     try:
         words = _as_lists(_with_names(_with_values(argv, flags), positional), kinds)
         parsed = parser.parse_args(words)
     except ArgumentError as error:
-        texts = {entry.name: entry.text for entry in known}
+        # Only now: the texts name what registries hold, which has to be imported.
+        shown = screen.entries(parser, {name.partition(".")[0] for name in kinds})
+        texts = {entry.name: entry.text for entry in shown}
         raise InputError(sentence(str(error), kinds, texts, prog)) from error
     for taker, own in zip(takers, names, strict=True):
         values = {name: parsed[name] for name in own}
