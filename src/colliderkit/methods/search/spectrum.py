@@ -25,6 +25,7 @@ __all__ = [
     "excess",
     "fitted",
     "significance",
+    "smooth",
     "window_edges",
 ]
 
@@ -275,6 +276,26 @@ def excess(
         limits,
         counts,
         fit.expected[0],
+    )
+
+
+def smooth(
+    counts: ArrayLike, edges: ArrayLike, *, family: str, orders: tuple[int, int]
+) -> Floats:
+    """Return the function fitted to a whole spectrum (B,) in bins of `edges` (B + 1,), (B,).
+
+    The order is chosen as in `excess`. Raises `InputError` where the fit does not converge.
+    """
+    limits, spectrum = rising(edges, "edges"), np.asarray(counts, dtype=np.float64)
+    most = min(orders[1], int((spectrum > 0).sum()) - 2)
+    whole = _Sidebands(limits, np.ones(len(spectrum), dtype=bool))
+    if most >= orders[0]:
+        _, fit = whole.choose(family, spectrum, orders[0], most)
+        if fit.converged[0]:
+            return np.asarray(fit.expected[0])
+    raise InputError(
+        f"the {family} function cannot be fitted to the spectrum from {limits[0]:g} to"
+        f" {limits[-1]:g} with {spectrum.sum():g} events; take other edges or the other family."
     )
 
 
