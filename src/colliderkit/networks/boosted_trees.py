@@ -64,12 +64,15 @@ class BoostedTrees(nn.Module):
         y: NDArray[Any] | Tensor,
         weight: NDArray[Any] | Tensor | None = None,
         seed: int = 0,
+        *,
+        validation: tuple[Any, Any, Any] | None = None,
         **options: Any,
     ) -> "BoostedTrees":
         """Grow trees on a table x (N, C) with classes y (N,) 0, 1, ... and weights (N,).
 
         `options` are those of `sklearn.ensemble.HistGradientBoostingClassifier` (`max_iter`,
         `learning_rate`, `max_leaf_nodes`, `early_stopping`, ...) but for categorical columns.
+        `validation` are x, y and weights of events that stop the growth, in place of a random part.
         Raises `InputError` for negative weights: with them the loss of a leaf has no minimum.
         """
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -80,7 +83,9 @@ class BoostedTrees(nn.Module):
             raise InputError(
                 f"classes {classes.tolist()}: boosted trees need 0, 1, ... all present."
             )
-        return cls._grown(HistGradientBoostingClassifier, x, target, weight, seed, options)
+        return cls._grown(
+            HistGradientBoostingClassifier, x, target, weight, seed, options, validation
+        )
 
     @classmethod
     def fit_regression(
@@ -111,6 +116,7 @@ class BoostedTrees(nn.Module):
         weight: NDArray[Any] | Tensor | None,
         seed: int,
         options: dict[str, Any],
+        validation: tuple[Any, Any, Any] | None = None,
     ) -> "BoostedTrees":
         if weight is not None:
             weight = np.asarray(weight, dtype=np.float64)
@@ -125,7 +131,12 @@ class BoostedTrees(nn.Module):
         table = np.asarray(x, dtype=np.float32)
         # Scikit-learn takes seeds of 32 bits.
         estimator = grower(random_state=seed % 2**32, categorical_features=None, **options)
-        return cls.from_sklearn(estimator.fit(table, target, sample_weight=weight))
+        held: dict[str, Any] = {}
+        if validation is not None:
+            rows, classes, held_weight = validation
+            held = {"X_val": np.asarray(rows, dtype=np.float32), "y_val": np.asarray(classes)}
+            held["sample_weight_val"] = held_weight
+        return cls.from_sklearn(estimator.fit(table, target, sample_weight=weight, **held))
 
     @classmethod
     def from_sklearn(cls, grown: Any) -> "BoostedTrees":
