@@ -69,6 +69,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("data_members", "members", "others", "iterations", "repetitions"), FEW_ONE),
     **dict.fromkeys(("discriminator_steps", "most", "rounds", "seeds"), FEW_ONE),
     **dict.fromkeys(("folds", "leaves"), FEW_TWO),
+    "best_epochs": FEW_ONE,
     **dict.fromkeys(("bootstraps", "column", "orders", "replicas", "depth"), FEW_NONE),
     "steps": NONE,
     **dict.fromkeys(("devices", "workers"), Range(1, 4096)),
@@ -85,6 +86,7 @@ RANGES: dict[str, Range] = {
     # shares and probabilities
     **dict.fromkeys(("confidence", "efficiencies", "intervals", "level", "levels"), SHARE),
     **dict.fromkeys(("share", "validation"), SHARE),
+    "efficiency": Range(0, 1, open="least"),
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
     # what is optimised, and how
     **dict.fromkeys(("learning_rate", "discriminator_rate", "temperature"), POSITIVE),
@@ -95,7 +97,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("bands", "pileup", "prior", "template", "threshold"), NOT_NEGATIVE),
     "angle": Range(-math.pi / 2, math.pi / 2, open="least most"),
     **dict.fromkeys(("index", "x", "y"), FINITE),
-    "edges": FINITE,
+    **dict.fromkeys(("edges", "sidebands", "signal_region"), FINITE),
     # The outer bins of an unfolding may be open.
     **dict.fromkeys(("reco_edges", "truth_edges"), Range(finite=False)),
     **dict.fromkeys(("event", "fixed", "nominal", "parameters", "weight"), FINITE),

@@ -60,7 +60,7 @@ def global_p(least: float, null: ArrayLike) -> GlobalP:
     counted = Value(share, float(np.sqrt(share * (1 - share) / count)))
     # A search whose least p-value is 1 would have no window at all.
     trials = count / float(-np.log1p(-np.minimum(p, 1 - 1e-12)).sum())
-    error = trials / np.sqrt(count)
+    error = float(trials / np.sqrt(count))
     value = float(-np.expm1(trials * np.log1p(-min(least, 1 - 1e-12))))
     slope = (1 - value) * -np.log1p(-min(least, 1 - 1e-12))
     return GlobalP(counted, Value(trials, error), Value(value, float(slope * error)), count)

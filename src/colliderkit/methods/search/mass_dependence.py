@@ -19,7 +19,7 @@ from colliderkit.seeds import derive
 
 __all__ = ["MassDependence", "mass_dependence", "refuse_mass"]
 
-MOST = 20_000  # events that the correlation is measured on
+MOST = 4_000  # events that the correlation is measured on
 FUNCTION = 0.99  # share of a feature's spread that the mass explains, from which on it is one of it
 SAID = 0.01  # squared distance correlation from which on it is warned of
 
@@ -43,7 +43,7 @@ def mass_dependence(
 ) -> list[MassDependence]:
     r"""Measure how each of `features` (N, F) depends on `mass` (N,), the largest first.
 
-    `correlation` is the unbiased squared distance correlation (1310.2926) of up to 20,000 events;
+    `correlation` is the unbiased squared distance correlation (1310.2926) of up to 4,000 events;
     of independent features it is 0 within about 1 / N. With the ranks r of a feature in the order
     of the mass,
 

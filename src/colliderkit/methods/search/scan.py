@@ -29,7 +29,7 @@ TAIL = 100  # events above the last bin, where no edges are given
 
 
 class WindowScan(Method):
-    """Search in all windows of a mass, each trained for itself, and repeat all of it without a bump.
+    """Search in all windows of a mass, each trained for itself; repeat it all without a bump.
 
     In each window of `width` bins a clone of `method` is fitted: its `signal_region` is the window,
     its sidebands lie where they lie about the region of `method`. The windows overlap, and all look
@@ -167,7 +167,7 @@ class WindowScan(Method):
         return self
 
     def score(self, features: ArrayLike, mass: ArrayLike) -> Floats:
-        """Return the score of new events (N, F) at masses (N,) in the window of the least p-value."""
+        """Return the score of new events, (N, F), (N,) -> (N,), in the window of least p-value."""
         return self.search_.score(features, mass)
 
     def _judge(self) -> None:
@@ -205,7 +205,7 @@ class WindowScan(Method):
         note: Path | None,
         done: Any,
     ) -> Floats:
-        """Return the local p-values (W,) of one scan of data without a bump, or those kept of it."""
+        """Return the local p-values (W,) of one scan without a bump, or those kept of it."""
         if note is not None and note.is_file():
             return np.array(json.loads(note.read_text()))
         seed = derive(self.seed_, "null", number)

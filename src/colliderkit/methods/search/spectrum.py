@@ -141,10 +141,11 @@ def fitted(columns: Floats, offset: Floats, counts: Floats, used: Mask) -> Fitte
         moving = moving[change > PRECISION]
         if len(moving) == 0:
             break
-    curvature = _curvature(spectrum(coefficients, used), inside)
-    covariance = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
-    converged = np.ones(len(counts), dtype=bool)
-    converged[moving] = False
+    expected = spectrum(coefficients, used)
+    covariance = np.asarray(np.linalg.inv(_curvature(expected, inside)), dtype=np.float64)
+    # Where empty bins pull the maximum to infinity, the likelihood ends to grow all the same.
+    gradient = np.abs((observed - expected) @ inside).max(1)
+    converged = gradient < 1e-4 * np.sqrt(1 + observed.sum(1))
     return Fitted(spectrum(coefficients), covariance, converged)
 
 
@@ -223,9 +224,10 @@ def excess(
     The density f of `family` ("dijet", "polynomial"; see `BumpHunt`) is fitted to the bins of
     `edges` (B + 1,) outside of the window, whose ends become edges (`window_edges`). Another
     parameter is taken, from `orders[0]` to `orders[1]` beside the norm, while the likelihood-ratio
-    test of the sidebands has a p-value below .05. `weight` (N,) counts as numbers of events.
+    test of the sidebands has a p-value below .05 and bins are left to test it. `weight` (N,) counts
+    as numbers of events.
 
-    Raises `InputError` naming the window for a window or sidebands without events, too few filled
+    Raises `InputError` naming the window for one that is not inside of the edges, too few filled
     bins beside it, and a fit that does not converge.
     """
     column = as_column(mass, np.size(mass), "mass")
@@ -241,17 +243,13 @@ def excess(
     inside = (limits[:-1] >= low) & (limits[1:] <= high)
     window = f"window {low:g} to {high:g}"
     filled = int((counts[~inside] > 0).sum())
-    if filled <= most + 1:
+    if filled <= least + 1:
         raise InputError(
-            f"{window}: {filled} bins beside it hold events, and a function of up to {most + 1}"
-            " parameters needs more; widen the spectrum, or the cut, or lower the orders."
+            f"{window}: {filled} bins beside it hold events, and a function of {least + 1}"
+            " parameters needs more; widen the spectrum or the cut."
         )
-    sides = [counts[limits[1:] <= low].sum(), counts[limits[:-1] >= high].sum()]
-    if not all(sides):
-        below = "below" if not sides[0] else "above"
-        raise InputError(f"{window}: no event is in the sideband {below} it; move the window.")
     one = _Sidebands(limits, ~inside)
-    order, fit = one.choose(family, counts, least, most)
+    order, fit = one.choose(family, counts, least, min(most, filled - 2))
     if not fit.converged[0]:
         raise InputError(
             f"{window}: the fit of the {family} function to the {counts[~inside].sum():g} events"
@@ -279,9 +277,7 @@ def excess(
     )
 
 
-def smooth(
-    counts: ArrayLike, edges: ArrayLike, *, family: str, orders: tuple[int, int]
-) -> Floats:
+def smooth(counts: ArrayLike, edges: ArrayLike, *, family: str, orders: tuple[int, int]) -> Floats:
     """Return the function fitted to a whole spectrum (B,) in bins of `edges` (B + 1,), (B,).
 
     The order is chosen as in `excess`. Raises `InputError` where the fit does not converge.
