@@ -16,7 +16,14 @@ from colliderkit.files import atomic_file
 __all__ = ["claim", "content", "first_process", "holds_work", "piecewise"]
 
 # What a training, an unfolding or a search keeps of what it has done.
-WORK = ("last.ckpt", "best.ckpt", "push-*.npy", "ratio-to-data.npy", "fold-*.safetensors")
+WORK = (
+    "last.ckpt",
+    "best.ckpt",
+    "push-*.npy",
+    "ratio-to-data.npy",
+    "fold-*.safetensors",
+    "null-*.json",
+)
 # Bytes: what is read whole to know it again, and of a larger one in each of so many places.
 WHOLE, PIECE, PIECES = 1 << 27, 1 << 16, 200
 

@@ -120,3 +120,30 @@ def test_a_regression_is_that_of_sklearn(loss):
     again = BoostedTrees(**trees.options)
     again.load_state_dict(trees.state_dict())
     np.testing.assert_array_equal(again(torch.from_numpy(fresh)).numpy(), found)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.1])
+def test_splits_between_quantiles_are_those_of_sklearn_without_weights(missing):
+    """Columns of fewer values than quantiles: the same trees, and the same answers to all."""
+    x, y = table(2, missing=missing)
+    x = np.round(x, 1)
+    fresh = np.round(table(2, seed=7, missing=missing)[0], 1)
+    held = fresh, table(2, seed=7)[1], np.ones(len(fresh))
+    options = {"max_iter": 20, "learning_rate": 0.2, "early_stopping": True}
+    ours, theirs = (
+        BoostedTrees.fit(x, y, np.ones(len(y)), seed=3, validation=held, quantiles=q, **options)
+        for q in (255, None)
+    )
+    # What is in neither table may lie between an edge and scikit-learn's middle.
+    seen = [np.isin(fresh[:, i], x[:, i]) | np.isnan(fresh[:, i]) for i in range(5)]
+    known = torch.from_numpy(fresh[np.all(seen, 0)])
+    np.testing.assert_allclose(ours(known).numpy(), theirs(known).numpy(), atol=1e-5)
+
+
+def test_quantiles_of_a_constant_column():
+    random = np.random.default_rng(5)
+    y = random.integers(2, size=400)
+    x = np.column_stack([np.ones(400), y + random.normal(0, 0.1, 400)])
+    trees = BoostedTrees.fit(x, y, np.ones(400), quantiles=20, max_iter=20)
+    answer = trees(torch.from_numpy(x.astype(np.float32))).argmax(1).numpy()
+    assert (answer == y).mean() > 0.95

@@ -66,6 +66,7 @@ class BoostedTrees(nn.Module):
         seed: int = 0,
         *,
         validation: tuple[Any, Any, Any] | None = None,
+        quantiles: int | None = None,
         **options: Any,
     ) -> "BoostedTrees":
         """Grow trees on a table x (N, C) with classes y (N,) 0, 1, ... and weights (N,).
@@ -73,6 +74,9 @@ class BoostedTrees(nn.Module):
         `options` are those of `sklearn.ensemble.HistGradientBoostingClassifier` (`max_iter`,
         `learning_rate`, `max_leaf_nodes`, `early_stopping`, ...) but for categorical columns.
         `validation` are x, y and weights of events that stop the growth, in place of a random part.
+        With `quantiles` (255 at most) splits lie between so many quantiles of the events as they
+        are: scikit-learn takes those of the weighted events, which is most of the time that few
+        trees on few events take.
         Raises `InputError` for negative weights: with them the loss of a leaf has no minimum.
         """
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -84,7 +88,7 @@ class BoostedTrees(nn.Module):
                 f"classes {classes.tolist()}: boosted trees need 0, 1, ... all present."
             )
         return cls._grown(
-            HistGradientBoostingClassifier, x, target, weight, seed, options, validation
+            HistGradientBoostingClassifier, x, target, weight, seed, options, validation, quantiles
         )
 
     @classmethod
@@ -117,6 +121,7 @@ class BoostedTrees(nn.Module):
         seed: int,
         options: dict[str, Any],
         validation: tuple[Any, Any, Any] | None = None,
+        quantiles: int | None = None,
     ) -> "BoostedTrees":
         if weight is not None:
             weight = np.asarray(weight, dtype=np.float64)
@@ -129,6 +134,7 @@ class BoostedTrees(nn.Module):
             raise InputError("categorical_features: boosted trees take numbers only; encode them.")
         # Columns are binned in float32, which is what `forward` compares.
         table = np.asarray(x, dtype=np.float32)
+        edges = None if quantiles is None else _quantiles(table, quantiles)
         # Scikit-learn takes seeds of 32 bits.
         estimator = grower(random_state=seed % 2**32, categorical_features=None, **options)
         held: dict[str, Any] = {}
@@ -136,7 +142,17 @@ class BoostedTrees(nn.Module):
             rows, classes, held_weight = validation
             held = {"X_val": np.asarray(rows, dtype=np.float32), "y_val": np.asarray(classes)}
             held["sample_weight_val"] = held_weight
-        return cls.from_sklearn(estimator.fit(table, target, sample_weight=weight, **held))
+        if edges is None:
+            return cls.from_sklearn(estimator.fit(table, target, sample_weight=weight, **held))
+        if held:
+            held["X_val"] = _numbered(held["X_val"], edges)
+        numbers = _numbered(table, edges)
+        network = cls.from_sklearn(estimator.fit(numbers, target, sample_weight=weight, **held))
+        # A split between the numbers k and k + 1 is one at edge k; one of NaN and all else is at
+        # infinity, where the last edge is.
+        number = network.threshold.clamp(max=edges.shape[1] - 1).long()
+        network.threshold.copy_(edges[network.feature, number])
+        return network
 
     @classmethod
     def from_sklearn(cls, grown: Any) -> "BoostedTrees":
@@ -181,6 +197,32 @@ class BoostedTrees(nn.Module):
             node = torch.where(goes_left, self.left[node], self.right[node])
         total = self.value[node].unflatten(1, self.root.shape).sum(1) + self.baseline
         return torch.cat([torch.zeros_like(total), total], 1) if self.outputs == 2 else total
+
+
+def _quantiles(table: NDArray[np.float32], count: int) -> Tensor:
+    """Return values of each column that part it into equal shares, (C, count), inf after the last.
+
+    They are values of the column itself: x <= value answers the same in float32 everywhere.
+    """
+    edges = np.full((table.shape[1], count), np.inf, dtype=np.float32)
+    shares = np.arange(1, count) / count
+    for row, column in zip(edges, table.T, strict=True):
+        known = column[~np.isnan(column)]
+        cuts = np.unique(known)
+        if len(cuts) > count:
+            cuts = np.unique(np.append(np.quantile(known, shares, method="lower"), cuts[-1]))
+        cuts = cuts[:-1]  # nothing lies above the largest value
+        row[: len(cuts)] = cuts
+    return torch.from_numpy(edges)
+
+
+def _numbered(table: NDArray[np.float32], edges: Tensor) -> NDArray[np.float32]:
+    """Return the number of edges below each value (N, C); NaN stays."""
+    numbers = np.empty_like(table)
+    for i, row in enumerate(edges.numpy()):
+        numbers[:, i] = np.searchsorted(row, table[:, i], side="left")
+    numbers[np.isnan(table)] = np.nan
+    return numbers
 
 
 def _rounded_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -6,7 +6,8 @@ from sklearn.base import clone
 
 from colliderkit.errors import InputError
 from colliderkit.methods.method import load
-from colliderkit.methods.search.bump_hunt import BumpHunt, _significance, false_positives
+from colliderkit.methods.search.bump_hunt import BumpHunt, false_positives
+from colliderkit.methods.search.spectrum import significance
 
 EDGES = np.linspace(50, 250, 41)
 MIDDLE = (EDGES[1:] + EDGES[:-1]) / 2
@@ -32,9 +33,9 @@ def test_sidebands_foretell_a_spectrum_of_the_family_exactly(family, spectrum):
 def test_significance_without_uncertainty_is_that_of_a_poisson_count():
     n, b = np.array([130.0, 70.0]), np.array([100.0, 100.0])
     expected = np.sign(n - b) * np.sqrt(2 * (n * np.log(n / b) - n + b))
-    np.testing.assert_allclose(_significance(n, b, np.full(2, 1e-4)), expected, rtol=1e-6)
+    np.testing.assert_allclose(significance(n, b, np.full(2, 1e-4)), expected, rtol=1e-6)
     # With a Gaussian large count, (n - b) / sqrt(b + s^2).
-    big = _significance(np.array([1e6 + 2e3]), np.array([1e6]), np.array([1e3]))
+    big = significance(np.array([1e6 + 2e3]), np.array([1e6]), np.array([1e3]))
     np.testing.assert_allclose(big, 2e3 / np.sqrt(2e6), rtol=2e-3)
 
 

@@ -1,14 +1,13 @@
 """Sliding-window bump hunt with a global p-value (look-elsewhere effect).
 
-The sidebands of each window are fitted by a smooth function. These functions are exponentials of
-sums, so that the Poisson likelihood has one maximum and Newton's method finds it, for thousands of
+The sidebands of each window are fitted by a smooth function (`spectrum`), in thousands of
 pseudo-experiments at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +17,14 @@ from colliderkit.errors import InputError
 from colliderkit.events.binning import rising
 from colliderkit.events.tables import as_column, as_weight
 from colliderkit.methods.method import Method
+from colliderkit.methods.search.spectrum import (
+    FAMILIES,
+    Fitted,
+    columns_of,
+    deviance,
+    fitted,
+    significance,
+)
 from colliderkit.metrics.value import Value
 from colliderkit.seeds import derive
 
@@ -25,34 +32,7 @@ __all__ = ["FAMILIES", "Bump", "BumpHunt", "false_positives"]
 
 Floats = NDArray[np.float64]
 
-STEPS = 60  # of Newton's method
-LONGEST = 2.0  # by which ln of the spectrum may change in one step
-PRECISION = 1e-7  # of ln of the spectrum, at which the search for the maximum ends
 SIDEBAND = 2  # bins that a window leaves free on either side
-LOWEST, HIGHEST = (
-    -14.0,
-    50.0,
-)  # of ln of the fitted spectrum: where sidebands are empty it has no end
-
-
-def _polynomial(middle: Floats, orders: int) -> Floats:
-    """ln f = sum_k c_k P_k(u), Legendre in u, the range mapped to [-1, 1]."""
-    low, high = middle.min(), middle.max()
-    return np.polynomial.legendre.legvander(2 * (middle - low) / (high - low) - 1, orders)
-
-
-def _dijet(middle: Floats, orders: int) -> Floats:
-    """f = p_0 (1 - x)^p_1 x^(-p_2 - p_3 ln x - ...), x = m over a little more than the range."""
-    x = middle / (1.05 * middle.max())
-    powers = [np.log(x) ** k for k in range(1, orders)]
-    return np.column_stack([np.ones(len(x)), np.log1p(-x), *powers][: orders + 1])
-
-
-# The columns of ln f, (B, orders + 1), from the middles of the bins.
-FAMILIES: dict[str, Callable[[Floats, int], Floats]] = {
-    "polynomial": _polynomial,
-    "dijet": _dijet,
-}
 
 
 @dataclass(frozen=True)
@@ -284,28 +264,26 @@ class _Scanner:
             )
         return spectra
 
-    def fitted(self, order: int, counts: Floats, used: NDArray[np.bool_]) -> "_Fit":
+    def fitted(self, order: int, counts: Floats, used: NDArray[np.bool_]) -> Fitted:
         """Fit the function of `order` to spectra (E, B) in the bins `used` (B,)."""
-        return _fitted(self.columns(order), np.log(self.template), counts, used)
+        return fitted(self.columns(order), np.log(self.template), counts, used)
 
     def columns(self, order: int) -> Floats:
         """Return the columns of ln f, (B, order + 1)."""
-        columns = FAMILIES[self.family]((self.edges[1:] + self.edges[:-1]) / 2, order)
-        # The same functions, made orthogonal: Newton's steps are then well conditioned.
-        return np.linalg.qr(columns)[0]
+        return columns_of(self.family, self.edges, order)
 
     def order(self, counts: Floats) -> NDArray[np.int64]:
         """Return the order that the likelihood-ratio test chooses for each spectrum, (E,)."""
         least, most = self.orders
         order = np.full(len(counts), least)
         everywhere = np.ones(counts.shape[1], dtype=bool)
-        before = _deviance(counts, self.fitted(least, counts, everywhere).expected)
+        before = deviance(counts, self.fitted(least, counts, everywhere).expected)
         growing = np.ones(len(counts), dtype=bool)
         for larger in range(least + 1, most + 1):
-            deviance = _deviance(counts, self.fitted(larger, counts, everywhere).expected)
-            growing &= chdtrc(1, np.maximum(before - deviance, 0.0)) < self.level
+            after = deviance(counts, self.fitted(larger, counts, everywhere).expected)
+            growing &= chdtrc(1, np.maximum(before - after, 0.0)) < self.level
             order[growing] = larger
-            before = deviance
+            before = after
         return order
 
     def scan(self, counts: Floats, order: NDArray[np.int64]) -> Floats:
@@ -320,7 +298,7 @@ class _Scanner:
                 expected = fit.expected[:, inside].sum(1)
                 slope = fit.expected[:, inside] @ columns[inside]
                 spread = np.sqrt(np.einsum("ei,eij,ej->e", slope, fit.covariance, slope))
-                z = _significance(spectra[:, inside].sum(1), expected, spread)
+                z = significance(spectra[:, inside].sum(1), expected, spread)
                 scan[:, rows, w] = z, expected, spread
         return scan
 
@@ -345,79 +323,11 @@ def false_positives(p_values: ArrayLike, level: float = 0.05) -> Value:
     return Value(share, float(np.sqrt(one * (1 - one) / len(p))))
 
 
-@dataclass(frozen=True)
-class _Fit:
-    """Fitted spectra (E, B) and the covariance of the coefficients (E, K, K)."""
-
-    expected: Floats
-    covariance: Floats
-
-
-def _fitted(columns: Floats, offset: Floats, counts: Floats, used: NDArray[np.bool_]) -> _Fit:
-    """Fit ln f = offset + columns . c to Poisson counts (E, B) in the bins `used` (B,).
-
-    Newton's method leaves spectra that have reached the maximum alone, so that a few slow ones cost
-    little.
-    """
-    inside, observed = columns[used], counts[:, used]
-
-    def spectrum(coefficients: Floats, some: Any = slice(None)) -> Floats:
-        logarithm = offset[some] + coefficients @ columns[some].T
-        return np.exp(np.clip(logarithm, LOWEST, HIGHEST))
-
-    # A start by least squares in the logarithm, each bin with its counts as weight.
-    weight = observed + 0.5
-    normal = np.einsum("eb,bi,bj->eij", weight, inside, inside)
-    target = np.einsum("eb,bi->ei", weight * (np.log(weight) - offset[used]), inside)
-    coefficients = np.linalg.solve(normal, target[..., None])[..., 0]
-    moving = np.arange(len(counts))
-    for _ in range(STEPS):
-        c = coefficients[moving]
-        expected = spectrum(c, used)
-        gradient = (observed[moving] - expected) @ inside
-        step = np.linalg.solve(_curvature(expected, inside), gradient[..., None])[..., 0]
-        change = np.abs(step @ inside.T).max(1)
-        coefficients[moving] = (
-            c + step * np.minimum(1.0, LONGEST / np.maximum(change, 1e-30))[:, None]
-        )
-        moving = moving[change > PRECISION]
-        if len(moving) == 0:
-            break
-    curvature = _curvature(spectrum(coefficients, used), inside)
-    covariance = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
-    return _Fit(spectrum(coefficients), covariance)
-
-
-def _curvature(expected: Floats, columns: Floats) -> Floats:
-    size = columns.shape[1]
-    products = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), -1)
-    curvature: Floats = (expected @ products).reshape(-1, size, size)
-    # Far below what is expected in the emptiest bin that is fitted: invertible, and no more.
-    return curvature + 1e-9 * np.eye(size)
-
-
 def _outside(window: ArrayLike, counts: Floats) -> NDArray[np.bool_]:
     first, end = np.asarray(window)
     used = np.ones(counts.shape[1], dtype=bool)
     used[first:end] = False
     return used
-
-
-def _deviance(counts: Floats, expected: Floats) -> Floats:
-    """Return 2 (ln L of the counts themselves - ln L of what is expected), (E,)."""
-    logarithm = np.log(np.where(counts > 0, counts, 1.0) / np.maximum(expected, 1e-300))
-    terms = np.where(counts > 0, counts * logarithm, 0.0) - counts + expected
-    total: Floats = 2 * terms.sum(1)
-    return total
-
-
-def _significance(observed: Floats, expected: Floats, uncertainty: Floats) -> Floats:
-    n, b = observed, np.maximum(expected, 1e-9)
-    square = np.maximum(uncertainty, 1e-9) ** 2
-    positive = np.where(n > 0, n, 1.0)
-    first = np.where(n > 0, n * np.log(positive * (b + square) / (b**2 + n * square)), 0.0)
-    second = b**2 / square * np.log1p(square * (n - b) / (b * (b + square)))
-    return np.sign(n - b) * np.sqrt(2 * np.maximum(first - second, 0.0))
 
 
 def _p_value(strongest: Floats, null: Floats) -> Floats:

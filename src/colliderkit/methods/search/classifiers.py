@@ -29,6 +29,7 @@ from colliderkit.training.stacks import fit_stack
 __all__ = ["CLASSIFIERS", "Classifiers", "Judge", "Network", "Trees", "TwoSamples", "classifier"]
 
 PIECE = 1 << 14  # events evaluated at a time
+QUANTILES = 255  # between which trees split
 HELD = 0.5  # of the events choose the number of trees, or the epochs
 
 
@@ -281,6 +282,7 @@ def _grown(settings: Trees, train: TwoSamples, held: TwoSamples, seed: int) -> B
         train.weight,
         seed,
         validation=(held.x, held.target, held.weight),
+        quantiles=QUANTILES,
         max_iter=settings.rounds,
         max_leaf_nodes=settings.leaves,
         learning_rate=settings.learning_rate,

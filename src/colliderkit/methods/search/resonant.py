@@ -23,6 +23,7 @@ from colliderkit.events.tables import Floats, Ints, Table, as_column
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import Method
 from colliderkit.methods.search.classifiers import Judge, Network, Trees, classifier
+from colliderkit.methods.search.spectrum import Excess, excess
 from colliderkit.seeds import derive
 
 __all__ = ["Candidates", "ResonantSearch"]
@@ -101,7 +102,8 @@ class ResonantSearch(Method):
         orders: the least and the most of its parameters beside the normalisation.
 
     After `fit`: `score_` (N,), larger for what the signal region has in excess; `fold_` (N,);
-    `passed_` (N,) and `thresholds_` (folds,) of the cut; `judges_`, one a fold.
+    `passed_` (N,) and `thresholds_` (folds,) of the cut; `judges_`, one a fold; `excess_` of what
+    passes and `before_` of all events in the same bins, the spectra and their fits (`Excess`).
     """
 
     resumable: ClassVar[bool] = True
@@ -116,6 +118,8 @@ class ResonantSearch(Method):
     score_: Floats
     passed_: Bools
     thresholds_: Floats
+    excess_: Excess
+    before_: Excess
     judges_: list[Judge]
     shapes_: list[Any]
 
@@ -170,7 +174,7 @@ class ResonantSearch(Method):
         are kept in `folder`, from which `resume` goes on.
 
         Raises `InputError` for values that are not finite, a window or sidebands without events,
-        and folds with too few.
+        folds with too few, and spectra that cannot be fitted, with the window.
         """
         self._begin(
             seed=seed,
@@ -210,6 +214,10 @@ class ResonantSearch(Method):
         self.shapes_ = [judge.options for judge in self.judges_]
         self.thresholds_ = np.zeros(self.folds)
         self.passed_ = self._passed(self.efficiency, data.weight, self.thresholds_)
+        everything = np.ones(len(data), dtype=bool)
+        self.before_, self.excess_ = (
+            self._excess(data, rows) for rows in (everything, self.passed_)
+        )
         return self
 
     def score(self, features: ArrayLike, mass: ArrayLike) -> Floats:
@@ -367,6 +375,20 @@ class ResonantSearch(Method):
                     f" from; {ends}."
                 )
         return inside
+
+    def _excess(self, data: Candidates, rows: Bools) -> Excess:
+        """Fit the spectrum of some of the events beside the window."""
+        edges: ArrayLike | None = self.edges
+        if edges is None:
+            edges = np.linspace(data.mass.min(), data.mass.max(), self.bins + 1)
+        return excess(
+            data.mass[rows],
+            region=self.signal_region,
+            edges=edges,
+            family=self.family,
+            orders=self.orders,
+            weight=data.weight[rows],
+        )
 
     def _passed(self, efficiency: float, weight: Floats, thresholds: Floats) -> Bools:
         """Return what passes, (N,), and write the threshold of each fold."""
