@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ __all__ = ["Diagnostics", "classifier_test", "diagnose"]
 Floats = NDArray[np.float64]
 TESTED = 40_000  # events of the classifier test
 FEWEST = 100  # events of each sample, below which the trees are not asked
-TREES = {"max_iter": 50, "max_leaf_nodes": 16, "early_stopping": False}
+TREES: dict[str, Any] = {"max_iter": 50, "max_leaf_nodes": 16, "early_stopping": False}
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """CWoLa hunting: classify a mass window against its sidebands (1805.02664, 1902.02634)."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from colliderkit.errors import InputError
 from colliderkit.events.tables import Floats
-from colliderkit.methods.search.classifiers import Classifiers, Judge, Network, Trees, TwoSamples
+from colliderkit.methods.search.classifiers import Classifiers, Judge, TwoSamples
 from colliderkit.methods.search.resonant import Candidates, Range, ResonantSearch
 from colliderkit.seeds import derive
 
@@ -28,40 +27,11 @@ class CwolaHunting(ResonantSearch):
     where .5% of its sidebands pass is taken, and judge k is the mean of these over l. The
     window and both sidebands together have the same weight, and so has each sideband.
 
-    Args:
-        signal_region, folds, efficiency, classifier, options, members: as of `ResonantSearch`.
-        sidebands: None takes half of the window's width on either side.
-        edges, bins, family, orders: as of `ResonantSearch`.
+    The arguments are those of `ResonantSearch`; `sidebands` of None are half as wide as the window
+    on either side.
     """
 
     name: ClassVar[str] = "cwola-hunting"
-
-    def __init__(
-        self,
-        *,
-        signal_region: Range = (3300.0, 3700.0),
-        sidebands: Range | None = None,
-        folds: int = 5,
-        efficiency: float = 0.01,
-        classifier: Literal["trees", "network"] = "trees",
-        options: Mapping[str, Any] | None = None,
-        members: int = 1,
-        edges: Sequence[float] | None = None,
-        bins: int = 40,
-        family: str = "dijet",
-        orders: tuple[int, int] = (2, 3),
-    ) -> None:
-        self.signal_region = signal_region
-        self.sidebands = sidebands
-        self.folds = folds
-        self.efficiency = efficiency
-        self.classifier = classifier
-        self.options = options
-        self.members = members
-        self.edges = edges
-        self.bins = bins
-        self.family = family
-        self.orders = orders
 
     @property
     def background_range(self) -> Range:
@@ -70,13 +40,13 @@ class CwolaHunting(ResonantSearch):
         half = (high - low) / 2
         return self.sidebands or (low - half, high + half)
 
-    def _settings(self) -> Trees | Network:
+    def _check_arguments(self) -> None:
         if self.folds < 3:
             raise InputError(
                 f"folds is {self.folds}; nested folds need 3: one to judge, one to validate with,"
                 " one to train on."
             )
-        return super()._settings()
+        super()._check_arguments()
 
     def _judge(
         self,

@@ -48,6 +48,17 @@ class Candidates:
     fold: Ints
     label: Ints | None = None
 
+    @classmethod
+    def joined(cls, parts: Sequence["Candidates"]) -> "Candidates":
+        """Return the events of several, without labels."""
+        return cls(
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.mass for part in parts]),
+            np.concatenate([part.weight for part in parts]),
+            np.concatenate([part.event for part in parts]),
+            np.concatenate([part.fold for part in parts]),
+        )
+
     def __len__(self) -> int:
         return len(self.mass)
 
@@ -99,18 +110,7 @@ class ResonantSearch(Method):
     # What is done after the training: a finished fit can be resumed with another cut.
     extended: ClassVar[tuple[str, ...]] = ("efficiency", "edges", "bins", "family", "orders")
     needs: ClassVar[tuple[str, ...]] = ()  # "simulation" or "label", what fit asks for
-
-    signal_region: Range
-    sidebands: Range | None
-    folds: int
-    efficiency: float
-    classifier: Literal["trees", "network"]
-    options: Mapping[str, Any] | None
-    members: int
-    edges: Sequence[float] | None
-    bins: int
-    family: str
-    orders: tuple[int, int]
+    takes: ClassVar[tuple[str, ...]] = ()  # what it makes use of where it is given
 
     names_: list[str]
     event_: Ints
@@ -122,6 +122,33 @@ class ResonantSearch(Method):
     before_: Excess
     judges_: list[Judge]
     shapes_: list[Any]
+
+    def __init__(
+        self,
+        *,
+        signal_region: Range = (3300.0, 3700.0),
+        sidebands: Range | None = None,
+        folds: int = 5,
+        efficiency: float = 0.01,
+        classifier: Literal["trees", "network"] = "trees",
+        options: Mapping[str, Any] | None = None,
+        members: int = 2,
+        edges: Sequence[float] | None = None,
+        bins: int = 40,
+        family: str = "dijet",
+        orders: tuple[int, int] = (2, 3),
+    ) -> None:
+        self.signal_region = signal_region
+        self.sidebands = sidebands
+        self.folds = folds
+        self.efficiency = efficiency
+        self.classifier = classifier
+        self.options = options
+        self.members = members
+        self.edges = edges
+        self.bins = bins
+        self.family = family
+        self.orders = orders
 
     def fit(
         self,
@@ -160,10 +187,12 @@ class ResonantSearch(Method):
             event=event,
             weight=weight,
         )
-        self._settings()
+        self._check_arguments()
         data = self._data(features, mass, label, event, names, weight)
         simulated = self._simulation(simulation)
         self._check(data)
+        if simulated is not None:
+            self._check_region(simulated, "simulated event")
         self.event_, self.fold_ = data.event, data.fold
         self.judges_, self.score_ = [], np.zeros(len(data))
         for k in range(self.folds):
@@ -231,7 +260,11 @@ class ResonantSearch(Method):
         return (-np.inf, np.inf) if self.sidebands is None else self.sidebands
 
     def _settings(self) -> Trees | Network:
-        """Return the settings of the classifier; raise `InputError` for arguments that clash."""
+        """Return the settings of the classifier."""
+        return classifier(self.classifier, self.options)
+
+    def _check_arguments(self) -> None:
+        """Raise `InputError` for arguments that clash."""
         low, high = self.signal_region
         if not low < high:
             raise InputError(f"signal_region is {low:g} to {high:g}; give (low, high), rising.")
@@ -242,7 +275,11 @@ class ResonantSearch(Method):
             )
         if self.folds < 2:
             raise InputError(f"folds is {self.folds}; it must be at least 2.")
-        return classifier(self.classifier, self.options)
+        self._check_classifier()
+
+    def _check_classifier(self) -> None:
+        """Raise `InputError` for settings that the classifier does not have."""
+        self._settings()
 
     def _sideband(self, data: Candidates) -> tuple[Candidates, Candidates]:
         """Return the events below and above the window that the background is learned from."""
@@ -288,14 +325,14 @@ class ResonantSearch(Method):
         return known.astype(np.int64)
 
     def _simulation(self, simulation: tuple[ArrayLike, ...] | None) -> Candidates | None:
-        if "simulation" not in self.needs:
-            if simulation is not None:
-                raise InputError(
-                    f"{self.name} learns the background from the data; leave out simulation."
-                )
-            return None
         if simulation is None:
-            raise InputError(f"{self.name} begins with simulated background; give simulation.")
+            if "simulation" in self.needs:
+                raise InputError(f"{self.name} begins with simulated background; give simulation.")
+            return None
+        if "simulation" not in (*self.needs, *self.takes):
+            raise InputError(
+                f"{self.name} learns the background from the data; leave out simulation."
+            )
         if len(simulation) not in (2, 3):
             raise InputError("simulation has to be (features, mass) or (features, mass, weight).")
         features, mass, weight = (*simulation, None)[:3]
@@ -314,29 +351,30 @@ class ResonantSearch(Method):
 
     def _check(self, data: Candidates) -> None:
         """Raise `InputError` where there is nothing to learn from."""
-        low, high = self.signal_region
-        said = f"{low:g} to {high:g}"
-        ends = f"masses go from {data.mass.min():g} to {data.mass.max():g}"
-        inside = data.inside(self.signal_region)
+        inside = self._check_region(data, "event")
+        counts = np.bincount(inside.fold, minlength=self.folds)
+        if counts.min() < FEWEST:
+            low, high = self.signal_region
+            raise InputError(
+                f"fold {int(counts.argmin())} of {self.folds} has {counts.min()} events in the"
+                f" signal region {low:g} to {high:g}; {FEWEST} are the fewest to learn from: give"
+                " more events, a wider signal_region or fewer folds."
+            )
+
+    def _check_region(self, events: Candidates, what: str) -> Candidates:
+        """Return the events in the window; raise `InputError` without any there or beside it."""
+        said = "{:g} to {:g}".format(*self.signal_region)
+        ends = f"masses go from {events.mass.min():g} to {events.mass.max():g}"
+        inside = events.inside(self.signal_region)
         if not len(inside):
-            raise InputError(f"signal_region {said} holds no event; {ends}.")
-        for side, name in zip(self._sideband(data), ("below", "above"), strict=True):
+            raise InputError(f"signal_region {said} holds no {what}; {ends}.")
+        for side, name in zip(self._sideband(events), ("below", "above"), strict=True):
             if not len(side):
                 raise InputError(
-                    f"there is no event {name} the signal region {said}, to learn the background"
+                    f"there is no {what} {name} the signal region {said}, to learn the background"
                     f" from; {ends}."
                 )
-        for events, where in (
-            (inside, f"in the signal region {said}"),
-            (data, "in all"),
-        ):
-            counts = np.bincount(events.fold, minlength=self.folds)
-            if counts.min() < FEWEST:
-                raise InputError(
-                    f"fold {int(counts.argmin())} of {self.folds} has {counts.min()} events"
-                    f" {where}; {FEWEST} are the fewest to learn from: give more events, a wider"
-                    " signal_region or fewer folds."
-                )
+        return inside
 
     def _excess(self, data: Candidates, rows: Bools) -> Excess:
         """Fit the spectrum of some of the events beside the window."""

@@ -1,0 +1,126 @@
+"""R-ANODE: the density of the signal itself, beside a fixed background (2312.11629)."""
+
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colliderkit.events.tables import Floats, validation_mask
+from colliderkit.generators.flow import ConditionalFlow
+from colliderkit.losses.rows import own_loss
+from colliderkit.methods.search.classifiers import Judge
+from colliderkit.methods.search.flows import HELD, DensitySearch, FeatureFlow, outer_flow
+from colliderkit.methods.search.resonant import Candidates, Range
+from colliderkit.seeds import derive
+from colliderkit.training.batches import Dataset
+from colliderkit.training.fit import fit
+
+__all__ = ["RAnode"]
+
+START = 0.02  # share of signal that a training begins with
+PIECE = 1 << 14
+
+
+class RAnode(DensitySearch):
+    """Search by the density of the signal, learned in the window with the background held fixed,
+
+        p_window(x | m) = w p_S(x) + (1 - w) p_sidebands(x | m).
+
+    p_S, a flow, and the share w are fitted to the events of the window by maximum likelihood, with
+    the flow of the sidebands as it is; the score is ln p_S(x) - ln p_sidebands(x | m). ANODE learns
+    the whole density of the window, of which the signal is a thousandth. The published form has the
+    mass among the features of p_S; without, the score follows no mass and its cut makes no bump.
+
+    Args: see `DensitySearch`.
+
+    After `fit` each judge has the share w that it found: `shares_` (folds,).
+    """
+
+    name: ClassVar[str] = "r-anode"
+
+    @property
+    def shares_(self) -> Floats:
+        """The share of signal in the window that each judge has found, (folds,)."""
+        judges = cast("list[_SignalRatio]", self.judges_)
+        return np.array([float(judge.signal.share.sigmoid()) for judge in judges])
+
+    def _judge(
+        self,
+        data: Candidates,
+        simulation: Candidates | None,
+        seed: int,
+        *,
+        folder: Path | None,
+        resume: bool,
+        progress: bool,
+    ) -> Judge:
+        where: dict[str, Any] = {"folder": folder, "resume": resume, "progress": progress}
+        sides, inside = self._sideband(data), data.inside(self.signal_region)
+        start = derive(seed, "flow")
+        outer = outer_flow(data, sides, self.flow, self.training, start, **where)
+        y = outer.inner(inside.features)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "signal"))
+            signal = _Mixture(ConditionalFlow(y.shape[1], 1, **(self.flow or {})))
+        background = torch.from_numpy(outer.log_prob(inside.features, inside.mass))[:, None]
+        signal.flow.fit_scaling(y, torch.zeros(len(y), 1))
+        unit = torch.from_numpy(inside.weight / inside.weight.mean()).float()
+        held = validation_mask(inside.event, HELD, derive(seed, "signal", "validation"))
+        named = None if folder is None else folder.with_name(f"{folder.name}-signal")
+        fit(
+            signal,
+            own_loss,
+            *Dataset(y, torch.zeros(len(y)), unit, background).split(held),
+            self.training,
+            seed=derive(seed, "signal", "training"),
+            title="signal",
+            **{**where, "folder": named},
+        )
+        return _SignalRatio(signal, outer, self.signal_region)
+
+    def _built(self, options: Any) -> Judge:
+        features = options["features"]
+        signal = _Mixture(ConditionalFlow(features, 1, **(self.flow or {})))
+        return _SignalRatio(signal, FeatureFlow(features, self.flow), self.signal_region)
+
+
+class _Mixture(nn.Module):
+    """-ln[w p_S(y) + (1 - w) p_B], the context being ln p_B (B, 1)."""
+
+    def __init__(self, flow: ConditionalFlow) -> None:
+        super().__init__()
+        self.flow = flow
+        self.share = nn.Parameter(torch.logit(torch.tensor(START)))
+
+    def forward(self, values: Tensor, mask: Tensor | None, context: Tensor) -> Tensor:
+        signal = F.logsigmoid(self.share) + self.log_prob(values)
+        background = F.logsigmoid(-self.share) + context[:, 0].to(signal.dtype)
+        return -torch.logaddexp(signal, background)[:, None]
+
+    def log_prob(self, y: Tensor) -> Tensor:
+        """Return ln p_S(y), (B,)."""
+        return self.flow.log_prob(y, torch.zeros(len(y), 1))
+
+
+class _SignalRatio(Judge):
+    """ln p_S(x) - ln p_B(x | m), m in a region."""
+
+    def __init__(self, signal: _Mixture, outer: FeatureFlow, region: Range) -> None:
+        super().__init__()
+        self.signal = signal
+        self.outer = outer
+        self.region = region
+
+    @property
+    def options(self) -> Any:
+        return {"features": len(self.outer.low)}
+
+    @torch.no_grad()
+    def forward(self, features: Floats, mass: Floats) -> Floats:
+        pieces = self.outer.inner(features).split(PIECE)
+        signal = torch.cat([self.signal.log_prob(piece).double() for piece in pieces]).numpy()
+        ratio: Floats = signal - self.outer.log_prob(features, np.clip(mass, *self.region))
+        return ratio
