@@ -3,7 +3,7 @@
     python benchmarks/search_null.py --work FOLDER
 
 The toy of sources/toys/resonance.py, four features, mass from 2.5 to 5 TeV; a stand-in for dijets.
-- CWoLa hunting in all windows, nested folds of boosted trees: each of `--searches` data sets without
+- CWoLa hunting in all windows, nested folds of trees: each of `--searches` data sets without
   a signal is searched, and so are two data sets without a bump that are made of it (`WindowScan`
   with null=2), everything trained anew each time. The global p-value of a search is the share of
   all repeated ones whose least local p-value is as small.
@@ -39,8 +39,8 @@ from comparison import Answer, row, save
 COMMAND = "python benchmarks/search_null.py --work FOLDER"
 TOY = Resonance()
 REGION = (3300.0, 3700.0)
-EVENTS = {"cwola-hunting": 20_000, "cathode": 20_000}
-TREES = {"rounds": 40, "leaves": 7, "learning_rate": 0.1}
+EVENTS = {"cwola-hunting": 10_000, "cathode": 10_000}
+TREES = {"rounds": 25, "leaves": 7, "learning_rate": 0.1}
 BUMP = 2.0  # standard deviations before the cut
 REPEATED = 2  # searches without a bump that are made of each data set
 Searched = dict[str, Any]
@@ -49,8 +49,8 @@ Searched = dict[str, Any]
 def scan(name: str) -> WindowScan:
     """Return the search: of CWoLa hunting in all windows, of others in one."""
     if name == "cwola-hunting":
-        method = CwolaHunting(efficiency=0.02, options=TREES)
-        return WindowScan(method, bins=15, null=REPEATED, toys=499)
+        method = CwolaHunting(efficiency=0.02, options=TREES, members=1)
+        return WindowScan(method, bins=12, null=REPEATED, toys=499)
     method = METHODS.load(name)(signal_region=REGION, efficiency=0.02)
     return WindowScan(method, windows=[REGION], null=REPEATED, toys=499)
 
