@@ -9,12 +9,18 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.schema import CONSTITUENTS
+from colliderkit.files import refuse_existing
 from colliderkit.sources.files.formats import Paths
+from colliderkit.sources.files.jets import iterate, write
 from colliderkit.sources.files.rows import read_rows
+from colliderkit.sources.pythia.dijets import rows_of
+from colliderkit.sources.pythia.processes import process_named
 from colliderkit.sources.pythia.shards import generate
 
 __all__ = [
@@ -25,6 +31,7 @@ __all__ = [
     "SIDEBANDS",
     "SIGNAL_REGION",
     "Dijets",
+    "cluster_dijets",
     "inject",
     "make_dijets",
     "read_dijets",
@@ -132,6 +139,37 @@ def read_dijets(path: Paths, *, least: float = COMPLETE, stop: int | None = None
     )
 
 
+def cluster_dijets(path: Paths, output: str | Path, *, force: bool = False) -> Path:
+    """Cluster published events of particles and write those with two jets, as `generate` does.
+
+    `path` are files such as ``events_anomalydetection.h5`` or a black box (Zenodo 4536377,
+    4536624); `output` is a .parquet or .root file of the columns of
+    `colliderkit.sources.pythia.dijets`, and of ``label`` where there are labels (a black box has
+    them where its ``.masterkey`` lies beside it). ``event`` is the row in all files together.
+    Raises `InputError` as `iterate` and `write` do, and where no event has two jets, one of
+    pt > 1.2 TeV and |eta| < 2.5.
+    """
+    process = process_named(PROCESSES[0])
+    output, parts, first = refuse_existing(output, force), [], 0
+    for events in iterate(path, layout="lhc-olympics"):
+        particles = events[CONSTITUENTS]
+        # What the clustering carries along, and these files do not say.
+        for name in ("pid", "charge"):
+            particles[name] = ak.zeros_like(particles["px"], dtype=np.int32)
+        number = np.arange(first, first + len(events))
+        columns, keep = rows_of(particles, particles, process, number)
+        columns["event"] = number[keep]
+        if "label" in events.fields:
+            columns["label"] = np.asarray(events["label"])[keep]
+        parts.append(columns)
+        first += len(events)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if not len(joined["event"]):
+        raise InputError(f"{path}: none of {first} events has two jets, one of pt > 1.2 TeV.")
+    write(output, joined, force=force)
+    return output
+
+
 def inject(background: Dijets, signal: Dijets, count: int, *, seed: int) -> Dijets:
     """Return the background with `count` events of the signal, drawn without repetition, mixed.
 
@@ -142,10 +180,10 @@ def inject(background: Dijets, signal: Dijets, count: int, *, seed: int) -> Dije
     random = np.random.default_rng(seed)
     chosen = signal.at(random.choice(len(signal), count, replace=False))
     order = random.permutation(len(background) + count)
-    return joined([background, chosen]).at(order)
+    return together([background, chosen]).at(order)
 
 
-def joined(parts: Sequence[Dijets]) -> Dijets:
+def together(parts: Sequence[Dijets]) -> Dijets:
     """Return events of several samples, one after another."""
     names = [field.name for field in fields(Dijets)]
     return Dijets(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})

@@ -20,10 +20,10 @@ from colliderkit.sources.pythia.jets import (
     final_state,
     reconstruction,
 )
-from colliderkit.sources.pythia.processes import process_named
+from colliderkit.sources.pythia.processes import Process, process_named
 from colliderkit.sources.pythia.tunes import Tune
 
-__all__ = ["dijets", "invariant_mass"]
+__all__ = ["dijets", "invariant_mass", "rows_of"]
 
 LEAST_PT = 20.0  # of the second jet [GeV]
 SMALL = 1e-5  # keeps tau_N / tau_M finite, as in the published features
@@ -62,20 +62,10 @@ def dijets(
         raise InputError(f"process '{process}' is not of events with two jets; take its jets.")
     reconstruct = reconstruction(process, seed, detector, pileup)
     vertices = pileup > 0 or bool(detector)
-    hardest = replace(definition, pt=(LEAST_PT, float("inf")), eta=FARTHEST, leading=2)
 
     def dijets_of(batch: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
         particles = reconstruct(final_state(batch.prt, vertices), number, random)
-        jets = clustered(particles, batch.prt, hardest, number)
-        place = np.asarray(jets["event"]) - number[0]
-        pt, eta = (np.asarray(jets[f"jet_{name}"]) for name in ("pt", "eta"))
-        passed = (pt > definition.pt[0]) & (pt < definition.pt[1])
-        passed &= np.abs(eta) < definition.eta
-        size = len(number)
-        keep = (np.bincount(place, minlength=size) == 2) & (
-            np.bincount(place, passed, minlength=size) > 0
-        )
-        events = row_of(jets[keep[place]])
+        events, keep = rows_of(particles, batch.prt, definition, number)
         events["weight"] = np.asarray(batch.info.weights[:, 0], dtype=np.float64)[keep]
         events["event"] = number[keep]
         return ak.Array(events)
@@ -86,7 +76,25 @@ def dijets(
     )
 
 
-def row_of(jets: ak.Array) -> dict[str, NDArray]:
+def rows_of(
+    particles: ak.Array, record: ak.Array, process: Process, number: Numbers
+) -> tuple[dict[str, NDArray], NDArray[np.bool_]]:
+    """Cluster events; return the numbers of those with two jets, one within the process's cuts.
+
+    The second value says which of the events, numbered upwards without a gap, these are.
+    """
+    hardest = replace(process, pt=(LEAST_PT, float("inf")), eta=FARTHEST, leading=2)
+    jets = clustered(particles, record, hardest, number)
+    place = np.asarray(jets["event"]) - number[0]
+    pt, eta = (np.asarray(jets[f"jet_{name}"]) for name in ("pt", "eta"))
+    passed = (pt > process.pt[0]) & (pt < process.pt[1]) & (np.abs(eta) < process.eta)
+    size = len(number)
+    two = np.bincount(place, minlength=size) == 2
+    keep = two & (np.bincount(place, passed, minlength=size) > 0)
+    return numbers_of(jets[keep[place]]), keep
+
+
+def numbers_of(jets: ak.Array) -> dict[str, NDArray]:
     """Return the numbers of events from their jets, two after another each."""
     columns = {name: np.asarray(jets[f"jet_{name}"], dtype=np.float64) for name in KINEMATICS}
     columns["mj"] = np.asarray(jets["jet_mass"], dtype=np.float64)
