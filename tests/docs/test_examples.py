@@ -51,7 +51,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("generate top-qcd 5000", "generate top-qcd 100 --force"),
         ("top-qcd 1000", "top-qcd 100"),
     ],
-    "files.md": [("FILE...", "top.root")],
+    "files.md": [("FILE...", "top.root"), ("100000 --detector --workers 2", "20")],
     "gallery.md": [("NAME --scale laptop", "gaussian-calibration --scale smoke")],
     "inference.md": [
         ("sample(20_000", "sample(2_000"),
@@ -141,6 +141,15 @@ def given_readme() -> Names:
     momenta = np.zeros((2, 10, 4), np.float32)
     momenta[:, :3] = (30.0, 20.0, 10.0, 40.0)
     return {"onnxruntime": onnxruntime, "momenta": momenta}
+
+
+def given_files() -> Names:
+    names = given_tagging()
+    random = np.random.default_rng(1)
+    pairs = random.uniform([2, 0.02, 0, 0.1, 0.1, 0], [5, 0.3, 0.5, 0.9, 0.9, 2], (100, 6))
+    pairs[:, 5] = np.floor(pairs[:, 5])
+    np.save("innerdata_train.npy", pairs)
+    return names
 
 
 def given_your_files() -> Names:
@@ -326,7 +335,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "README.md": given_readme,
     "calibration.md": given_calibration,
     "decorrelation.md": given_decorrelation,
-    "files.md": given_tagging,
+    "files.md": given_files,
     "inference.md": given_inference,
     "learned-observables.md": given_observables,
     "ratio.md": given_ratio,

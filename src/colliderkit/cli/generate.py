@@ -33,7 +33,7 @@ def generate(
 
     Args:
         process: a process, or a sample of several such as top-qcd.
-        count: jets of each class.
+        count: jets of each class; events of lhco-qcd and lhco-signal.
         out: the .parquet file.
         seed: fixes every jet, whatever the number of workers.
         workers: processes side by side.

@@ -13,6 +13,12 @@ __all__ = ["inspect", "main"]
 
 FILES_SEEN = 50
 FOUR = ("px", "py", "pz", "E")
+# Two jets as searches for a resonance have them: the columns, and the features made of them.
+RESONANT = "mjj"
+PAIR = {
+    frozenset(("mj_min", "dm", "tau21_1", "tau21_2")): ("mj_min", "dm", "tau21_1", "tau21_2"),
+    frozenset(("mj1", "mj2", "tau21_1", "tau21_2")): ("mj1", "mj2-mj1", "tau21_1", "tau21_2"),
+}
 
 
 def inspect(
@@ -156,6 +162,12 @@ def commands(seen: Inspection, files: str, tree: str | None) -> list[str]:
         return [
             f"colliderkit fit tagging --signal {files} --background OTHER{option} --columns"
             f" {columns} --out tagger"
+        ]
+    if RESONANT in numbers and (found := next((x for x in PAIR if x <= set(numbers)), None)):
+        listed = shlex.quote(",".join(PAIR[found]))
+        return [
+            f"colliderkit fit anomaly --data {files} --resonant {RESONANT} --features {listed}"
+            f" --signal-region 3300,3700{option} --out search"
         ]
     listed = shlex.quote(",".join(features))
     if labels:

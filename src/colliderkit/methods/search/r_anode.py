@@ -21,7 +21,9 @@ from colliderkit.training.fit import fit
 __all__ = ["RAnode"]
 
 START = 0.02  # share of signal that a training begins with
-PIECE = 1 << 14
+LEAST = 1e-6  # of the share, and of one less it
+STEPS = 200  # of expectation maximisation
+PIECE = 1 << 14  # events evaluated at a time
 
 
 class RAnode(DensitySearch):
@@ -45,7 +47,7 @@ class RAnode(DensitySearch):
     def shares_(self) -> Floats:
         """The share of signal in the window that each judge has found, (folds,)."""
         judges = cast("list[_SignalRatio]", self.judges_)
-        return np.array([float(judge.signal.share.sigmoid()) for judge in judges])
+        return np.array([float(judge.signal.share.detach().sigmoid()) for judge in judges])
 
     def _judge(
         self,
@@ -79,6 +81,7 @@ class RAnode(DensitySearch):
             title="signal",
             **{**where, "folder": named},
         )
+        signal.settle(y, background[:, 0], unit)
         return _SignalRatio(signal, outer, self.signal_region)
 
     def _built(self, options: Any) -> Judge:
@@ -103,6 +106,19 @@ class _Mixture(nn.Module):
     def log_prob(self, y: Tensor) -> Tensor:
         """Return ln p_S(y), (B,)."""
         return self.flow.log_prob(y, torch.zeros(len(y), 1))
+
+    @torch.no_grad()
+    def settle(self, y: Tensor, background: Tensor, weight: Tensor) -> None:
+        """Take the share of largest likelihood for p_S as it is, by expectation maximisation.
+
+        A training is too short for it: one number moves as slowly as all others.
+        """
+        signal = torch.cat([self.log_prob(piece) for piece in y.split(PIECE)])
+        odds = signal.double() - background
+        for _ in range(STEPS):
+            each = torch.sigmoid(odds + self.share.double())
+            share = (weight * each).sum() / weight.sum()
+            self.share.copy_(share.clamp(LEAST, 1 - LEAST).logit())
 
 
 class _SignalRatio(Judge):

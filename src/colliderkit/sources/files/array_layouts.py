@@ -1,16 +1,18 @@
-"""Published layouts of HDF5 and numpy files: flavour tagging, LHC Olympics, EnergyFlow."""
+"""Published layouts without names that say all: flavour tagging, challenges, EnergyFlow."""
 
 from collections.abc import Mapping
 
 from colliderkit.sources.files.columns import Kind
-from colliderkit.sources.files.padded import PARTICLES, QUARK_GLUON_MASSES
+from colliderkit.sources.files.padded import QUARK_GLUON_MASSES
 
 __all__ = [
+    "dark_machines",
     "energies_of_flavour_tagging",
     "energyflow",
     "flavour_tagging",
     "lhc_olympics",
     "massless_particles",
+    "trigger_challenge",
 ]
 
 Columns = Mapping[str, Kind]
@@ -107,12 +109,8 @@ def energies_of_flavour_tagging(columns: Columns) -> str:
 
 def lhc_olympics(columns: Columns) -> dict[str, str]:
     """Map events of the LHC Olympics (2101.08320): pt, eta, phi of massless particles, a label."""
-    pt, eta, phi = PARTICLES
     return {
-        "constituents.px": f"{pt} * cos({phi})",
-        "constituents.py": f"{pt} * sin({phi})",
-        "constituents.pz": f"{pt} * sinh({eta})",
-        "constituents.E": f"{pt} * cosh({eta})",
+        **four_momenta("particles", "particles.pt * cosh(particles.eta)"),
         "label": "particles.label",
     }
 
@@ -120,6 +118,38 @@ def lhc_olympics(columns: Columns) -> dict[str, str]:
 def massless_particles(columns: Columns) -> str:
     """Say how numbered columns were taken."""
     return "its numbered columns are read as pt, eta, phi [GeV] of massless particles, event by row"
+
+
+def dark_machines(columns: Columns) -> dict[str, str]:
+    """Map the objects of an event of Dark Machines (2105.14027), with what stands beside them."""
+    return {
+        **four_momenta("objects", "objects.E"),
+        "constituents.pid": "objects.pid",
+        **{name: name for name in ("event", "weight", "met", "met_phi")},
+    }
+
+
+def trigger_challenge(columns: Columns) -> dict[str, str]:
+    """Map the objects of the anomaly detection challenge 2021 (2107.02157), massless; met is one.
+
+    The class of an object is 1 for the missing momentum, 2 an electron, 3 a muon, 4 a jet.
+    """
+    return {
+        **four_momenta("objects", "objects.pt * cosh(objects.eta)"),
+        "constituents.kind": "objects.kind",
+        "event": "EvtId",
+    }
+
+
+def four_momenta(stem: str, energy: str) -> dict[str, str]:
+    """Write four-momenta by the columns ``STEM.pt``, ``STEM.eta``, ``STEM.phi`` [GeV]."""
+    pt, eta, phi = (f"{stem}.{name}" for name in ("pt", "eta", "phi"))
+    return {
+        "constituents.px": f"{pt} * cos({phi})",
+        "constituents.py": f"{pt} * sin({phi})",
+        "constituents.pz": f"{pt} * sinh({eta})",
+        "constituents.E": energy,
+    }
 
 
 def energyflow(columns: Columns) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from colliderkit.errors import InputError
 from colliderkit.files import existing_file
 from colliderkit.sources.files.columns import TableFile
+from colliderkit.sources.files.search_layouts import named
 
 __all__ = ["Paths", "blamed_on", "check_pages", "open_table", "paths_of"]
 
@@ -94,16 +95,18 @@ def open_table(path: Path, tree: str | None = None) -> TableFile:
         case ".h5" | ".hdf5" | ".hdf":
             from colliderkit.sources.files.hdf5 import Hdf5Table
 
-            return Hdf5Table(path, tree)
+            return named(Hdf5Table(path, tree))
         case ".npz" | ".npy":
             from colliderkit.sources.files.arrays import ArraysTable
 
-            return ArraysTable(path, tree)
+            return named(ArraysTable(path, tree))
         case ".csv" | ".tsv" | ".dat":
             from colliderkit.sources.files.csv import CsvTable
+            from colliderkit.sources.files.dark_machines import DarkMachinesTable, is_dark_machines
 
             _treeless(path, tree)
-            return CsvTable(path)
+            dark = path.is_file() and is_dark_machines(path)
+            return DarkMachinesTable(path) if dark else CsvTable(path)
         case suffix:
             raise InputError(
                 f"{path}: unknown extension '{suffix}'; known are .root, .h5, .hdf5, .parquet,"

@@ -11,11 +11,13 @@ from typing import Any
 
 from colliderkit.errors import InputError
 from colliderkit.sources.files.array_layouts import (
+    dark_machines,
     energies_of_flavour_tagging,
     energyflow,
     flavour_tagging,
     lhc_olympics,
     massless_particles,
+    trigger_challenge,
 )
 from colliderkit.sources.files.columns import Kind, TableFile, missing, shorten
 from colliderkit.sources.files.event_layouts import DelphesJets, NanoJets, delphes, nanoaod
@@ -115,6 +117,8 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "lhc-olympics": Layout("lhc-olympics", lhc_olympics, None, massless_particles),
     "energyflow": Layout("energyflow", energyflow),
+    "dark-machines": Layout("dark-machines", dark_machines),
+    "adc-2021": Layout("adc-2021", trigger_challenge),
 }
 
 

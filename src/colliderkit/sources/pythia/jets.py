@@ -99,11 +99,11 @@ def jets(
     reconstruct = reconstruction(process, seed, detector, pileup)
     vertices = definition.tracks or pileup > 0 or bool(detector)
 
-    def jets_of(record: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
-        particles = reconstruct(final_state(record, vertices), number, random)
+    def jets_of(batch: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
+        particles = reconstruct(final_state(batch.prt, vertices), number, random)
         if definition.tracks and not detector:
             particles = track_parameters(particles, random)
-        return clustered(particles, record, definition, number)
+        return clustered(particles, batch.prt, definition, number)
 
     tune = Tune.of(settings, parameters)
     return collected(process, count, jets_of, seed=seed, shard=shard, tune=tune, progress=progress)
@@ -121,7 +121,8 @@ def collected(
 ) -> ak.Array:
     """Generate batch after batch until `records_of` has given exactly `count` records.
 
-    `records_of` takes the event records of a batch, their numbers and a source of random numbers.
+    `records_of` takes a batch of events, their numbers and a source of random numbers. Of a batch,
+    `prt` are the event records and `info` what Pythia says of each event, such as its weights.
     The parameters of the tune stand beside what it returns.
     """
     definition = process_named(process)
@@ -145,16 +146,16 @@ def collected(
             # Towards the end make no more events than the missing jets need.
             rate = max(total - first, 1) / tried if tried else 1.0
             size = int(np.clip(np.ceil((end - total) / rate), 10, BATCH))
-            record = generator.nextBatch(size).prt
-            number = event_numbers(seed, shard, generated, len(record))
-            generated, tried = generated + len(record), tried + len(record)
+            batch = generator.nextBatch(size)
+            number = event_numbers(seed, shard, generated, len(batch))
+            generated, tried = generated + len(batch), tried + len(batch)
             if definition.z_pt:
                 # Before the detector and the clustering, which are half of the work.
-                strong = z_momentum(record) > definition.z_pt
-                record, number = record[strong], number[strong]
+                strong = z_momentum(batch.prt) > definition.z_pt
+                batch, number = batch[strong], number[strong]
                 if not strong.any():
                     continue
-            part = records_of(record, number, random)[: end - total]
+            part = records_of(batch, number, random)[: end - total]
             for name, value in drawn.items():
                 part[name] = np.full(len(part), value, dtype=np.float32)
             parts.append(part)

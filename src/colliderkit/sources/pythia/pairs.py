@@ -59,7 +59,8 @@ def pairs(
     check_unmatched(process)
     reconstruct = reconstruction(process, seed, detector, pileup)
 
-    def pairs_of(record: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
+    def pairs_of(batch: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
+        record = batch.prt
         particles = final_state(record, vertices=pileup > 0 or bool(detector))
         seen = reconstruct(particles, number, random)
         if definition.leading > 1:

@@ -21,7 +21,9 @@ class Process:
       within `radius` of the axis; "b", "c" or "light" keeps jets by the heavy hadrons of
       pt > 5 GeV within 0.3 of the axis; "" keeps all;
     - `tracks`: the constituents are the charged particles alone, with impact parameters;
-    - `z_pt`: the least transverse momentum of the event's Z [GeV], where it has one.
+    - `z_pt`: the least transverse momentum of the event's Z [GeV], where it has one;
+    - `dijet`: what a sample holds of an event is a row of numbers of its two hardest jets, of which
+      one passes the cuts (see `colliderkit.sources.pythia.dijets`).
     """
 
     title: str
@@ -35,6 +37,7 @@ class Process:
     tracks: bool = False
     beams: tuple[int, int] = (2212, 2212)
     z_pt: float = 0.0
+    dijet: bool = False
 
 
 # The public top-tagging benchmark (arXiv:1902.09914): 14 TeV, no multiple interactions,
@@ -110,6 +113,37 @@ Z_POLE = (
     "23:onIfAny = 1 2 3 4 5",
 )
 
+# The R&D set of the LHC Olympics (arXiv:2101.08320): 13 TeV, no multiple interactions, a jet of
+# R = 1.0 with pt > 1.2 TeV and |eta| < 2.5. The hard process begins at 1.1 TeV: 6 to 9% of the
+# events come from below it, pushed by radiation, and more than half of the work would be there.
+OLYMPICS: dict = {
+    "energy": 13_000.0,
+    "radius": 1.0,
+    "pt": (1200.0, float("inf")),
+    "eta": 2.5,
+    "dijet": True,
+}
+# Resonance of 3.5 TeV to X of 500 and Y of 100 GeV, each to two quarks. A Z' with such a channel
+# alone has no cross section in Pythia; a W' has, so that X carries its charge.
+W_PRIME = (
+    "NewGaugeBoson:ffbar2Wprime = on",
+    "PartonLevel:MPI = off",
+    "9000001:new = X+ X- 1 3 0 500. 1. 480. 520. 0.",
+    "9000001:addChannel = 1 0.5 100 2 -1",
+    "9000001:addChannel = 1 0.5 100 4 -3",
+    "9000001:isResonance = true",
+    "9000002:new = Y void 1 0 0 100. 1. 90. 110. 0.",
+    "9000002:addChannel = 1 0.5 100 1 -1",
+    "9000002:addChannel = 1 0.5 100 2 -2",
+    "9000002:isResonance = true",
+    "34:m0 = 3500.",
+    "34:mWidth = 35.",
+    "34:doForceWidth = true",
+    "34:mMin = 3000.",
+    "34:mMax = 4000.",
+    "34:oneChannel = 1 1.0 100 9000001 9000002",
+)
+
 PROCESSES: dict[str, Process] = {
     "top": Process(
         "top quarks, decayed to hadrons",
@@ -173,6 +207,16 @@ PROCESSES: dict[str, Process] = {
         pt=(10.0, float("inf")),
         leading=1,
     ),
+    "lhco-qcd": Process(
+        "events with two jets of quarks and gluons, one of pt > 1.2 TeV",
+        ("HardQCD:all = on", "PartonLevel:MPI = off", "PhaseSpace:pTHatMin = 1100."),
+        **OLYMPICS,
+    ),
+    "lhco-signal": Process(
+        "events with two jets of a resonance: 3.5 TeV to 500 and 100 GeV, each to two quarks",
+        W_PRIME,
+        **OLYMPICS,
+    ),
     "minimum-bias": Process("inelastic collisions", ("SoftQCD:inelastic = on",)),
 }
 
@@ -182,6 +226,7 @@ SAMPLES: dict[str, tuple[tuple[str, int], ...]] = {
     "w-qcd": (("qcd-w", 0), ("w", 1)),
     "quark-gluon": (("gluon", 0), ("quark", 1)),
     "flavour": (("light", 0), ("c", 1), ("b", 2)),
+    "lhc-olympics": (("lhco-qcd", 0), ("lhco-signal", 1)),
 }
 
 

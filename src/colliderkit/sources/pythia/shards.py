@@ -21,6 +21,7 @@ from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive
 from colliderkit.sources.detector.pileup import check_pileup
 from colliderkit.sources.detector.response import Detector
+from colliderkit.sources.pythia.dijets import dijets
 from colliderkit.sources.pythia.jets import check_count, jets
 from colliderkit.sources.pythia.pairs import check_unmatched, pairs
 from colliderkit.sources.pythia.processes import SAMPLES, process_named
@@ -80,7 +81,7 @@ def generate(
     shard: int = SHARD,
     progress: bool = True,
 ) -> Path:
-    """Generate `count` jets of each class to a Parquet file; return its path.
+    """Generate `count` jets (or events) of each class to a Parquet file; return its path.
 
     - `process`: a process, a sample of several ("top-qcd"), or pairs (process, label); a lone
       process has no column ``label``;
@@ -90,9 +91,10 @@ def generate(
       `colliderkit.sources.files.pairs.read_pairs`; the detector is on;
     - `shard`: jets of a class generated, kept and mixed together.
 
-    The file holds jet arrays (see `colliderkit.events.schema`), the classes mixed. Its bits
-    depend on the request and not on the workers. Finished shards wait in ``OUTPUT.shards``: the
-    same call after a kill or Ctrl-C goes on there, and the file appears only when complete.
+    The file holds jet arrays (see `colliderkit.events.schema`), or of "lhco-qcd" and "lhco-signal"
+    a row an event (see `colliderkit.sources.pythia.dijets`), the classes mixed. Its bits depend on
+    the request and not on the workers. Finished shards wait in ``OUTPUT.shards``: the same call
+    after a kill or Ctrl-C goes on there, and the file appears only when complete.
 
     Raises `InputError` for an unknown process, impossible numbers, settings that Pythia refuses, a
     process that does not make pairs, an output that exists
@@ -206,7 +208,10 @@ def make_shard(
     request: Request, process: str, number: int, progress: Callable[[int], None] | None = None
 ) -> bytes:
     """Return one shard as the content of a Parquet file."""
-    make = pairs if request.paired else jets
+    if request.paired:
+        make = pairs
+    else:
+        make = dijets if process_named(process).dijet else jets
     events = make(
         process,
         request.size(number),
