@@ -71,6 +71,17 @@ PUBLIC = {
     ],
     "colliderkit.methods.unfolding.omnifold": ["OmniFold"],
     "colliderkit.methods.unfolding.sample": ["UnfoldingSample"],
+    "colliderkit.methods.search.abcd": ["ABCD"],
+    "colliderkit.methods.search.double_disco": ["ABCDisCoTEC"],
+    "colliderkit.methods.search.plane": [
+        "Check",
+        "Counts",
+        "Estimate",
+        "checks",
+        "cut_counts",
+        "likelihood_ratio",
+        "strength_of",
+    ],
     "colliderkit.methods.search.bump_hunt": ["FAMILIES", "Bump", "BumpHunt", "false_positives"],
     "colliderkit.methods.search.spectrum": [
         "FAMILIES",

@@ -86,6 +86,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("beta", "penalty", "regression"), NOT_NEGATIVE),
     "unit": POSITIVE,
     # shares and probabilities
+    **dict.fromkeys(("least", "shares"), SHARE),
     **dict.fromkeys(("confidence", "efficiencies", "intervals", "level", "levels"), SHARE),
     **dict.fromkeys(("share", "validation"), SHARE),
     "efficiency": Range(0, 1, open="least"),
@@ -100,6 +101,11 @@ RANGES: dict[str, Range] = {
     "angle": Range(-math.pi / 2, math.pi / 2, open="least most"),
     **dict.fromkeys(("index", "x", "y"), FINITE),
     **dict.fromkeys(("edges", "sidebands", "signal_region", "windows"), FINITE),
+    "edges": FINITE,
+    # the ABCD plane
+    "cuts": FINITE,
+    **dict.fromkeys(("correlation", "nonclosure"), POSITIVE),
+    "regions": FEW_ONE,
     # The outer bins of an unfolding may be open.
     **dict.fromkeys(("reco_edges", "truth_edges"), Range(finite=False)),
     **dict.fromkeys(("event", "fixed", "nominal", "parameters", "weight"), FINITE),

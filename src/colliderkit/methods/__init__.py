@@ -15,6 +15,8 @@ METHODS = Registry(
         "matrix-inversion": "colliderkit.methods.unfolding.binned:MatrixInversion",
         "learned-observable": "colliderkit.methods.unfolding.learned:LearnedObservable",
         "generative-unfolding": "colliderkit.methods.unfolding.generative:GenerativeUnfolding",
+        "abcd": "colliderkit.methods.search.abcd:ABCD",
+        "abcdiscotec": "colliderkit.methods.search.double_disco:ABCDisCoTEC",
         "bump-hunt": "colliderkit.methods.search.bump_hunt:BumpHunt",
         "anode": "colliderkit.methods.search.anode:Anode",
         "cathode": "colliderkit.methods.search.cathode:Cathode",

@@ -7,6 +7,7 @@ __all__ = ["TASKS", "task_of"]
 TASKS = Registry(
     "task",
     {
+        "abcd": "colliderkit.tasks.abcd:AbcdTask",
         "tagging": "colliderkit.tasks.tagging:TaggingTask",
         "anomaly": "colliderkit.tasks.anomaly:AnomalyTask",
         "decorrelation": "colliderkit.tasks.decorrelation:DecorrelationTask",
