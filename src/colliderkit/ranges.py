@@ -85,6 +85,7 @@ RANGES: dict[str, Range] = {
     # shares and probabilities
     **dict.fromkeys(("confidence", "efficiencies", "intervals", "level", "levels"), SHARE),
     **dict.fromkeys(("share", "validation"), SHARE),
+    "fractions": Range(0, 1),  # of signal in mixed samples, which may be pure
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
     # what is optimised, and how
     **dict.fromkeys(("learning_rate", "discriminator_rate", "temperature"), POSITIVE),
@@ -94,7 +95,8 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("cut", "energies", "luminosity", "without"), POSITIVE),
     **dict.fromkeys(("bands", "pileup", "prior", "template", "threshold"), NOT_NEGATIVE),
     "angle": Range(-math.pi / 2, math.pi / 2, open="least most"),
-    **dict.fromkeys(("index", "x", "y"), FINITE),
+    **dict.fromkeys(("cuts", "index", "x", "y"), FINITE),
+    "errors": NOT_NEGATIVE,
     "edges": FINITE,
     # The outer bins of an unfolding may be open.
     **dict.fromkeys(("reco_edges", "truth_edges"), Range(finite=False)),
