@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 
 SAME = 0.01  # p-value of equal spectra above which there is nothing to part
 FEWEST = 20  # events of each sample in a bin that may be an anchor
+# p-value of a polynomial below which one of a higher order takes its place: rarely by chance, for
+# the errors are those of one order.
+BETTER = 0.003
 CLOSE = 1e-4  # to 0 or 1: a share that no fit tells from it
 
 
@@ -43,9 +46,9 @@ class Topics(Method):
 
           low + (high - low) / (1 + exp(-g(x))),    g(x) = ln p_S(x) / p_B(x) + constant
 
-      and a polynomial g of order `orders` (exact for Gaussian, Poisson and gamma classes) is
-      fitted to all bins by maximum likelihood. The ends are the infima, also where no event lies.
-      `p_value_` judges the fit: a small one says that the observable needs another order.
+      and a polynomial g (of order 1 or 2 exact for Gaussian, Poisson and other exponential
+      families) is fitted to all bins by maximum likelihood. The ends are the infima, also where no
+      event lies. `p_value_` judges the fit.
     - "anchor": the bin where p_1 / p_0 plus its error is smallest is chosen in one half of the
       events and measured in the other. It needs no form of g, but bins in which one class is truly
       absent; else kappa is too large.
@@ -54,12 +57,13 @@ class Topics(Method):
         edges: of the bins of the observable, (B + 1,); `bins` of equal numbers of events if None.
         bins: how many, where `edges` are not given.
         infimum: how the infima are found.
-        orders: of the polynomial g.
+        orders: the least and the largest order of the polynomial g: one more is taken while the
+            likelihood-ratio test against it has a p-value below .003.
 
     After `fit`: `kappa_` (2,), kappa_B and kappa_S, and `fractions_` (2,) with their covariances
     `kappa_covariance_` and `covariance_` (2, 2); `topics_` (2, B), the shares of background and
     signal in each bin, `topic_error_` (2, B); `edges_`, `counts_` (2, B), `fitted_` (B,), the
-    fitted share of sample 1 (empty for anchors), and `p_value_` (1 for anchors).
+    fitted share of sample 1, `p_value_` and `order_` (of anchors: empty, 1 and 0).
     """
 
     name: ClassVar[str] = "topics"
@@ -74,6 +78,7 @@ class Topics(Method):
     counts_: Floats
     fitted_: Floats
     p_value_: float
+    order_: int
 
     def __init__(
         self,
@@ -81,7 +86,7 @@ class Topics(Method):
         edges: Sequence[float] | None = None,
         bins: int = 40,
         infimum: Literal["asymptote", "anchor"] = "asymptote",
-        orders: int = 1,
+        orders: tuple[int, int] = (1, 2),
     ) -> None:
         self.edges = edges
         self.bins = bins
@@ -105,8 +110,8 @@ class Topics(Method):
         another number of samples, spectra that do not differ, and a fit that finds no ends.
         """
         self._begin(seed=seed, folder=folder, resume=resume)
-        if self.orders < 1:
-            raise InputError(f"orders is {self.orders}; it must be at least 1.")
+        if not 1 <= self.orders[0] <= self.orders[1]:
+            raise InputError(f"orders are {self.orders}; give (least, most), of 1 or more.")
         values = as_column(observable, np.size(observable), "observable")
         number = as_column(sample, len(values), "sample")
         w = as_weight(weight, len(values), negative="a bin is a Poisson count of events")
@@ -139,7 +144,7 @@ class Topics(Method):
         if self.edges is not None:
             return rising(self.edges, "edges")
         edges = np.unique(np.quantile(values, np.linspace(0, 1, self.bins + 1)))
-        if len(edges) < self.orders + 5:
+        if len(edges) < self.orders[1] + 5:
             raise InputError(
                 f"the observable takes {len(edges)} values at the edges of {self.bins} bins; give"
                 " edges, or an observable of more values."
@@ -166,15 +171,25 @@ class Topics(Method):
         """Fit the share of sample 1 by a logistic curve between two ends, by maximum likelihood."""
         total, passed = self.counts_.sum(0), self.counts_[1]
         used = total > 0
-        if used.sum() < self.orders + 4:
+        if used.sum() < self.orders[1] + 4:
             raise InputError(
-                f"{used.sum()} bins have events; {self.orders + 4} are needed at least."
+                f"{used.sum()} bins have events; {self.orders[1] + 4} are needed at least."
             )
         middle = (self.edges_[1:] + self.edges_[:-1]) / 2
         mean = np.average(middle, weights=total)
         u = (middle - mean) / np.sqrt(np.average((middle - mean) ** 2, weights=total))
-        powers = u[:, None] ** np.arange(self.orders + 1)
-        low, high, parameters = self._logistic(powers[used], total[used], passed[used])
+        powers = u[:, None] ** np.arange(self.orders[1] + 1)
+        # Of weighted events a deviance is so much too large.
+        scale = squares.sum() / total.sum()
+        cost, begun = np.inf, np.empty(0)
+        for order in range(self.orders[0], self.orders[1] + 1):
+            data = powers[used, : order + 1], total[used], passed[used]
+            found, deviance = _logistic(*data, begun)
+            if order > self.orders[0] and chdtrc(1, (cost - deviance) / scale) > BETTER:
+                break
+            self.order_, cost, begun = order, deviance, found
+        low, high, parameters = begun[0], begun[1], begun[2:]
+        powers = powers[:, : self.order_ + 1]
         curve = low + (high - low) * expit(powers @ parameters)
         if high < low:  # the curve falls: the same with its ends exchanged
             low, high, parameters = high, low, -parameters
@@ -205,33 +220,6 @@ class Topics(Method):
         sign = np.array([1.0, -1.0]) * self.kappa_
         self.kappa_covariance_ = logit * np.outer(sign, sign)
 
-    def _logistic(
-        self, powers: Floats, total: Floats, passed: Floats
-    ) -> tuple[float, float, Floats]:
-        """Return both ends and the coefficients of g at the largest likelihood."""
-        missed = total - passed
-        share = (passed + 0.5) / (total + 1)
-
-        def deviance(p: Floats) -> Floats:
-            """Return what squared and summed is -2 ln L, up to a constant, one a bin."""
-            curve = np.clip(p[0] + (p[1] - p[0]) * expit(powers @ p[2:]), 1e-9, 1 - 1e-9)
-            twice = 2 * (
-                xlogy(passed, passed / (total * curve))
-                + xlogy(missed, missed / (total * (1 - curve)))
-            )
-            return np.asarray(np.sign(share - curve) * np.sqrt(np.maximum(twice, 0)))
-
-        rising_ = np.polyfit(powers[:, 1], share, 1, w=np.sqrt(total))[0] > 0
-        ends = np.quantile(share, [0.1, 0.9])[:: 1 if rising_ else -1]
-        best = None
-        for steepness in (1.0, 2.0, 4.0):
-            begin = np.concatenate([ends, [0.0, steepness], np.zeros(self.orders - 1)])
-            found = least_squares(deviance, begin, method="trf", x_scale="jac")
-            if best is None or found.cost < best.cost:
-                best = found
-        assert best is not None
-        return float(best.x[0]), float(best.x[1]), best.x[2:]
-
     def _fit_anchors(self, place: NDArray[np.int64], rich: NDArray[np.bool_], w: Floats) -> None:
         """Measure both infima in bins that one half of the events chooses, in the other."""
         random = np.random.default_rng(derive(self.seed_, "halves"))
@@ -249,7 +237,7 @@ class Topics(Method):
                 )
             kappa[infimum], variance[infimum] = ratio[best], error[best] ** 2
         self.kappa_, self.kappa_covariance_ = kappa, np.diag(variance)
-        self.fitted_, self.p_value_ = np.empty(0), 1.0
+        self.fitted_, self.p_value_, self.order_ = np.empty(0), 1.0, 0
         if not (np.isfinite(self.kappa_).all() and (self.kappa_ < 1).all()):
             raise InputError(
                 f"the infima are {self.kappa_[0]:.3g} and {self.kappa_[1]:.3g} and not below 1;"
@@ -279,6 +267,36 @@ class Topics(Method):
         design = np.column_stack([1 - self.fractions_, self.fractions_])
         difference = topics[1] - topics[0]
         return np.asarray(-np.linalg.inv(design)[:, None, :] * difference[None, :, None])
+
+
+def _logistic(powers: Floats, total: Floats, passed: Floats, begun: Floats) -> tuple[Floats, float]:
+    """Return both ends and the coefficients of g at the largest likelihood, and the deviance.
+
+    `begun` is the solution of the order before, or empty.
+    """
+    missed = total - passed
+    share = (passed + 0.5) / (total + 1)
+
+    def deviances(p: Floats) -> Floats:
+        """Return what squared and summed is -2 ln L, up to a constant, one a bin."""
+        curve = np.clip(p[0] + (p[1] - p[0]) * expit(powers @ p[2:]), 1e-9, 1 - 1e-9)
+        twice = xlogy(passed, passed / (total * curve))
+        twice += xlogy(missed, missed / (total * (1 - curve)))
+        return np.asarray(np.sign(share - curve) * np.sqrt(np.maximum(2 * twice, 0)))
+
+    upwards = np.polyfit(powers[:, 1], share, 1, w=np.sqrt(total))[0] > 0
+    ends = np.quantile(share, [0.1, 0.9])[:: 1 if upwards else -1]
+    wide = ends + np.array([-0.3, 0.3]) * np.diff(ends)
+    rest = np.zeros(powers.shape[1] - 2)
+    begins = [np.concatenate([ends, [0.0, steepness], rest]) for steepness in (1.0, 2.0, 4.0)]
+    if len(begun):
+        begins.append(np.append(begun, 0.0))
+        for curvature in (-1.0, -0.3, 0.3, 1.0):
+            rest[-1] = curvature
+            begins.append(np.concatenate([wide, [0.0, 2.0], rest]))
+    found = [least_squares(deviances, begin, x_scale="jac") for begin in begins]
+    best = min(found, key=lambda one: float(one.cost))
+    return np.asarray(best.x), 2 * float(best.cost)
 
 
 def _binned(
