@@ -39,11 +39,12 @@ def check_fractions(fractions: Mapping[str, float]) -> None:
 class MixedSamples(Classifier):
     """Train a tagger on mixed samples: the `label` of a jet is the number of its sample.
 
-    A subclass gives `samples` as an argument or a property, `fractions`, `start` and `_trained`.
+    A subclass has the arguments below, and gives `names` and `_trained`.
     After `fit`: `tagger_`, the fitted tagger, and `history_`, its epochs.
     """
 
     method: Tagger
+    fractions: Mapping[str, float] | None
     start: Tagger | None
 
     tagger_: Tagger

@@ -48,6 +48,8 @@ class LabelProportions(MixedSamples):
 
     name: ClassVar[str] = "label-proportions"
 
+    fractions: Mapping[str, float]
+
     def __init__(
         self,
         method: Tagger,
