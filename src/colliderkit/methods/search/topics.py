@@ -62,8 +62,9 @@ class Topics(Method):
 
     After `fit`: `kappa_` (2,), kappa_B and kappa_S, and `fractions_` (2,) with their covariances
     `kappa_covariance_` and `covariance_` (2, 2); `topics_` (2, B), the shares of background and
-    signal in each bin, `topic_error_` (2, B); `edges_`, `counts_` (2, B), `fitted_` (B,), the
-    fitted share of sample 1, `p_value_` and `order_` (of anchors: empty, 1 and 0).
+    signal in each bin, `topic_error_` (2, B); `edges_`; `counts_` (2, B), sums of weights over
+    their mean; `fitted_` (B,), the fitted share of sample 1, `p_value_` and `order_` (of anchors:
+    empty, 1 and 0).
     """
 
     name: ClassVar[str] = "topics"
@@ -123,7 +124,8 @@ class Topics(Method):
         place = np.searchsorted(self.edges_, values, side="right") - 1
         place[values == self.edges_[-1]] -= 1
         inside = (place >= 0) & (place < len(self.edges_) - 1)
-        place, signal_rich, w = place[inside], number[inside] == 1, w[inside]
+        # A common scale of the weights has no meaning.
+        place, signal_rich, w = place[inside], number[inside] == 1, w[inside] / w.mean()
         self.counts_, squares = _binned(place, signal_rich, w, len(self.edges_) - 1)
         self._refuse_equal(squares)
         if self.infimum == "asymptote":
