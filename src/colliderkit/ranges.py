@@ -90,6 +90,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("confidence", "efficiencies", "intervals", "level", "levels"), SHARE),
     **dict.fromkeys(("share", "validation"), SHARE),
     "efficiency": Range(0, 1, open="least"),
+    "fractions": Range(0, 1),  # of signal in mixed samples, which may be pure
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
     # what is optimised, and how
     **dict.fromkeys(("learning_rate", "discriminator_rate", "temperature"), POSITIVE),
@@ -101,6 +102,8 @@ RANGES: dict[str, Range] = {
     "angle": Range(-math.pi / 2, math.pi / 2, open="least most"),
     **dict.fromkeys(("index", "x", "y"), FINITE),
     **dict.fromkeys(("edges", "sidebands", "signal_region", "windows"), FINITE),
+    **dict.fromkeys(("cuts", "index", "x", "y"), FINITE),
+    "errors": NOT_NEGATIVE,
     "edges": FINITE,
     # the ABCD plane
     "cuts": FINITE,

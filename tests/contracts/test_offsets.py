@@ -21,6 +21,10 @@ from colliderkit.methods.inference.estimates import Estimate
 from colliderkit.methods.inference.parameter_fit import ParameterFit
 from colliderkit.methods.ratio import Ratio
 from colliderkit.methods.search.bump_hunt import BumpHunt
+from colliderkit.methods.search.proportions import LabelProportions
+from colliderkit.methods.search.templates import MixtureEfficiencies
+from colliderkit.methods.search.topics import Topics
+from colliderkit.methods.search.without_labels import WithoutLabels
 from colliderkit.methods.tagging.ensembles import CrossFit, Ensemble
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.methods.unfolding.binned import IterativeBayes, MatrixInversion
@@ -106,6 +110,18 @@ def hunted(offset: float) -> NDArray[Any]:
     return method.fit(masses, seed=3, progress=False).significance_
 
 
+def passed(offset: float) -> NDArray[Any]:
+    method = MixtureEfficiencies(fractions={"a": 0.3, "b": 0.8}, cuts=(0.25 + offset,))
+    score, sample = CASES["mixture-efficiencies"].data(1)[0]
+    return method.fit(moved(score, offset), sample).efficiency_
+
+
+def parted(offset: float) -> NDArray[Any]:
+    edges = tuple(moved(np.linspace(-6, 6, 25), offset).tolist())
+    observable, sample = CASES["topics"].data(1)[0]
+    return Topics(edges=edges).fit(moved(observable, offset), sample).fractions_
+
+
 def fitted_mean(offset: float) -> NDArray[Any]:
     """Return where the mean of data is found, and its error: events and theta are moved."""
     random = np.random.default_rng(4)
@@ -173,6 +189,12 @@ ANSWERS: dict[str, Answer] = {
     "matrix-inversion": counted(MatrixInversion),
     "learned-observable": of_case("learned-observable", (0, 1), back=True),
     "bump-hunt": hunted,
+    "label-proportions": tagged(
+        lambda network: LabelProportions(network, fractions={"a": 0.3, "b": 0.8})
+    ),
+    "without-labels": tagged(WithoutLabels),
+    "mixture-efficiencies": passed,
+    "topics": parted,
     "inference-aware": of_case("inference-aware", (0,)),
     "uncertainty-aware": of_case("uncertainty-aware", (0,)),
     "parameter-fit": fitted_mean,

@@ -130,8 +130,13 @@ def results_of(scored: Scored, truth: Truth) -> list[Result]:
     ]
 
 
-def add_taggers(report: Report, taggers: Sequence[Scored], truth: Truth) -> None:
-    """Add curves, results, losses, ensembles, scores, calibration and confusion to the report."""
+def add_taggers(
+    report: Report, taggers: Sequence[Scored], truth: Truth, *, probability: bool = True
+) -> None:
+    """Add curves, results, losses, ensembles, scores, calibration and confusion to the report.
+
+    Without `probability` the scores are none of a class, and their calibration is left out.
+    """
     results = [results_of(scored, truth) for scored in taggers]
     main = truth.separations[0]
     pair = truth.pair(main)
@@ -170,14 +175,18 @@ def add_taggers(report: Report, taggers: Sequence[Scored], truth: Truth) -> None
     report.add_results(rows, best=better, order="AUC")
     if len(taggers[0].probabilities) > 1:
         _add_ensembles(report, taggers, truth)
-    _add_scores(report, taggers, truth, [each[0].value for each in results])
+    _add_scores(report, taggers, truth, [each[0].value for each in results], probability)
 
 
 def _add_scores(
-    report: Report, taggers: Sequence[Scored], truth: Truth, areas: Sequence[float]
+    report: Report,
+    taggers: Sequence[Scored],
+    truth: Truth,
+    areas: Sequence[float],
+    calibrated: bool,
 ) -> None:
-    """Add the scores of the tagger of the largest area, and the calibration of all."""
-    report.add_heading("Scores and their calibration")
+    """Add the scores of the tagger of the largest area, and if it is one the calibration of all."""
+    report.add_heading("Scores and their calibration" if calibrated else "Scores")
     best = max(range(len(taggers)), key=lambda i: areas[i])
     probability, name = taggers[best].probabilities[0], taggers[best].name
     which = f"{name}, which has the largest AUC," if len(taggers) > 1 else name
@@ -189,6 +198,8 @@ def _add_scores(
             f"Score of {which} by class. In a calibrated tagger the ratio of the two follows the"
             " dashed line.",
         )
+        if not calibrated:
+            return
         if (truth.weight >= 0).all():
             calibrations = {
                 scored.name: calibration_curve(

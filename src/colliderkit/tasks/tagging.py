@@ -41,7 +41,7 @@ ByClass = dict[str, list[str] | str]
 class TaggingTask(Task):
     """Classify jets; with an objective, by a score that leaves a quantity alone."""
 
-    methods = ("tagging", "ensemble", "cross-fit")
+    methods: ClassVar[tuple[str, ...]] = ("tagging", "ensemble", "cross-fit")
     around: ClassVar[Mapping[str, str]] = {"ensemble": "tagging", "cross-fit": "tagging"}
 
     def read(
@@ -112,7 +112,7 @@ class TaggingTask(Task):
             scored = [with_scores(jets, method, score) for jets in reading.chunks(files)]
             write(out, ak.concatenate(scored), force=force)
             return
-        names = method.tagger.columns_
+        names = method.tagger.features or ()
         rows = reading.rows(files, names, own=True)
         table = ak.zip(dict(zip(names, rows.table(names).T, strict=True)))
         columns = scores_of(table, method, score)
@@ -339,8 +339,9 @@ def head(tagger: Tagger, reading: Reading, files: Files, count: int) -> ak.Array
     """Return the first events of files, as the tagger takes them."""
     if not is_flat(tagger):
         return reading.head(files, count)
-    rows = reading.rows(files, tagger.columns_, stop=count)
-    return ak.zip(dict(zip(tagger.columns_, rows.table(tagger.columns_).T, strict=True)))
+    names = tagger.features or ()
+    rows = reading.rows(files, names, stop=count)
+    return ak.zip(dict(zip(names, rows.table(names).T, strict=True)))
 
 
 def refuse_columns(columns: Iterable[str], own: Iterable[str]) -> None:

@@ -146,17 +146,14 @@ class Tagger(Classifier):
             return
         torch.manual_seed(derive(self.seed_, "network"))
         self._rebuild()
-        trained, train, held_out = fit_representation(self.model_, train, held_out)
+        trained, train, held_out = self._begun(train, held_out)
         where |= {"seed": self.seed_, "title": self.network}
         if isinstance(self.objective, Penalised):
             epochs, self.multiplier_ = self.objective.train(
                 trained, train, held_out, self.training, **where
             )
         else:
-            loss: Objective = cross_entropy
-            if self.regress:
-                loss = ClassAndRegression(len(self.classes))
-            epochs = fit(trained, loss, train, held_out, self.training, **where)
+            epochs = fit(trained, self._loss(train), train, held_out, self.training, **where)
         self.history_ = {"network": epochs}
 
     def predict_proba(self, jets: ak.Array) -> NDArray[np.float64]:
@@ -207,14 +204,27 @@ class Tagger(Classifier):
         return hasattr(NETWORKS.load(self.network), "fit")
 
     @property
+    def _labelled(self) -> Sequence[str]:
+        """The names of what the label of an event counts."""
+        return self.classes
+
+    def _loss(self, train: Dataset) -> Objective:
+        """Return what is minimised on the training events, where no penalty is asked for."""
+        return ClassAndRegression(len(self.classes)) if self.regress else cross_entropy
+
+    def _begun(self, train: Dataset, held_out: Dataset) -> tuple[Model, Dataset, Dataset]:
+        """Return the model as training begins, and on what; it is fresh, its inputs scaled."""
+        return fit_representation(self.model_, train, held_out)
+
+    @property
     def _extra_targets(self) -> Sequence[str]:
         """Per-jet columns that training needs beside the class."""
         return self.regress if self.objective is None else self.objective.protect
 
     def _check(self) -> None:
-        if self.spectrum not in (None, "flat", *self.classes):
+        if self.spectrum not in (None, "flat", *self._labelled):
             raise InputError(
-                f"spectrum is '{self.spectrum}'; give flat or one of {list(self.classes)}."
+                f"spectrum is '{self.spectrum}'; give flat or one of {list(self._labelled)}."
             )
         if self.regress and self._takes_trees:
             raise InputError(f"regress: {self.network} has no trunk to share; use a network.")
@@ -243,7 +253,7 @@ class Tagger(Classifier):
         return inputs.whole(), ak.concatenate(per_jet) if len(per_jet) > 1 else per_jet[0]
 
     def _dataset(self, inputs: Ragged | Tensor, per_jet: ak.Array, fitted: bool = False) -> Dataset:
-        label = labels_of(per_jet, len(self.classes))
+        label = labels_of(per_jet, len(self._labelled))
         target = self._target(per_jet, label, fitted)
         weight = self._weights(per_jet, label)
         return Dataset(
@@ -255,7 +265,7 @@ class Tagger(Classifier):
         weight = self._spectrum_weights(per_jet, label)
         if self.balance:
             weight = class_weights(label, weight)
-        for k, name in enumerate(self.classes):
+        for k, name in enumerate(self._labelled):
             if (label == k).any() and weight[label == k].sum() <= 0:
                 raise InputError(
                     f"the weights of class '{name}' sum to {weight[label == k].sum():.3g};"
@@ -271,7 +281,7 @@ class Tagger(Classifier):
             return weights_of(per_jet)
         reference: Literal["flat"] | int = "flat"
         if self.spectrum != "flat":
-            reference = list(self.classes).index(self.spectrum)
+            reference = list(self._labelled).index(self.spectrum)
         return spectrum_weights(per_jet, reference=reference)
 
     def _target(self, per_jet: ak.Array, label: NDArray[np.int64], fitted: bool) -> Tensor:

@@ -12,7 +12,7 @@ from colliderkit.errors import InputError
 from colliderkit.seeds import derive
 from colliderkit.sources.detector.pileup import check_pileup, overlay
 from colliderkit.sources.detector.response import Detector, track_parameters
-from colliderkit.sources.pythia.matching import Directions, matched
+from colliderkit.sources.pythia.matching import Directions, matched, outgoing
 from colliderkit.sources.pythia.processes import Process, process_named
 from colliderkit.sources.pythia.tunes import (
     BLOCK,
@@ -259,6 +259,8 @@ def clustered(
     constituents = {"constituents": ordered(particle_columns, jet, len(event), process.tracks)}
     columns = {"jet_pt": pt, "jet_eta": eta, "jet_phi": phi, "jet_mass": mass}
     columns = {name: column.astype(np.float32) for name, column in columns.items()}
+    if process.parton:
+        columns["parton"] = outgoing(Directions(event, eta, phi), record, process)
     return ak.zip({**constituents, **columns, "event": number[event]}, depth_limit=1)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from colliderkit.sources.pythia.processes import Process
 
-__all__ = ["Directions", "delta_r", "matched"]
+__all__ = ["Directions", "delta_r", "matched", "outgoing"]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer[Any]]
@@ -67,28 +67,49 @@ def matched(jets: Directions, record: ak.Array, process: Process) -> NDArray[np.
 
     `record` is Pythia's event record, ``var * {id, status, p, ...}``, of the same events.
     """
-    counts = np.asarray(ak.num(record))
-    event = np.repeat(np.arange(len(counts)), counts)
-    particles = ak.flatten(record)
-    pid, status = np.abs(np.asarray(particles.id)), np.abs(np.asarray(particles.status))
-    px, py, pz = (np.asarray(particles.p[name]) for name in ("px", "py", "pz"))
+    code, status, momentum = flattened(record)
+    pid, (px, py, _) = np.abs(code), momentum
 
     def near(selected: NDArray[np.bool_], cone: float) -> NDArray[np.int64]:
-        index = np.flatnonzero(selected)
-        eta = np.arcsinh(pz[index] / np.hypot(px[index], py[index]))
-        phi = np.arctan2(py[index], px[index])
-        return jets.count_near(Directions(event[index], eta, phi), cone)
+        return jets.count_near(directions(record, selected, momentum), cone)
 
     if process.match in ("top", "W"):
-        code, quarks = (6, 3) if process.match == "top" else (24, 2)
+        heavy, quarks = (6, 3) if process.match == "top" else (24, 2)
         cone = process.radius or 0.0
         # Status 62 is the particle as it decays, 23 its decay products before they radiate.
-        parent = near((pid == code) & (status == 62), cone) > 0
+        parent = near((pid == heavy) & (status == 62), cone) > 0
         return parent & (near((pid <= 5) & (status == 23), cone) >= quarks)
     hard = px**2 + py**2 > HEAVY_PT**2
     bottom = near(hard & open_flavour(pid, 5), HEAVY_CONE) > 0
     charm = near(hard & open_flavour(pid, 4), HEAVY_CONE) > 0
     return {"b": bottom, "c": charm & ~bottom, "light": ~charm & ~bottom}[process.match]
+
+
+def outgoing(jets: Directions, record: ak.Array, process: Process) -> NDArray[np.int32]:
+    """Return the PDG code of the hard process's parton nearest to each jet, 0 beyond the radius."""
+    code, status, momentum = flattened(record)
+    partons = (status == 23) & ((np.abs(code) <= 5) | (code == 21))
+    place, distance = jets.nearest(directions(record, partons, momentum))
+    found = code[np.flatnonzero(partons)[place]]
+    return np.where(distance < (process.radius or 0.0), found, 0).astype(np.int32)
+
+
+def flattened(record: ak.Array) -> tuple[Codes, Codes, tuple[Floats, Floats, Floats]]:
+    """Return PDG code, |status| and momentum of the particles of all events, one after another."""
+    particles = ak.flatten(record)
+    px, py, pz = (np.asarray(particles.p[name]) for name in ("px", "py", "pz"))
+    return np.asarray(particles.id), np.abs(np.asarray(particles.status)), (px, py, pz)
+
+
+def directions(
+    record: ak.Array, selected: NDArray[np.bool_], momentum: tuple[Floats, Floats, Floats]
+) -> Directions:
+    """Return the directions of the `selected` ones among all particles."""
+    counts = np.asarray(ak.num(record))
+    index = np.flatnonzero(selected)
+    px, py, pz = (component[index] for component in momentum)
+    event = np.repeat(np.arange(len(counts)), counts)[index]
+    return Directions(event, np.arcsinh(pz / np.hypot(px, py)), np.arctan2(py, px))
 
 
 def open_flavour(pid: Codes, quark: int) -> NDArray[np.bool_]:

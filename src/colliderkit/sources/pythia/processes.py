@@ -20,6 +20,8 @@ class Process:
     - `match`: "top" or "W" keeps jets with that particle, and its decay quarks (three, two),
       within `radius` of the axis; "b", "c" or "light" keeps jets by the heavy hadrons of
       pt > 5 GeV within 0.3 of the axis; "" keeps all;
+    - `parton`: jets carry the PDG code of the hard process's outgoing parton that is nearest to the
+      axis within `radius`, as the column ``parton``, 0 where there is none;
     - `tracks`: the constituents are the charged particles alone, with impact parameters;
     - `z_pt`: the least transverse momentum of the event's Z [GeV], where it has one;
     - `dijet`: what a sample holds of an event is a row of numbers of its two hardest jets, of which
@@ -34,6 +36,7 @@ class Process:
     eta: float = 2.0
     leading: int = 2
     match: str = ""
+    parton: bool = False
     tracks: bool = False
     beams: tuple[int, int] = (2212, 2212)
     z_pt: float = 0.0
@@ -62,6 +65,15 @@ Z_HARD = (
     "23:onIfAny = 12 14 16",
     "PhaseSpace:pTHatMin = 475.",
     "PhaseSpace:pTHatMax = 600.",
+)
+
+# Mixed samples of quarks and gluons in one window of pt: beside a Z, and the hardest jet of two,
+# in the shares that the matrix elements give. Multiple interactions are off for speed.
+MIXED_JETS: dict = {"radius": 0.4, "pt": (200.0, 250.0), "eta": 1.7, "leading": 1, "parton": True}
+MIXED_HARD = (
+    "PartonLevel:MPI = off",
+    "PhaseSpace:pTHatMin = 170.",
+    "PhaseSpace:pTHatMax = 330.",
 )
 
 # Flavour: dijets at 13 TeV with multiple interactions, in one pt window for all flavours.
@@ -183,6 +195,21 @@ PROCESSES: dict[str, Process] = {
         match="light",
         **FLAVOUR_JETS,
     ),
+    "z-mixed": Process(
+        "the hardest jet beside a Z, quarks and gluons",
+        (
+            "WeakBosonAndParton:qqbar2gmZg = on",
+            "WeakBosonAndParton:qg2gmZq = on",
+            *("WeakZ0:gmZmode = 2", "23:onMode = off", "23:onIfAny = 12 14 16"),
+            *MIXED_HARD,
+        ),
+        **MIXED_JETS,
+    ),
+    "dijet-mixed": Process(
+        "the hardest jet of two, quarks and gluons",
+        (*(f"HardQCD:{name} = on" for name in LIGHT_DIJETS), *MIXED_HARD),
+        **MIXED_JETS,
+    ),
     "z-jets": Process(
         "the hardest jet beside a Z of pt > 200 GeV",
         Z_RECOIL,
@@ -227,6 +254,7 @@ SAMPLES: dict[str, tuple[tuple[str, int], ...]] = {
     "quark-gluon": (("gluon", 0), ("quark", 1)),
     "flavour": (("light", 0), ("c", 1), ("b", 2)),
     "lhc-olympics": (("lhco-qcd", 0), ("lhco-signal", 1)),
+    "quark-gluon-mixed": (("dijet-mixed", 0), ("z-mixed", 1)),
 }
 
 
