@@ -78,6 +78,7 @@ PUBLIC = {
         "Fitted",
         "columns_of",
         "deviance",
+        "edges_with",
         "excess",
         "fitted",
         "significance",

@@ -65,6 +65,8 @@ RANGES: dict[str, Range] = {
     # how long, how many, how much at a time
     **dict.fromkeys(("batch_size", "epochs", "nodes", "patience", "longest", "pool"), ONE),
     **dict.fromkeys(("count", "events", "experiments", "draws", "points", "toys"), ONE),
+    "strengths": ONE,
+    "null": NONE,
     **dict.fromkeys(("bins", "detector_bins", "components", "slices", "transforms"), FEW_ONE),
     **dict.fromkeys(("data_members", "members", "others", "iterations", "repetitions"), FEW_ONE),
     **dict.fromkeys(("discriminator_steps", "most", "rounds", "seeds"), FEW_ONE),
@@ -97,7 +99,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("bands", "pileup", "prior", "template", "threshold"), NOT_NEGATIVE),
     "angle": Range(-math.pi / 2, math.pi / 2, open="least most"),
     **dict.fromkeys(("index", "x", "y"), FINITE),
-    **dict.fromkeys(("edges", "sidebands", "signal_region"), FINITE),
+    **dict.fromkeys(("edges", "sidebands", "signal_region", "windows"), FINITE),
     # The outer bins of an unfolding may be open.
     **dict.fromkeys(("reco_edges", "truth_edges"), Range(finite=False)),
     **dict.fromkeys(("event", "fixed", "nominal", "parameters", "weight"), FINITE),
@@ -105,6 +107,7 @@ RANGES: dict[str, Range] = {
 # Where a name means two things: the parameter of one class or function, "OWNER.NAME".
 RANGES |= {
     "TransportDecorrelation.levels": FEW_TWO,
+    "WindowScan.width": FEW_ONE,
     "Planing.bins": FINITE,  # a number, or the edges
 }
 

@@ -101,7 +101,8 @@ def test_a_case_has_words_for_each_verb_and_no_others(name):
 def test_each_verb_runs_on_small_files(name, method, files, tmp_path, capsys):
     case, task, folder = TASK_CASES[name], TASKS.load(name), files[name]
     model, evaluation = tmp_path / "model", tmp_path / "evaluation"
-    words = [*case.fit(folder), *case.methods.get(method, ())]
+    own = [str(word).replace("FOLDER", str(folder)) for word in case.methods.get(method, ())]
+    words = [*case.fit(folder), *own]
     run(capsys, "fit", name, "--method", method, *words, "--out", model, "--seed", "3")
     assert type(load(model)) is METHODS.load(method)
     assert load(model).seed_ == 3

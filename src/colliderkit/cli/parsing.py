@@ -113,7 +113,8 @@ def parse(
         if screen.is_option(action)
     }
     try:
-        words = _as_lists(_with_names(_with_values(argv, flags), positional), kinds)
+        named = _with_names(_with_values(_underscored(argv, kinds), flags), positional)
+        words = _as_lists(named, kinds)
         parsed = parser.parse_args(words)
     except ArgumentError as error:
         # Only now: the texts name what registries hold, which has to be imported.
@@ -262,6 +263,16 @@ def _chosen_by_name(takers: Sequence[Callable[..., Any]]) -> list[Any]:
         for hint in get_type_hints(function).values():
             kinds += [kind for kind in get_args(hint) if isinstance(kind, type)]
     return [kind for kind in kinds if is_dataclass(kind) and any(map(is_dataclass, kind.__bases__))]
+
+
+def _underscored(argv: Sequence[str], kinds: Mapping[str, Any]) -> list[str]:
+    """Let ``--signal-region`` stand for ``--signal_region``, where the latter is an option."""
+    words = []
+    for word in argv:
+        name, equals, value = word.partition("=")
+        spelled = name[2:].replace("-", "_") if name.startswith("--") else ""
+        words.append(f"--{spelled}{equals}{value}" if spelled in kinds else word)
+    return words
 
 
 def _with_values(argv: Sequence[str], flags: Sequence[str]) -> list[str]:

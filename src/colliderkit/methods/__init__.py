@@ -24,6 +24,7 @@ METHODS = Registry(
         "r-anode": "colliderkit.methods.search.r_anode:RAnode",
         "salad": "colliderkit.methods.search.salad:Salad",
         "supervised-bound": "colliderkit.methods.search.bounds:Supervised",
+        "window-scan": "colliderkit.methods.search.scan:WindowScan",
         "transport": "colliderkit.methods.search.transport:Transport",
         "inference-aware": "colliderkit.methods.inference.inferno:InferenceAware",
         "uncertainty-aware": "colliderkit.methods.inference.nuisance_ratio:UncertaintyAware",

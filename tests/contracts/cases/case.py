@@ -85,8 +85,8 @@ class TaskCase:
 
     - `write(folder)` writes the files that the verbs read; it is called once, with an empty folder;
     - `fit(folder)`: after ``colliderkit fit TASK``; `methods`: more words for a member of the
-      task's methods, by its name (a small network). ``--out``, ``--seed`` and ``--method`` are
-      the contract's;
+      task's methods, by its name (a small network), in which FOLDER stands for the folder.
+      ``--out``, ``--seed`` and ``--method`` are the contract's;
     - `apply`, `evaluate`, `export`: after the verb and the folder of the fit (or, for a task that
       evaluates no fitted method, its name), without ``--out``; `page`: after the folders that
       ``colliderkit report`` takes. A verb that the task offers and that has no words here fails;

@@ -102,6 +102,7 @@ def injected(
     *,
     strengths: Sequence[int],
     simulation: tuple[ArrayLike, ...] | None = None,
+    label: ArrayLike | None = None,
     names: Sequence[str] = (),
     level: float = 0.95,
     seed: int = 0,
@@ -111,7 +112,8 @@ def injected(
     """Fit a clone of `method` to data with signal at each of `strengths`, and return the limits.
 
     `features` (N, F) and `mass` (N,) are the data, `signal` features and masses of the model, of
-    which as many events are drawn as the strength says, each once. What each search finished is
+    which as many events are drawn as the strength says, each once. `label` (N,) of the data is for
+    the bounds alone, which know what was injected. What each search finished is
     kept in `folder`, if one is given, and taken from there. Raises `InputError` for strengths that
     do not rise from 1, or are more than the model has events.
     """
@@ -126,6 +128,7 @@ def injected(
             f"strengths go up to {listed[-1]} events, and the signal has {len(model)}; give more"
             " signal events or smaller strengths."
         )
+    known = np.zeros(len(column)) if label is None else as_column(label, len(column), "label")
     found = []
     with progress_bar(shown=progress) as shown:
         task = shown.add_task("strengths", total=len(listed))
@@ -140,6 +143,7 @@ def injected(
                 np.concatenate([table, model[rows]]),
                 np.append(column, peak[rows]),
                 simulation=simulation,
+                label=np.append(known, np.ones(strength)) if "label" in method.needs else None,
                 names=names,
                 seed=own,
                 progress=False,
