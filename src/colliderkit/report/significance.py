@@ -35,7 +35,7 @@ def improvement_curves(
         if len(trainings) > 1 and not bound:
             low, high = np.quantile(values[:, known], CENTRAL, axis=0)
             axes.fill_between(GRID[known], low, high, color=colour, alpha=0.25, linewidth=0)
-    axes.axhline(1, color="k", linewidth=1.0, linestyle=":")
+    axes.plot(GRID, np.sqrt(GRID), color="k", linewidth=1.0, linestyle=":", label="by chance")
     axes.set_xlim(0, 1)
     axes.set_ylim(bottom=0)
     axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")

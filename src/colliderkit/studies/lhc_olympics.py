@@ -21,7 +21,7 @@ from colliderkit.sources.datasets.lhc_olympics import PUBLISHED, SIGNAL_REGION
 from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
 
-__all__ = ["STUDY"]
+__all__ = ["NAMES", "STUDY", "Scale", "scored"]
 
 Floats = NDArray[np.float64]
 
@@ -120,10 +120,9 @@ AIMS = (
 
 
 def scored(
-    run: Run[Scale], name: str, events: HiddenDijets, strength: float, seed: int
+    scale: Scale, name: str, events: HiddenDijets, strength: float, seed: int
 ) -> Improvement:
     """Train one method, and return its significance improvement on the test events."""
-    scale = run.scale
     # All cuts are judged on the test events: that of the search itself is loose.
     settings: dict[str, Any] = {"signal_region": SIGNAL_REGION, "folds": scale.folds}
     settings["efficiency"] = 0.5
@@ -195,7 +194,7 @@ def trained(
     """Return what `scored` does, computed once."""
 
     def compute() -> dict[str, Floats]:
-        curve = scored(run, name, events, strength, seed)
+        curve = scored(run.scale, name, events, strength, seed)
         return {
             "signal": curve.signal_efficiency,
             "background": curve.background_efficiency,
