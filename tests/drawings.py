@@ -50,6 +50,7 @@ from colliderkit.report import (
     ratio,
     regression,
     search,
+    significance,
     slices,
     training,
     unfolding,
@@ -238,11 +239,15 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "anomaly.spectra": lambda: anomaly.spectra(BEFORE, BEHIND, "mjj"),
     "anomaly.least_p_values": lambda: anomaly.least_p_values(RANDOM.random(20) / 5, 1e-9, 8.3),
     "anomaly.injection_limits": lambda: anomaly.injection_limits(INJECTED),
-    "anomaly.improvements": lambda: anomaly.improvements(
+    "significance.improvement_curves": lambda: significance.improvement_curves(
         {
-            name: improvement(RANDOM.normal(np.repeat([0, 2], 500)), np.repeat([0, 1], 500))
-            for name in LONG
-        }
+            name: [improvement(RANDOM.normal(np.repeat([0, 2], 500)), np.repeat([0, 1], 500))] * n
+            for n, name in enumerate(LONG, 1)
+        },
+        bounds=LONG[1:2],
+    ),
+    "significance.strength_scan": lambda: significance.strength_scan(
+        [0.5, 1, 2], {name: RANDOM.uniform(1, 9, (3, 4)).tolist() for name in LONG}
     ),
     "amplification.densities": lambda: amplification.densities(
         np.linspace(-3, 3, 50),
