@@ -89,6 +89,7 @@ PUBLIC = {
         "Fitted",
         "columns_of",
         "deviance",
+        "edges_with",
         "excess",
         "fitted",
         "significance",
@@ -124,6 +125,7 @@ PUBLIC = {
         "refuse_mass",
     ],
     "colliderkit.methods.search.scan": ["WindowScan"],
+    "colliderkit.methods.search.selection": ["Selection", "select_search"],
     "colliderkit.methods.search.resonant": ["Candidates", "ResonantSearch"],
     "colliderkit.methods.search.proportions": ["LabelProportions"],
     "colliderkit.methods.search.without_labels": [

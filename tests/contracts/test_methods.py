@@ -254,8 +254,10 @@ def test_checkpoints_are_kept_or_refused(name, tmp_path):
 
 OTHER = {
     "validation": 0.3,
+    "held_out": 0.3,
     "members": 3,
     "folds": 3,
+    "width": 2,
     "fractions": {"dijets": 0.2, "Z+jet": 0.9},
 }
 

@@ -23,6 +23,7 @@ COUNTS = {
     "generative-unfolding",
     "parameter-fit",
     "uncertainty-aware",
+    "window-scan",
 }
 
 

@@ -31,6 +31,8 @@ STUDIES = Registry(
         "calo-surrogate": "colliderkit.studies.calo_surrogate:STUDY",
         "energy-regression": "colliderkit.studies.energy_regression:STUDY",
         "jet-calibration": "colliderkit.studies.jet_calibration:STUDY",
+        "cwola-hunting": "colliderkit.studies.cwola_hunting:STUDY",
+        "lhc-olympics": "colliderkit.studies.lhc_olympics:STUDY",
         "fast-calo-slices": "colliderkit.studies.fast_calo_slices:STUDY",
     },
 )

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import kstest
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.spectrum import excess, window_edges
+from colliderkit.methods.search.spectrum import edges_with, excess, window_edges
 
 EDGES = np.linspace(2000, 6000, 41)
 REGION = (3300.0, 3700.0)
@@ -118,6 +118,14 @@ def test_another_parameter_is_taken_where_the_sidebands_ask_for_it(seed):
 def test_the_ends_of_the_window_become_edges():
     edges = window_edges(np.arange(0.0, 11.0), (2.2, 5.4))
     np.testing.assert_array_equal(edges, [0, 1, 2.2, 3, 4, 5.4, 6, 7, 8, 9, 10])
+
+
+def test_bins_are_made_around_windows():
+    edges = edges_with([(3.0, 5.0), (4.0, 6.0)], 0.0, 10.0, 10)
+    np.testing.assert_allclose(edges, np.arange(11.0))
+    np.testing.assert_allclose(edges_with((3.25, 3.5), 0, 10, 10)[3:6], [3.25, 3.5, 4.583333], 1e-6)
+    with pytest.raises(InputError, match="not inside of the masses, 0 to 10"):
+        edges_with((9, 11), 0, 10, 10)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from colliderkit.events.tables import Floats, Ints, Table, as_column
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import Method
 from colliderkit.methods.search.classifiers import Judge, Network, Trees, classifier
-from colliderkit.methods.search.spectrum import Excess, excess
+from colliderkit.methods.search.spectrum import Excess, edges_with, excess
 from colliderkit.seeds import derive
 
 __all__ = ["Candidates", "ResonantSearch"]
@@ -380,7 +380,8 @@ class ResonantSearch(Method):
         """Fit the spectrum of some of the events beside the window."""
         edges: ArrayLike | None = self.edges
         if edges is None:
-            edges = np.linspace(data.mass.min(), data.mass.max(), self.bins + 1)
+            ends = float(data.mass.min()), float(data.mass.max())
+            edges = edges_with(self.signal_region, *ends, self.bins)
         return excess(
             data.mass[rows],
             region=self.signal_region,

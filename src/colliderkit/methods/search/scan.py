@@ -16,7 +16,7 @@ from colliderkit.files import atomic_file
 from colliderkit.methods.method import Method
 from colliderkit.methods.search.global_p import GlobalP, global_p, pseudo_experiments, without_bump
 from colliderkit.methods.search.resonant import ResonantSearch
-from colliderkit.methods.search.spectrum import Excess
+from colliderkit.methods.search.spectrum import Excess, edges_with
 from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive
 
@@ -239,17 +239,8 @@ class WindowScan(Method):
         if self.method.edges is not None:
             return rising(self.method.edges, "edges")
         if self.windows is not None:
-            ends = np.unique(np.asarray(self.windows, dtype=np.float64))
-            step = (mass.max() - mass.min()) / self.method.bins
-            parts = [mass.min(), *ends, mass.max()]
-            if parts != sorted(set(parts)):
-                raise InputError(
-                    f"windows from {ends[0]:g} to {ends[-1]:g} are not inside of the masses,"
-                    f" {mass.min():g} to {mass.max():g}; move them."
-                )
-            between = zip(parts[:-1], parts[1:], strict=True)
-            filled = [np.linspace(a, b, max(1, round((b - a) / step)) + 1)[1:] for a, b in between]
-            return np.concatenate([[mass.min()], *filled])
+            ends = float(mass.min()), float(mass.max())
+            return edges_with(np.ravel(self.windows), *ends, self.method.bins)
         if len(mass) <= 2 * TAIL or mass.min() <= 0:
             raise InputError(
                 f"{len(mass)} masses from {mass.min():g} make no bins; give edges, or more events."

@@ -22,6 +22,7 @@ __all__ = [
     "Fitted",
     "columns_of",
     "deviance",
+    "edges_with",
     "excess",
     "fitted",
     "significance",
@@ -40,7 +41,7 @@ WORSE = 4.0  # in deviance, up to which another function is taken for a possible
 FEWEST = 5.0  # events expected in a bin of the test of goodness; emptier bins are merged
 LOWEST, HIGHEST = (
     -14.0,
-    50.0,
+    80.0,
 )  # of ln of the fitted spectrum: where sidebands are empty it has no end
 
 
@@ -145,7 +146,8 @@ def fitted(columns: Floats, offset: Floats, counts: Floats, used: Mask) -> Fitte
     covariance = np.asarray(np.linalg.inv(_curvature(expected, inside)), dtype=np.float64)
     # Where empty bins pull the maximum to infinity, the likelihood ends to grow all the same.
     gradient = np.abs((observed - expected) @ inside).max(1)
-    converged = gradient < 1e-4 * np.sqrt(1 + observed.sum(1))
+    total = observed.sum(1)
+    converged = gradient < 1e-4 * np.sqrt(1 + total) + 1e-6 * total
     return Fitted(spectrum(coefficients), covariance, converged)
 
 
@@ -180,6 +182,24 @@ def significance(observed: Floats, expected: Floats, uncertainty: Floats) -> Flo
     first = np.where(n > 0, n * np.log(positive * (b + square) / (b**2 + n * square)), 0.0)
     second = b**2 / square * np.log1p(square * (n - b) / (b * (b + square)))
     return np.sign(n - b) * np.sqrt(2 * np.maximum(first - second, 0.0))
+
+
+def edges_with(ends: ArrayLike, low: float, high: float, bins: int) -> Floats:
+    """Return edges from `low` to `high` of about `bins` equal bins, all `ends` among them.
+
+    Raises `InputError` for ends that are not between.
+    """
+    inner = np.unique(np.asarray(ends, dtype=np.float64))
+    if not low < inner[0] or not inner[-1] < high:
+        raise InputError(
+            f"a window from {inner[0]:g} to {inner[-1]:g} is not inside of the masses, {low:g} to"
+            f" {high:g}; move it."
+        )
+    parts = [low, *inner.tolist(), high]
+    step = (high - low) / bins
+    counts = [max(1, round((b - a) / step)) for a, b in zip(parts[:-1], parts[1:], strict=True)]
+    pieces = zip(parts[:-1], parts[1:], counts, strict=True)
+    return np.concatenate([[low], *(np.linspace(a, b, n + 1)[1:] for a, b, n in pieces)])
 
 
 def window_edges(edges: ArrayLike, region: tuple[float, float]) -> Floats:
