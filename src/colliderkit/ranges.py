@@ -77,6 +77,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("hidden", "phi", "f", "dense", "embed", "pair_embed"), WIDTH),
     **dict.fromkeys(("layers", "blocks", "class_blocks", "heads", "neighbours"), WIDTH),
     **dict.fromkeys(("pixels", "noise", "latent"), WIDTH),
+    **dict.fromkeys(("channels", "particles"), WIDTH),  # of an autoencoder
     "width": Range(0, 1e6, open="least"),  # of a layer, or of a nuisance's distribution
     "dropout": Range(0, 1, open="most"),
     "leak": Range(0, 1, open="most"),

@@ -8,6 +8,7 @@ TASKS = Registry(
     "task",
     {
         "tagging": "colliderkit.tasks.tagging:TaggingTask",
+        "autoencoder": "colliderkit.tasks.autoencoder:AutoencoderTask",
         "decorrelation": "colliderkit.tasks.decorrelation:DecorrelationTask",
         "estimate-calibration": "colliderkit.tasks.estimate_calibration:EstimateCalibrationTask",
         "inference": "colliderkit.tasks.inference:InferenceTask",
