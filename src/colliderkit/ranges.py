@@ -85,7 +85,8 @@ RANGES: dict[str, Range] = {
     "unit": POSITIVE,
     # shares and probabilities
     **dict.fromkeys(("confidence", "efficiencies", "intervals", "level", "levels"), SHARE),
-    **dict.fromkeys(("share", "validation"), SHARE),
+    **dict.fromkeys(("share", "validation", "held_out"), SHARE),
+    **dict.fromkeys(("target", "input_rate"), POSITIVE),  # rates of a trigger
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
     # what is optimised, and how
     **dict.fromkeys(("learning_rate", "discriminator_rate", "temperature"), POSITIVE),

@@ -252,7 +252,7 @@ def test_checkpoints_are_kept_or_refused(name, tmp_path):
     np.testing.assert_array_equal(answer(case, resumed), answer(case, kept))
 
 
-OTHER = {"validation": 0.3, "members": 3, "folds": 3}
+OTHER = {"validation": 0.3, "held_out": 0.3, "members": 3, "folds": 3}
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if METHODS.load(n).resumable])

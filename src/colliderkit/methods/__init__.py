@@ -17,6 +17,7 @@ METHODS = Registry(
         "generative-unfolding": "colliderkit.methods.unfolding.generative:GenerativeUnfolding",
         "bump-hunt": "colliderkit.methods.search.bump_hunt:BumpHunt",
         "autoencoder": "colliderkit.methods.search.autoencoder:Autoencoder",
+        "trigger": "colliderkit.methods.search.trigger:Trigger",
         "inference-aware": "colliderkit.methods.inference.inferno:InferenceAware",
         "uncertainty-aware": "colliderkit.methods.inference.nuisance_ratio:UncertaintyAware",
         "parameter-fit": "colliderkit.methods.inference.parameter_fit:ParameterFit",

@@ -14,7 +14,7 @@ from colliderkit.events.tables import Floats
 from colliderkit.files import refuse_existing
 from colliderkit.methods.search.trigger import LEAST, Trigger
 from colliderkit.serve.onnx import export_method, write_proto
-from colliderkit.serve.translation import session
+from colliderkit.serve.translation import quiet, session
 
 __all__ = ["ExportedTrigger", "export_trigger", "scores"]
 
@@ -119,21 +119,22 @@ def integers(path: Path, table: NDArray[np.float32], bits: Bits) -> Path:
         def __init__(self) -> None:
             self.left: Iterator[int] = iter(range(0, len(table), BATCH))
 
-        def get_next(self) -> dict[str, Any] | None:  # type: ignore[override]
+        def get_next(self) -> dict[str, Any] | None:
             first = next(self.left, None)
             return None if first is None else {"table": table[first : first + BATCH]}
 
     output = path.with_name("integers.onnx")
-    quantize_static(
-        path,
-        output,
-        Batches(),
-        op_types_to_quantize=list(INTEGER),
-        per_channel=True,
-        activation_type=QuantType.QUInt8 if bits == 8 else QuantType.QUInt16,
-        weight_type=QuantType.QInt8,
-        extra_options={"UseQDQContribOps": bits == 16},
-    )
+    with quiet():
+        quantize_static(
+            path,
+            output,
+            Batches(),
+            op_types_to_quantize=list(INTEGER),
+            per_channel=True,
+            activation_type=QuantType.QUInt8 if bits == 8 else QuantType.QUInt16,
+            weight_type=QuantType.QInt8,
+            extra_options={"UseQDQContribOps": bits == 16},
+        )
     return output
 
 

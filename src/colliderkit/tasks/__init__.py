@@ -9,6 +9,7 @@ TASKS = Registry(
     {
         "tagging": "colliderkit.tasks.tagging:TaggingTask",
         "autoencoder": "colliderkit.tasks.autoencoder:AutoencoderTask",
+        "trigger": "colliderkit.tasks.trigger:TriggerTask",
         "decorrelation": "colliderkit.tasks.decorrelation:DecorrelationTask",
         "estimate-calibration": "colliderkit.tasks.estimate_calibration:EstimateCalibrationTask",
         "inference": "colliderkit.tasks.inference:InferenceTask",

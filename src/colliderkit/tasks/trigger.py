@@ -10,7 +10,7 @@ import numpy as np
 from colliderkit.files import existing_file
 from colliderkit.methods.method import load
 from colliderkit.methods.search.trigger import Trigger
-from colliderkit.metrics.value import Value, binomial_variance, number
+from colliderkit.metrics.value import binomial_variance, number
 from colliderkit.report.html import Report
 from colliderkit.report.plots import round_edges
 from colliderkit.report.results import Result, read_results
@@ -114,7 +114,7 @@ class TriggerTask(Task):
             name: method.score(events_of(method, reading, files))
             for name, files in {STREAM: stream, **(signals or {})}.items()
         }
-        rate = method._rate(scores[STREAM], np.ones(len(scores[STREAM])))
+        rate = method.rate_of(scores[STREAM])
         # Of the target, with the error that counting leaves of the threshold.
         total = float(np.hypot(rate.error, method.expected().error))
         rows = [
@@ -155,12 +155,12 @@ class TriggerTask(Task):
             f"Rate in {number(len(samples[STREAM]))} new events, in the unit of the input rate;"
             " over the target, with the error of the threshold; shares of signals that are kept.",
         )
+        edges = round_edges(*np.quantile(score, [0.001, 0.9995]))
         page.add_figure(
-            scores_and_threshold(samples, method.threshold_, round_edges(
-                *np.quantile(score, [0.001, 0.9995]))),
+            scores_and_threshold(samples, method.threshold_, edges),
             "Scores of the stream and of signals, normalised; what lies right of the line is kept.",
             wide=True,
-        )  # fmt: skip
+        )
         page.conclude([RATE_AIM])
         return page
 
@@ -216,6 +216,6 @@ def events_of(method: Trigger, reading: Reading, files: Files) -> Any:
 
 def efficiency(name: str, score: Any, method: Trigger) -> Result:
     """Return the share of a signal that is kept, with its counting error."""
-    kept = score > method.threshold_
-    share = Value(float(kept.mean()), float(binomial_variance(kept.mean(), len(kept)) ** 0.5))
-    return Result(name, "efficiency", share.value, share.error, counting=share.error)
+    share = float((score > method.threshold_).mean())
+    error = float(binomial_variance(share, share / len(score), 1 / len(score)) ** 0.5)
+    return Result(name, "efficiency", share, error, counting=error)

@@ -119,7 +119,9 @@ class Trigger(Method):
         held = validation_mask(numbers, self.held_out, derive(seed, "threshold"))
         self._check_enough(weights[held])
         scorer: Any = clone(self.method)
-        where = {"folder": folder, "resume": resume} if scorer.resumable else {}
+        where = {}
+        if scorer.resumable and folder is not None:
+            where = {"folder": Path(folder) / "score", "resume": resume}
         self.scorer_ = scorer.fit(
             rows[~held],
             event=numbers[~held],
@@ -140,11 +142,11 @@ class Trigger(Method):
         weights = self._weights(weight, len(events))
         effective = self._check_enough(weights)
         score = self.score(events)
-        before = self._rate(score, weights) if self.updates_ else None
+        before = self.rate_of(score, weights) if self.updates_ else None
         order = np.argsort(-score, kind="stable")
         # Up to and with each event, and one more of the mean weight in the sum of all.
         reached = np.cumsum(weights[order]) / (weights.sum() + weights.sum() / effective)
-        place = min(int(np.searchsorted(reached, self.share * (1 - 1e-12))), len(order) - 1)
+        place = int(np.abs(reached - self.share).argmin())
         self.threshold_ = float(score[order[place]])
         last = {} if before is None else {"before": before.value, "before_error": before.error}
         error = float((self.share * effective) ** -0.5)
@@ -167,13 +169,15 @@ class Trigger(Method):
 
         The unit is that of `input_rate`.
         """
-        return self._rate(self.score(events), self._weights(weight, len(events)))
+        return self.rate_of(self.score(events), self._weights(weight, len(events)))
 
     def expected(self) -> Value:
         """Return the target ± the error that counting above the threshold leaves of it."""
         return Value(self.target, self.target * self.updates_[-1].error)
 
-    def _rate(self, score: Floats, weights: Floats) -> Value:
+    def rate_of(self, score: Floats, weight: ArrayLike | None = None) -> Value:
+        """Return the rate of events of the stream by their scores (N,), as `rate`."""
+        weights = self._weights(weight, len(score))
         kept = weights[score > self.threshold_]
         # Of none that are kept, the error of one.
         error = np.sqrt((kept**2).sum()) if len(kept) else weights.mean()
