@@ -16,7 +16,7 @@ from colliderkit.methods.search.trigger import LEAST, Trigger
 from colliderkit.serve.onnx import export_method, write_proto
 from colliderkit.serve.translation import quiet, session
 
-__all__ = ["ExportedTrigger", "export_trigger", "scores"]
+__all__ = ["Bits", "ExportedTrigger", "export_trigger", "scores"]
 
 Bits = Literal[8, 16]
 BATCH = 4096

@@ -31,6 +31,7 @@ STUDIES = Registry(
         "calo-surrogate": "colliderkit.studies.calo_surrogate:STUDY",
         "energy-regression": "colliderkit.studies.energy_regression:STUDY",
         "jet-calibration": "colliderkit.studies.jet_calibration:STUDY",
+        "trigger-stream": "colliderkit.studies.trigger_stream:STUDY",
         "fast-calo-slices": "colliderkit.studies.fast_calo_slices:STUDY",
     },
 )
