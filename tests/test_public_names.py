@@ -72,6 +72,7 @@ PUBLIC = {
     "colliderkit.methods.unfolding.omnifold": ["OmniFold"],
     "colliderkit.methods.unfolding.sample": ["UnfoldingSample"],
     "colliderkit.methods.search.bump_hunt": ["FAMILIES", "Bump", "BumpHunt", "false_positives"],
+    "colliderkit.methods.search.trigger": ["Trigger", "Update"],
     "colliderkit.methods.unfolding.learned": ["LearnedObservable"],
     "colliderkit.methods.unfolding.iterations": ["Choice", "Histograms", "choose_iteration"],
     "colliderkit.methods.unfolding.uncertainty": ["Replicas", "replicate"],
