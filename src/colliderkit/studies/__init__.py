@@ -32,6 +32,7 @@ STUDIES = Registry(
         "energy-regression": "colliderkit.studies.energy_regression:STUDY",
         "jet-calibration": "colliderkit.studies.jet_calibration:STUDY",
         "trigger-stream": "colliderkit.studies.trigger_stream:STUDY",
+        "dijet-calibration": "colliderkit.studies.dijet_calibration:STUDY",
         "fast-calo-slices": "colliderkit.studies.fast_calo_slices:STUDY",
     },
 )
