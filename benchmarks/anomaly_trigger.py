@@ -8,7 +8,6 @@ threshold and of the measurement. Times are CPU times of onnxruntime on one thre
 """
 
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,7 @@ import numpy as np
 from colliderkit.methods.method import versions
 from colliderkit.methods.search.autoencoder import Autoencoder
 from colliderkit.methods.search.trigger import Trigger
-from colliderkit.serve.latency import cpu_seconds
-from colliderkit.serve.translation import session
-from colliderkit.serve.trigger import export_trigger, scores
+from colliderkit.serve.trigger import export_trigger, scores, speed
 from colliderkit.sources.toys.trigger import COLUMNS, SIGNALS, signal, stream, table
 from colliderkit.training.settings import Training
 from comparison import options, row, save
@@ -61,17 +58,14 @@ def main() -> None:
                 which: float((scores(done.path, x) > done.threshold).sum())
                 for which, x in signals().items()
             }
-            running = session(done.path.read_bytes(), threads=1)
-            batch = events[:4096].astype(np.float32)
-            many = cpu_seconds(partial(repeated, running, batch, 20), 7) / (20 * len(batch))
-            one = cpu_seconds(partial(repeated, running, batch[:1], 500), 7) / 500
-            rate, bar = 1 / many, 20_000
+            throughput, latency = speed(done.path, events)
+            rate, one, bar = throughput.value, 1e3 * latency.value, 20_000
             rows.append(
-                row(f"throughput in batches, {name}", rate, bar, rate / bar, None,
+                row(f"throughput in batches, {name}", rate, bar, rate / bar, throughput.error / bar,
                     unit="events/s/core", bar=">= 1", **shared)
             )  # fmt: skip
             rows.append(
-                row(f"latency of one event, {name}", 1e3 * one, 1.0, 1e3 * one, None,
+                row(f"latency of one event, {name}", one, 1.0, one, 1e3 * latency.error,
                     unit="ms", bar="<= 1", **shared)
             )  # fmt: skip
             for which, count in kept[name].items():
@@ -97,12 +91,6 @@ def main() -> None:
 def signals() -> dict[str, Any]:
     """Return tables of the signals."""
     return {name: table(signal(name, EVENTS, seed=[2, i])) for i, name in enumerate(SIGNALS)}
-
-
-def repeated(running: Any, batch: Any, times: int) -> None:
-    """Run a file several times."""
-    for _ in range(times):
-        running.run(None, {"table": batch})
 
 
 if __name__ == "__main__":

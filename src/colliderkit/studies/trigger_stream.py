@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,7 @@ from colliderkit.report.plots import round_edges
 from colliderkit.report.results import Result
 from colliderkit.report.trigger import rates, scores_and_threshold
 from colliderkit.report.verdict import Aim
-from colliderkit.serve.latency import cpu_seconds
-from colliderkit.serve.translation import session
-from colliderkit.serve.trigger import Bits, ExportedTrigger, export_trigger, scores
+from colliderkit.serve.trigger import Bits, export_trigger, scores, speed
 from colliderkit.sources.toys.trigger import COLUMNS, SIGNALS, signal, stream, table
 from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
@@ -112,12 +109,13 @@ def trigger_stream(run: Run[Scale]) -> None:
     """Train triggers on a stream, follow their rates, and make integers of them."""
     run.report.add_stand_in(STAND_IN)
     run.report.add_definitions(MEASURES)
-    rows: list[Result] = []
+    report = run.report
     events = table(stream(run.scale.train, seed=1))
     signals = {
         name: table(signal(name, run.scale.signal, seed=[2, i])) for i, name in enumerate(SIGNALS)
     }
     first: dict[str, Trigger] = {}
+    kept: list[Result] = []
     for name, scorer in scorers(run.scale).items():
         fitted = [
             run.fitted(
@@ -130,16 +128,27 @@ def trigger_stream(run: Run[Scale]) -> None:
             for seed in run.seeds
         ]
         first[name] = fitted[0]
-        rows += efficiencies(name, fitted, signals)
-    rows += of_cuts(events, signals, run.scale.share)
+        kept += efficiencies(name, fitted, signals)
+    report.add_heading("What is kept")
+    report.add_results(
+        [*kept, *of_cuts(events, signals, run.scale.share)],
+        "Share of each signal that is kept, by the scores and by cuts on one quantity, all at the"
+        " same rate; errors of counting and of seeds.",
+    )
+    in_updates: list[Result] = []
     for name, trigger in first.items():
         with run.step(f"rates of {name}"):
-            rows += followed(run, name, trigger, signals)
+            in_updates += followed(run, name, trigger, signals)
+    report.add_results(in_updates, "Means over the updates; of the fixed threshold the last rate.")
+    report.add_heading("In integers")
+    integers: list[Result] = []
     for name, trigger in first.items():
         with run.step(f"integers of {name}"):
-            rows += in_integers(run, name, trigger, events, signals)
-    run.report.add_results(
-        rows, "Efficiencies have the counting errors of the signals' events, and those of seeds."
+            integers += in_integers(run, name, trigger, events, signals)
+    report.add_results(
+        integers,
+        "Events that are kept by integers over those by floats, from the events in which they"
+        " differ; events a second in batches, and the time of one event, both on one thread.",
     )
 
 
@@ -249,7 +258,9 @@ def in_integers(
                 ratio(subject, f"{which}: integers / floats", kept[which], floats[which])
                 for which in signals
             ]
-        rows += speed(subject, done, events)
+        throughput, latency = speed(done.path, events)
+        rows.append(Result(subject, "throughput [1/s]", throughput.value, throughput.error))
+        rows.append(Result(subject, "latency [ms]", 1e3 * latency.value, 1e3 * latency.error))
     return rows
 
 
@@ -258,32 +269,6 @@ def ratio(subject: str, quantity: str, one: NDArray[np.bool_], other: NDArray[np
     value = float(one.sum() / max(other.sum(), 1))
     error = float(max((one != other).sum(), 1) ** 0.5 / max(other.sum(), 1))
     return Result(subject, quantity, value, error)
-
-
-def speed(subject: str, done: ExportedTrigger, events: Floats) -> list[Result]:
-    """Time a file on one thread, in batches and event by event: CPU time, spread of five."""
-    running = session(Path(done.path).read_bytes(), threads=1)
-    batch = events[:4096].astype(np.float32)
-    repeated = 200
-
-    def batches() -> None:
-        for _ in range(5):
-            running.run(None, {"table": batch})
-
-    def alone() -> None:
-        for _ in range(repeated):
-            running.run(None, {"table": batch[:1]})
-
-    def timed(make: Callable[[], None], of: Callable[[float], float]) -> Value:
-        values = [of(cpu_seconds(make, repetitions=3)) for _ in range(5)]
-        return Value(float(np.mean(values)), float(np.std(values, ddof=1)))
-
-    throughput = timed(batches, lambda seconds: 5 * len(batch) / seconds)
-    latency = timed(alone, lambda seconds: 1e3 * seconds / repeated)
-    return [
-        Result(subject, "throughput [1/s]", throughput.value, throughput.error),
-        Result(subject, "latency [ms]", latency.value, latency.error),
-    ]
 
 
 STUDY = Study(
