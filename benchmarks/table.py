@@ -60,6 +60,12 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             " everywhere",
         ),
     },
+    "Searches": {
+        "anomaly_trigger": (
+            "An anomaly trigger keeps its rate, and is fast enough for one core",
+            "",
+        ),
+    },
     "Unfolding": {
         "unfolding": (
             "OmniFold on tables is better than `omnifold` and iterative Bayes, and faster",

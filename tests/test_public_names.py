@@ -135,6 +135,7 @@ PUBLIC = {
     ],
     "colliderkit.methods.search.templates": ["Demixed", "MixtureEfficiencies", "demixed"],
     "colliderkit.methods.search.topics": ["Topics"],
+    "colliderkit.methods.search.trigger": ["Trigger", "Update"],
     "colliderkit.methods.unfolding.learned": ["LearnedObservable"],
     "colliderkit.methods.unfolding.iterations": ["Choice", "Histograms", "choose_iteration"],
     "colliderkit.methods.unfolding.uncertainty": ["Replicas", "replicate"],

@@ -80,6 +80,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("hidden", "phi", "f", "dense", "embed", "pair_embed"), WIDTH),
     **dict.fromkeys(("layers", "blocks", "class_blocks", "heads", "neighbours"), WIDTH),
     **dict.fromkeys(("pixels", "noise", "latent"), WIDTH),
+    **dict.fromkeys(("channels", "particles"), WIDTH),  # of an autoencoder
     "width": Range(0, 1e6, open="least"),  # of a layer, or of a nuisance's distribution
     "dropout": Range(0, 1, open="most"),
     "leak": Range(0, 1, open="most"),
@@ -91,6 +92,8 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("share", "validation"), SHARE),
     "efficiency": Range(0, 1, open="least"),
     "fractions": Range(0, 1),  # of signal in mixed samples, which may be pure
+    **dict.fromkeys(("share", "validation", "held_out"), SHARE),
+    **dict.fromkeys(("target", "input_rate"), POSITIVE),  # rates of a trigger
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
     # what is optimised, and how
     **dict.fromkeys(("learning_rate", "discriminator_rate", "temperature"), POSITIVE),

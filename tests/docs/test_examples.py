@@ -90,6 +90,11 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ('network="ring-mixer"', 'network="ring-mixer", layers=short, voxels=short'),
     ],
     "tagging.md": [('"top-qcd", 5000', '"top-qcd", 150'), ("epochs 20", "epochs 1")],
+    "trigger.md": [
+        ("features=names)", "features=names, training=short)"),
+        ("target=1_000", "target=50_000"),
+        ("--input_rate 20000", "--input_rate 20000 --training.epochs 1"),
+    ],
     "unfolding.md": [
         ("iterations=5", "iterations=1"),
         ("iterations=8", "iterations=2"),
@@ -362,6 +367,25 @@ def given_tagging() -> Names:
     return {}
 
 
+def given_trigger() -> Names:
+    import h5py
+
+    from colliderkit.sources.toys.trigger import COLUMNS, signal, stream, table
+    from colliderkit.training.settings import Training
+
+    files = {"stream": stream(2_000, seed=1), "new": stream(2_000, seed=2)}
+    files["leptoquark"] = signal("leptoquark", 200, seed=3)
+    for name, events in files.items():
+        with h5py.File(f"{name}.h5", "w") as file:
+            file["Particles"] = events
+    return {
+        "names": COLUMNS,
+        "events": table(files["stream"]),
+        "new": table(files["new"]),
+        "short": Training(epochs=1, batch_size=256),
+    }
+
+
 GIVEN: dict[str, Callable[[], Names]] = {
     "README.md": given_readme,
     "anomalies.md": given_anomalies,
@@ -377,6 +401,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "shower-test.md": given_shower_test,
     "surrogates.md": given_showers,
     "tagging.md": given_tagging,
+    "trigger.md": given_trigger,
     "unfolding.md": given_unfolding,
     "your-files.md": given_your_files,
 }

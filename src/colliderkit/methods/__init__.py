@@ -32,6 +32,8 @@ METHODS = Registry(
         "without-labels": "colliderkit.methods.search.without_labels:WithoutLabels",
         "mixture-efficiencies": "colliderkit.methods.search.templates:MixtureEfficiencies",
         "topics": "colliderkit.methods.search.topics:Topics",
+        "autoencoder": "colliderkit.methods.search.autoencoder:Autoencoder",
+        "trigger": "colliderkit.methods.search.trigger:Trigger",
         "inference-aware": "colliderkit.methods.inference.inferno:InferenceAware",
         "uncertainty-aware": "colliderkit.methods.inference.nuisance_ratio:UncertaintyAware",
         "parameter-fit": "colliderkit.methods.inference.parameter_fit:ParameterFit",

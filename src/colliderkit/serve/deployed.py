@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from colliderkit.methods.ratio import Ratio
+from colliderkit.networks.autoencoders import Autoencoding
 
-__all__ = ["Deployed", "DeployedRatio", "DeployedTagger"]
+__all__ = ["Deployed", "DeployedRatio", "DeployedScore", "DeployedTagger"]
 
 
 class Deployed(nn.Module):
@@ -100,3 +101,18 @@ class DeployedRatio(Deployed):
         widths = self.knots.diff().clamp(min=1e-12)
         risen = ((ln_r[:, None] - self.knots[:-1]) / widths).clamp(0, 1)
         return ln_r + self.start + (risen * self.rises).sum(1)
+
+
+class DeployedScore(Deployed):
+    """Give how anomalous an event is, by an autoencoder; `scale` is the size of its scores."""
+
+    def __init__(self, model: Autoencoding, *, radius: bool, scale: float) -> None:
+        super().__init__()
+        self.model, self.radius = model, radius
+        self.outputs, self.scales = ["score"], [scale]
+        self.network = type(model.coder).__name__
+
+    def answers(
+        self, values: Tensor, mask: Tensor | None, theta: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        return (self.model.score(values, mask, radius=self.radius).float(),)

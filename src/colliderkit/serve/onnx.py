@@ -16,9 +16,10 @@ from colliderkit.errors import InputError
 from colliderkit.events.ragged import Ragged
 from colliderkit.files import atomic_file, refuse_existing
 from colliderkit.methods.ratio import Ratio
+from colliderkit.methods.search.autoencoder import Autoencoder
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.networks.model import Model
-from colliderkit.serve.deployed import Deployed, DeployedRatio, DeployedTagger
+from colliderkit.serve.deployed import Deployed, DeployedRatio, DeployedScore, DeployedTagger
 from colliderkit.serve.translation import session, translate
 
 __all__ = ["TOLERANCE", "export", "export_method", "single", "write_checked"]
@@ -82,16 +83,20 @@ def export_method(method: Any, path: str | Path, events: Any, *, force: bool = F
     For a tagger see `export`. The file of a ratio takes the same, and ``theta``
     (batch, parameters) float32 where the ratio has parameters; it gives ``log_ratio`` (batch,),
     ln p1/p0 with the members combined and calibrated, on which it agrees with torch to 1e-4.
-    It answers outside the trained range of theta too, which stands in its metadata.
+    It answers outside the trained range of theta too, which stands in its metadata. That of an
+    autoencoder takes raw events too, and gives ``score`` (batch,), on which both agree to 1e-4 of
+    the root mean square score of the `events`.
 
     Raises `InputError` for a method that has no form in ONNX, and `NotFitted` before `fit`.
     """
     if isinstance(method, Ratio):
         return _export_ratio(method, path, events, force)
+    if isinstance(method, Autoencoder):
+        return _export_score(method, path, events, force)
     if not isinstance(method, Tagger):
         raise InputError(
-            f"{type(method).__name__} cannot be written as ONNX; a Tagger, a Ratio and a"
-            " ShowerSurrogate can."
+            f"{type(method).__name__} cannot be written as ONNX; a Tagger, a Ratio, an Autoencoder"
+            " and a ShowerSurrogate can."
         )
     scales: dict[str, tuple[float, float]] = {}
     if method.regress:
@@ -124,6 +129,17 @@ def _export_ratio(method: Ratio, path: str | Path, events: Any, force: bool) -> 
         properties["theta_range"] = [[float(a), float(b)] for a, b in method.range_.T]
     deployed = DeployedRatio(copy.deepcopy(method))
     return write_checked(deployed, path, example, theta, columns, properties, force, method)
+
+
+def _export_score(method: Autoencoder, path: str | Path, events: Any, force: bool) -> float:
+    refuse_existing(path, force)
+    example = single(method.inputs(events), method.columns_)
+    size = float(np.sqrt(np.mean(method.score(events) ** 2)))
+    deployed = DeployedScore(
+        copy.deepcopy(method.model_).cpu(), radius=method.measure == "radius", scale=size
+    )
+    properties = {"method": method.name, "seed": method.seed_, "kind": method.kind}
+    return write_checked(deployed, path, example, None, method.columns_, properties, force)
 
 
 def single(example: Inputs, columns: Sequence[str]) -> Inputs:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from colliderkit.errors import InputError
 
-__all__ = ["session", "translate"]
+__all__ = ["quiet", "session", "translate"]
 
 
 def translate(
@@ -30,7 +30,7 @@ def translate(
     express.
     """
     try:
-        with _quiet(), _recurrence_kept():
+        with quiet(), _recurrence_kept():
             try:
                 program = torch.export.export(module, inputs, dynamic_shapes=free)
             except Exception:
@@ -85,8 +85,8 @@ def _recurrence_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress, warnings and logs off the screen."""
+def quiet() -> Iterator[None]:
+    """Keep progress, warnings and logs of an exporter off the screen."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -33,6 +33,8 @@ STUDIES = Registry(
         "jet-calibration": "colliderkit.studies.jet_calibration:STUDY",
         "cwola-hunting": "colliderkit.studies.cwola_hunting:STUDY",
         "lhc-olympics": "colliderkit.studies.lhc_olympics:STUDY",
+        "trigger-stream": "colliderkit.studies.trigger_stream:STUDY",
+        "dijet-calibration": "colliderkit.studies.dijet_calibration:STUDY",
         "fast-calo-slices": "colliderkit.studies.fast_calo_slices:STUDY",
     },
 )

@@ -10,6 +10,8 @@ TASKS = Registry(
         "abcd": "colliderkit.tasks.abcd:AbcdTask",
         "tagging": "colliderkit.tasks.tagging:TaggingTask",
         "anomaly": "colliderkit.tasks.anomaly:AnomalyTask",
+        "autoencoder": "colliderkit.tasks.autoencoder:AutoencoderTask",
+        "trigger": "colliderkit.tasks.trigger:TriggerTask",
         "decorrelation": "colliderkit.tasks.decorrelation:DecorrelationTask",
         "estimate-calibration": "colliderkit.tasks.estimate_calibration:EstimateCalibrationTask",
         "inference": "colliderkit.tasks.inference:InferenceTask",

@@ -13,7 +13,7 @@ from colliderkit.errors import InputError
 from colliderkit.sources.files.columns import Column, Kind, TableFile, missing
 from colliderkit.sources.files.expressions import Expression
 
-__all__ = ["ADC_OBJECTS", "Named", "named"]
+__all__ = ["ADC_CLASSES", "ADC_OBJECTS", "Named", "named"]
 
 LOOKED_AT = 1000  # rows
 LARGEST_TEV = 50.0  # a mass of two jets beyond this is none in TeV

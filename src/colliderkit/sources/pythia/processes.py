@@ -156,6 +156,10 @@ W_PRIME = (
     "34:oneChannel = 1 1.0 100 9000001 9000002",
 )
 
+# Jets whose masses make a resonance of two quarks at 2 TeV, and QCD under it (after
+# arXiv:2205.05084). The cut on the jets is far below the hard process, so that none is lost.
+DIJETS: dict = {**OLYMPICS, "pt": (300.0, float("inf"))}
+
 PROCESSES: dict[str, Process] = {
     "top": Process(
         "top quarks, decayed to hadrons",
@@ -243,6 +247,25 @@ PROCESSES: dict[str, Process] = {
         "events with two jets of a resonance: 3.5 TeV to 500 and 100 GeV, each to two quarks",
         W_PRIME,
         **OLYMPICS,
+    ),
+    "dijet-qcd": Process(
+        "events with two jets of quarks and gluons of 500 GeV and more",
+        ("HardQCD:all = on", "PartonLevel:MPI = off", "PhaseSpace:pTHatMin = 500."),
+        **DIJETS,
+    ),
+    "dijet-signal": Process(
+        "events with two jets of a resonance of 2 TeV to two quarks",
+        (
+            "NewGaugeBoson:ffbar2Wprime = on",
+            "PartonLevel:MPI = off",
+            "34:m0 = 2000.",
+            "34:mWidth = 20.",
+            "34:doForceWidth = true",
+            "34:mMin = 1700.",
+            "34:mMax = 2300.",
+            "34:oneChannel = 1 1.0 100 2 -1",
+        ),
+        **DIJETS,
     ),
     "minimum-bias": Process("inelastic collisions", ("SoftQCD:inelastic = on",)),
 }

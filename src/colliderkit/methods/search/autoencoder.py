@@ -1,0 +1,229 @@
+"""Autoencoder: learn to reproduce events, and call those anomalous that are reproduced badly."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import awkward as ak
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from colliderkit.errors import InputError
+from colliderkit.events.ragged import Ragged
+from colliderkit.events.schema import CONSTITUENTS, FOURVECTOR, check_jets, weights_of
+from colliderkit.events.tables import Floats, as_table, as_weight, event_numbers, validation_mask
+from colliderkit.losses.rows import own_loss
+from colliderkit.methods.architecture import Architecture
+from colliderkit.methods.method import Method
+from colliderkit.networks.autoencoders import (
+    Autoencoding,
+    Coder,
+    ImageCoder,
+    SetCoder,
+    TableCoder,
+)
+from colliderkit.seeds import derive
+from colliderkit.training.batches import Dataset
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Epoch, Training
+
+__all__ = ["Autoencoder"]
+
+PIECE = 1024  # events that are scored at a time
+
+
+class Autoencoder(Method):
+    """Learn to reproduce events through a few numbers, and score others by the error.
+
+    The training is on background, or on data in which signal is rare; no label enters. What is
+    reproduced badly need not be rare: an error depends on how complex an event is and on the
+    coordinates (2209.06225), which the kind "contrastive" is there to mend.
+
+    Args:
+        kind: "plain"; "variational" with a prior of the latent numbers; or "contrastive", where
+            events are told from anomalous counterparts by their error, which makes it -ln p(x) of
+            a table (see `networks.autoencoders.Autoencoding`).
+        representation: what is reproduced: a "table" of columns, an "image" or a "set" of
+            the constituents of a jet.
+        features: of a table without jets, the names of its columns.
+        observables: of a table of jets: a preset or names of `events.observables`.
+        options: keyword arguments of `networks.autoencoders.TableCoder`, ImageCoder or SetCoder.
+        latent: numbers that an event is reproduced from.
+        prior: of a variational autoencoder: "normal", or "dirichlet" for numbers that sum to 1,
+            shares of classes (2104.08291).
+        beta: the weight of its divergence.
+        measure: the score: the "error", or of a variational one the "radius", the squared distance
+            of the latent mean from the prior's, which needs no decoder (a trigger's).
+        validation: the share of the events, by a hash of their number, that chooses the epoch.
+        training: epochs, batch size, learning rate and the like.
+
+    After `fit`: `model_` (`Autoencoding`), `columns_` of the raw inputs, and `history_` of
+    "network". ``model_.score`` is the score as a torch module takes it: raw columns and mask.
+    """
+
+    name: ClassVar[str] = "autoencoder"
+    resumable: ClassVar[bool] = True
+
+    columns_: list[str]
+    model_: Autoencoding
+    history_: dict[str, list[Epoch]]
+
+    def __init__(
+        self,
+        *,
+        kind: Literal["plain", "variational", "contrastive"] = "plain",
+        representation: Literal["table", "image", "set"] = "table",
+        features: Sequence[str] | None = None,
+        observables: str | Sequence[str] = "standard",
+        options: dict[str, Any] | None = None,
+        latent: int = 4,
+        prior: Literal["normal", "dirichlet"] = "normal",
+        beta: float = 1.0,
+        measure: Literal["error", "radius"] = "error",
+        validation: float = 0.15,
+        training: Training = Training(learning_rate=2e-3),
+    ) -> None:
+        self.kind = kind
+        self.representation = representation
+        self.features = features
+        self.observables = observables
+        self.options = options
+        self.latent = latent
+        self.prior = prior
+        self.beta = beta
+        self.measure = measure
+        self.validation = validation
+        self.training = training
+
+    def fit(
+        self,
+        events: Any,
+        *,
+        event: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> Self:
+        """Train on a table (N, C) or N jets and return self.
+
+        `event` (N,) int64 parts training from validation; that of jets is their own if not given.
+        `weight` (N,), 0 or more, multiplies the losses, and the jets' own weights. Checkpoints go
+        to `folder`, from which `resume` goes on. Raises `InputError` for events that are not of the
+        representation, values that are not finite and weights below 0.
+        """
+        self._begin(
+            seed=seed, folder=folder, resume=resume, events=events, event=event, weight=weight
+        )
+        self._check()
+        inputs, self.columns_ = self._read(events)
+        if isinstance(events, ak.Array):
+            own = weights_of(events)
+            weight = own if weight is None else own * as_weight(weight, len(own))
+            event = event if event is not None or "event" not in events.fields else events["event"]
+        negative = "an error cannot be made larger without end"
+        weights = as_weight(weight, len(inputs), negative=negative)
+        numbers = event_numbers(event, len(inputs), "the events")
+        validation = validation_mask(numbers, self.validation, seed)
+        unit = torch.from_numpy((weights / weights.mean()).astype(np.float32))
+        train, held_out = Dataset(inputs, torch.zeros(len(inputs)), unit).split(validation)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "networks"))
+            self._rebuild()
+        if isinstance(train.inputs, Tensor):
+            self.model_.coder.fit(train.inputs)
+        self.history_ = {
+            "network": fit(
+                self.model_,
+                own_loss,
+                train,
+                held_out,
+                self.training,
+                folder=None if folder is None else Path(folder),
+                seed=seed,
+                resume=resume,
+                title=f"{self.kind} autoencoder",
+                progress=progress,
+            )
+        }
+        return self
+
+    def score(self, events: Any) -> Floats:
+        """Return how anomalous events are, (N,); higher is more so."""
+        radius = self.measure == "radius"
+        return self._each(events, lambda *raw: self.model_.score(*raw, radius=radius))
+
+    def latent_numbers(self, events: Any) -> Floats:
+        """Return the latent numbers of events, (N, latent); of a Dirichlet prior they sum to 1."""
+        return self._each(events, self.model_.latent)
+
+    def inputs(self, events: Any) -> Ragged | Tensor:
+        """Return what `model_` takes for these events: ragged raw columns, or a table."""
+        return self._read(events, self.columns_)[0]
+
+    def _each(self, events: Any, answer: Any) -> Floats:
+        """Return an answer of the model for all events, in pieces."""
+        inputs = self.inputs(events)
+        nothing = torch.zeros(len(inputs))
+        data = Dataset(inputs, nothing, nothing)
+        self.model_.eval()
+        with torch.inference_mode():
+            batches = (data.batch(rows) for rows in torch.arange(len(inputs)).split(PIECE))
+            parts = [answer(batch.values, batch.mask) for batch in batches]
+        return torch.cat(parts).double().numpy()
+
+    def _read(self, events: Any, fitted: Sequence[str] = ()) -> tuple[Ragged | Tensor, list[str]]:
+        """Return raw inputs and the names of their columns."""
+        if self.representation != "table":
+            if not isinstance(events, ak.Array) or CONSTITUENTS not in events.fields:
+                raise InputError(
+                    f"the events are no jets with constituents, which representation"
+                    f" '{self.representation}' takes; give jets, or take representation 'table'."
+                )
+            constituents = check_jets(events, "jets", FOURVECTOR)[CONSTITUENTS]
+            return Ragged.from_awkward(constituents, FOURVECTOR), list(FOURVECTOR)
+        if isinstance(events, ak.Array):
+            reader = Architecture("mlp", features=self.features, observables=self.observables)
+            table = reader.inputs(events)
+            assert isinstance(table, Tensor)
+            return table.double(), list(reader.columns)
+        names = fitted or self.features or ()
+        values = as_table(events, "the events", names)
+        return torch.from_numpy(values), list(names) or [f"x{i}" for i in range(values.shape[1])]
+
+    def _check(self) -> None:
+        choices = {
+            "kind": ("plain", "variational", "contrastive"),
+            "representation": ("table", "image", "set"),
+            "prior": ("normal", "dirichlet"),
+            "measure": ("error", "radius"),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"{name} is '{getattr(self, name)}'; choose one of {', '.join(known)}."
+                )
+        if self.kind != "variational" and (self.prior != "normal" or self.measure != "error"):
+            raise InputError(
+                f"prior '{self.prior}' and measure '{self.measure}' are of a variational"
+                f" autoencoder, and kind is '{self.kind}'; take kind 'variational'."
+            )
+        if self.prior == "dirichlet" and self.latent < 2:
+            raise InputError("latent is 1, and shares that sum to 1 are two or more; raise it.")
+
+    def _rebuild(self) -> None:
+        encoded = self.latent * (2 if self.kind == "variational" else 1)
+        options = dict(self.options or {})
+        coder: Coder
+        if self.representation == "table":
+            coder = TableCoder(len(self.columns_), encoded, self.latent, **options)
+        elif self.representation == "image":
+            coder = ImageCoder(encoded, self.latent, **options)
+        else:
+            coder = SetCoder(encoded, self.latent, **options)
+        self.model_ = Autoencoding(
+            coder, self.latent, kind=self.kind, prior=self.prior, beta=self.beta
+        )

@@ -1,0 +1,396 @@
+"""Autoencoders of tables, jet images and jets as sets, for anomaly scores.
+
+A coder says what of an event is reproduced, by which encoder and decoder, how far off the result
+is, and what an anomalous counterpart of an event is. `Autoencoding` trains any of them, plain,
+variational or by contrast.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colliderkit.errors import InputError
+from colliderkit.events.images import JetImage
+from colliderkit.events.scaling import Standardise
+from colliderkit.events.schema import FOURVECTOR
+from colliderkit.events.sequences import ParticleSequence
+from colliderkit.events.sets import RELATIVE_FEATURES
+from colliderkit.networks.deep_sets import PFN
+from colliderkit.networks.mlp import MLP
+
+__all__ = ["Autoencoding", "Coder", "ImageCoder", "SetCoder", "TableCoder"]
+
+Parts = tuple[Tensor, ...]
+TINY = 1e-8
+
+
+class Coder(nn.Module, ABC):
+    """Base of coders: an encoder to K numbers, a decoder of Z numbers, and a distance.
+
+    `parts` are what is reproduced, as `represent` makes it of raw columns; `numbers` is how many
+    numbers that is, which weighs the error of a variational autoencoder against its divergence.
+    """
+
+    numbers: int
+
+    def fit(self, values: Tensor) -> None:
+        """Take scales from the training events, where there are any to take."""
+
+    @abstractmethod
+    def represent(self, values: Tensor, mask: Tensor | None) -> Parts:
+        """Return what is reproduced of raw columns (B, ...) and their mask."""
+
+    @abstractmethod
+    def encode(self, parts: Parts) -> Tensor:
+        """Return K numbers an event, (B, K)."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Return an event of Z numbers each, (B, Z) -> (B, ...)."""
+
+    @abstractmethod
+    def distance(self, parts: Parts, decoded: Tensor) -> Tensor:
+        """Return the error of each event, (B,)."""
+
+    @abstractmethod
+    def counterpart(self, parts: Parts, random: torch.Generator | None) -> Parts:
+        """Return an anomalous event for each, without any knowledge of a signal."""
+
+    def log_counterpart(self, parts: Parts) -> Tensor | float:
+        """Return ln q (B,) of the density that counterparts are drawn from, 0 if not known."""
+        return 0.0
+
+
+class TableCoder(Coder):
+    """Reproduce a row of standardised columns by two perceptrons.
+
+    The distance is the mean squared error over the columns. Counterparts are drawn, half each, from
+    two normal distributions with the mean of the data: one with `WIDER`^2 times their covariance,
+    one with `WIDER`^2 times their variances alone. Trained against these, s times the error is
+    -ln p(x) plus a constant (noise-contrastive estimation).
+
+    Args:
+        columns: C.
+        encoded, latent: K and Z.
+        hidden: widths of the encoder's layers; the decoder has them in turn.
+    """
+
+    WIDER = 1.5
+    root: Tensor
+    inverse: Tensor
+
+    def __init__(
+        self, columns: int, encoded: int, latent: int, *, hidden: Sequence[int] = (64, 32)
+    ) -> None:
+        super().__init__()
+        self.numbers = columns
+        self.scaling = Standardise(columns)
+        self.encoder = MLP(columns, encoded, hidden=hidden)
+        self.decoder = MLP(latent, columns, hidden=tuple(reversed(hidden)))
+        # Of the covariance of q: its Cholesky factor, and the inverse of that.
+        self.register_buffer("root", torch.eye(columns))
+        self.register_buffer("inverse", torch.eye(columns))
+
+    def fit(self, values: Tensor) -> None:
+        """Take mean, spread and covariance of rows (N, C)."""
+        x = self.scaling.fit(values)(values).double()
+        covariance = x.t() @ x / len(x) + 1e-3 * torch.eye(x.shape[1], dtype=torch.float64)
+        root = self.WIDER * torch.linalg.cholesky(covariance)
+        self.root.copy_(root)
+        self.inverse.copy_(torch.linalg.inv(root))
+
+    def represent(self, values: Tensor, mask: Tensor | None) -> Parts:
+        return (self.scaling(values),)
+
+    def encode(self, parts: Parts) -> Tensor:
+        encoded: Tensor = self.encoder(parts[0])
+        return encoded
+
+    def decode(self, z: Tensor) -> Tensor:
+        decoded: Tensor = self.decoder(z)
+        return decoded
+
+    def distance(self, parts: Parts, decoded: Tensor) -> Tensor:
+        return (parts[0] - decoded).square().mean(1)
+
+    def counterpart(self, parts: Parts, random: torch.Generator | None) -> Parts:
+        noise = torch.randn(parts[0].shape, generator=random).to(parts[0])
+        first = torch.rand(len(noise), 1, generator=random).to(noise) < 0.5
+        return (torch.where(first, noise @ self.root.t(), self.WIDER * noise),)
+
+    def log_counterpart(self, parts: Parts) -> Tensor:
+        unit, alone = parts[0] @ self.inverse.t(), parts[0] / self.WIDER
+        norms = self.inverse.diagonal().log().sum(), -self.numbers * math.log(self.WIDER)
+        both = [
+            norm - 0.5 * x.square().sum(1) for norm, x in zip(norms, (unit, alone), strict=True)
+        ]
+        return torch.logaddexp(*both) - math.log(2) - 0.5 * self.numbers * math.log(2 * math.pi)
+
+
+class ImageCoder(Coder):
+    """Reproduce a jet image by convolutions and their transposes.
+
+    The distance is the squared error summed over pixels of a content of pt share to the `power`:
+    with 1 it is decided by the hardest pixels, below 1 by soft ones too. Counterparts are the
+    mean of two jets, one of them shifted, and jets with most pixels gone.
+
+    Args:
+        encoded, latent: K and Z.
+        pixels, width: of `events.images.JetImage`; `pixels` is a multiple of 4.
+        power: of the content of a pixel.
+        channels: of the first convolution; the second has twice as many.
+    """
+
+    def __init__(
+        self,
+        encoded: int,
+        latent: int,
+        *,
+        pixels: int = 40,
+        width: float = 1.6,
+        power: float = 1.0,
+        channels: int = 16,
+    ) -> None:
+        super().__init__()
+        if pixels % 4:
+            raise InputError(
+                f"option 'pixels' is {pixels}; an autoencoder of images takes a multiple of 4."
+            )
+        self.image = JetImage(FOURVECTOR, pixels=pixels, width=width)
+        self.power, self.numbers = power, pixels**2
+        side, deep = pixels // 4, 2 * channels
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, channels, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, deep, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(deep * side**2, 64),
+            nn.ReLU(),
+            nn.Linear(64, encoded),
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(latent, 64),
+            nn.ReLU(),
+            nn.Linear(64, deep * side**2),
+            nn.ReLU(),
+            nn.Unflatten(1, (deep, side, side)),
+            nn.ConvTranspose2d(deep, channels, 4, stride=2, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(channels, 1, 4, stride=2, padding=1),
+        )
+
+    def represent(self, values: Tensor, mask: Tensor | None) -> Parts:
+        (image,) = self.image(values, mask)
+        return (self._content(image),)
+
+    def _content(self, image: Tensor) -> Tensor:
+        return image if self.power == 1 else torch.where(image > 0, image, TINY) ** self.power
+
+    def encode(self, parts: Parts) -> Tensor:
+        encoded: Tensor = self.encoder(parts[0])
+        return encoded
+
+    def decode(self, z: Tensor) -> Tensor:
+        decoded: Tensor = self.decoder(z)
+        return decoded
+
+    def distance(self, parts: Parts, decoded: Tensor) -> Tensor:
+        return (parts[0] - decoded).square().sum((1, 2, 3))
+
+    def counterpart(self, parts: Parts, random: torch.Generator | None) -> Parts:
+        image = parts[0] ** (1 / self.power)
+        draw = torch.rand(len(image), 2, generator=random).to(image)
+        shift = torch.randint(
+            -image.shape[-1] // 4, image.shape[-1] // 4 + 1, (2,), generator=random
+        )
+        other = image.roll(1, 0).roll(shift.tolist(), (2, 3))
+        kept = torch.rand(image.shape, generator=random).to(image) < draw[:, 1].view(-1, 1, 1, 1)
+        thin = image * kept
+        thin = thin / thin.sum((1, 2, 3), keepdim=True).clamp(min=TINY)
+        merged = (draw[:, 0] < 0.5).view(-1, 1, 1, 1)
+        return (self._content(torch.where(merged, (image + other) / 2, thin)),)
+
+
+class SetCoder(Coder):
+    """Reproduce a jet as a set of particles: a particle-flow network and a perceptron.
+
+    The decoder gives `particles` of shares w_j at points p_j = (deta, dphi); the distance is the
+    energy distance of the two flows of pt,
+
+        2 sum_ij z_i w_j |p_i - p_j| - sum_ik z_i z_k |p_i - p_k| - sum_jl w_j w_l |p_j - p_l|,
+
+    which no order of the particles and no collinear splitting changes, and which is 0 for equal
+    flows alone. Counterparts are two jets at a distance, as one, and jets that lost particles.
+
+    Args:
+        encoded, latent: K and Z.
+        particles: of the decoder.
+        longest: the leading particles of a jet that are looked at.
+        hidden: widths of the decoder's layers.
+    """
+
+    def __init__(
+        self,
+        encoded: int,
+        latent: int,
+        *,
+        particles: int = 20,
+        longest: int = 40,
+        hidden: Sequence[int] = (64, 64),
+    ) -> None:
+        super().__init__()
+        self.numbers = 3 * particles
+        self.sequence = ParticleSequence(FOURVECTOR, RELATIVE_FEATURES, longest=longest)
+        self.encoder = PFN(3, encoded, phi=(64, 64, 64), f=(64, 64))
+        self.decoder = MLP(latent, 3 * particles, hidden=hidden)
+
+    def represent(self, values: Tensor, mask: Tensor | None) -> Parts:
+        features, _, kept = self.sequence(values, mask)
+        return _shares(features[..., 0], features[..., 1:], kept)
+
+    def encode(self, parts: Parts) -> Tensor:
+        z, points, mask = parts
+        encoded: Tensor = self.encoder(torch.cat([z[..., None], points], 2), points, mask)
+        return encoded
+
+    def decode(self, z: Tensor) -> Tensor:
+        numbers = self.decoder(z).view(len(z), -1, 3)
+        return torch.cat([numbers[..., :1].softmax(1), numbers[..., 1:]], 2)
+
+    def distance(self, parts: Parts, decoded: Tensor) -> Tensor:
+        z, points, _ = parts
+        w, others = decoded[..., 0], decoded[..., 1:]
+        cross = _mean_distance(z, points, w, others)
+        own = _mean_distance(z, points, z, points) + _mean_distance(w, others, w, others)
+        return 2 * cross - own
+
+    def counterpart(self, parts: Parts, random: torch.Generator | None) -> Parts:
+        z, points, mask = parts
+        draw = torch.rand(len(z), 4, generator=random).to(z)
+        half = 0.4 * (draw[:, None, 2:] - 0.5)
+        shares = torch.cat([z, z.roll(1, 0)], 1)
+        places = torch.cat([points + half, points.roll(1, 0) - half], 1)
+        real = torch.cat([mask, mask.roll(1, 0)], 1)
+        # A thin jet has its own particles, some of them, and none of its neighbour's.
+        own = torch.cat([torch.ones_like(mask), torch.zeros_like(mask)], 1)
+        kept = torch.rand(real.shape, generator=random).to(z) < draw[:, 1:2]
+        kept[:, 0] = True  # the hardest, so that a jet is left
+        merged = draw[:, :1] < 0.5
+        places = torch.where(merged[..., None], places, torch.cat([points, points], 1))
+        return _shares(shares, places, real & (merged | (own & kept)))
+
+
+class Autoencoding(nn.Module):
+    """Train a coder: ``forward`` is its loss event by event, for `losses.rows.own_loss`.
+
+    With E the distance of an event x from what is decoded of it:
+
+    - "plain": the loss is E;
+    - "variational" (1312.6114): n/2 (ln <E> + E/<E>) + beta KL(q | prior), with q(y | x) normal,
+      n the coder's `numbers` and <E> the batch's mean, which is the best width of p(x | z). The
+      prior of y is standard "normal" and z = y; or z = softmax(y) has about a "dirichlet"
+      distribution with all parameters 1, by the normal y that is closest to it (1703.01488);
+    - "contrastive": cross-entropy of events against their counterparts, with the logit
+      b - s E - ln q, s and b learned (AnomalyCLR, 2301.04660, has anomalous augmentations; for
+      a known q it is noise-contrastive estimation and -ln p = s E - b).
+
+    The score of an event is E, and s E - b of the contrastive kind. The "radius" in its place is
+    the squared distance of the mean of q from that of the prior, in units of the prior's width,
+    which needs no decoder.
+    """
+
+    width: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        coder: Coder,
+        latent: int,
+        *,
+        kind: Literal["plain", "variational", "contrastive"],
+        prior: Literal["normal", "dirichlet"],
+        beta: float,
+    ) -> None:
+        super().__init__()
+        self.coder = coder
+        self.kind, self.prior, self.beta = kind, prior, beta
+        # Mean (of equal parameters) and variance of Laplace's approximation of a Dirichlet prior.
+        variance = 1.0 if prior == "normal" else 1 - 1 / latent
+        self.register_buffer("width", torch.tensor(variance**0.5), persistent=False)
+        if kind == "contrastive":
+            # ln s and b in tens: what Adam has to move far moves fast.
+            self.scale = nn.Parameter(torch.zeros(2))
+
+    def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the loss of raw columns (B, ...), (B, 1)."""
+        parts = self.coder.represent(values, mask)
+        # The same noise for every epoch of validation, so that they can be compared.
+        random = None if self.training else torch.Generator().manual_seed(len(values))
+        if self.kind == "variational":
+            return self._variational(parts, random)[:, None]
+        if self.kind == "plain":
+            return self._error(parts)[:, None]
+        other = self.coder.counterpart(parts, random)
+        signs = ((parts, 1.0), (other, -1.0))
+        terms = [F.softplus(-sign * self._logit(each)) for each, sign in signs]
+        return (terms[0] + terms[1])[:, None]
+
+    def score(self, values: Tensor, mask: Tensor | None = None, *, radius: bool = False) -> Tensor:
+        """Return how anomalous events are, (B,)."""
+        parts = self.coder.represent(values, mask)
+        if radius:
+            mean = self._mean(parts) / self.width
+            return mean.square().sum(1)
+        error = self._error(parts)
+        return self._energy(error) if self.kind == "contrastive" else error
+
+    def latent(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the latent numbers z of events, (B, Z), at the mean of q."""
+        return self._placed(self._mean(self.coder.represent(values, mask)))
+
+    def _mean(self, parts: Parts) -> Tensor:
+        encoded = self.coder.encode(parts)
+        return encoded.chunk(2, 1)[0] if self.kind == "variational" else encoded
+
+    def _placed(self, y: Tensor) -> Tensor:
+        return y.softmax(1) if self.kind == "variational" and self.prior == "dirichlet" else y
+
+    def _error(self, parts: Parts) -> Tensor:
+        return self.coder.distance(parts, self.coder.decode(self._placed(self._mean(parts))))
+
+    def _logit(self, parts: Parts) -> Tensor:
+        return -self._energy(self._error(parts)) - self.coder.log_counterpart(parts)
+
+    def _energy(self, error: Tensor) -> Tensor:
+        return (10 * self.scale[0]).exp() * error - 10 * self.scale[1]
+
+    def _variational(self, parts: Parts, random: torch.Generator | None) -> Tensor:
+        mean, log_variance = self.coder.encode(parts).chunk(2, 1)
+        noise = torch.randn(mean.shape, generator=random).to(mean)
+        y = mean + (0.5 * log_variance).exp() * noise
+        error = self.coder.distance(parts, self.coder.decode(self._placed(y)))
+        middle = error.mean().clamp(min=TINY)
+        square = (mean.square() + log_variance.exp()) / self.width**2
+        divergence = 0.5 * (square - 1 - log_variance + 2 * self.width.log()).sum(1)
+        likelihood = 0.5 * self.coder.numbers * (middle.log() + error / middle)
+        return likelihood + self.beta * divergence
+
+
+def _shares(z: Tensor, points: Tensor, mask: Tensor) -> Parts:
+    """Return shares that sum to 1, points and the mask of particles; zero where there is none."""
+    real = mask.to(z.dtype)
+    shares = z * real
+    return shares / shares.sum(1, keepdim=True).clamp(min=TINY), points * real[..., None], mask
+
+
+def _mean_distance(z: Tensor, points: Tensor, w: Tensor, others: Tensor) -> Tensor:
+    """Return sum_ij z_i w_j |p_i - p_j|, of (B, N), (B, N, 2), (B, M) and (B, M, 2), (B,)."""
+    square = (points[:, :, None] - others[:, None]).square().sum(3)
+    distance = (square + TINY).sqrt()
+    return (z[:, :, None] * w[:, None] * distance).sum((1, 2))

@@ -1,0 +1,47 @@
+"""From files of a stream to a trigger, its rate on a page, and a file of integers."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from colliderkit.cli import main
+from colliderkit.sources import read_table
+from colliderkit.sources.toys.trigger import signal, stream
+
+FEATURES = "log(1 + met_pt),log(1 + e1_pt),log(1 + mu1_pt),log(1 + j1_pt),log(1 + j2_pt)"
+
+
+def write(path: Path, events: np.ndarray) -> None:
+    with h5py.File(path, "w") as file:
+        file["Particles"] = events
+
+
+def test_from_files_to_decisions(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in (1, 2):
+        write(tmp_path / f"stream{seed}.h5", stream(6_000, seed=seed))
+    write(tmp_path / "signal.h5", signal("leptoquark", 500, seed=3))
+    small = ("--training.epochs", "2", "--training.batch_size", "256", "--latent", "2")
+    rate = ("--target", "20", "--input_rate", "1000")
+    assert main(["fit", "trigger", "stream1.h5", "--features", FEATURES, *rate, *small,
+                 "--out", "trigger"]) == 0  # fmt: skip
+    assert "score above" in capsys.readouterr().out
+    assert main(["evaluate", "trigger", "--stream", "stream2.h5", "--signals",
+                 "{leptoquark: signal.h5}", "--out", "test"]) == 0  # fmt: skip
+    rows = json.loads((tmp_path / "test" / "results.json").read_text())["rows"]
+    found = {(row["subject"], row["quantity"]): row for row in rows}
+    measured = found["stream", "rate / target"]
+    assert abs(measured["value"] - 1) < 5 * measured["error"]
+    assert 0 <= found["leptoquark", "efficiency"]["value"] <= 1
+    assert main(["report", "test"]) == 0
+    assert main(["apply", "trigger", "stream2.h5", "--out", "kept.parquet"]) == 0
+    kept = read_table("kept.parquet", "kept, anomaly")
+    assert kept["kept"].mean() == found["stream", "rate"]["value"] / 1000
+    assert kept["anomaly"][kept["kept"] == 1].min() > kept["anomaly"][kept["kept"] == 0].max()
+    assert main(["export", "trigger", "stream2.h5", "--bits", "8", "--out", "t.onnx"]) == 0
+    assert "in common" in capsys.readouterr().out
+    assert main(["fit", "trigger", "stream1.h5", "--features", FEATURES, "--target", "2000",
+                 "--input_rate", "1000", "--out", "no"]) == 2  # fmt: skip
+    assert "a trigger keeps less than it sees" in capsys.readouterr().err
