@@ -9,6 +9,9 @@ TASKS = Registry(
     {
         "tagging": "colliderkit.tasks.tagging:TaggingTask",
         "autoencoder": "colliderkit.tasks.autoencoder:AutoencoderTask",
+        "latent": "colliderkit.tasks.latent:LatentTask",
+        "semi-supervised": "colliderkit.tasks.semi_supervised:SemiSupervisedTask",
+        "symmetry": "colliderkit.tasks.symmetry:SymmetryTask",
         "decorrelation": "colliderkit.tasks.decorrelation:DecorrelationTask",
         "estimate-calibration": "colliderkit.tasks.estimate_calibration:EstimateCalibrationTask",
         "inference": "colliderkit.tasks.inference:InferenceTask",
