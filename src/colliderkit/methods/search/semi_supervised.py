@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from colliderkit.errors import InputError
 from colliderkit.events.tables import Floats, Table, as_table
+from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.methods.method import Method
 from colliderkit.methods.simulation.generator import ConditionalGenerator
 from colliderkit.seeds import derive
@@ -127,11 +128,12 @@ class SemiSupervised(Method):
         rows = torch.from_numpy(as_table(events, "the events", names))
         columns = []
         for density in densities.values():
-            density.generator_.eval()
+            flow = density.generator_
+            assert isinstance(flow, ConditionalFlow)
+            flow.eval()
             with torch.no_grad():
                 parts = [
-                    density.generator_.log_prob(piece, torch.zeros(len(piece), 1))
-                    for piece in rows.split(PIECE)
+                    flow.log_prob(piece, torch.zeros(len(piece), 1)) for piece in rows.split(PIECE)
                 ]
             columns.append(-torch.cat(parts).double().numpy())
         return np.stack(columns, 1)

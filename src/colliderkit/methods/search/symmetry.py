@@ -256,19 +256,20 @@ class Symmetry(Method):
             found.append(float(best.x))
             error.append(float(step * np.sqrt(2 / max(rise, 1e-9))))
             p_value.append(p)
-        return Angles(angle, curve, ndf, np.array(found), np.array(error), np.array(p_value))
+        return Angles(angle, curve, ndf, *map(np.array, (found, error, p_value)))
 
     def _functions(self, x: Floats) -> Floats:
         """Return all test functions of events in units of the scale, (N, K)."""
         phase = x @ self.projections_.T
-        return np.concatenate([np.cos(phase), np.sin(phase)], 1)
+        values: Floats = np.concatenate([np.cos(phase), np.sin(phase)], 1)
+        return values
 
 
 def angle_between(one: ArrayLike, other: ArrayLike) -> float:
     """Return the angle [rad] between two generators, of which a sign is none of the density's."""
     a, b = (np.asarray(matrix, dtype=np.float64).ravel() for matrix in (one, other))
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
-    b = b * (np.sign(a @ b) or 1.0)
+    b = -b if a @ b < 0 else b
     return float(2 * np.arcsin(min(np.linalg.norm(a - b) / 2, 1.0)))
 
 
