@@ -125,11 +125,10 @@ class TableCoder(Coder):
 
     def log_counterpart(self, parts: Parts) -> Tensor:
         unit, alone = parts[0] @ self.inverse.t(), parts[0] / self.WIDER
-        norms = self.inverse.diagonal().log().sum(), -self.numbers * math.log(self.WIDER)
-        both = [
-            norm - 0.5 * x.square().sum(1) for norm, x in zip(norms, (unit, alone), strict=True)
-        ]
-        return torch.logaddexp(*both) - math.log(2) - 0.5 * self.numbers * math.log(2 * math.pi)
+        first = self.inverse.diagonal().log().sum() - 0.5 * unit.square().sum(1)
+        second = -self.numbers * math.log(self.WIDER) - 0.5 * alone.square().sum(1)
+        constant = math.log(2) + 0.5 * self.numbers * math.log(2 * math.pi)
+        return torch.logaddexp(first, second) - constant
 
 
 class ImageCoder(Coder):
