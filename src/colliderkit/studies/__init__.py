@@ -13,6 +13,7 @@ STUDIES = Registry(
         "top-tagging": "colliderkit.studies.top_tagging:STUDY",
         "quark-gluon": "colliderkit.studies.quark_gluon:STUDY",
         "flavour-tagging": "colliderkit.studies.flavour_tagging:STUDY",
+        "non-resonant": "colliderkit.studies.non_resonant:STUDY",
         "w-tagging": "colliderkit.studies.w_tagging:STUDY",
         "two-point-uncertainty": "colliderkit.studies.two_point_uncertainty:STUDY",
         "inference-aware": "colliderkit.studies.inference_aware:STUDY",
