@@ -15,6 +15,7 @@ STUDIES = Registry(
         "flavour-tagging": "colliderkit.studies.flavour_tagging:STUDY",
         "non-resonant": "colliderkit.studies.non_resonant:STUDY",
         "w-tagging": "colliderkit.studies.w_tagging:STUDY",
+        "pivot": "colliderkit.studies.pivot:STUDY",
         "two-point-uncertainty": "colliderkit.studies.two_point_uncertainty:STUDY",
         "inference-aware": "colliderkit.studies.inference_aware:STUDY",
         "likelihood-ratio": "colliderkit.studies.likelihood_ratio:STUDY",

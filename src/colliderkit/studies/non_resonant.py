@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import awkward as ak
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.events.schema import split
 from colliderkit.losses.decorrelation import distance_correlation
 from colliderkit.methods.search.abcd import ABCD
 from colliderkit.methods.search.double_disco import ABCDisCoTEC
@@ -21,7 +19,7 @@ from colliderkit.metrics.value import Value, number
 from colliderkit.report.abcd import closures, plane
 from colliderkit.report.results import Result
 from colliderkit.report.verdict import Aim
-from colliderkit.sources.datasets.w_tagging import OBSERVABLES, generate_w_tagging
+from colliderkit.sources.datasets.w_tagging import generate_w_tagging, halves
 from colliderkit.sources.toys.abcd import AbcdToy
 from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
@@ -156,14 +154,8 @@ def non_resonant(run: Run[Scale]) -> None:
     exact = abs(toy.nonclosure(given[CORRELATED], CUTS))
     add(run, "toy", {**judged, **learned(run, "toy", sample)}, {EXACT: exact})
     make = partial(generate_w_tagging, scale.w, scale.qcd, workers=run.workers, dask=run.dask)
-    jets = ak.from_parquet(run.file("table.parquet", make))
-    names = ("jet_mass", *OBSERVABLES)
-    parts = []
-    for part in split(jets, (0.5, 0.5), seed=1):
-        # The search has the falling spectrum: no weights that make it that of the W bosons.
-        table = np.column_stack([np.asarray(part[name], dtype=np.float64) for name in names])
-        parts.append((table, np.asarray(part["label"])))
-    add(run, "jets", learned(run, "jets", Sample(*parts)), {})
+    jets = Sample(*halves(run.file("table.parquet", make)))
+    add(run, "jets", learned(run, "jets", jets), {})
 
 
 def learned(run: Run[Scale], events: str, sample: Sample) -> dict[str, list[Judged]]:

@@ -17,6 +17,7 @@ JETS = {
     "quark-gluon": ("quark", PARTICLES),
     "flavour-tagging": ("b", PARTICLES),
     "non-resonant": ("w", PARTICLES),
+    "pivot": ("w", PARTICLES),
     "w-tagging": ("w", PARTICLES),
     "jet-calibration": ("dijets", DETECTOR),
     "jet-observables": ("z-jets", f"particle level and {DETECTOR}"),
