@@ -88,6 +88,17 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("(50_000, 1)", "(3_000, 1)"),
         ("experiments=100", "experiments=40"),
     ],
+    "non-resonant.md": [
+        (
+            "nonclosure=0.02)",
+            "nonclosure=None, least=1e-3, training=short)",
+        ),
+        (
+            "--columns a,b,c",
+            "--columns a,b,c --nonclosure null --least 0.001 --training.epochs 4"
+            " --training.batch_size 256 --training.learning_rate 0.01",
+        ),
+    ],
     "shower-test.md": [
         ("photons-368 40000", "photons-368 300"),
         ("'[500, 64000]'", "'[500, 600]'"),
@@ -308,6 +319,29 @@ def given_regression() -> Names:
     return {"x": x, "y": x.sum(1) + random.normal(0, 0.2, 1000), "x_new": x[:20]}
 
 
+def given_non_resonant() -> Names:
+    from colliderkit.sources.toys.abcd import AbcdToy
+
+    toy = AbcdToy()
+    for seed, (name, background, signal) in enumerate(
+        (("qcd", 4_000, 0), ("top", 0, 1_000), ("data", 4_000, 50))
+    ):
+        x, _ = toy.sample(background, signal, seed)
+        scores = dict(zip(("tau32", "mass"), (x @ toy.pair()).T, strict=True))
+        ck.write(f"{name}.root", dict(zip("abc", x.T, strict=True)) | scores)
+    x, label = toy.sample(4_000, 2_000, 3)
+    data, _ = toy.sample(4_000, 50, 4)
+    return {
+        "x": x,
+        "label": label,
+        "weight": np.where(label == 1, 0.05, 1.0),
+        "data": data,
+        "short": ck.Training(epochs=4, batch_size=256, learning_rate=1e-2),
+        "scores": x[label == 0] @ toy.pair(),
+        "data_scores": data @ toy.pair(),
+    }
+
+
 def given_search() -> Names:
     rows("data.root", count=2000)
     mass = table(2000)["mjj"]
@@ -440,6 +474,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "ratio.md": given_ratio,
     "refinement.md": given_refinement,
     "regression.md": given_regression,
+    "non-resonant.md": given_non_resonant,
     "searches.md": given_search,
     "semi-supervised.md": given_semi_supervised,
     "shower-test.md": given_shower_test,

@@ -18,6 +18,7 @@ from colliderkit.errors import InputError
 __all__ = [
     "Intervals",
     "check_confidence",
+    "expected_significance",
     "maximum",
     "profile",
     "profile_intervals",
@@ -199,3 +200,11 @@ def _crossing(scan: Floats, signed: Floats, level: float, first: bool) -> Floats
     share = (level - before) / np.where(gap == 0, 1.0, gap)
     crossing = scan[index - 1] + share * (scan[index] - scan[index - 1])
     return np.where(outside, -np.inf if first else np.inf, crossing)
+
+
+def expected_significance(log_likelihood: Floats) -> float:
+    """Return sqrt(2 [ln L(s) - ln L(0)]) of the two ln L (2,) of expected events (1007.1727).
+
+    0 where the events like no signal better.
+    """
+    return float(np.sqrt(2 * max(log_likelihood[1] - log_likelihood[0], 0.0)))

@@ -16,6 +16,8 @@ JETS = {
     "top-tagging": ("top", PARTICLES),
     "quark-gluon": ("quark", PARTICLES),
     "flavour-tagging": ("b", PARTICLES),
+    "non-resonant": ("w", PARTICLES),
+    "pivot": ("w", PARTICLES),
     "w-tagging": ("w", PARTICLES),
     "jet-calibration": ("dijets", DETECTOR),
     "jet-observables": ("z-jets", f"particle level and {DETECTOR}"),

@@ -110,7 +110,7 @@ class ABCDisCoTEC(ABCD):
         resume: bool = False,
         progress: bool = True,
     ) -> Self:
-        """Train on simulated events X (N, C), y (N,) 1 for signal and 0 for background; return self.
+        """Train on simulated events X (N, C), y (N,) 1 for signal, 0 for background; return self.
 
         The weights (N,) of each class sum to its expected yield; both classes weigh the same in
         training. `event` (N,) are the numbers by which events are held out, those of the rows if

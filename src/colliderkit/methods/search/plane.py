@@ -45,7 +45,9 @@ class Counts:
         """Count events of `scores` (N, 2) and `weight` (N,) at the `cuts` (2,)."""
         passed = (scores >= np.asarray(cuts)).astype(np.int64)
         region = 2 * passed[:, 0] + passed[:, 1]
-        sums, squares = (np.bincount(region, w, 4).reshape(2, 2) for w in (weight, weight**2))
+        sums, squares = (
+            np.bincount(region, w, 4).reshape(2, 2).astype(np.float64) for w in (weight, weight**2)
+        )
         return cls(sums, squares)
 
     def needed(self, what: str = "", a: bool = False) -> Self:
@@ -74,8 +76,13 @@ class Counts:
 
     @property
     def closure(self) -> Value:
-        """Non-closure N_A N_D / (N_B N_C) - 1 with its counting error; 0 of independent scores."""
-        (d, c), (b, a) = self.sums
+        """Non-closure N_A N_D / (N_B N_C) - 1 with its counting error; 0 of independent scores.
+
+        NaN where B, C or D have no events.
+        """
+        if not (self.sums.ravel()[:3] > 0).all():
+            return Value(float("nan"), float("nan"))
+        a = self.observed
         of_a = float(np.sqrt(self.squares[1, 1])) / max(a, 1e-300)
         expected = self.expected
         ratio = a / expected.value
@@ -140,10 +147,10 @@ def _within(counts: Floats, odds: float) -> Floats:
 def likelihood_ratio(counts: Floats, closure: float = 0.0) -> float:
     """Return 2 ln [L(no signal, profiled) / L(best)] with a minus, (2, 2) counts to q_0.
 
-        q_0 = min_k  2 sum_i N_i ln(N_i / E_i(k)) + (k / closure)^2
+        q_0 = min_k  2 sum_i N_i ln(N_i / E_i(k)) + (k / ln(1 + closure))^2
 
-    over k, the logarithm of the background's N_A N_D / (N_B N_C), which is known to `closure`; E(k)
-    has the rows and columns of N. Its root, with the sign of N_A - E_A, is a significance.
+    over k, the logarithm of the background's N_A N_D / (N_B N_C) with a relative error `closure`;
+    E(k) has the rows and columns of N. Its root, with the sign of N_A - E_A, is a significance.
     """
 
     def deviance(k: float) -> float:
@@ -154,9 +161,10 @@ def likelihood_ratio(counts: Floats, closure: float = 0.0) -> float:
 
     if not closure > 0:
         return max(deviance(0.0), 0.0)
-    end = FAR * closure
+    width = float(np.log1p(closure))
+    end = FAR * width
     found = minimize_scalar(
-        lambda k: deviance(k) + (k / closure) ** 2, bounds=(-end, end), method="bounded"
+        lambda k: deviance(k) + (k / width) ** 2, bounds=(-end, end), method="bounded"
     )
     return max(float(found.fun), 0.0)
 

@@ -12,11 +12,13 @@ import numpy as np
 
 from colliderkit.errors import InputError
 from colliderkit.events.observables import PRESETS, table
+from colliderkit.events.schema import split
+from colliderkit.events.tables import Floats, Ints
 from colliderkit.events.weights import spectrum_weights
 from colliderkit.files import existing_file
 from colliderkit.sources.files.columns import missing, readable
 
-__all__ = ["OBSERVABLES", "generate_w_tagging", "read_w_tagging"]
+__all__ = ["INPUTS", "OBSERVABLES", "generate_w_tagging", "halves", "read_w_tagging"]
 
 PARTS = {"training": "train", "validation": "val", "test": "test"}
 # The columns between mass and label, under the names of `colliderkit.events.observables`.
@@ -26,6 +28,7 @@ COLUMNS = (
 )
 LIGHTEST, SPAN = 50.0, 250.0  # GeV, of the mass
 OBSERVABLES = PRESETS["w-tagging"]
+INPUTS = ("jet_mass", *OBSERVABLES)
 NO_MPI = "PartonLevel:MPI = off"
 
 
@@ -111,3 +114,18 @@ def generate_w_tagging(
     weight = spectrum_weights(whole, reference=1, pt_bins=edges, eta_bins=[-2.0, 2.0])
     write(path, ak.with_field(whole, weight, "weight"))
     return path
+
+
+def halves(path: str | Path) -> list[tuple[Floats, Ints]]:
+    """Return tables of `INPUTS` (N, 11) and labels (N,), 1 for W, of both halves of the jets.
+
+    `path` is what `generate_w_tagging` wrote; a hash of the event parts the halves. The weights are
+    left out: the QCD jets have their own falling spectrum.
+    """
+    return [
+        (
+            np.column_stack([np.asarray(part[name], dtype=np.float64) for name in INPUTS]),
+            np.asarray(part["label"]),
+        )
+        for part in split(ak.from_parquet(path), (0.5, 0.5), seed=1)
+    ]
