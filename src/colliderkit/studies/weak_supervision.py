@@ -171,8 +171,7 @@ def optimum(run: Run[Scale]) -> None:
         for name, make in ways.items():
             found = scores(run, f"{name}{suffix}", make, TWO, toy=toy)
             rows[f"{name}{suffix}"] = [passing(score, test) for score in found]
-    test = tested(run, TOY)
-    rows[EXACT] = [passing(TOY.log_ratio(test), test)]
+    rows[EXACT] = [passing(TOY.log_ratio(test := tested(run, TOY)), test)]
     run.report.add_results(
         [Result.over_seeds(name, QUANTITY, values) for name, values in rows.items()],
         f"{number(run.scale.events)} events of each of two samples, fractions .2 and .8; the exact"
@@ -270,12 +269,11 @@ def properties(run: Run[Scale]) -> None:
     trees = Tagger("boosted-trees", features=TOY.columns, options={"max_leaf_nodes": 8})
     of_trees = lost(run, scores(run, "trees", lambda: WithoutLabels(trees), TWO))
     pure = (0.0, 1.0)
+    ways = {"CWoLa": partial(cwola, TOY, run.scale.training, pure)}
+    for loss in ("WMSE", "likelihood"):
+        ways[loss] = partial(llp, TOY, run.scale.training, pure, loss)
     limits = {}
-    for name, make in (
-        ("CWoLa", partial(cwola, TOY, run.scale.training, pure)),
-        ("WMSE", partial(llp, TOY, run.scale.training, pure, "WMSE")),
-        ("likelihood", partial(llp, TOY, run.scale.training, pure, "likelihood")),
-    ):
+    for name, make in ways.items():
         values = lost(run, scores(run, f"pure, {name}", make, pure))
         limits[name] = Result.over_seeds("", "", values).estimate
     lost_by_trees = Result.over_seeds("", "", of_trees).estimate
