@@ -91,9 +91,7 @@ class Scale:
 RECIPE = partial(Training, learning_rate=2e-3)
 SCALES = {
     "smoke": Scale(200, ("trees", "PFN"), RECIPE(1, 64), 64, (128,), RECIPE(1)),
-    "laptop": Scale(
-        12_000, ("trees", "PFN"), RECIPE(12, 128), 512, (128, 1_024), RECIPE(4), seeds=2
-    ),
+    "laptop": Scale(8_000, ("trees", "PFN"), RECIPE(12, 128), 512, (128, 1_024), RECIPE(4)),
     "night": Scale(
         100_000, ("trees", "PFN", "ParticleNet-Lite"), RECIPE(15, 256), 1_024,
         (128, 512, 2_048), RECIPE(12), seeds=3,

@@ -83,7 +83,7 @@ class Scale:
 RECIPE = partial(Training, learning_rate=2e-3)
 SCALES = {
     "smoke": Scale(200, 100, 60, RECIPE(1, 64)),
-    "laptop": Scale(12_000, 6_000, 1_000, RECIPE(12, 64), seeds=3),
+    "laptop": Scale(8_000, 6_000, 1_000, RECIPE(12, 64), seeds=3),
     "night": Scale(100_000, 50_000, 3_000, RECIPE(15, 128), seeds=5),
     "paper": Scale(500_000, 200_000, 5_000, RECIPE(25, 128), seeds=10),
 }
