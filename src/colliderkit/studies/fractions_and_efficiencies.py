@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from colliderkit.errors import InputError
 from colliderkit.methods.search.templates import MixtureEfficiencies
@@ -35,7 +36,8 @@ An "asymptote" is the end of a fitted curve; an "anchor" is a bin chosen in one 
 and measured in the other. The "least bin", as it stands in all events, is the naive infimum.
 """
 FRACTIONS, SPREAD = (0.2, 0.8), 0.02
-GAUSSIAN, BLOCKS = GaussianClasses(1, 2.4), "blocks"
+GAUSSIAN, SIMULATION = GaussianClasses(1, 2.4), GaussianClasses(1, 2.0)
+COVERED = ("background", "signal", "scale factor, background", "scale factor, signal")
 ASYMPTOTE, ANCHOR, NAIVE = "asymptote, Gaussians", "anchor, blocks", "least bin, Gaussians"
 AIMS = (
     *(
@@ -105,13 +107,14 @@ def fractions_and_efficiencies(run: Run[Scale]) -> None:
     for name, fractions in (("two samples", FRACTIONS), ("three samples", (0.2, 0.5, 0.8))):
         compute_ = partial(covered, fractions, scale.coverage, scale.passing)
         inside = run.arrays(f"coverage, {name}", compute_)["inside"]
-        for k, kind in enumerate(("background", "signal")):
+        for k, kind in enumerate(COVERED):
             error = (0.6827 * 0.3173 / len(inside)) ** 0.5
             share = float(inside[:, k].mean())
             results.append(Result(f"{name}, {kind}", "coverage", share, error))
     report.add_results(
         results,
-        f"How often the efficiency of a cut that half of the signal passes is within its error, in"
+        f"How often efficiency and scale factor of a cut that half of the signal passes are within"
+        f" their errors, in"
         f" {number(scale.coverage)} toys of {number(scale.passing)} events a sample, fractions"
         f" known to {SPREAD:g}.",
     )
@@ -191,16 +194,22 @@ def efficiencies(
         errors=dict.fromkeys(believed, SPREAD),
         cuts=(GAUSSIAN.distance**2 / 2,),
     )
-    return method.fit(GAUSSIAN.log_ratio(data), data.label)
+    simulated = SIMULATION.sample([events] * 2, (0.0, 1.0), [5, seed])
+    simulation = GAUSSIAN.log_ratio(simulated), simulated.truth
+    return method.fit(GAUSSIAN.log_ratio(data), data.label, simulation=simulation)
 
 
 def covered(fractions: Sequence[float], count: int, events: int) -> dict[str, NDArray[np.bool_]]:
-    """Return whether efficiencies of background and signal lie within an error of the truth."""
-    truth = [float(GAUSSIAN.background_efficiency(0.5)), 0.5]
-    random, inside = np.random.default_rng(3), np.empty((count, 2), dtype=bool)
+    """Return whether efficiencies and scale factors lie within an error of the truth, (T, 4)."""
+    in_data, simulated = (
+        ndtr(np.array([-0.5, 0.5]) * toy.distance - GAUSSIAN.distance / 2)
+        for toy in (GAUSSIAN, SIMULATION)
+    )
+    truth = [*in_data, *(in_data / simulated)]
+    random, inside = np.random.default_rng(3), np.empty((count, 4), dtype=bool)
     for i in range(count):
-        found = efficiencies(fractions, events, random, i).efficiency()
-        for k, value in enumerate(found):
+        method = efficiencies(fractions, events, random, i)
+        for k, value in enumerate((*method.efficiency(), *method.scale_factor())):
             inside[i, k] = abs(value.value - truth[k]) < value.error
     return {"inside": inside}
 

@@ -30,8 +30,7 @@ from colliderkit.training.settings import Training
 
 __all__ = ["STUDY"]
 
-Floats = NDArray[np.float64]
-Scores = dict[str, list[Floats]]
+Floats, Scores = NDArray[np.float64], dict[str, list[NDArray[np.float64]]]
 
 SUMMARY = """
 The hardest jet beside a Z is mostly a quark, that of dijets mostly a gluon. Taggers that are told
@@ -265,11 +264,11 @@ def bias(run: Run[Scale], score: Floats, test: ak.Array, fractions: Mapping[str,
 
 def fractions_by_topics(run: Run[Scale], test: ak.Array, fractions: Mapping[str, float]) -> None:
     """Part the spectra of the multiplicity, and compare the fractions with the true ones."""
-    sample, quark = np.asarray(test.label), np.asarray(test.quark)
+    quark = np.asarray(test.quark)
     counts = table(test, ["multiplicity"])[0][:, 0]
     topics = Topics(edges=tuple(np.arange(2.0, np.quantile(counts, 0.999) + 2, 2.0) - 0.5))
     try:
-        topics.fit(counts, sample)
+        topics.fit(counts, test.label)
     except InputError as error:
         run.report.add_text(f"No fractions by topics: {error}")
         return
