@@ -30,13 +30,13 @@ from colliderkit.training.settings import Training
 
 __all__ = ["STUDY"]
 
-Floats, Scores = NDArray[np.float64], dict[str, list[NDArray[np.float64]]]
+Floats = NDArray[np.float64]
+Scores = dict[str, list[Floats]]
 
 SUMMARY = """
 The hardest jet beside a Z is mostly a quark, that of dijets mostly a gluon. Taggers that are told
-no more than which sample a jet is from, or its fraction of quarks, stand beside one with labels.
-That works if a quark is the same in both samples: how far it is, and what it does to fractions and
-efficiencies, is measured here.
+the sample of a jet, or its fraction of quarks, stand beside one with labels. A quark has to be the
+same in both samples: how far it is, and what it does to fractions and efficiencies, is measured.
 """
 STAND_IN = """
 Both samples are Pythia 8 at 14 TeV at particle level, anti-kT R = 0.4, 200 < pt < 250 GeV,
