@@ -8,10 +8,11 @@ from numpy.typing import ArrayLike
 
 from colliderkit.methods.search.templates import MixtureEfficiencies
 from colliderkit.methods.search.topics import Topics
+from colliderkit.metrics.value import Value
 from colliderkit.report.observables import axis_label
-from colliderkit.report.plots import COLOURS, drawn, legend
+from colliderkit.report.plots import COLOURS, drawn, legend, styles
 
-__all__ = ["efficiencies_over_fractions", "parted", "sample_share"]
+__all__ = ["efficiencies_over_fractions", "maps", "parted", "quality_curves", "sample_share"]
 
 
 @drawn
@@ -101,5 +102,49 @@ def sample_share(topics: Topics, name: str, label: str) -> Figure:
     axes.set_ylim(0, 1)
     axes.set_xlabel(axis_label(label))
     axes.set_ylabel(f"Share of {name}")
+    legend(figure, axes)
+    return figure
+
+
+@drawn
+def maps(
+    surfaces: Mapping[str, ArrayLike], edges: Sequence[ArrayLike], labels: Sequence[str]
+) -> Figure:
+    """Draw probabilities (X, Y) in cells of two observables side by side, and their difference.
+
+    The difference is that of the second surface to the first.
+    """
+    (first, one), (second, other) = ((n, np.asarray(s)) for n, s in surfaces.items())
+    figure = Figure(figsize=(16.4, 5.6))
+    axes = figure.subplots(1, 3, sharey=True)
+    panels = {first: one, second: other, f"{second} $-$ {first}": other - one}
+    x, y = (np.asarray(e) for e in edges)
+    for panel, (name, surface) in zip(axes, panels.items(), strict=True):
+        difference = panel is axes[-1]
+        reach = {"vmin": -0.3, "vmax": 0.3} if difference else {"vmin": 0.0, "vmax": 1.0}
+        drawn_ = panel.pcolormesh(x, y, surface.T, cmap="RdBu_r", **reach)
+        figure.colorbar(drawn_, ax=panel)
+        panel.set_title(name, loc="left", fontsize=14)
+        panel.set_xlabel(axis_label(labels[0]))
+    axes[0].set_ylabel(axis_label(labels[1]))
+    return figure
+
+
+@drawn
+def quality_curves(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[Value]]], label: str, quantity: str
+) -> Figure:
+    """Draw a quantity with its errors over a number of events, for each name of `curves`."""
+    figure = Figure()
+    axes = figure.subplots()
+    for name, look in styles(list(curves)).items():
+        x, values = curves[name]
+        y = [value.value for value in values]
+        error = np.nan_to_num([value.error for value in values])
+        axes.errorbar(x, y, error, **look, label=name, marker="o", markersize=5)
+    axes.set_xscale("log")
+    axes.set_yscale("symlog", linthresh=1e-3)
+    axes.set_xlabel(label)
+    axes.set_ylabel(quantity)
     legend(figure, axes)
     return figure

@@ -12,6 +12,10 @@ STUDIES = Registry(
     {
         "top-tagging": "colliderkit.studies.top_tagging:STUDY",
         "quark-gluon": "colliderkit.studies.quark_gluon:STUDY",
+        "weak-supervision": "colliderkit.studies.weak_supervision:STUDY",
+        "fractions-and-efficiencies": "colliderkit.studies.fractions_and_efficiencies:STUDY",
+        "quark-gluon-without-labels": "colliderkit.studies.quark_gluon_without_labels:STUDY",
+        "training-on-data": "colliderkit.studies.training_on_data:STUDY",
         "flavour-tagging": "colliderkit.studies.flavour_tagging:STUDY",
         "non-resonant": "colliderkit.studies.non_resonant:STUDY",
         "w-tagging": "colliderkit.studies.w_tagging:STUDY",

@@ -29,7 +29,9 @@ class GaussianClasses:
         """The names of the features."""
         return tuple(f"x{i}" for i in range(self.dimensions))
 
-    def sample(self, counts: Sequence[int], fractions: Sequence[float], seed: int) -> ak.Array:
+    def sample(
+        self, counts: Sequence[int], fractions: Sequence[float], seed: int | Sequence[int]
+    ) -> ak.Array:
         """Draw mixed samples as one array of events.
 
         `label` is the number of the sample, with counts[a] events of which a share fractions[a] is
