@@ -99,6 +99,12 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
             " --training.batch_size 256 --training.learning_rate 0.01",
         ),
     ],
+    "resonant-methods.md": [
+        ("50_000", "4_000"),
+        ("efficiency=0.01", "efficiency=0.1, training=short, flow={'transforms': 1}"),
+        ("Salad(", "Salad(training=short, efficiency=0.1, "),
+        ("--scale laptop", "--scale smoke"),
+    ],
     "shower-test.md": [
         ("photons-368 40000", "photons-368 300"),
         ("'[500, 64000]'", "'[500, 600]'"),
@@ -368,6 +374,10 @@ def given_anomalies() -> Names:
     }
 
 
+def given_resonant_methods() -> Names:
+    return {"short": ck.Training(epochs=1, batch_size=100)}
+
+
 def given_showers() -> Names:
     from colliderkit.sources.geant4.calorimeters import calorimeter
 
@@ -475,6 +485,9 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "refinement.md": given_refinement,
     "regression.md": given_regression,
     "non-resonant.md": given_non_resonant,
+
+
+    "resonant-methods.md": given_resonant_methods,
     "searches.md": given_search,
     "semi-supervised.md": given_semi_supervised,
     "shower-test.md": given_shower_test,
