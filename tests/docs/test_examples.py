@@ -471,6 +471,33 @@ def given_semi_supervised() -> Names:
     return {"background": background, "light": light, "heavy": heavy, "data": data, "FEW": FEW}
 
 
+
+
+def given_weak_supervision() -> Names:
+    many, few = make_jets(3000, 0, low=12, high=30), make_jets(3000, 1, low=3, high=21)
+    kinds = many[many.label == 0], few[few.label == 1]  # gluons have more particles
+    first = 0
+    for name, gluons, quarks in (
+        ("dijets.root", 700, 300),
+        ("zjet.root", 200, 800),
+        ("gluon.root", 200, 0),
+        ("quark.root", 0, 200),
+    ):
+        chosen = [kinds[k][first : first + n] for k, n in enumerate((gluons, quarks))]
+        jets = ak.concatenate(chosen)
+        ck.write(name, jets[[f for f in jets.fields if f not in ("label", "event")]])
+        first += 100
+    random = np.random.default_rng(2)
+    mixed = make_jets(400, 9)
+    return {
+        "mixed": mixed,
+        "sample": np.asarray(mixed["label"]),
+        "observable": random.normal(np.repeat([-1.0, 1.0, -1.0, 1.0], [1400, 600, 400, 1600]), 0.7),
+        "selection": np.repeat([0, 1], 2000),
+        "short": ck.Training(epochs=1, batch_size=100),
+    }
+
+
 GIVEN: dict[str, Callable[[], Names]] = {
     "README.md": given_readme,
     "anomalies.md": given_anomalies,
@@ -495,6 +522,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "tagging.md": given_tagging,
     "trigger.md": given_trigger,
     "unfolding.md": given_unfolding,
+    "weak-supervision.md": given_weak_supervision,
     "your-files.md": given_your_files,
 }
 

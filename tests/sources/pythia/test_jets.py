@@ -11,7 +11,7 @@ from colliderkit.events.schema import check_jets
 from colliderkit.sources.detector.response import Detector
 from colliderkit.sources.pythia import jets as pythia
 from colliderkit.sources.pythia.jets import charge_of, jets
-from colliderkit.sources.pythia.matching import Directions, delta_r, open_flavour
+from colliderkit.sources.pythia.matching import Directions, delta_r, open_flavour, outgoing
 from colliderkit.sources.pythia.processes import PROCESSES, SAMPLES
 
 generate = pytest.mark.generate
@@ -73,6 +73,25 @@ def test_matches_are_counted_within_the_event():
     assert axes.count_near(others, 0.5).tolist() == [2, 1, 0, 0]
     nothing = Directions(np.zeros(0, dtype=int), np.zeros(0), np.zeros(0))
     assert axes.count_near(nothing, 0.5).tolist() == [0, 0, 0, 0]
+
+
+def test_the_parton_of_a_jet_is_the_nearest_outgoing_one():
+    def particle(event_of, pid, status, eta, phi):
+        momentum = {"px": 100 * np.cos(phi), "py": 100 * np.sin(phi), "pz": 100 * np.sinh(eta)}
+        return event_of.append({"id": pid, "status": status, "p": momentum})
+
+    first, second = [], []
+    for event, *given in (
+        (first, 21, -23, 0.1, 0.0),
+        (first, -2, -23, 0.3, 0.0),
+        (first, 4, -51, 0.0, 0.0),  # radiated: not of the hard process
+        (first, 23, -22, 0.0, 0.0),
+        (second, 1, -23, 2.0, 0.0),
+    ):
+        particle(event, *given)
+    axes = Directions(np.array([0, 0, 1]), np.array([0.0, 0.3, 0.0]), np.zeros(3))
+    found = outgoing(axes, ak.Array([first, second]), PROCESSES["z-mixed"])
+    assert found.tolist() == [21, -2, 0]
 
 
 def test_tracks_are_signed_by_the_side_of_the_jet():
