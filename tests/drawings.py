@@ -15,6 +15,8 @@ from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.parameter_fit import LikelihoodProfile
 from colliderkit.methods.inference.templates import Templates
 from colliderkit.methods.search.bump_hunt import Bump
+from colliderkit.methods.search.limits import Injection, Limits
+from colliderkit.methods.search.spectrum import excess
 from colliderkit.methods.unfolding.binned import IterationCurve
 from colliderkit.methods.unfolding.result import BinnedSpectrum
 from colliderkit.metrics import Value
@@ -29,8 +31,10 @@ from colliderkit.metrics.showers import (
     separations,
     shower_histograms,
 )
+from colliderkit.metrics.significance import improvement
 from colliderkit.report import (
     amplification,
+    anomaly,
     calibration,
     calorimeter,
     classifiers,
@@ -46,6 +50,7 @@ from colliderkit.report import (
     ratio,
     regression,
     search,
+    significance,
     slices,
     training,
     unfolding,
@@ -220,7 +225,30 @@ COVERED = [coverage(0, high, np.arange(100.0)) for high in (49, 70, 93)]
 READINGS = {name: 10 ** RANDOM.uniform(1, 4, (20, 80)) for name in ("Geant4", "flow", "GFlash")}
 PROFILES = {name: profile(SEEN / TRUTH, TRUTH, PT) for name in LONG}
 
+MASSES = 2000 + 500 * RANDOM.exponential(size=3000)
+BEFORE, BEHIND = (
+    excess(MASSES[:n], region=(3300, 3700), edges=np.linspace(2000, 5000, 31)) for n in (3000, 300)
+)
+INJECTED = Limits(
+    0.95,
+    [Injection(n, 0.4, 0.5 / n**0.5, 20, 18, 3, 12.0, 11.0) for n in (10, 40, 160)],
+    30.0,
+    None,
+)
 DRAWINGS: dict[str, Callable[[], Figure]] = {
+    "anomaly.spectra": lambda: anomaly.spectra(BEFORE, BEHIND, "mjj"),
+    "anomaly.least_p_values": lambda: anomaly.least_p_values(RANDOM.random(20) / 5, 1e-9, 8.3),
+    "anomaly.injection_limits": lambda: anomaly.injection_limits(INJECTED),
+    "significance.improvement_curves": lambda: significance.improvement_curves(
+        {
+            name: [improvement(RANDOM.normal(np.repeat([0, 2], 500)), np.repeat([0, 1], 500))] * n
+            for n, name in enumerate(LONG, 1)
+        },
+        bounds=LONG[1:2],
+    ),
+    "significance.strength_scan": lambda: significance.strength_scan(
+        [0.5, 1, 2], {name: RANDOM.uniform(1, 9, (3, 4)).tolist() for name in LONG}
+    ),
     "amplification.densities": lambda: amplification.densities(
         np.linspace(-3, 3, 50),
         np.exp(-(np.linspace(-3, 3, 50) ** 2) / 2),

@@ -114,6 +114,7 @@ PUBLIC = {
         "refuse_mass",
     ],
     "colliderkit.methods.search.scan": ["WindowScan"],
+    "colliderkit.methods.search.selection": ["Selection", "select_search"],
     "colliderkit.methods.search.resonant": ["Candidates", "ResonantSearch"],
     "colliderkit.methods.unfolding.learned": ["LearnedObservable"],
     "colliderkit.methods.unfolding.iterations": ["Choice", "Histograms", "choose_iteration"],

@@ -37,6 +37,9 @@ SMALL = (
 )
 
 # (what stands there, what is run), for each page; "" is for all.
+QUICK_SEARCH = "folds=3, members=1, options={'rounds': 5, 'leaves': 4}"
+FLOW = "--folds 2 --flow '{transforms: 1, hidden: [8], bins: 4}' --training.epochs 1"
+WINDOWS = "--edges 2500,2700,2900,3100,3300,3500,3700,4000,4900"
 REDUCED: dict[str, list[tuple[str, str]]] = {
     "README.md": [
         ('"top-qcd", 5000', '"top-qcd", 150'),
@@ -45,6 +48,16 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("'[500, 8000]'", "'[500, 600]'"),
         ("--network ring-mixer", f"--network ring-mixer {SMALL}"),
         ("--threshold 0.05", "--threshold 0.05 --width 16 --classifier.epochs 1"),
+    ],
+    "anomalies.md": [
+        ("efficiency=0.02", f"efficiency=0.1, {QUICK_SEARCH}"),
+        ("CwolaHunting(options=options)", "CwolaHunting(options=options, efficiency=0.1)"),
+        ("--method cathode", f"--method cathode --efficiency 0.1 {FLOW}"),
+        ("--method cwola-hunting", "--method cwola-hunting --efficiency 0.1 --members 1"),
+        ("--null 20", f"--null 1 --options '{{rounds: 5, leaves: 4}}' --folds 3 {WINDOWS}"),
+        ("--strengths 50,100,200,400", "--strengths 100"),
+        ("strengths=[50, 100, 200]", "strengths=[100]"),
+        ("null=2", "null=1, bins=9"),
     ],
     "quickstart.md": [
         ('"top-qcd", 5000', '"top-qcd", 150'),
@@ -295,6 +308,24 @@ def given_resonant_methods() -> Names:
     return {"short": ck.Training(epochs=1, batch_size=100)}
 
 
+def given_anomalies() -> Names:
+    from colliderkit.sources import write
+    from colliderkit.sources.toys.resonance import Resonance
+
+    toy = Resonance(distance=(2.0, 1.0))
+    events, signal = toy.events(3000, 60, 1), toy.events(0, 400, 2)
+    for name, some in (("data", events), ("signal", signal), ("new", signal)):
+        a, b = some.features.T
+        columns = {"mjj": some.mass, "mj1": 100 + a, "mj2": 250 + b, "tau21_1": b + 0.1 * a}
+        write(f"{name}.root", columns)
+    return {
+        "features": events.features,
+        "mass": events.mass,
+        "signal": signal.features,
+        "signal_mass": signal.mass,
+    }
+
+
 def given_showers() -> Names:
     from colliderkit.sources.geant4.calorimeters import calorimeter
 
@@ -343,6 +374,7 @@ def given_tagging() -> Names:
 
 GIVEN: dict[str, Callable[[], Names]] = {
     "README.md": given_readme,
+    "anomalies.md": given_anomalies,
     "calibration.md": given_calibration,
     "decorrelation.md": given_decorrelation,
     "files.md": given_files,

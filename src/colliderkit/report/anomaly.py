@@ -13,12 +13,13 @@ from colliderkit.methods.search.limits import Limits, upper_limit
 from colliderkit.methods.search.resonant import ResonantSearch
 from colliderkit.methods.search.scan import WindowScan
 from colliderkit.methods.search.spectrum import Excess, excess
-from colliderkit.metrics.significance import Improvement, improvement
+from colliderkit.metrics.significance import improvement
 from colliderkit.metrics.value import Value, number
 from colliderkit.report.html import Report
 from colliderkit.report.observables import axis_label, unit_of
-from colliderkit.report.plots import COLOURS, drawn, legend, styles
+from colliderkit.report.plots import COLOURS, drawn, legend
 from colliderkit.report.search import local_p_values
+from colliderkit.report.significance import improvement_curves
 from colliderkit.report.verdict import Claim, Line
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
     "add_scan",
     "add_search",
     "finding_of",
-    "improvements",
     "injection_limits",
     "least_p_values",
     "spectra",
@@ -212,9 +212,9 @@ def add_bounds(page: Report, search: ResonantSearch, events: Columns) -> None:
         return
     page.add_heading("By the labels")
     page.add_figure(
-        improvements(curves),
-        "Significance improvement ε_S/√ε_B against signal efficiency, in the window; bands are the"
-        f" counting errors of this one training, and no cut counts that keeps fewer than"
+        improvement_curves({name: [one] for name, one in curves.items()}, bounds=list(names)[1:]),
+        "Significance improvement ε_S/√ε_B against signal efficiency, in the window; the band is"
+        f" the counting error of this one training, and no cut counts that keeps fewer than"
         f" {next(iter(curves.values())).floor:g} background events.",
         wide=True,
     )
@@ -359,27 +359,5 @@ def injection_limits(limits: Limits) -> Figure:
     axes.set_yscale("log")
     axes.set_xlabel("Signal events injected")
     axes.set_ylabel("Signal events behind the cut")
-    legend(figure)
-    return figure
-
-
-@drawn
-def improvements(curves: Mapping[str, Improvement]) -> Figure:
-    """Draw the significance improvement of scores by signal efficiency, with counting bands."""
-    figure = Figure(figsize=(12.0, 7.2))
-    axes = figure.subplots()
-    look = styles(list(curves))
-    for name, curve in curves.items():
-        x, y = curve.signal_efficiency, curve.value
-        axes.plot(x, y, label=name, **look[name])
-        axes.fill_between(
-            x, y - curve.error, y + curve.error, color=look[name]["color"], alpha=0.2, linewidth=0
-        )
-    x = np.linspace(0.001, 1, 200)
-    axes.plot(x, np.sqrt(x), color="k", linestyle=":", linewidth=1.2, label="by chance")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, None)
-    axes.set_xlabel(r"Signal efficiency $\varepsilon_S$")
-    axes.set_ylabel("Significance improvement")
     legend(figure)
     return figure

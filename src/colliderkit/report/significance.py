@@ -1,6 +1,7 @@
 """Plots of significance improvement: curves with the band of several trainings, and scans."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,7 +22,8 @@ def improvement_curves(
 ) -> Figure:
     """Draw SIC over signal efficiency of several trainings each: the median and the 16-84% band.
 
-    Those named in `bounds` are drawn dashed, without their bands. A curve begins where the cuts
+    The band of a single training is its counting error. Those named in `bounds` are drawn dashed,
+    without their bands. A curve begins where the cuts
     keep the floor of background events.
     """
     figure = Figure()
@@ -32,8 +34,13 @@ def improvement_curves(
         colour, bound = COLOURS[i % len(COLOURS)], name in bounds
         middle = np.median(values[:, known], axis=0)
         axes.plot(GRID[known], middle, LINES[1] if bound else LINES[0], color=colour, label=name)
-        if len(trainings) > 1 and not bound:
-            low, high = np.quantile(values[:, known], CENTRAL, axis=0)
+        if not bound:
+            if len(trainings) > 1:
+                low, high = np.quantile(values[:, known], CENTRAL, axis=0)
+            else:
+                (one,) = trainings
+                error = replace(one, value=one.error).at(GRID)[known]
+                low, high = middle - error, middle + error
             axes.fill_between(GRID[known], low, high, color=colour, alpha=0.25, linewidth=0)
     axes.plot(GRID, np.sqrt(GRID), color="k", linewidth=1.0, linestyle=":", label="by chance")
     axes.set_xlim(0, 1)

@@ -182,7 +182,7 @@ class AnomalyTask(Task):
         """
         search, resonant = _search(method), _asked(model)["resonant"]
         rows = reading.rows(files, [*search.names_, resonant], own=True)
-        mass = _mass(rows, resonant, search, scanned=False)
+        mass = _mass(rows, resonant, search, scanned=False, needed=False)
         score = search.score(rows.table(search.names_), mass)
         write(out, beside(rows.own, {"score": score}), force=force)
 
@@ -308,10 +308,13 @@ def _known(rows: Rows, label: str) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
-def _mass(rows: Rows, resonant: str, search: ResonantSearch, scanned: bool) -> Floats:
+def _mass(
+    rows: Rows, resonant: str, search: ResonantSearch, scanned: bool, needed: bool = True
+) -> Floats:
     """Return the mass in GeV: that of a file in TeV is told by where the edges lie.
 
-    Raises `InputError` where no event is between the ends of the signal region, or the edges.
+    Raises `InputError` where no event is between the ends of the signal region, or the edges, if
+    one is `needed`.
     """
     mass = rows.table([resonant])[:, 0]
     ends: Sequence[float] | None = search.edges if scanned else search.signal_region
@@ -329,6 +332,8 @@ def _mass(rows: Rows, resonant: str, search: ResonantSearch, scanned: bool) -> F
     if between(TEV * mass):
         account(f"{resonant} is in TeV, {span}: taken times 1000, in GeV as {what}")
         return TEV * mass
+    if not needed:
+        return mass
     raise InputError(
         f"{what} {low:g} to {high:g} holds no event, in GeV nor in TeV: {resonant} goes {span};"
         " give a range that the file has."
