@@ -75,6 +75,12 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("(50_000, 1)", "(3_000, 1)"),
         ("experiments=100", "experiments=40"),
     ],
+    "resonant-methods.md": [
+        ("50_000", "4_000"),
+        ("efficiency=0.01", "efficiency=0.1, training=short, flow={'transforms': 1}"),
+        ("Salad(", "Salad(training=short, efficiency=0.1, "),
+        ("--scale laptop", "--scale smoke"),
+    ],
     "shower-test.md": [
         ("photons-368 40000", "photons-368 300"),
         ("'[500, 64000]'", "'[500, 600]'"),
@@ -298,6 +304,10 @@ def given_search() -> Names:
     return {"mass": mass, "edges": edges, "spectra": spectra}
 
 
+def given_resonant_methods() -> Names:
+    return {"short": ck.Training(epochs=1, batch_size=100)}
+
+
 def given_anomalies() -> Names:
     from colliderkit.sources import write
     from colliderkit.sources.toys.resonance import Resonance
@@ -373,6 +383,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "ratio.md": given_ratio,
     "refinement.md": given_refinement,
     "regression.md": given_regression,
+    "resonant-methods.md": given_resonant_methods,
     "searches.md": given_search,
     "shower-test.md": given_shower_test,
     "surrogates.md": given_showers,

@@ -16,7 +16,7 @@ from colliderkit.methods.search.cwola import CwolaHunting
 from colliderkit.methods.search.resonant import ResonantSearch
 from colliderkit.methods.search.scan import WindowScan
 from colliderkit.methods.search.spectrum import Excess, excess
-from colliderkit.metrics.value import Value
+from colliderkit.metrics.value import Value, number
 from colliderkit.report.anomaly import spectra
 from colliderkit.report.results import Result
 from colliderkit.report.significance import strength_scan
@@ -129,7 +129,9 @@ def cwola_hunting(run: Run[Scale]) -> None:
             for strength, zs in each.items()
         ]
     run.report.add_results(
-        results, f"Cuts keep {run.scale.cuts[-1]:.2%} of all events; {len(run.seeds)} data sets."
+        results,
+        f"Cuts keep {number(100 * run.scale.cuts[-1])}% of all events. Data sets:"
+        f" {len(run.seeds)}.",
     )
     if len(run.scale.strengths) > 1:
         run.report.add_figure(
@@ -223,8 +225,8 @@ def cuts(run: Run[Scale], search: ResonantSearch, mass: Floats) -> None:
             continue
         run.report.add_figure(
             spectra(search.before_, behind, "mjj"),
-            f"The {share:.3g} of all events with the highest score, in the window where most is in"
-            " excess.",
+            f"The {number(100 * share)}% of all events with the highest score, in the window of"
+            " least p-value.",
         )
 
 
