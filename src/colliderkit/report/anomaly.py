@@ -63,7 +63,7 @@ def finding_of(search: ResonantSearch, scan: WindowScan | None = None) -> Findin
     text = "There is a resonance: the {} is below that of 3 standard deviations"
     if scan is None:
         p, kind = Value(one.local_p, 0.0), "p-value of this one window"
-        summary += "; with one window it is the global one, were the search exact."
+        summary += "; if this one window was chosen before, it is the global one."
     elif scan.global_p_ is None:
         p, kind = Value(scan.bound_, 0.0), "largest possible global p-value"
         summary += (

@@ -98,6 +98,11 @@ class AnomalyTask(Task):
             colliderkit fit anomaly --data data.root --resonant mjj --features a,b --scan \
               --null 20 --method cwola-hunting --out scan
         """
+        if reading.columns is not None:
+            raise InputError(
+                "columns maps the columns of jets, and a search reads features as they are; write"
+                " expressions into features and resonant."
+            )
         names = split_expressions(features)
         if not names:
             raise InputError("features is empty; name what is told apart, as mj1,tau21_1.")
