@@ -130,7 +130,7 @@ def test_all_windows_are_searched_by_one_command(folder, tmp_path, capsys):
         ((), "a,c", "'c'"),
         (("--label", "a"), "b", "has values beside 0"),
         (("--label", "label"), "a,label", "which is the label"),
-        (("--columns", "{a: b}"), "a,b", "--columns maps the columns of jets"),
+        (("--columns", "{a: b}"), "a,b", "columns maps the columns of jets"),
         (("--null", "2", "--weight", "a*a"), "a,b", "leave out weight and label"),
     ],
 )
