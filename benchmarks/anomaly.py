@@ -124,9 +124,8 @@ def timed(inside: int, work: Path) -> Answer:
     exact = max_improvement(toy.log_ratio(features, mass), label)
     classifiers = method.folds * method.members
     return row(
-        f"{TIME}, {rows.sum()} events in the signal region, {classifiers}"
-        f" classifiers and {method.folds} flows on {len(events)} events; max SIC {ours}, of the exact"
-        f" ratio {exact}",
+        f"{TIME}, {rows.sum()} events in the signal region of {len(events)}, {classifiers}"
+        f" classifiers and {method.folds} flows; max SIC {ours}, of the exact ratio {exact}",
         minutes, 30.0, minutes / 30, None, unit="CPU minutes of one process; bar: 30", bar="<= 1",
         command="python benchmarks/anomaly.py --time 120000 --work WORK", versions=versions(),
     )  # fmt: skip

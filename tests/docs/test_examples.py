@@ -356,6 +356,12 @@ def given_search() -> Names:
     return {"mass": mass, "edges": edges, "spectra": spectra}
 
 
+
+
+def given_resonant_methods() -> Names:
+    return {"short": ck.Training(epochs=1, batch_size=100)}
+
+
 def given_anomalies() -> Names:
     from colliderkit.sources import write
     from colliderkit.sources.toys.resonance import Resonance
@@ -376,6 +382,8 @@ def given_anomalies() -> Names:
 
 def given_resonant_methods() -> Names:
     return {"short": ck.Training(epochs=1, batch_size=100)}
+
+
 
 
 def given_showers() -> Names:
