@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```", re.S | re.M)
 Names = dict[str, Any]
+FEW = ck.Training(epochs=1, batch_size=100)
 
 # With fewer jets than its page has, this likelihood has no maximum: it is run by hand.
 LONG = ("reweighting.md",)
@@ -45,6 +46,18 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("'[500, 8000]'", "'[500, 600]'"),
         ("--network ring-mixer", f"--network ring-mixer {SMALL}"),
         ("--threshold 0.05", "--threshold 0.05 --width 16 --classifier.epochs 1"),
+    ],
+    "autoencoders.md": [
+        ('Autoencoder(kind="contrastive"', 'Autoencoder(training=FEW, kind="contrastive"'),
+        ('Autoencoder(representation="set"', 'Autoencoder(training=FEW, representation="set"'),
+        ("--features mass", "--training.epochs 2 --features mass"),
+    ],
+    "latent-structure.md": [
+        ('prior="dirichlet", latent=2', 'prior="dirichlet", latent=2, training=FEW'),
+    ],
+    "semi-supervised.md": [
+        ("reliance=0.5", "reliance=0.5, training=FEW"),
+        ("--reliance 0.5", "--reliance 0.5 --training.epochs 1"),
     ],
     "quickstart.md": [
         ('"top-qcd", 5000', '"top-qcd", 150'),
@@ -355,17 +368,43 @@ def given_trigger() -> Names:
     }
 
 
+def given_autoencoders() -> Names:
+    rows("data.root", "new.root", "signal.root", "background.root")
+    events = np.random.default_rng(1).normal(size=(400, 3))
+    label = np.repeat([0, 1], 200)
+    others = events + 3 * label[:, None]
+    given = {"table": events, "others": others, "label": label, "jets": make_jets(120, 1)}
+    return {**given, "FEW": FEW}
+
+
+def given_latent() -> Names:
+    particles("jets.root", "top.root", "qcd.root")
+    momenta = np.random.default_rng(1).normal(size=(2000, 4)) * [20, 20, 10, 10]
+    ck.write("data.root", dict(zip(("px1", "py1", "px2", "py2"), momenta.T, strict=True)))
+    return {"jets": make_jets(150, 1), "momenta": momenta, "FEW": FEW}
+
+
+def given_semi_supervised() -> Names:
+    rows("background.root", "light.root", "heavy.root", "light_test.root", "background_test.root")
+    random = np.random.default_rng(1)
+    background, light, heavy, data = (random.normal(x, 1, (200, 2)) for x in (0, 1, 3, 0))
+    return {"background": background, "light": light, "heavy": heavy, "data": data, "FEW": FEW}
+
+
 GIVEN: dict[str, Callable[[], Names]] = {
     "README.md": given_readme,
+    "autoencoders.md": given_autoencoders,
     "calibration.md": given_calibration,
     "decorrelation.md": given_decorrelation,
     "files.md": given_files,
     "inference.md": given_inference,
+    "latent-structure.md": given_latent,
     "learned-observables.md": given_observables,
     "ratio.md": given_ratio,
     "refinement.md": given_refinement,
     "regression.md": given_regression,
     "searches.md": given_search,
+    "semi-supervised.md": given_semi_supervised,
     "shower-test.md": given_shower_test,
     "surrogates.md": given_showers,
     "tagging.md": given_tagging,
