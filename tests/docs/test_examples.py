@@ -453,16 +453,11 @@ def given_trigger() -> Names:
 
 def given_autoencoders() -> Names:
     rows("data.root", "new.root", "signal.root", "background.root")
-    table_of = np.random.default_rng(1).normal(size=(400, 3))
-    others = np.concatenate([table_of[:200], table_of[:200] + [0, 3, 0]])
-    jets = make_jets(120, 1)
-    return {
-        "table": table_of,
-        "others": others,
-        "label": np.repeat([0, 1], 200),
-        "jets": jets,
-        "FEW": FEW,
-    }
+    events = np.random.default_rng(1).normal(size=(400, 3))
+    label = np.repeat([0, 1], 200)
+    others = events + 3 * label[:, None]
+    given = {"table": events, "others": others, "label": label, "jets": make_jets(120, 1)}
+    return {**given, "FEW": FEW}
 
 
 def given_latent() -> Names:
@@ -504,6 +499,8 @@ def given_weak_supervision() -> Names:
         "selection": np.repeat([0, 1], 2000),
         "short": ck.Training(epochs=1, batch_size=100),
     }
+
+
 
 
 GIVEN: dict[str, Callable[[], Names]] = {

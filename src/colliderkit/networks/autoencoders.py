@@ -244,13 +244,17 @@ class SetCoder(Coder):
         hidden: Sequence[int] = (64, 64),
     ) -> None:
         super().__init__()
-        self.numbers = 3 * particles
+        self.numbers, self.longest = 3 * particles, longest
         self.sequence = ParticleSequence(FOURVECTOR, RELATIVE_FEATURES, longest=longest)
         self.encoder = PFN(3, encoded, phi=(64, 64, 64), f=(64, 64))
         self.decoder = MLP(latent, 3 * particles, hidden=hidden)
 
     def represent(self, values: Tensor, mask: Tensor | None) -> Parts:
-        features, _, kept = self.sequence(values, mask)
+        assert mask is not None
+        # Always as many slots, whatever the length of the batch: an exported file has one shape.
+        more = self.longest
+        padded = F.pad(values, (0, 0, 0, more)), F.pad(mask, (0, more))
+        features, _, kept = self.sequence(*padded)
         return _shares(features[..., 0], features[..., 1:], kept)
 
     def encode(self, parts: Parts) -> Tensor:
