@@ -50,6 +50,9 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "",
         ),
     },
+    "Searches": {
+        "abcd": ("ABCD is unbiased for independent scores, with honest errors", ""),
+    },
     "Ratio, fits and inference": {
         "likelihood_ratio": ("Learned ratios err less than half as much as the peers'", ""),
         "parameter_fit": ("Calibrated errors of fitted parameters cover", ""),
