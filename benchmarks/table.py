@@ -51,7 +51,11 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Searches": {
+<<<<<<< HEAD
         "symmetry": ("Symmetries are found to 0.01 rad, and none where there is none", ""),
+=======
+        "abcd": ("ABCD is unbiased for independent scores, with honest errors", ""),
+>>>>>>> nonres
     },
     "Ratio, fits and inference": {
         "likelihood_ratio": ("Learned ratios err less than half as much as the peers'", ""),

@@ -138,3 +138,27 @@ def test_a_training_worse_than_guessing_is_named():
     assert line.kind == "alarm"
     assert line.text.startswith("ParticleNet learned nothing")
     assert "0.699" in line.text
+
+
+@pytest.mark.parametrize(
+    ("error", "tolerance", "verdict"),
+    [
+        (0.1, None, "holds"),
+        (0.1, 0.2, "holds"),
+        (0.3, 0.2, "not decided"),
+        (5.0, 0.2, "not decided"),
+        (0.02, 0.2, "does not hold"),
+    ],
+)
+def test_equal_within_any_error_says_nothing(error, tolerance, verdict):
+    rows = [Result("a", "closure", 1.1, error)]
+    claim = Aim("It closes", "closure", "a", "equal", 1.0, tolerance=tolerance).judge(rows)
+    assert claim.verdict == verdict
+    loose = verdict == "not decided"
+    assert ("the error is larger than the tolerance, 0.2" in claim.sentence) == loose
+
+
+def test_a_large_error_does_not_hide_a_larger_difference():
+    claim = Claim("It closes", Value(9.0, 0.5), "equal", Value(1.0, 0.0), tolerance=0.1)
+    assert claim.verdict == "does not hold"
+    assert "tolerance" not in claim.sentence

@@ -54,7 +54,8 @@ class Claim:
       or "within" the two ends of a range;
     - `about`: whose estimate, and `than`: whose value the bound is, "of the floor";
     - `among`: of how many comparisons this is the worst or the best. The larger, the more standard
-      deviations decide: as many as 2 are for one.
+      deviations decide: as many as 2 are for one;
+    - `tolerance`: the largest error with which "equal" may hold; None allows any.
 
     Errors of estimate and bound are added in quadrature, which is cautious where both come from
     the same events. Without a known error nothing is decided; an error of 0 is exact. A lower
@@ -68,6 +69,7 @@ class Claim:
     about: str = ""
     than: str = ""
     among: int = 1
+    tolerance: float | None = None
 
     @property
     def needed(self) -> float:
@@ -90,9 +92,7 @@ class Claim:
         if bound.lower_limit or math.isnan(bound.value):
             return None
         away = estimate.value - bound.value
-        towards = estimate.down if away > 0 else estimate.up
-        error = estimate.error if towards is None else towards
-        distance = _ratio(away, math.hypot(error, bound.error))
+        distance = _ratio(away, _error_between(estimate, bound))
         if distance is None or self.relation == "above":
             return distance
         return -abs(distance) if self.relation == "equal" else -distance
@@ -110,11 +110,18 @@ class Claim:
             return "not decided"
         if self.relation == "equal":
             if -sigma < self.needed:
-                return "holds"
+                return "not decided" if self.loose else "holds"
             return "does not hold" if -sigma >= self.needed + 1 else "not decided"
         if abs(sigma) < self.needed:
             return "not decided"
         return "holds" if sigma > 0 else "does not hold"
+
+    @property
+    def loose(self) -> bool:
+        """Whether the error is larger than the tolerance: then nothing is known to be equal."""
+        if self.tolerance is None or self.estimate is None or not isinstance(self.bound, Value):
+            return False
+        return _error_between(self.estimate, self.bound) > self.tolerance
 
     def _by_limit(self, estimate: Value, bound: Value | tuple[float, float]) -> Verdict:
         """Decide by a lower limit of the estimate or of the bound, if it says enough."""
@@ -162,7 +169,11 @@ class Claim:
             where = self.relation if sigma >= 0 else _opposite(self.relation)
         if math.isinf(sigma):
             return f"{whose}{self.estimate}, {where.replace('from', 'not')} {bound}"
-        return f"{whose}{self.estimate}, {_sigmas(sigma)} {where} {bound}"
+        text = f"{whose}{self.estimate}, {_sigmas(sigma)} {where} {bound}"
+        if self.relation == "equal" and self.verdict == "not decided" and self.loose:
+            assert self.tolerance is not None
+            text += f"; the error is larger than the tolerance, {number(self.tolerance)}"
+        return text
 
     @property
     def sentence(self) -> str:
@@ -195,6 +206,7 @@ class Aim:
     - `relation` and `bound`: a number or, of "within", a range. Instead of it `against` names the
       subject whose value is the bound, `over` the quantity that it is of (the same if not given),
       and `times` multiplies it. A row is held against each subject that there is;
+    - `tolerance`: the largest error with which "equal" may hold; None allows any;
     - `which` row decides: of "every" the worst, of "some" the best, or the "first" or "last" one
       (the strongest of a scan, say).
 
@@ -209,6 +221,7 @@ class Aim:
     against: str = ""
     over: str = ""
     times: float = 1.0
+    tolerance: float | None = None
     which: Literal["every", "some", "first", "last"] = "every"
 
     def judge(self, results: Sequence[Result]) -> Claim:
@@ -223,7 +236,7 @@ class Aim:
         if self.which in ("first", "last"):
             rows = rows[:1] if self.which == "first" else rows[-1:]
         if not rows:
-            return Claim(self.text, None, self.relation, None)
+            return Claim(self.text, None, self.relation, None, tolerance=self.tolerance)
         claims = [claim for row in rows for claim in self._claims(row, results)]
         claims = [replace(claim, among=len(claims)) for claim in claims]
         worst = sorted(claims, key=_standing)
@@ -233,7 +246,8 @@ class Aim:
         """Return what is claimed of a row: one, or one for each subject that it is held against."""
         names = [row.subject] if "*" in self.subject or self.which != "every" else []
         names += [row.quantity] if "*" in self.quantity else []
-        claim = Claim(self.text, row.estimate, self.relation, None, ", ".join(names))
+        about = ", ".join(names)
+        claim = Claim(self.text, row.estimate, self.relation, None, about, tolerance=self.tolerance)
         if not self.against and not self.over:
             bound = self.bound
             return [replace(claim, bound=bound if isinstance(bound, tuple) else _exact(bound))]
@@ -350,6 +364,12 @@ def _exact(bound: float | None) -> Value | None:
 def _standing(claim: Claim) -> tuple[int, float]:
     sigma = claim.sigma
     return ORDER.index(claim.verdict), 0.0 if sigma is None else sigma
+
+
+def _error_between(estimate: Value, bound: Value) -> float:
+    """Return the error of estimate - bound, on the side of the estimate that the bound is on."""
+    towards = estimate.down if estimate.value > bound.value else estimate.up
+    return math.hypot(estimate.error if towards is None else towards, bound.error)
 
 
 def _ratio(away: float, error: float) -> float | None:
