@@ -51,11 +51,12 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Searches": {
-<<<<<<< HEAD
+        "anomaly_trigger": (
+            "An anomaly trigger keeps its rate, and is fast enough for one core",
+            "",
+        ),
         "symmetry": ("Symmetries are found to 0.01 rad, and none where there is none", ""),
-=======
         "abcd": ("ABCD is unbiased for independent scores, with honest errors", ""),
->>>>>>> nonres
     },
     "Ratio, fits and inference": {
         "likelihood_ratio": ("Learned ratios err less than half as much as the peers'", ""),
@@ -65,12 +66,6 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "Intervals cover",
             "by Wilks' theorem one interval of 95% covers too little; Neyman's construction holds"
             " everywhere",
-        ),
-    },
-    "Searches": {
-        "anomaly_trigger": (
-            "An anomaly trigger keeps its rate, and is fast enough for one core",
-            "",
         ),
     },
     "Unfolding": {

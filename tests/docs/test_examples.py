@@ -356,12 +356,6 @@ def given_search() -> Names:
     return {"mass": mass, "edges": edges, "spectra": spectra}
 
 
-
-
-def given_resonant_methods() -> Names:
-    return {"short": ck.Training(epochs=1, batch_size=100)}
-
-
 def given_anomalies() -> Names:
     from colliderkit.sources import write
     from colliderkit.sources.toys.resonance import Resonance
@@ -382,8 +376,6 @@ def given_anomalies() -> Names:
 
 def given_resonant_methods() -> Names:
     return {"short": ck.Training(epochs=1, batch_size=100)}
-
-
 
 
 def given_showers() -> Names:
@@ -474,8 +466,6 @@ def given_semi_supervised() -> Names:
     return {"background": background, "light": light, "heavy": heavy, "data": data, "FEW": FEW}
 
 
-
-
 def given_weak_supervision() -> Names:
     many, few = make_jets(3000, 0, low=12, high=30), make_jets(3000, 1, low=3, high=21)
     kinds = many[many.label == 0], few[few.label == 1]  # gluons have more particles
@@ -501,8 +491,6 @@ def given_weak_supervision() -> Names:
     }
 
 
-
-
 GIVEN: dict[str, Callable[[], Names]] = {
     "README.md": given_readme,
     "anomalies.md": given_anomalies,
@@ -517,8 +505,6 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "refinement.md": given_refinement,
     "regression.md": given_regression,
     "non-resonant.md": given_non_resonant,
-
-
     "resonant-methods.md": given_resonant_methods,
     "searches.md": given_search,
     "semi-supervised.md": given_semi_supervised,
