@@ -3,8 +3,9 @@
     python benchmarks/disco_target.py
 
 Signal and background differ in x0, and in m, of which x1 knows: a tagger of (x0, x1) is asked to
-keep the squared distance correlation of its score and m at 0.1 or below. Reached is what lies
-within 5% of that on 400,000 events that no training has seen.
+keep the squared distance correlation of its score and m at 0.1 or below, and at 0.003, where hardly
+anything of m may be left. Reached is what lies within 5% of that on 400,000 events that no training
+has seen.
 """
 
 import time
@@ -20,7 +21,7 @@ from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.training.settings import Training
 from comparison import options, row, save
 
-TARGET, NEAR, SEEDS = 0.1, 0.05, 10
+TARGETS, NEAR, SEEDS = (0.1, 0.003), 0.05, 10
 TRAINING, TEST = 200_000, 400_000
 # 2,500 steps: those that the multiplier takes to settle, and as many to stay there.
 SETTINGS = Training(epochs=30, batch_size=2048, learning_rate=3e-3)
@@ -42,9 +43,8 @@ def events(count: int, seed: int) -> ak.Array:
     )
 
 
-def main() -> None:
-    options(__doc__, jets=False, peers=False).parse_args()
-    test = events(TEST, 999)
+def reached(target: float, test: ak.Array) -> list[float]:
+    """Return the squared distance correlation on `test` of a tagger of each seed."""
     background = np.asarray(test["label"]) == 0
     m = torch.tensor(np.asarray(test["m"])[background])
     correlations = []
@@ -54,45 +54,53 @@ def main() -> None:
             "mlp",
             observables=["x0", "x1"],
             options={"hidden": (64, 64)},
-            objective=DisCo(protect=["m"], at_most=TARGET),
+            objective=DisCo(protect=["m"], at_most=target),
             training=SETTINGS,
         ).fit(events(TRAINING, seed + 1), seed=seed, progress=False)
         score = torch.tensor(tagger.predict_proba(test)[background, 1])
         correlations.append(float(distance_correlation(score, m)))
         spent = time.process_time() - begin
-        print(f"  seed {seed}: {correlations[-1]:.4f}, {spent:.0f} CPU s", flush=True)
-    values = np.array(correlations)
-    reached = int((np.abs(values / TARGET - 1) <= NEAR).sum())
-    save(
-        "disco_target",
-        [
+        print(f"  {target:g}, seed {seed}: {correlations[-1]:.5f}, {spent:.0f} CPU s", flush=True)
+    return correlations
+
+
+def main() -> None:
+    options(__doc__, jets=False, peers=False).parse_args()
+    test = events(TEST, 999)
+    common = {
+        "command": "python benchmarks/disco_target.py",
+        "threads": 1,
+        "versions": {name: version(name) for name in ("colliderkit", "torch")},
+    }
+    rows = []
+    for target in TARGETS:
+        values = np.array(reached(target, test))
+        near = int((np.abs(values / target - 1) <= NEAR).sum())
+        mean, error = float(values.mean()), float(values.std(ddof=1) / SEEDS**0.5)
+        rows += [
             row(
-                f"DisCo at most {TARGET:g}: seeds within {NEAR:.0%} of it",
-                float(reached),
+                f"DisCo at most {target:g}: seeds within {NEAR:.0%} of it",
+                float(near),
                 None,
                 None,
                 None,
                 unit=f"of {SEEDS}",
                 bar=">= 9 of 10",
-                met=reached >= 9,
-                values=correlations,
-                command="python benchmarks/disco_target.py",
-                threads=1,
-                versions={name: version(name) for name in ("colliderkit", "torch")},
+                met=near >= 9,
+                values=values.tolist(),
+                **common,
             ),
             row(
-                f"DisCo at most {TARGET:g}: mean over seeds",
-                float(values.mean()),
-                TARGET,
-                float(values.mean()) / TARGET,
-                float(values.std(ddof=1) / SEEDS**0.5),
+                f"DisCo at most {target:g}: mean over seeds",
+                mean,
+                target,
+                mean / target,
+                error / target,
                 unit="",
-                command="python benchmarks/disco_target.py",
-                threads=1,
-                versions={name: version(name) for name in ("colliderkit", "torch")},
+                **common,
             ),
-        ],
-    )
+        ]
+    save("disco_target", rows)
 
 
 if __name__ == "__main__":

@@ -173,11 +173,11 @@ class Constrained(nn.Module):
     """Minimise a primary loss under named constraints: an objective of `training.fit.fit`.
 
     `fit` optimises, checkpoints and resumes the multipliers with the model. Its validation loss is
-    the primary loss alone, and it keeps the epoch of the lowest among those in which every
-    constraint holds on the validation events within `tolerance`, as a share of the larger |bound|
-    (of 1 if that is 0), or within the error that its batches' spread implies: a training that keeps
-    to its bound is above it on half of all validation samples. If no epoch is good, it is the one
-    that comes nearest. The value of a constraint on many events is the mean over their batches,
+    the primary loss alone, and it keeps the last epoch in which every constraint holds on the
+    validation events within `tolerance`, as a share of the larger |bound| (of 1 if that is 0), or
+    within twice the error that its batches' spread implies: a training that keeps to its bound is
+    above it on half of all validation samples. If no epoch is good, it is the one that comes
+    nearest. The value of a constraint on many events is the mean over their batches,
     as in training: a loss that depends on how many events it sees, such as a distance of samples,
     means batches of the training's size.
 
@@ -219,12 +219,12 @@ class Constrained(nn.Module):
     ) -> float:
         """Return the largest violation beyond the tolerance, as a share; 0 if all hold.
 
-        The tolerance is the larger of the share and of the `errors` of the values.
+        The tolerance is the larger of the share and of twice the `errors` of the values.
         """
         violations = [0.0]
         for name, constraint in self._constraints().items():
             error = 0.0 if errors is None else errors[name]
-            allowed = max(self.tolerance, error / constraint.unit)
+            allowed = max(self.tolerance, 2 * error / constraint.unit)
             violations.append(constraint.violation(values[name]) - allowed)
         return max(violations)
 

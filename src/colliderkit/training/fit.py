@@ -161,9 +161,15 @@ class Module(lightning.LightningModule):
 
 
 def best_epoch(history: Sequence[Mapping[str, Any]]) -> int:
-    """Return the place of the lowest violation and, among equals, of the lowest validation loss."""
-    ranks = [(row.get("violation", 0.0), row["validation_loss"]) for row in history]
-    return ranks.index(min(ranks))
+    """Return the place of the lowest validation loss; under constraints, of the last good epoch.
+
+    Among epochs that keep to a bound the lowest loss is where the validation events flatter the
+    bound most, while multipliers have not settled. What they converge to stands at the end.
+    """
+    if history and "violation" in history[0]:
+        return min(range(len(history)), key=lambda i: (history[i]["violation"], -i))
+    losses = [row["validation_loss"] for row in history]
+    return losses.index(min(losses))
 
 
 def schedule_factor(schedule: str) -> Callable[[float], float]:
