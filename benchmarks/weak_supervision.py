@@ -30,7 +30,7 @@ from comparison import options, row, save
 
 COMMAND = "python benchmarks/weak_supervision.py"
 TOY = GaussianClasses(2)
-# Small batches: what tells functions of the right means apart is their variance over the batch size.
+# Small batches: functions of the right means are told apart by their variance over the batch size.
 TRAINING = Training(epochs=6, batch_size=64, learning_rate=2e-3)
 EVENTS, SCANNED, TEST, SEEDS = 40_000, 5_000, 100_000, 3
 PAIRS = ((0.0, 1.0), (0.2, 0.8), (0.35, 0.65), (0.45, 0.55))
