@@ -15,6 +15,10 @@ from colliderkit.report.plots import COLOURS, drawn, legend, styles
 __all__ = ["efficiencies_over_fractions", "maps", "parted", "quality_curves", "sample_share"]
 
 
+SHOWN = 5  # events in a bin whose share is drawn
+LEAST = 1e-4  # on a logarithmic axis
+
+
 @drawn
 def efficiencies_over_fractions(method: MixtureEfficiencies) -> Figure:
     """Draw the share of each mixed sample that passes over its fraction of signal, at each cut.
@@ -88,7 +92,7 @@ def sample_share(topics: Topics, name: str, label: str) -> Figure:
     axes = figure.subplots()
     middle = (topics.edges_[1:] + topics.edges_[:-1]) / 2
     total = topics.counts_.sum(0)
-    used = total > 0
+    used = total >= SHOWN
     share = topics.counts_[1, used] / total[used]
     error = np.sqrt((share * (1 - share)).clip(1 / total[used]) / total[used])
     axes.errorbar(middle[used], share, error, fmt="ko", markersize=4, label="events")
@@ -139,11 +143,11 @@ def quality_curves(
     axes = figure.subplots()
     for name, look in styles(list(curves)).items():
         x, values = curves[name]
-        y = [value.value for value in values]
+        y = np.maximum([value.value for value in values], LEAST)
         error = np.nan_to_num([value.error for value in values])
         axes.errorbar(x, y, error, **look, label=name, marker="o", markersize=5)
     axes.set_xscale("log")
-    axes.set_yscale("symlog", linthresh=1e-3)
+    axes.set_yscale("log")
     axes.set_xlabel(label)
     axes.set_ylabel(quantity)
     legend(figure, axes)
