@@ -51,6 +51,10 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Searches": {
+        "anomaly_trigger": (
+            "An anomaly trigger keeps its rate, and is fast enough for one core",
+            "",
+        ),
         "symmetry": ("Symmetries are found to 0.01 rad, and none where there is none", ""),
     },
     "Ratio, fits and inference": {
@@ -61,12 +65,6 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "Intervals cover",
             "by Wilks' theorem one interval of 95% covers too little; Neyman's construction holds"
             " everywhere",
-        ),
-    },
-    "Searches": {
-        "anomaly_trigger": (
-            "An anomaly trigger keeps its rate, and is fast enough for one core",
-            "",
         ),
     },
     "Unfolding": {
