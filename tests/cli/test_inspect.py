@@ -195,9 +195,11 @@ def test_only_the_first_rows_are_read(tmp_path: Path, monkeypatch) -> None:
 def test_a_table_of_pairs_of_jets_leads_to_a_search(tmp_path: Path, capsys) -> None:
     random = np.random.default_rng(1)
     names = ("mjj", "mj1", "mj2", "tau21_1", "tau21_2")
-    write(tmp_path / "pairs.parquet", {name: random.random(N) for name in names})
-    _, printed, _ = said(capsys, tmp_path / "pairs.parquet")
-    assert following(printed) == [
-        f"colliderkit fit anomaly --data {tmp_path / 'pairs.parquet'} --resonant mjj --features"
-        " mj1,mj2-mj1,tau21_1,tau21_2 --signal-region 3300,3700 --out search"
-    ]
+    columns = {name: random.random(N) for name in names}
+    for label, option in (({}, ""), ({"label": np.arange(N) % 2}, " --label label")):
+        write(tmp_path / "pairs.parquet", {**columns, **label}, force=True)
+        _, printed, _ = said(capsys, tmp_path / "pairs.parquet")
+        assert following(printed) == [
+            f"colliderkit fit anomaly --data {tmp_path / 'pairs.parquet'} --resonant mjj --features"
+            f" mj1,mj2-mj1,tau21_1,tau21_2 --signal-region 3300,3700{option} --out search"
+        ]

@@ -136,6 +136,7 @@ def commands(seen: Inspection, files: str, tree: str | None) -> list[str]:
     if seen.kind == "pairs":
         return [f"colliderkit fit unfolding --data DATA --simulation {files} --out unfolding"]
     labels = list(seen.roles.get("label", ()))
+    whole = option
     if labels and (numbers := seen.roles.get("event")) and numbers[0].isidentifier():
         # A fifth of the events is left for the evaluation.
         option += f" --selection {shlex.quote(f'{numbers[0]} % 5 != 0')}"
@@ -167,7 +168,8 @@ def commands(seen: Inspection, files: str, tree: str | None) -> list[str]:
         listed = shlex.quote(",".join(PAIR[found]))
         return [
             f"colliderkit fit anomaly --data {files} --resonant {RESONANT} --features {listed}"
-            f" --signal-region 3300,3700{option} --out search"
+            f" --signal-region 3300,3700{f' --label {labels[0]}' if labels else ''}{whole}"
+            " --out search"
         ]
     listed = shlex.quote(",".join(features))
     if labels:

@@ -16,6 +16,7 @@ from colliderkit.sources.files.expressions import Expression
 __all__ = ["ADC_CLASSES", "ADC_OBJECTS", "Named", "named"]
 
 LOOKED_AT = 1000  # rows
+LARGEST_TAU21 = 2.0  # it may exceed 1, since axes are those of a clustering
 LARGEST_TEV = 50.0  # a mass of two jets beyond this is none in TeV
 # The rows of a published event of the anomaly detection challenge 2021 (2107.02157), by class.
 ADC_OBJECTS = ("met", *(f"e{i}" for i in range(1, 5)), *(f"mu{i}" for i in range(1, 5)))
@@ -133,7 +134,7 @@ def six_columns(table: TableFile) -> Named | None:
         and (difference >= 0).all()
         and (mass > light + difference).all()
         and mass.min() > (0.1 if tera else 100.0)
-        and ((values[:, 3:5] >= 0) & (values[:, 3:5] <= 1.5)).all()
+        and ((values[:, 3:5] >= 0) & (values[:, 3:5] <= LARGEST_TAU21)).all()
         and values[:, 3:5].any()
         and (width == 5 or np.isin(values[:, 5], (0, 1)).all())
     )
