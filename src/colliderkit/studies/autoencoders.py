@@ -232,7 +232,7 @@ def draw(run: Run[Scale], scores: dict[str, Floats], label: NDArray[Any]) -> Non
 
 STUDY = Study(
     *("autoencoders", "Autoencoders: complexity and coordinates", SUMMARY, SCALES, autoencoders),
-    ("seeds",),
+    ("seeds", "workers", "dask"),
     aims=AIMS,
     events="{train} jets a class to train on, {test} a class to test",
     stand_in="the public sets of jets",
