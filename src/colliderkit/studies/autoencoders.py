@@ -128,7 +128,7 @@ def autoencoders(run: Run[Scale]) -> None:
     )
     report.add_results(
         [row for row in rows if "eps_S" in row.quantity],
-        "Trained on QCD: the figures of Dark Machines. An ε_B of less than one light jet is left"
+        "Trained on QCD: the figures of Dark Machines. An eps_B of less than one light jet is left"
         " out.",
     )
     draw(run, scores, label)
