@@ -24,9 +24,9 @@ def signal_efficiency(
     """Return eps_S of the loosest cut that passes a share eps_B of the background, with its error.
 
     `score` (N,) is higher for signal (label 1). The variance is that of counting the signal that
-    passes, and of where the cut lies: eps_B is known to sqrt(eps_B (1 - eps_B) / N_B) alone. With no
-    signal, or all of it, the error is that of one event. Where
-    eps_B is less than one event of the effective N_B, the efficiency cannot be measured: NaN.
+    passes, and of where the cut lies: eps_B is known to sqrt(eps_B (1 - eps_B) / N_B) alone. The
+    error is at least that of one signal event. Where eps_B is less than one event of the effective
+    N_B, the efficiency cannot be measured: NaN.
     Raises `InputError` for an eps_B outside (0, 1), and as `metrics.roc.roc` does.
     """
     if not 0 < background_efficiency < 1:
