@@ -22,7 +22,7 @@ from colliderkit.sources import read
 from comparison import options, row, save
 
 Floats = NDArray[np.float64]
-COUNT, REPETITIONS = 100_000, 50
+COUNT, REPETITIONS = 30_000, 30
 BAR = 1e-2  # rad
 PLANE = np.array([[0.0, -1.0], [1.0, 0.0]])
 AZIMUTH = np.kron(np.eye(2), PLANE)

@@ -34,8 +34,8 @@ from contracts.cases import CASES
 
 OFFSET, STEP = 1e7, 2.0**-20
 TOLERANCE = 1e-4  # of the spread of the answers
-# Images of calorimeters have voxels, and experiments are counted: neither is a table.
-NO_TABLE = {"shower-surrogate", "shower-comparison", "neyman-construction"}
+# Images of calorimeters have voxels, experiments and tokens are counted: none is a table.
+NO_TABLE = {"shower-surrogate", "shower-comparison", "neyman-construction", "latent-dirichlet"}
 QUICK = Training(epochs=2, batch_size=64, learning_rate=1e-2, devices=1)
 Answer = Callable[[float], NDArray[Any]]
 
@@ -160,6 +160,15 @@ def tagged(make: Callable[[Tagger], Any]) -> Answer:
     return answer
 
 
+def placed(offset: float) -> NDArray[Any]:
+    """Return how likely events are as background."""
+    case = CASES["semi-supervised"]
+    (background, signals), _ = case.data(1)
+    background = moved(background, offset)
+    signals = {name: moved(table, offset) for name, table in signals.items()}
+    return case.make().fit(background, signals, seed=3, progress=False).space(background)[:, 0]
+
+
 REGRESSIONS = (
     "deep-ensemble",
     "quantile-regression",
@@ -188,6 +197,9 @@ ANSWERS: dict[str, Answer] = {
     "iterative-bayes": counted(IterativeBayes),
     "matrix-inversion": counted(MatrixInversion),
     "learned-observable": of_case("learned-observable", (0, 1), back=True),
+    "autoencoder": of_case("autoencoder", (0,)),
+    "semi-supervised": placed,
+    "symmetry": of_case("symmetry", (0,)),
     "bump-hunt": hunted,
     "label-proportions": tagged(
         lambda network: LabelProportions(network, fractions={"a": 0.3, "b": 0.8})

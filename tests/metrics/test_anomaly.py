@@ -40,6 +40,13 @@ def test_less_than_one_background_event_is_no_measurement():
     assert math.isnan(figures["eps_S at eps_B = 0.0001"].value)
 
 
+def test_a_signal_that_never_passes_is_known_to_one_event():
+    score = np.concatenate([np.arange(100.0), -np.arange(1.0, 51.0)])
+    found = signal_efficiency(score, np.repeat([0, 1], [100, 50]), 0.1)
+    assert found.value == 0
+    assert found.error == pytest.approx(1 / 50)
+
+
 def test_weights_count_as_events():
     score, label = two_normals(2, 2000)
     twice = signal_efficiency(np.repeat(score, 2), np.repeat(label, 2), 0.01)

@@ -39,11 +39,11 @@ def test_jets_of_another_kind_are_found_and_reported(folder: Path) -> None:
     assert "eps_B" in page or "ε" in page
 
 
-def test_the_exported_score_is_the_method_s(folder: Path) -> None:
+def test_the_exported_score_is_the_method_s(folder: Path, capsys) -> None:
     file = folder / "signal.parquet"
     out = folder / "score.onnx"
     words = ["export", folder / "run", "--files", file, "--out", out]
-    assert main([str(word) for word in words]) == 0
+    assert main([str(word) for word in words]) == 0, capsys.readouterr().err
     jets = read(file)[:50]
     columns = [jets.constituents[name] for name in ("px", "py", "pz", "E")]
     length = int(ak.max(ak.num(columns[0])))

@@ -24,8 +24,9 @@ def signal_efficiency(
     """Return eps_S of the loosest cut that passes a share eps_B of the background, with its error.
 
     `score` (N,) is higher for signal (label 1). The variance is that of counting the signal that
-    passes, and of where the cut lies: eps_B is known to sqrt(eps_B (1 - eps_B) / N_B) alone. Where
-    eps_B is less than one event of the effective N_B, the efficiency cannot be measured: NaN.
+    passes, and of where the cut lies: eps_B is known to sqrt(eps_B (1 - eps_B) / N_B) alone. The
+    error is at least that of one signal event. Where eps_B is less than one event of the effective
+    N_B, the efficiency cannot be measured: NaN.
     Raises `InputError` for an eps_B outside (0, 1), and as `metrics.roc.roc` does.
     """
     if not 0 < background_efficiency < 1:
@@ -35,7 +36,8 @@ def signal_efficiency(
     if background_efficiency < turned.signal_squares[-1]:
         return Value(math.nan, math.nan)
     left, error = turned.background_at(1 - background_efficiency)
-    return Value(float(1 - left), float(error))
+    one = float(turned.background_squares[-1])  # 1 / N of the signal
+    return Value(float(1 - left), max(float(error), one))
 
 
 def dark_machines(

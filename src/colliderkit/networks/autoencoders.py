@@ -395,5 +395,5 @@ def _shares(z: Tensor, points: Tensor, mask: Tensor) -> Parts:
 def _mean_distance(z: Tensor, points: Tensor, w: Tensor, others: Tensor) -> Tensor:
     """Return sum_ij z_i w_j |p_i - p_j|, of (B, N), (B, N, 2), (B, M) and (B, M, 2), (B,)."""
     square = (points[:, :, None] - others[:, None]).square().sum(3)
-    distance = (square + TINY).sqrt()
+    distance = square.clamp(min=TINY**1.5).sqrt()  # whose slope has a limit
     return (z[:, :, None] * w[:, None] * distance).sum((1, 2))

@@ -46,7 +46,8 @@ def finite_rotations(angles: Angles) -> Figure:
     axes.plot(np.degrees(angles.angle), angles.chi2 / angles.ndf, color=COLOURS[0])
     axes.axhline(1, color="k", linestyle=":", label="unchanged")
     for i, angle in enumerate(np.degrees(angles.found)):
-        axes.axvline(angle, color=COLOURS[1], label="found" if i == 0 else None)
+        look: dict[str, Any] = {"color": COLOURS[1], "linestyle": "--", "zorder": 0}
+        axes.axvline(angle, label="found" if i == 0 else None, **look)
     axes.set_yscale("log")
     axes.set_xlim(0, 360)
     axes.set_xlabel("Angle of rotation [degrees]")

@@ -128,7 +128,7 @@ def autoencoders(run: Run[Scale]) -> None:
     )
     report.add_results(
         [row for row in rows if "eps_S" in row.quantity],
-        "Trained on QCD: the figures of Dark Machines. An ε_B of less than one light jet is left"
+        "Trained on QCD: the figures of Dark Machines. An eps_B of less than one light jet is left"
         " out.",
     )
     draw(run, scores, label)
@@ -232,7 +232,7 @@ def draw(run: Run[Scale], scores: dict[str, Floats], label: NDArray[Any]) -> Non
 
 STUDY = Study(
     *("autoencoders", "Autoencoders: complexity and coordinates", SUMMARY, SCALES, autoencoders),
-    ("seeds",),
+    ("seeds", "workers", "dask"),
     aims=AIMS,
     events="{train} jets a class to train on, {test} a class to test",
     stand_in="the public sets of jets",

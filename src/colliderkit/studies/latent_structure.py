@@ -253,7 +253,7 @@ def skewed(count: int, repetition: int) -> Floats:
 
 STUDY = Study(
     *("latent-structure", "Latent structure without labels", SUMMARY, SCALES, latent_structure),
-    ("seeds",),
+    ("seeds", "workers", "dask"),
     aims=AIMS,
     events="{train} jets a class to learn from, {test} a class to test, {gaussian} toy events",
     stand_in="the public sets of jets",

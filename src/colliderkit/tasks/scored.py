@@ -121,9 +121,9 @@ class ScoredTask(Task):
         page.add_heading("Figures of merit")
         page.add_results(
             read_results(evaluation / runs.RESULTS),
-            "AUC, and the share of signal that a cut keeps which passes a share ε_B of the"
+            "AUC, and the share of signal that a cut keeps which passes a share eps_B of the"
             " background (the figures of Dark Machines, arXiv:2105.14027), with counting errors of"
-            " both samples. An ε_B of less than one background event is left out.",
+            " both samples. An eps_B of less than one background event is left out.",
         )
         page.add_heading("Scores")
         samples = {name: score[label == k] for k, name in enumerate(CLASSES)}

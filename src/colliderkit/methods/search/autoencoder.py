@@ -17,13 +17,8 @@ from colliderkit.events.tables import Floats, as_table, as_weight, event_numbers
 from colliderkit.losses.rows import own_loss
 from colliderkit.methods.architecture import Architecture
 from colliderkit.methods.method import Method
-from colliderkit.networks.autoencoders import (
-    Autoencoding,
-    Coder,
-    ImageCoder,
-    SetCoder,
-    TableCoder,
-)
+from colliderkit.names import Registry
+from colliderkit.networks.autoencoders import Autoencoding
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit
@@ -31,6 +26,15 @@ from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["Autoencoder"]
 
+CODERS = Registry(
+    "representation of an autoencoder",
+    {
+        "table": "colliderkit.networks.autoencoders:TableCoder",
+        "image": "colliderkit.networks.autoencoders:ImageCoder",
+        "set": "colliderkit.networks.autoencoders:SetCoder",
+    },
+    supplied=("columns", "encoded", "latent"),
+)
 PIECE = 1024  # events that are scored at a time
 
 
@@ -197,7 +201,7 @@ class Autoencoder(Method):
     def _check(self) -> None:
         choices = {
             "kind": ("plain", "variational", "contrastive"),
-            "representation": ("table", "image", "set"),
+            "representation": tuple(CODERS),
             "prior": ("normal", "dirichlet"),
             "measure": ("error", "radius"),
         }
@@ -216,14 +220,10 @@ class Autoencoder(Method):
 
     def _rebuild(self) -> None:
         encoded = self.latent * (2 if self.kind == "variational" else 1)
-        options = dict(self.options or {})
-        coder: Coder
+        sizes = {"encoded": encoded, "latent": self.latent}
         if self.representation == "table":
-            coder = TableCoder(len(self.columns_), encoded, self.latent, **options)
-        elif self.representation == "image":
-            coder = ImageCoder(encoded, self.latent, **options)
-        else:
-            coder = SetCoder(encoded, self.latent, **options)
+            sizes["columns"] = len(self.columns_)
+        coder = CODERS.build(self.representation, **sizes, **(self.options or {}))
         self.model_ = Autoencoding(
             coder, self.latent, kind=self.kind, prior=self.prior, beta=self.beta
         )

@@ -95,6 +95,7 @@ class LatentDirichlet(Method):
         counts = self._counts(events)
         negative = "an event cannot be taken from a mixture"
         weights = as_weight(weight, len(counts), negative=negative)
+        weights = weights / weights.mean()  # so that they mean as much beside the smoothing
         alpha = np.broadcast_to(given, (self.topics,)).astype(np.float64)
         if not (weights @ counts).sum() > 0:
             raise InputError("the events hold no tokens at all; check the counts.")

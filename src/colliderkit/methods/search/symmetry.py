@@ -243,7 +243,7 @@ class Symmetry(Method):
             return float(gap @ np.linalg.solve(first.T @ first + second.T @ second, gap))
 
         ndf, step = 2 * len(self.projections_), 2 * np.pi / SCAN
-        angle = step * np.arange(1, SCAN)
+        angle = np.linspace(step, 2 * np.pi - step, SCAN - 1)
         curve = np.array([compared(a) for a in angle])
         inner = np.flatnonzero((curve[1:-1] < curve[:-2]) & (curve[1:-1] < curve[2:])) + 1
         found, error, p_value = [], [], []
@@ -267,10 +267,10 @@ class Symmetry(Method):
 
 def angle_between(one: ArrayLike, other: ArrayLike) -> float:
     """Return the angle [rad] between two generators, of which a sign is none of the density's."""
-    a, b = (np.asarray(matrix, dtype=np.float64).ravel() for matrix in (one, other))
-    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    pair = [np.asarray(matrix, dtype=np.float64).ravel() for matrix in (one, other)]
+    a, b = (vector / np.linalg.norm(vector) for vector in pair)
     b = -b if a @ b < 0 else b
-    return float(2 * np.arcsin(min(np.linalg.norm(a - b) / 2, 1.0)))
+    return float(2 * np.arcsin(min(float(np.linalg.norm(a - b)) / 2, 1.0)))
 
 
 def _basis(size: int, group: str) -> Floats:
