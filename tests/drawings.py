@@ -15,6 +15,7 @@ from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.parameter_fit import LikelihoodProfile
 from colliderkit.methods.inference.templates import Templates
 from colliderkit.methods.search.bump_hunt import Bump
+from colliderkit.methods.search.plane import checks
 from colliderkit.methods.unfolding.binned import IterationCurve
 from colliderkit.methods.unfolding.result import BinnedSpectrum
 from colliderkit.metrics import Value
@@ -30,6 +31,7 @@ from colliderkit.metrics.showers import (
     shower_histograms,
 )
 from colliderkit.report import (
+    abcd,
     amplification,
     calibration,
     calorimeter,
@@ -220,7 +222,20 @@ COVERED = [coverage(0, high, np.arange(100.0)) for high in (49, 70, 93)]
 READINGS = {name: 10 ** RANDOM.uniform(1, 4, (20, 80)) for name in ("Geant4", "flow", "GFlash")}
 PROFILES = {name: profile(SEEN / TRUTH, TRUTH, PT) for name in LONG}
 
+TWO_SCORES = RANDOM.normal(size=(4000, 2))
+
 DRAWINGS: dict[str, Callable[[], Figure]] = {
+    "abcd.closures": lambda: abcd.closures(
+        {name: [Value(0.1 * i, 0.05), Value(3.0 * i, 0.5)] for i, name in enumerate(LONG)},
+        (0.5, 0.05),
+        0.1,
+    ),
+    "abcd.plane": lambda: abcd.plane(
+        TWO_SCORES, np.ones(4000), (0.7, 1.0), ("First score", "Second score"), "both limits"
+    ),
+    "abcd.validation": lambda: abcd.validation(
+        checks(TWO_SCORES, np.ones(4000), (0.7, 1.0), 3), ("First score", "Second score")
+    ),
     "amplification.densities": lambda: amplification.densities(
         np.linspace(-3, 3, 50),
         np.exp(-(np.linspace(-3, 3, 50) ** 2) / 2),
