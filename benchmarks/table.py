@@ -52,6 +52,7 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Searches": {
         "abcd": ("ABCD is unbiased for independent scores, with honest errors", ""),
+        "pivot": ("A pivot does not respond to its nuisance", ""),
     },
     "Ratio, fits and inference": {
         "likelihood_ratio": ("Learned ratios err less than half as much as the peers'", ""),
