@@ -128,7 +128,7 @@ def main() -> None:
             first = corrected[0]
             rows.append(
                 row(
-                    f"{which}, first blinded data set: found minus true (the lecture's: {true:g})",
+                    f"{which}, first blinded data set: found minus true (published: {true:g})",
                     float(first.theta[0] - truth[0, 0]),
                     theirs - true,
                     None,

@@ -57,6 +57,7 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "symmetry": ("Symmetries are found to 0.01 rad, and none where there is none", ""),
         "abcd": ("ABCD is unbiased for independent scores, with honest errors", ""),
+        "pivot": ("A pivot does not respond to its nuisance", ""),
     },
     "Ratio, fits and inference": {
         "likelihood_ratio": ("Learned ratios err less than half as much as the peers'", ""),

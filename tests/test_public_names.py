@@ -190,7 +190,12 @@ PUBLIC = {
     "colliderkit.events.ragged": ["Ragged", "Spool"],
     "colliderkit.training.batches": ["Batch", "Batches", "Dataset"],
     "colliderkit.training.fit": ["fit", "predict"],
-    "colliderkit.training.settings": ["Epoch", "Objective", "Training"],
+    "colliderkit.training.settings": [
+        "Epoch",
+        "Objective",
+        "Training",
+        "no_better_than_guessing",
+    ],
     "colliderkit.report.html": ["PAGE", "Drawing", "Heading", "Report", "Table", "Text"],
     "colliderkit.serve.onnx": ["TOLERANCE", "export", "export_method", "single", "write_checked"],
     "colliderkit.studies": ["STUDIES", "reproduce"],

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import CARETUPBASE
 
 from colliderkit.metrics.value import Value
-from colliderkit.report.decorrelation import efficiencies, frontier
+from colliderkit.report.decorrelation import colours, efficiencies, frontier
 from colliderkit.report.plots import style
 
 
@@ -56,3 +56,10 @@ def test_a_limit_has_an_arrow():
     carets = [line for line in figure.axes[0].lines if line.get_marker() == CARETUPBASE]
     assert [list(line.get_ydata()) for line in carets] == [[700]]
     drawn(figure)
+
+
+def test_a_family_keeps_its_colour_over_figures() -> None:
+    first = colours(["unconstrained", "DisCo", "MoDe[0], binned"])
+    members = colours(["unconstrained", "DisCo, strength 300", "MoDe[0], binned, at most 0.1"])
+    assert list(first.values()) == list(members.values())
+    assert len(set(first.values())) == 3

@@ -17,8 +17,8 @@ from colliderkit.report import (
     regression,
     training,
 )
-from colliderkit.report.curves import plain
 from colliderkit.report.observables import axis_label, labelled, unit_of
+from colliderkit.report.words import plain
 from colliderkit.training.settings import Epoch
 from drawings import templates
 

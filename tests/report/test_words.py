@@ -2,7 +2,7 @@
 
 import pytest
 
-from colliderkit.report.words import prose, symbols
+from colliderkit.report.words import plain, prose, symbols
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,11 @@ from colliderkit.report.words import prose, symbols
 )
 def test_symbols(spelled, sign):
     assert symbols(spelled) == sign
+
+
+def test_labels_of_figures_are_one_line():
+    label = "$\\varepsilon_S$,\n$\\varphi \\to \\ln\\,x$ [%]"
+    assert plain(label) == "εS, φ → ln x [%]"
 
 
 def test_numbers_are_no_papers():

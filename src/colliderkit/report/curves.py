@@ -5,7 +5,6 @@ A curve has columns of equal length: `x`, `y`, the ends of their bars or bins (`
 """
 
 import csv
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,34 +29,12 @@ from matplotlib.patches import StepPatch
 from numpy.typing import NDArray
 
 from colliderkit.report.plots import ARROW
+from colliderkit.report.words import plain
 
-__all__ = ["COLUMNS", "Curve", "curves_of", "described", "plain", "record", "write_curves"]
+__all__ = ["COLUMNS", "Curve", "curves_of", "described", "record", "write_curves"]
 
 Floats = NDArray[np.float64]
 COLUMNS = ("x", "x_low", "x_high", "y", "y_low", "y_high", "value")
-SYMBOLS = {
-    "varepsilon": "ε",
-    "varphi": "φ",
-    "alpha": "α",
-    "beta": "β",
-    "eta": "η",
-    "chi": "χ",
-    "tau": "τ",
-    "theta": "θ",
-    "sigma": "σ",
-    "mu": "μ",
-    "nu": "ν",
-    "rho": "ρ",
-    "ell": "ℓ",
-    "lambda": "λ",
-    "Delta": "Δ",
-    "sqrt": "√",
-    "times": "×",
-    "pm": "±",
-    "to": "→",
-    "ln": "ln ",
-    "log": "log ",
-}
 MOST = 4  # panels, and curves of a panel, that are described
 
 
@@ -324,14 +301,3 @@ def _words(curve: Curve) -> str:
     best = int(y.argmax())
     words = f"{y[0]:.3g} at {x[0]:.3g} to {y[-1]:.3g} at {x[-1]:.3g}"
     return words + (f", largest {y[best]:.3g} at {x[best]:.3g}" if 0 < best < len(y) - 1 else "")
-
-
-def plain(text: str) -> str:
-    """Return a label in the notation of TeX as plain text: ``$\\varepsilon_S$`` is εS."""
-    text = re.sub(r"\\(mathrm|text|mathit|mathbf)\b", "", text)
-    text = re.sub(
-        r"\\([A-Za-z]+)", lambda match: SYMBOLS.get(match.group(1), match.group(1) + " "), text
-    )
-    text = text.replace("^2", "²").replace("^3", "³").replace("\\,", " ").replace("\\%", "%")
-    text = re.sub(r"_([A-Za-z0-9]|\{[^}]*\})", r"\1", text) if "$" in text else text
-    return " ".join(re.sub(r"[${}\\]", "", text).replace("\n", " ").split())

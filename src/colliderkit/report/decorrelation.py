@@ -1,5 +1,6 @@
 """Plots of decorrelation: the frontier, the background's efficiency by mass."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,12 +9,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.metrics.value import Value
 from colliderkit.report.observables import axis_label
-from colliderkit.report.plots import COLOURS, drawn, legend
+from colliderkit.report.plots import LINES, drawn, legend, styles
 
 __all__ = ["efficiencies", "frontier"]
 
 Floats = NDArray[np.float64]
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "<", ">")
+MEMBER = re.compile(r", (strength|at most) [^,]*$")
+
+
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """Return the colour of each method: that of its family, whatever its strength."""
+    families = {name: MEMBER.sub("", name) for name in names}
+    looks = styles(list(dict.fromkeys(families.values())))
+    return {name: looks[family]["color"] for name, family in families.items()}
 
 
 @drawn
@@ -30,9 +39,10 @@ def frontier(
     """
     figure = Figure(figsize=(16.4, 7.6))
     axes = figure.subplots()
+    shades = colours(list(methods))
     for number, (name, members) in enumerate(methods.items()):
         points = sorted(members, key=lambda point: point[0].value)
-        colour = COLOURS[number % len(COLOURS)]
+        colour = shades[name]
         limits = [point[1].lower_limit for point in points]
         axes.errorbar(
             [point[0].value for point in points],
@@ -88,6 +98,7 @@ def efficiencies(
     borders = np.asarray(edges, dtype=np.float64)
     middle, width = (borders[1:] + borders[:-1]) / 2, np.diff(borders)
     axes.axhline(1, color="k", linewidth=1.2, linestyle="--")
+    shades = colours(list(curves))
     for number, (name, (share, error)) in enumerate(curves.items()):
         # Beside each other within a bin, so that all bars can be seen.
         shift = (number + 0.5) / len(curves) - 0.5
@@ -96,11 +107,11 @@ def efficiencies(
             share,
             error,
             fmt=MARKERS[number % len(MARKERS)],
-            linestyle="-",
+            linestyle=LINES[list(shades.values())[:number].count(shades[name]) % len(LINES)],
             linewidth=1.4,
             markersize=7,
             elinewidth=1.4,
-            color=COLOURS[number % len(COLOURS)],
+            color=shades[name],
             markeredgecolor="white",
             label=name,
         )

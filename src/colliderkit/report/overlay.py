@@ -8,18 +8,19 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from colliderkit.events.calorimeter.geometry import Geometry, Grid
-from colliderkit.report.plots import COLOURS, WIDTHS, draw_ratio, drawn, legend, limit_ratio, merged
+from colliderkit.report.plots import WIDTHS, draw_ratio, drawn, legend, limit_ratio, merged, styles
 
 __all__ = ["cell_spectrum", "layer_images", "ratio_histogram"]
 
 Floats = NDArray[np.float64]
 GEV = 1e3  # MeV
-PALETTE = ("#000000", *(COLOURS[i] for i in (3, 1, 0, 2, 4)))
+REFERENCE = "#000000"
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
     """Return the colour of each source; the first, the reference, is black."""
-    return dict(zip(names, PALETTE, strict=False))
+    others = {name: look["color"] for name, look in styles(list(names[1:])).items()}
+    return dict.fromkeys(names[:1], REFERENCE) | others
 
 
 @drawn

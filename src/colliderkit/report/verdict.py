@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from colliderkit.metrics.value import Value, number
 from colliderkit.report.results import Result
-from colliderkit.training.settings import Epoch
+from colliderkit.training.settings import Epoch, no_better_than_guessing
 
 __all__ = ["SIGMA", "Aim", "Claim", "Line", "Ranking", "Verdict", "worse_than_guessing"]
 
@@ -336,11 +336,8 @@ def worse_than_guessing(histories: Mapping[str, Sequence[Epoch]]) -> list[Line]:
     """
     lines = []
     for name, epochs in histories.items():
-        kept = [e for e in epochs if e.guess is not None and math.isfinite(e.validation_loss)]
-        if not kept:
-            continue
-        best = min(kept, key=lambda epoch: epoch.validation_loss)
-        if best.guess is not None and best.validation_loss >= best.guess:
+        best = no_better_than_guessing(epochs)
+        if best is not None and best.guess is not None:
             lines.append(
                 Line(
                     "alarm",

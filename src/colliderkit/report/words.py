@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 
 from colliderkit.metrics.value import number
 
-__all__ = ["duration", "plural", "prose", "symbols"]
+__all__ = ["duration", "plain", "plural", "prose", "symbols"]
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "Delta": "Δ", "epsilon": "ε", "eps": "ε",
@@ -19,7 +19,8 @@ SUPERSCRIPTS = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻"
 # LaTeX between dollars: what is a symbol, and what only sets type.
 COMMANDS = {
     r"\times": "×", r"\pm": "±", r"\oplus": "⊕", r"\langle": "⟨", r"\rangle": "⟩", r"\sqrt": "√",
-    r"\geq": "≥", r"\leq": "≤", r"\ln": "ln", r"\,": " ", r"\ ": " ",
+    r"\geq": "≥", r"\leq": "≤", r"\ln": "ln", r"\log": "log", r"\to": "→", r"\,": " ",
+    r"\ ": " ", r"\%": "%", r"\varepsilon": "ε", r"\varphi": "φ", r"\nu": "ν", r"\ell": "ℓ",
     **{"\\" + name: sign for name, sign in GREEK.items()},
 }  # fmt: skip
 TYPE = re.compile(r"\\(?:mathrm|mathit|mathbf|text|rm|left|right)\b\s*|[{}]")
@@ -69,6 +70,11 @@ def symbols(text: str) -> str:
         else:
             text = pattern.sub(sign, text)
     return text
+
+
+def plain(text: str) -> str:
+    """Return the label of a figure as text of one line: ``$\\varepsilon_S$`` is εS."""
+    return " ".join(symbols(text).split())
 
 
 def prose(text: str) -> Markup:

@@ -55,7 +55,8 @@ TOY, OFF = "N(0, 1) to N(1, 1)", "mean |weight - exp(x - 1/2)|"
 AIMS = (
     Aim("Trees tell every target from the nominal jets before", "AUC, before", "*", "above", 0.5),
     Aim("After reweighting all observables agree, of every target", AFTER, "*", "equal", 1.0),
-    Aim("After reweighting trees find nothing, of every target", TREES, "*", "equal", 0.5),
+    Aim("After reweighting trees find nothing, of every target", TREES, "*", "equal", 0.5,
+        tolerance=0.05),
     Aim("Where the exact weight is known, the learned one is within 0.05 of it", OFF, TOY, "below",
         0.05),
 )  # fmt: skip

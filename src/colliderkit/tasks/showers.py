@@ -312,7 +312,7 @@ class ShowerComparisonTask(Task):
 
 AIMS = tuple(
     Aim(f"A {level} classifier finds no difference to the reference", f"AUC {level}", "*", "equal",
-        0.5)
+        0.5, tolerance=0.05)
     for level in ("low-level", "high-level")
 )  # fmt: skip
 

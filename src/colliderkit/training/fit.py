@@ -22,7 +22,12 @@ from colliderkit.seeds import derive
 from colliderkit.training.batches import Batch, Batches, Dataset
 from colliderkit.training.optimistic import OptimisticAdamW
 from colliderkit.training.progress import Progress
-from colliderkit.training.settings import Epoch, Objective, Training
+from colliderkit.training.settings import (
+    Epoch,
+    Objective,
+    Training,
+    no_better_than_guessing,
+)
 
 __all__ = ["fit", "predict"]
 
@@ -320,22 +325,24 @@ def run(
     guess = None
     if objective is cross_entropy:
         guess = guessing(validation.target, validation.weight)
-        warn_of_guessing(title, module.history[kept]["validation_loss"], guess)
-    return [Epoch(**row, best=i == kept, guess=guess) for i, row in enumerate(module.history)]
+    epochs_of = [Epoch(**row, best=i == kept, guess=guess) for i, row in enumerate(module.history)]
+    warn_of_guessing(title, epochs_of)
+    return epochs_of
 
 
 def warn_of_guessing(
     title: str,
-    loss: float,
-    guess: float | None,
+    epochs: Sequence[Epoch],
     how: str = "guessing by the shares of the classes",
     check: str = "the classes differ",
 ) -> None:
     """Warn if the best validation loss is not below that of guessing, `how` one guesses."""
-    if guess is not None and loss >= guess:
+    best = no_better_than_guessing(epochs)
+    if best is not None:
         warnings.warn(
-            f"{title}: learned nothing, its best validation loss is {loss:.4g} where {how}"
-            f" has {guess:.4g}; train longer, change learning_rate, or check that {check}",
+            f"{title}: learned nothing, its best validation loss is {best.validation_loss:.4g}"
+            f" where {how} has {best.guess:.4g}; train longer, change learning_rate, or check"
+            f" that {check}",
             stacklevel=2,
         )
 

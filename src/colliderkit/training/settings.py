@@ -3,7 +3,8 @@
 Neither torch nor Lightning is imported, so that a command line can show the settings at once.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +13,7 @@ from colliderkit.ranges import check
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Epoch", "Objective", "Training"]
+__all__ = ["Epoch", "Objective", "Training", "no_better_than_guessing"]
 
 
 # How long a training is that nobody sized: least and most epochs, the steps that are enough, the
@@ -101,3 +102,15 @@ class Epoch:
     constraints: Mapping[str, float] = field(default_factory=dict)
     violation: float = 0.0
     guess: float | None = None
+
+
+def no_better_than_guessing(epochs: Sequence[Epoch]) -> Epoch | None:
+    """Return the epoch of the lowest validation loss if that is not below its guess, else None.
+
+    None too where no guess is known.
+    """
+    known = [e for e in epochs if e.guess is not None and math.isfinite(e.validation_loss)]
+    best = min(known, key=lambda epoch: epoch.validation_loss, default=None)
+    if best is None or best.guess is None or best.validation_loss < best.guess:
+        return None
+    return best

@@ -193,9 +193,10 @@ class Perceptrons(Regression):
     def _judged(self, histories: list[list[Epoch]], held: Dataset) -> list[list[Epoch]]:
         """Note the loss of one answer for all events, and warn if that is as good as it gets."""
         guess = self._loss().guess(held.target, held.weight)
-        best = min(epoch.validation_loss for history in histories for epoch in history)
-        warn_of_guessing(self.name, best, guess, "one answer for all events", "x tells of y")
-        return [[replace(epoch, guess=guess) for epoch in history] for history in histories]
+        judged = [[replace(epoch, guess=guess) for epoch in history] for history in histories]
+        every = [epoch for history in judged for epoch in history]
+        warn_of_guessing(self.name, every, "one answer for all events", "x tells of y")
+        return judged
 
 
 def check_level(level: float) -> None:
