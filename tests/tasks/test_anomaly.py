@@ -52,7 +52,9 @@ def refused(capsys, path, out, *words, features="a,b"):
 
 def test_a_file_in_tev_is_searched_as_one_in_gev(folder, tmp_path, capsys):
     assert fit(folder / "data.root", tmp_path / "gev", *SEARCH) == 0
-    assert "TeV" not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "TeV" not in printed
+    assert f"next: colliderkit report {tmp_path / 'gev'}" in printed
     assert fit(folder / "tev.root", tmp_path / "tev", *SEARCH) == 0
     assert "mjj is in TeV, from 2.5" in capsys.readouterr().out
     one, two = (load(tmp_path / name) for name in ("gev", "tev"))
@@ -65,6 +67,13 @@ def test_an_event_is_never_judged_by_what_it_trained(folder, tmp_path):
     assert fit(folder / "data.root", tmp_path / "run", *SEARCH, "--label", "label") == 0
     assert fit(folder / "data.root", tmp_path / "other", *SEARCH) == 0
     np.testing.assert_array_equal(load(tmp_path / "run").score_, load(tmp_path / "other").score_)
+
+
+def test_without_enough_signal_there_are_no_bounds_and_a_page(folder, tmp_path, capsys):
+    out, one = tmp_path / "run", ("--label", "event == 7", "--event", "event")
+    assert fit(folder / "data.root", out, *SEARCH, *one) == 0
+    assert "the page has no bounds" in capsys.readouterr().err
+    assert main(["report", str(out)]) == 0
 
 
 def test_new_events_are_scored_and_those_of_the_fit_kept(folder, tmp_path):
@@ -121,6 +130,7 @@ def test_all_windows_are_searched_by_one_command(folder, tmp_path, capsys):
         ((), "a,c", "'c'"),
         (("--label", "a"), "b", "has values beside 0"),
         (("--label", "label"), "a,label", "which is the label"),
+        (("--columns", "{a: b}"), "a,b", "columns maps the columns of jets"),
         (("--null", "2", "--weight", "a*a"), "a,b", "leave out weight and label"),
     ],
 )

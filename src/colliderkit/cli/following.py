@@ -1,7 +1,8 @@
 """Name the command to go on with after a verb."""
 
+import inspect
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ def after_fit(task: Task, out: Path, read: "partial[Any]", reading: Reading | No
 
     The options are those of the fit that an evaluation has too. Where its selection divides by a
     number (``event % 5 != 0``), the others of the same files are taken; else files have to be
-    named, in capitals.
+    named, in capitals. Where an evaluation asks for what the fit does not know, and a page can be
+    made without one, it is that of the page.
     """
     function = getattr(task, "evaluate", None)
     if function is None or "method" not in parameters(function):
@@ -32,6 +34,8 @@ def after_fit(task: Task, out: Path, read: "partial[Any]", reading: Reading | No
     words = ["colliderkit", "evaluate", str(out)]
     takes = parameters(function)
     given = {key: value for key, value in read.keywords.items() if value is not None}
+    if _asked(function) - set(given) and _paged(task):
+        return f"colliderkit report {out}"
     for key in takes:
         if key in given and key not in ("method", "reading"):
             held_out = key in OF_FILES and not same
@@ -53,6 +57,21 @@ def after_report(name: str, model: Path | None) -> str | None:
     files = " EVENTS" if "files" in parameters(function) else ""
     end = ".onnx" if files else ""
     return f"colliderkit export {model}{files} --out {model}-export{end}"
+
+
+def _asked(function: Callable[..., Any]) -> set[str]:
+    """Return the options of a function that have to be given."""
+    own = inspect.signature(function).parameters.values()
+    return {p.name for p in own if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+
+
+def _paged(task: Task) -> bool:
+    """Whether a page of a fit can be made without an evaluation."""
+    page = getattr(task, "page", None)
+    if page is None:
+        return False
+    evaluation = inspect.signature(page).parameters.get("evaluation")
+    return evaluation is None or evaluation.default is None
 
 
 def written(value: Any) -> str:

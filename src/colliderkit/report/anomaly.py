@@ -63,7 +63,7 @@ def finding_of(search: ResonantSearch, scan: WindowScan | None = None) -> Findin
     text = "There is a resonance: the {} is below that of 3 standard deviations"
     if scan is None:
         p, kind = Value(one.local_p, 0.0), "p-value of this one window"
-        summary += "; with one window it is the global one, were the search exact."
+        summary += "; if this one window was chosen before, it is the global one."
     elif scan.global_p_ is None:
         p, kind = Value(scan.bound_, 0.0), "largest possible global p-value"
         summary += (
@@ -197,12 +197,13 @@ def add_limits(page: Report, limits: Limits) -> None:
 def add_bounds(page: Report, search: ResonantSearch, events: Columns) -> None:
     """Add the gain in significance that labels tell, beside the bounds.
 
-    `events` has `label`, `score`, and `supervised` and `idealised`, scores of the bounds, (N,).
+    `events` has `label` and `score` (N,) and, if they could be trained, `supervised` and
+    `idealised`, the scores of the bounds.
     """
     low, high = search.excess_.region
     inside = (events["mass"] >= low) & (events["mass"] < high)
     label = events["label"][inside]
-    names = {search.name: "score", "supervised": "supervised", "idealised": "idealised"}
+    names = {search.name: "score"} | {n: n for n in ("supervised", "idealised") if n in events}
     try:
         curves = {
             name: improvement(events[column][inside], label) for name, column in names.items()

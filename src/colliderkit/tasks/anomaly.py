@@ -1,5 +1,6 @@
 """The task of a search without a model: fit, apply, evaluate and page."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -92,11 +93,16 @@ class AnomalyTask(Task):
 
         Examples:
             colliderkit fit anomaly --data data.root --resonant mjj \
-              --features 'mj1,mj2-mj1,tau21_1,tau21_2' --signal_region 3300,3700 \
+              --features 'mj1,mj2-mj1,tau21_1,tau21_2' --signal-region 3300,3700 \
               --method cathode --out search
             colliderkit fit anomaly --data data.root --resonant mjj --features a,b --scan \
               --null 20 --method cwola-hunting --out scan
         """
+        if reading.columns is not None:
+            raise InputError(
+                "columns maps the columns of jets, and a search reads features as they are; write"
+                " expressions into features and resonant."
+            )
         names = split_expressions(features)
         if not names:
             raise InputError("features is empty; name what is told apart, as mj1,tau21_1.")
@@ -135,14 +141,17 @@ class AnomalyTask(Task):
         elif scan or null:
             windows = None if scan else [search.signal_region]
             method = WindowScan(method, windows=windows, null=null)
-        return Inputs(method, arguments, {"label": known})
+        return Inputs(method, arguments, {"label": known, "bounds": {}})
 
     def fit(self, inputs: Inputs, *, seed: int, folder: Path, resume: bool) -> Method:
         """Fit the search, and with labels the bounds in its window."""
         fitted = super().fit(inputs, seed=seed, folder=folder, resume=resume)
         assert isinstance(fitted, ResonantSearch | WindowScan)
         if inputs.beside["label"] is not None:
-            inputs.beside["bounds"] = _bounds(_search(fitted), inputs, seed)
+            try:
+                inputs.beside["bounds"] = _bounds(_search(fitted), inputs, seed)
+            except InputError as error:  # what was searched for is found all the same
+                warnings.warn(f"the page has no bounds: {error}", UserWarning, stacklevel=2)
         return fitted
 
     def keep(self, method: Method, inputs: Inputs, folder: Path) -> None:
