@@ -37,6 +37,7 @@ from comparison import RESULTS, Answer, row, save
 
 COMMAND = "python benchmarks/anomaly.py --events FILES --work WORK"
 STRENGTH = 2.2
+FULL = 118_000  # events in the signal region, of the bar on time
 TIME = "CATHODE end to end on the toy"  # begins the row of its time
 Found = dict[str, dict[str, list[dict[str, float]]]]
 
@@ -113,7 +114,7 @@ def timed(inside: int, work: Path) -> Answer:
     toy = Resonance()
     events = toy.events(round(inside / toy.background(SIGNAL_REGION)), inside // 150, 5)
     begin = time.process_time()
-    method = Cathode(signal_region=SIGNAL_REGION)
+    method = Cathode(signal_region=SIGNAL_REGION, members=2)  # ten classifiers in five folds
     method.fit(
         *(events.features, events.mass), folder=work / "time", resume=True, progress=False, seed=1
     )
@@ -126,7 +127,8 @@ def timed(inside: int, work: Path) -> Answer:
     return row(
         f"{TIME}, {rows.sum()} events in the signal region of {len(events)}, {classifiers}"
         f" classifiers and {method.folds} flows; max SIC {ours}, of the exact ratio {exact}",
-        minutes, 30.0, minutes / 30, None, unit="CPU minutes of one process; bar: 30", bar="<= 1",
+        *(minutes, 30.0, minutes / 30, None), unit="CPU minutes of one process; bar: 30 of 120,000",
+        bar="<= 1" if rows.sum() > FULL else None,
         command="python benchmarks/anomaly.py --time 120000 --work WORK", versions=versions(),
     )  # fmt: skip
 
@@ -139,7 +141,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--trainings", type=int, default=10)
     parser.add_argument("--folds", type=int, default=5)
-    parser.add_argument("--members", type=int, default=2)
+    parser.add_argument("--members", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=15, help="of each flow")
     parser.add_argument("--shares", type=float, nargs=2, default=(0.5, 0.25))
     options = parser.parse_args()
@@ -151,7 +153,7 @@ def main() -> None:
     if not options.events:
         parser.error("give --events, or --time")
     events = read(options.events, tuple(options.shares))
-    flow = Training(epochs=options.epochs, batch_size=2048, learning_rate=4e-3)
+    flow = Training(epochs=options.epochs, learning_rate=4e-3)
     scale = Scale(
         *(len(events.background), len(events.template), len(events.test), len(events.signal)),
         floor=10,

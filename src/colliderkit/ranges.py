@@ -101,6 +101,7 @@ RANGES: dict[str, Range] = {
     # what is optimised, and how
     **dict.fromkeys(("learning_rate", "discriminator_rate", "temperature"), POSITIVE),
     **dict.fromkeys(("at_most", "max_slope", "reach", "step", "strength", "widths"), POSITIVE),
+    "oversampling": POSITIVE,
     **dict.fromkeys(("power", "regulariser", "weight_decay"), NOT_NEGATIVE),
     # physics
     **dict.fromkeys(("cut", "energies", "luminosity", "without"), POSITIVE),

@@ -1,6 +1,7 @@
 """Density p(x | m) of the features of events given their mass, by a flow, for searches."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -26,12 +27,15 @@ __all__ = [
     "FlowSearch",
     "grown_flow",
     "outer_flow",
+    "sized",
 ]
 
 HELD = 0.1  # of the events choose the epoch
 PIECE = 1 << 14  # events evaluated at a time
 MARGIN = 0.01  # of a feature's range, beyond its ends: the logit is finite there
-FLOW_TRAINING = Training(epochs=20, batch_size=2048, learning_rate=4e-3, schedule="one-cycle")
+FLOW_TRAINING = Training(epochs=20, learning_rate=4e-3, schedule="one-cycle")
+# Where no size of the batches is given: steps an epoch, and events a step, a power of two.
+STEPS, SMALLEST, LARGEST = 32, 256, 4096
 
 
 class FeatureFlow(nn.Module):
@@ -78,7 +82,7 @@ class FeatureFlow(nn.Module):
             self.flow,
             own_loss,
             *data.split(held),
-            training,
+            sized(training, len(y)),
             seed=seed,
             folder=folder,
             resume=resume,
@@ -128,6 +132,14 @@ class FeatureFlow(nn.Module):
         return self.outer(torch.cat([self.flow.decode(part, c) for part, c in pairs]))
 
 
+def sized(training: Training, events: int) -> Training:
+    """Return a training with the size of its batches, which follows the number of events."""
+    if training.batch_size is not None:
+        return training
+    near = 1 << max(round(events / STEPS), 1).bit_length() - 1
+    return replace(training, batch_size=min(max(near, SMALLEST), LARGEST))
+
+
 class FlowSearch(ResonantSearch):
     """Base of searches whose background is a flow of the sidebands, interpolated into the window.
 
@@ -136,7 +148,8 @@ class FlowSearch(ResonantSearch):
         classifier, options, members: as of `ResonantSearch`.
         flow: keyword arguments of `generators.flow.ConditionalFlow`.
         oversampling: events of the template for each event of the window.
-        training: of the flow: epochs, batch size, learning rate and the like.
+        training: of the flow: epochs, learning rate and the like; without a batch size there are
+            32 steps an epoch or more, of 256 to 4096 events.
         edges, bins, family, orders: as of `ResonantSearch`.
     """
 
@@ -149,7 +162,7 @@ class FlowSearch(ResonantSearch):
         efficiency: float = 0.01,
         classifier: Literal["trees", "network"] = "trees",
         options: Mapping[str, Any] | None = None,
-        members: int = 2,
+        members: int = 5,
         flow: Mapping[str, Any] | None = None,
         oversampling: float = 4.0,
         training: Training = FLOW_TRAINING,
@@ -201,7 +214,7 @@ class DensitySearch(ResonantSearch):
     Args:
         signal_region, sidebands, folds, efficiency: as of `ResonantSearch`.
         flow: keyword arguments of `generators.flow.ConditionalFlow`.
-        training: of the flows: epochs, batch size, learning rate and the like.
+        training: of the flows, as of `FlowSearch`.
         edges, bins, family, orders: as of `ResonantSearch`.
     """
 

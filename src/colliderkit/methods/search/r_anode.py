@@ -12,7 +12,7 @@ from colliderkit.events.tables import Floats, validation_mask
 from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.losses.rows import own_loss
 from colliderkit.methods.search.classifiers import Judge
-from colliderkit.methods.search.flows import HELD, DensitySearch, FeatureFlow, outer_flow
+from colliderkit.methods.search.flows import HELD, DensitySearch, FeatureFlow, outer_flow, sized
 from colliderkit.methods.search.resonant import Candidates, Range
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
@@ -76,7 +76,7 @@ class RAnode(DensitySearch):
             signal,
             own_loss,
             *Dataset(y, torch.zeros(len(y)), unit, background).split(held),
-            self.training,
+            sized(self.training, len(y)),
             seed=derive(seed, "signal", "training"),
             title="signal",
             **{**where, "folder": named},

@@ -46,7 +46,7 @@ class Salad(ResonantSearch):
         efficiency: float = 0.01,
         classifier: Literal["trees", "network"] = "trees",
         options: Mapping[str, Any] | None = None,
-        members: int = 2,
+        members: int = 5,
         hidden: Sequence[int] = (64, 64, 64),
         training: Training = REWEIGHTING,
         edges: Sequence[float] | None = None,
