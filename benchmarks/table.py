@@ -57,6 +57,14 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "symmetry": ("Symmetries are found to 0.01 rad, and none where there is none", ""),
         "abcd": ("ABCD is unbiased for independent scores, with honest errors", ""),
+        "search_null": (
+            "Searches without a signal have uniform global p-values, and a hidden bump is found",
+            "",
+        ),
+        "search_selection": (
+            "Two halves of the data choose a search without labels, better than chance",
+            "",
+        ),
         "pivot": ("A pivot does not respond to its nuisance", ""),
     },
     "Ratio, fits and inference": {
@@ -106,16 +114,6 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             " one is",
         ),
         "intervals": ("Conformal intervals of every regression cover", ""),
-    },
-    "Searches": {
-        "search_null": (
-            "Searches without a signal have uniform global p-values, and a hidden bump is found",
-            "",
-        ),
-        "search_selection": (
-            "Two halves of the data choose a search without labels, better than chance",
-            "",
-        ),
     },
 }
 COLUMNS = ("quantity", "ours", "peer", "unit", "ratio", "bar", "met", "threads", "load")

@@ -15,12 +15,9 @@ from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.parameter_fit import LikelihoodProfile
 from colliderkit.methods.inference.templates import Templates
 from colliderkit.methods.search.bump_hunt import Bump
-<<<<<<< HEAD
 from colliderkit.methods.search.limits import Injection, Limits
-from colliderkit.methods.search.spectrum import excess
-=======
 from colliderkit.methods.search.plane import checks
->>>>>>> nonres
+from colliderkit.methods.search.spectrum import excess
 from colliderkit.methods.unfolding.binned import IterationCurve
 from colliderkit.methods.unfolding.result import BinnedSpectrum
 from colliderkit.metrics import Value
@@ -230,7 +227,6 @@ COVERED = [coverage(0, high, np.arange(100.0)) for high in (49, 70, 93)]
 READINGS = {name: 10 ** RANDOM.uniform(1, 4, (20, 80)) for name in ("Geant4", "flow", "GFlash")}
 PROFILES = {name: profile(SEEN / TRUTH, TRUTH, PT) for name in LONG}
 
-<<<<<<< HEAD
 MASSES = 2000 + 500 * RANDOM.exponential(size=3000)
 BEFORE, BEHIND = (
     excess(MASSES[:n], region=(3300, 3700), edges=np.linspace(2000, 5000, 31)) for n in (3000, 300)
@@ -241,7 +237,19 @@ INJECTED = Limits(
     30.0,
     None,
 )
+TWO_SCORES = RANDOM.normal(size=(4000, 2))
 DRAWINGS: dict[str, Callable[[], Figure]] = {
+    "abcd.closures": lambda: abcd.closures(
+        {name: [Value(0.1 * i, 0.05), Value(3.0 * i, 0.5)] for i, name in enumerate(LONG)},
+        (0.5, 0.05),
+        0.1,
+    ),
+    "abcd.plane": lambda: abcd.plane(
+        TWO_SCORES, np.ones(4000), (0.7, 1.0), ("First score", "Second score"), "both limits"
+    ),
+    "abcd.validation": lambda: abcd.validation(
+        checks(TWO_SCORES, np.ones(4000), (0.7, 1.0), 3), ("First score", "Second score")
+    ),
     "anomaly.spectra": lambda: anomaly.spectra(BEFORE, BEHIND, "mjj"),
     "anomaly.least_p_values": lambda: anomaly.least_p_values(RANDOM.random(20) / 5, 1e-9, 8.3),
     "anomaly.injection_limits": lambda: anomaly.injection_limits(INJECTED),
@@ -254,21 +262,6 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     ),
     "significance.strength_scan": lambda: significance.strength_scan(
         [0.5, 1, 2], {name: RANDOM.uniform(1, 9, (3, 4)).tolist() for name in LONG}
-=======
-TWO_SCORES = RANDOM.normal(size=(4000, 2))
-
-DRAWINGS: dict[str, Callable[[], Figure]] = {
-    "abcd.closures": lambda: abcd.closures(
-        {name: [Value(0.1 * i, 0.05), Value(3.0 * i, 0.5)] for i, name in enumerate(LONG)},
-        (0.5, 0.05),
-        0.1,
-    ),
-    "abcd.plane": lambda: abcd.plane(
-        TWO_SCORES, np.ones(4000), (0.7, 1.0), ("First score", "Second score"), "both limits"
-    ),
-    "abcd.validation": lambda: abcd.validation(
-        checks(TWO_SCORES, np.ones(4000), (0.7, 1.0), 3), ("First score", "Second score")
->>>>>>> nonres
     ),
     "amplification.densities": lambda: amplification.densities(
         np.linspace(-3, 3, 50),
