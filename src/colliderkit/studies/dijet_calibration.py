@@ -49,23 +49,34 @@ MEASURES = """
 "Falling" is the spectrum of QCD; "flat" has the weight (leading true pt)^5 on it, which is how the
 events were generated. A calibration is fitted under each and applied to other events. "Bias of the
 bump" is the median of calibrated / true mass of the pair, less 1, for the resonance between 1.8
-and 2.2 TeV true; "width" half of the central 68% of that ratio over its median. "QCD above 2 TeV"
-is the number of QCD events whose calibrated mass is above, over those whose true one is: an
-unbiased estimate has more, since resolution moves events along a falling spectrum.
+and 2.2 TeV true, and "bias of QCD" that of QCD in the same range: the resonance has jets of quarks
+alone, whose response is another, and no calibration of pt alone knows that. What a calibration
+makes of the spectrum that it learned from is "moved by the spectrum", the median of the mass
+under flat over that under falling, less 1, for the same events of the resonance. "Width" is half
+of the central 68% of calibrated / true over its median. "QCD above 2 TeV" is the number of QCD
+events whose calibrated mass is above, over those whose true one is. The response has a tail to low
+values: the most probable truth and the inverse of a median differ by it.
 """
 FALLING, FLAT = "falling", "flat"
-BIAS, TAIL = "bias of the bump [%]", "QCD above 2 TeV, over the truth"
+BIAS, OF_QCD = "bias of the bump [%]", "bias of QCD [%]"
+MOVED, TAIL = "moved by the spectrum [%]", "QCD above 2 TeV, over the truth"
 RAW, LEAST, LIKELY = "not calibrated", "squared error", "maximum likelihood"
+FLOW, INVERSION = "flow likelihood", "numerical inversion"
 AIMS = (
     Aim("Before calibration the bump is off by more than 1%", BIAS, RAW, "below", -1.0),
-    Aim("Least squares learned on QCD move the bump down by more than 0.5%", BIAS,
+    Aim("Least squares learned on QCD put QCD of that mass too low by more than 0.5%", OF_QCD,
         f"{LEAST}, {FALLING}", "below", -0.5),
-    Aim("Under a flat spectrum they move it less", BIAS, f"{LEAST}, {FLAT}", "above",
-        against=f"{LEAST}, {FALLING}"),
-    Aim("Maximum likelihood leaves the bump within 0.5%, under each spectrum", BIAS,
-        f"{LIKELY}, *", "within", (-0.5, 0.5)),
-    Aim("So does the likelihood by a flow", BIAS, "flow likelihood, *", "within", (-0.5, 0.5)),
-    Aim("So does numerical inversion", BIAS, "numerical inversion, *", "within", (-0.5, 0.5)),
+    Aim("Where they put the bump depends on the spectrum by more than 1%", MOVED, LEAST, "above",
+        1.0),
+    *(
+        Aim(f"By {name} it depends on it by less than 0.5%", MOVED, name, "within", (-0.5, 0.5))
+        for name in (INVERSION, LIKELY, FLOW)
+    ),
+    *(
+        Aim(f"{name.capitalize()} puts the bump within 1%, under each spectrum", BIAS,
+            f"{name}, *", "within", (-1.0, 1.0))
+        for name in (INVERSION, LIKELY, FLOW)
+    ),
 )  # fmt: skip
 # The bias that makes high masses as frequent as low ones; its power is that of "flat".
 BIASED = (
@@ -104,10 +115,10 @@ def methods(scale: Scale) -> dict[str, Calibration]:
     """Return the calibrations, not fitted."""
     network: dict[str, Any] = {"hidden": scale.hidden, "training": scale.training}
     return {
-        "numerical inversion": NumericalInversion(statistic="median", bins=scale.bins),
+        INVERSION: NumericalInversion(statistic="median", bins=scale.bins),
         LEAST: TruthRegression(**network),
         LIKELY: GaussianAnsatz(**network),
-        "flow likelihood": FlowCalibration(**network),
+        FLOW: FlowCalibration(**network),
     }
 
 
@@ -131,16 +142,24 @@ def dijet_calibration(run: Run[Scale]) -> None:
             ]  # fmt: skip
     results = []
     for name, each in calibrated.items():
-        results += bump(name, [of_signal for _, of_signal in each], signal)
-        tails = [above(of_qcd, test) for of_qcd, _ in each]
-        results.append(Result.over_seeds(name, TAIL, tails))
+        results += bump(name, each, (test, signal))
+    moved = []
+    for name in methods(scale):
+        pairs = zip(calibrated[f"{name}, {FLAT}"], calibrated[f"{name}, {FALLING}"], strict=True)
+        ratios = [flat / falling for (_, flat), (_, falling) in pairs]
+        moved.append(Result.over_seeds(name, MOVED, [middle(r, signal) for r in ratios]))
     report.add_heading("The bump")
-    inside = (signal.true_mass > WINDOW[0]) & (signal.true_mass < WINDOW[1])
     report.add_results(
         results,
-        f"{number(int(inside.sum()))} events of the resonance and {number(len(test))} of QCD, which"
-        f" no calibration has seen; {number(len(train))} of QCD are learned from.",
-        best={BIAS: 0.0, TAIL: 1.0},
+        f"{number(int(inside(signal).sum()))} events of the resonance and {number(len(test))} of"
+        f" QCD, which no calibration has seen; {number(len(train))} of QCD are learned from.",
+        best={BIAS: 0.0, OF_QCD: 0.0, TAIL: 1.0},
+    )
+    report.add_results(
+        moved,
+        "The resonance calibrated under the flat over under the falling spectrum, event by event;"
+        " errors of one seed are of counting, and know of no other training.",
+        best={MOVED: 0.0},
     )
     shown = (RAW, f"{LEAST}, {FALLING}", f"{LIKELY}, {FALLING}")
     spectra = {"truth": signal.true_mass, **{n: calibrated[n][0][1] for n in shown}}
@@ -150,13 +169,11 @@ def dijet_calibration(run: Run[Scale]) -> None:
     )
     edges = np.geomspace(*MASSES, scale.shown + 1)
     spectra = {"truth": test.true_mass, **{n: calibrated[n][0][0] for n in shown}}
+    weights = dict.fromkeys(spectra, test.weight)
     report.add_figure(
-        distribution(
-            spectra, edges, "Mass of the pair [GeV]", log=True,
-            weights=dict.fromkeys(spectra, test.weight),
-        ),
+        distribution(spectra, edges, "Mass of the pair [GeV]", log=True, weights=weights),
         "QCD: its spectrum, and its ratio to the true one.",
-    )  # fmt: skip
+    )
     report.add_heading("At each true mass")
     for prior in (FALLING, FLAT):
         names = [name for name in calibrated if name.endswith(prior)]
@@ -227,23 +244,37 @@ def masses(
     return arrays["qcd"], arrays["signal"]
 
 
-def bump(name: str, each: list[Floats], signal: DijetPairs) -> list[Result]:
-    """Return bias and width of the resonance, in percent, over seeds."""
-    truth = signal.true_mass
-    inside = (truth > WINDOW[0]) & (truth < WINDOW[1])
-    biases, widths = [], []
-    for mass in each:
-        ratio = mass[inside] / truth[inside]
-        low, middle, high = np.quantile(ratio, [0.1587, 0.5, 0.8413])
-        width = (high - low) / 2 / middle
-        # Of a normal distribution the median has 1.25 times the error of the mean.
-        error = 1.2533 * width / len(ratio) ** 0.5
-        biases.append(Value(float(middle - 1), float(error)).percent)
-        widths.append(Value(float(width), float(width / (2 * len(ratio)) ** 0.5)).percent)
-    return [
-        Result.over_seeds(name, BIAS, biases),
-        Result.over_seeds(name, "width of the bump [%]", widths),
-    ]
+def inside(events: DijetPairs) -> NDArray[np.bool_]:
+    """Return which events have a true mass in the window, (N,)."""
+    return (events.true_mass > WINDOW[0]) & (events.true_mass < WINDOW[1])
+
+
+def middle(ratio: Floats, events: DijetPairs) -> Value:
+    """Return the median of a ratio (N,) in the window, less 1, in percent."""
+    low, median, high = np.quantile(ratio[inside(events)], [0.1587, 0.5, 0.8413])
+    # Of a normal distribution the median has 1.25 times the error of the mean.
+    error = 1.2533 * (high - low) / 2 / inside(events).sum() ** 0.5
+    return Value(float(median - 1), float(error)).percent
+
+
+def bump(
+    name: str, each: list[tuple[Floats, Floats]], samples: tuple[DijetPairs, DijetPairs]
+) -> list[Result]:
+    """Return biases of both samples, the width of the resonance and the tail of QCD, over seeds."""
+    qcd, signal = samples
+    ratios = [(of_qcd / qcd.true_mass, of / signal.true_mass) for of_qcd, of in each]
+    widths = []
+    for _, ratio in ratios:
+        low, median, high = np.quantile(ratio[inside(signal)], [0.1587, 0.5, 0.8413])
+        width = (high - low) / 2 / median
+        widths.append(Value(float(width), float(width / (2 * inside(signal).sum()) ** 0.5)).percent)
+    values = {
+        BIAS: [middle(ratio, signal) for _, ratio in ratios],
+        OF_QCD: [middle(ratio, qcd) for ratio, _ in ratios],
+        "width of the bump [%]": widths,
+        TAIL: [above(of_qcd, qcd) for of_qcd, _ in each],
+    }
+    return [Result.over_seeds(name, quantity, found) for quantity, found in values.items()]
 
 
 def above(mass: Floats, events: DijetPairs) -> Value:
