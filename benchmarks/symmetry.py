@@ -103,9 +103,9 @@ def main() -> None:
         "symmetry",
         [
             angle("hidden axis of a Gaussian: mean angle to the truth", angles,
-                  **least, met=np.mean(angles) <= BAR),
+                  **least, met=bool(np.mean(angles) <= BAR)),
             angle("triangle: mean distance from 120 and 240 degrees", thirds,
-                  **least, met=np.mean(thirds) <= BAR),
+                  **least, met=bool(np.mean(thirds) <= BAR)),
             angle("azimuth of jets: mean angle of the generator to the truth", azimuths),
             # A true symmetry is refused in 1% by the level of the test.
             *(count(f"{name}: not found, or not alone", number, REPETITIONS, 3)
