@@ -30,10 +30,14 @@ def simulation(files: Path) -> list[str]:
     return [f"--background={files / 'qcd.root'}", f"--signal={files / 'top.root'}"]
 
 
-def test_given_scores_from_files_to_a_page(files: Path) -> None:
+def test_given_scores_from_files_to_a_page(files: Path, capsys) -> None:
     out, test = files / "run", files / "test"
     scores = ["--x", "tau32", "--y", "mass", "--weight", "{signal: 0.2}"]
     assert main(["fit", "abcd", *simulation(files), *scores, "--out", str(out)]) == 0
+    # The weight of a sample is none of the data's.
+    assert (
+        f"next: colliderkit evaluate {out} --data DATA --out {out}-test" in capsys.readouterr().out
+    )
     evaluate = ["evaluate", str(out), "--data", str(files / "data.root")]
     assert main([*evaluate, "--out", str(test)]) == 0
     rows = {row.quantity: row.estimate for row in read_results(test / "results.json")}
