@@ -21,16 +21,10 @@ OF_FILES = ("files", "signal", "background", "numerator", "denominator", "simula
 def after_fit(task: Task, out: Path, read: "partial[Any]", reading: Reading | None) -> str:
     """Return the command that evaluates what was fitted, on events that it has not seen.
 
-<<<<<<< HEAD
     The options are those of the fit that an evaluation has too. Where its selection divides by a
     number (``event % 5 != 0``), the others of the same files are taken; else files have to be
     named, in capitals. Where an evaluation asks for what the fit does not know, and a page can be
     made without one, it is that of the page.
-=======
-    The options are those of the fit that an evaluation has too; data that it asks for has to be
-    named, in capitals. Where the selection of the fit divides by a number (``event % 5 != 0``), the
-    others of the same files are taken; else files have to be named too.
->>>>>>> nonres
     """
     function = getattr(task, "evaluate", None)
     if function is None or "method" not in parameters(function):
@@ -40,13 +34,9 @@ def after_fit(task: Task, out: Path, read: "partial[Any]", reading: Reading | No
     words = ["colliderkit", "evaluate", str(out)]
     takes = parameters(function)
     given = {key: value for key, value in read.keywords.items() if value is not None}
-<<<<<<< HEAD
     if _asked(function) - set(given) and _paged(task):
         return f"colliderkit report {out}"
-    for key in takes:
-=======
     for key, parameter in inspect.signature(function).parameters.items():
->>>>>>> nonres
         if key in given and key not in ("method", "reading"):
             if isinstance(given[key], Mapping) and parameter.annotation == str | None:
                 continue  # one a sample, where the evaluation has a single one
