@@ -143,8 +143,8 @@ class TriggerTask(Task):
         last = method.updates_[-1]
         page = runs.page(
             "An anomaly trigger",
-            f"It keeps {number(method.target)} of {number(method.input_rate)} events of a stream, by a"
-            f" threshold that {number(int(last.events))} events set: counting leaves"
+            f"It keeps {number(method.target)} of {number(method.input_rate)} events of a stream,"
+            f" by a threshold that {number(int(last.events))} events set: counting leaves"
             f" {last.error:.1%} of the rate open. No label entered the training.",
             model,
             note,
