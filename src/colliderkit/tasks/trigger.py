@@ -143,8 +143,8 @@ class TriggerTask(Task):
         last = method.updates_[-1]
         page = runs.page(
             "An anomaly trigger",
-            f"It keeps {method.target:g} of {method.input_rate:g} events of a stream, by a"
-            f" threshold that {number(int(last.events))} events set: counting leaves"
+            f"It keeps {number(method.target)} of {number(method.input_rate)} events of a stream,"
+            f" by a threshold that {number(int(last.events))} events set: counting leaves"
             f" {last.error:.1%} of the rate open. No label entered the training.",
             model,
             note,
@@ -194,7 +194,10 @@ class TriggerTask(Task):
     def summary(self, method: Trigger) -> str:
         """Give the threshold and what is left open of the rate."""
         last = method.updates_[-1]
-        return f"score above {method.threshold_:.6g}, rate {method.expected()} ({last.events:.0f})"
+        return (
+            f"score above {method.threshold_:.6g}, set by {last.events:.0f} events: rate"
+            f" {method.expected()}"
+        )
 
 
 RATE_AIM = Aim(
