@@ -64,7 +64,7 @@ def kept(path: Path, scale: Scale, name: str, events: HiddenDijets, seed: int) -
     return found
 
 
-def compared(found: Found, about: str, **rest: Any) -> list[Answer]:
+def compared(found: Found, **rest: Any) -> list[Answer]:
     """Return the rows of all methods and what is asked of them."""
     rows, middle = [], {}
     for variant, each in found.items():
@@ -75,7 +75,7 @@ def compared(found: Found, about: str, **rest: Any) -> list[Answer]:
             rows.append(
                 row(
                     f"{name}, {variant} features: max SIC, median (16-84%:"
-                    f" {band.low:.3g} to {band.high:.3g}); {about}",
+                    f" {band.low:.3g} to {band.high:.3g})",
                     band.median, PUBLISHED[variant][name], None, counting,
                     unit="SIC; published: 2109.00546, all of the public set", **rest,
                 )
@@ -97,7 +97,7 @@ def compared(found: Found, about: str, **rest: Any) -> list[Answer]:
         ("supervised bound, default, over 17", plain["supervised"] / 17, ">= 1"),
     )  # fmt: skip
     return rows + [
-        row(f"{what}; {about}", value, None, value, None, unit="ratio", bar=bar, **rest)
+        row(what, value, None, value, None, unit="ratio", bar=bar, **rest)
         for what, value, bar in asked
     ]
 
@@ -174,14 +174,14 @@ def main() -> None:
             f" there, floor {scale.floor:g} of {int((events.test.label == 0).sum())} background"
             f" test events, {seed + 1} training(s) of {scale.folds} folds"
         )
-        rest: dict[str, Any] = {"command": COMMAND, "versions": versions()}
-        rows = compared(found, about, **rest)
+        rest: dict[str, Any] = {"setup": about, "command": COMMAND, "versions": versions()}
+        rows = compared(found, **rest)
         for variant in variants:
             seconds = [one["cpu_s"] for one in found[variant]["cathode"]]
             rows.append(
                 row(
-                    f"CATHODE end to end, {variant} features, {scale.folds * scale.members}"
-                    f" classifiers; {about}",
+                    f"CATHODE end to end, {variant} features, {inside} background events in the"
+                    f" signal region, {scale.folds * scale.members} classifiers",
                     float(np.median(seconds)) / 60, None, None, None, unit="CPU minutes", **rest,
                 )
             )  # fmt: skip
