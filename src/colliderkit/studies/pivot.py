@@ -202,8 +202,7 @@ def add(
     run.report.add_heading(title)
     x, label = problem.test
     background = x[label == 0]
-    low, high = float(Z_EDGES[0]), float(Z_EDGES[-1])
-    z = np.random.default_rng(3).uniform(low, high, len(background))
+    z = np.random.default_rng(3).uniform(Z_EDGES.min(), Z_EDGES.max(), len(background))
     moved = problem.moved(background, z)
     curves = {}
     for name, score in scores.items():
