@@ -104,7 +104,7 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "",
         ),
         "search_selection": (
-            "Two halves of the data choose a search without labels, better than chance",
+            "Two halves of the data choose a search without labels",
             "",
         ),
     },
