@@ -127,16 +127,6 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "intervals": ("Conformal intervals of every regression cover", ""),
     },
-    "Searches": {
-        "search_null": (
-            "Searches without a signal have uniform global p-values, and a hidden bump is found",
-            "",
-        ),
-        "search_selection": (
-            "Two halves of the data choose a search without labels",
-            "",
-        ),
-    },
 }
 COLUMNS = ("quantity", "ours", "peer", "unit", "ratio", "bar", "met", "threads", "load")
 Row = dict[str, Any]
