@@ -62,7 +62,7 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "",
         ),
         "search_selection": (
-            "Two halves of the data choose a search without labels, better than chance",
+            "Two halves of the data choose a search without labels",
             "",
         ),
         "pivot": ("A pivot does not respond to its nuisance", ""),
