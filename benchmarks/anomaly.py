@@ -26,7 +26,7 @@ import numpy as np
 
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import versions
-from colliderkit.methods.search.cathode import Cathode
+from colliderkit.methods.search.resonant.cathode import Cathode
 from colliderkit.metrics.significance import max_improvement, over_trainings
 from colliderkit.sources.datasets.hidden_dijets import HiddenDijets, in_region
 from colliderkit.sources.datasets.lhc_olympics import PUBLISHED, SIGNAL_REGION, read_dijets

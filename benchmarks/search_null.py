@@ -28,10 +28,10 @@ from scipy.stats import chisquare, kstest, norm
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import versions
-from colliderkit.methods.search.cathode import Cathode
-from colliderkit.methods.search.cwola import CwolaHunting
-from colliderkit.methods.search.global_p import global_p
-from colliderkit.methods.search.scan import WindowScan
+from colliderkit.methods.search.resonant.cathode import Cathode
+from colliderkit.methods.search.resonant.cwola import CwolaHunting
+from colliderkit.methods.search.resonant.global_p import global_p
+from colliderkit.methods.search.resonant.scan import WindowScan
 from colliderkit.methods.search.spectrum import excess
 from colliderkit.sources.toys.resonance import Resonance, ResonanceEvents
 from colliderkit.training.settings import Training

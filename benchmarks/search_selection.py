@@ -14,8 +14,8 @@ import numpy as np
 from sklearn.base import clone
 
 from colliderkit.methods.method import versions
-from colliderkit.methods.search.cwola import CwolaHunting
-from colliderkit.methods.search.selection import select_search
+from colliderkit.methods.search.resonant.cwola import CwolaHunting
+from colliderkit.methods.search.resonant.selection import select_search
 from colliderkit.metrics.significance import max_improvement
 from colliderkit.sources.toys.resonance import Resonance
 from comparison import row, save

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from colliderkit.methods.method import versions
-from colliderkit.methods.search.proportions import LabelProportions
-from colliderkit.methods.search.without_labels import WithoutLabels
+from colliderkit.methods.search.mixtures.proportions import LabelProportions
+from colliderkit.methods.search.mixtures.without_labels import WithoutLabels
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.metrics.roc import auc, roc
 from colliderkit.sources.toys.mixtures import GaussianClasses

@@ -15,8 +15,8 @@ from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.parameter_fit import LikelihoodProfile
 from colliderkit.methods.inference.templates import Templates
 from colliderkit.methods.search.bump_hunt import Bump
-from colliderkit.methods.search.limits import Injection, Limits
 from colliderkit.methods.search.plane import checks
+from colliderkit.methods.search.resonant.limits import Injection, Limits
 from colliderkit.methods.search.spectrum import excess
 from colliderkit.methods.unfolding.binned import IterationCurve
 from colliderkit.methods.unfolding.result import BinnedSpectrum

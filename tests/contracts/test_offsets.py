@@ -21,10 +21,10 @@ from colliderkit.methods.inference.estimates import Estimate
 from colliderkit.methods.inference.parameter_fit import ParameterFit
 from colliderkit.methods.ratio import Ratio
 from colliderkit.methods.search.bump_hunt import BumpHunt
-from colliderkit.methods.search.proportions import LabelProportions
-from colliderkit.methods.search.templates import MixtureEfficiencies
-from colliderkit.methods.search.topics import Topics
-from colliderkit.methods.search.without_labels import WithoutLabels
+from colliderkit.methods.search.mixtures.proportions import LabelProportions
+from colliderkit.methods.search.mixtures.templates import MixtureEfficiencies
+from colliderkit.methods.search.mixtures.topics import Topics
+from colliderkit.methods.search.mixtures.without_labels import WithoutLabels
 from colliderkit.methods.tagging.ensembles import CrossFit, Ensemble
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.methods.unfolding.binned import IterativeBayes, MatrixInversion

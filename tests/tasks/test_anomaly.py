@@ -7,8 +7,8 @@ import pytest
 
 from colliderkit.cli import main
 from colliderkit.methods.method import load
-from colliderkit.methods.search.cwola import CwolaHunting
-from colliderkit.methods.search.scan import WindowScan
+from colliderkit.methods.search.resonant.cwola import CwolaHunting
+from colliderkit.methods.search.resonant.scan import WindowScan
 from colliderkit.sources import write
 from colliderkit.sources.files.rows import read_rows
 from colliderkit.sources.toys.resonance import Resonance

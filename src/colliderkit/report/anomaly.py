@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.limits import Limits, upper_limit
-from colliderkit.methods.search.resonant import ResonantSearch
-from colliderkit.methods.search.scan import WindowScan
+from colliderkit.methods.search.resonant.limits import Limits, upper_limit
+from colliderkit.methods.search.resonant.scan import WindowScan
+from colliderkit.methods.search.resonant.search import ResonantSearch
 from colliderkit.methods.search.spectrum import Excess, excess
 from colliderkit.metrics.significance import improvement
 from colliderkit.metrics.value import Value, number

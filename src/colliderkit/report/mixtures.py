@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from colliderkit.methods.search.templates import MixtureEfficiencies
-from colliderkit.methods.search.topics import Topics
+from colliderkit.methods.search.mixtures.templates import MixtureEfficiencies
+from colliderkit.methods.search.mixtures.topics import Topics
 from colliderkit.metrics.value import Value
 from colliderkit.report.observables import axis_label
 from colliderkit.report.plots import COLOURS, drawn, legend, styles

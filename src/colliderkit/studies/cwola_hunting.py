@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.bounds import Supervised
-from colliderkit.methods.search.cwola import CwolaHunting
-from colliderkit.methods.search.resonant import ResonantSearch
-from colliderkit.methods.search.scan import WindowScan
+from colliderkit.methods.search.resonant.bounds import Supervised
+from colliderkit.methods.search.resonant.cwola import CwolaHunting
+from colliderkit.methods.search.resonant.scan import WindowScan
+from colliderkit.methods.search.resonant.search import ResonantSearch
 from colliderkit.methods.search.spectrum import Excess, excess
 from colliderkit.metrics.value import Value, number
 from colliderkit.report.anomaly import spectra

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.templates import MixtureEfficiencies
-from colliderkit.methods.search.topics import Topics
+from colliderkit.methods.search.mixtures.templates import MixtureEfficiencies
+from colliderkit.methods.search.mixtures.topics import Topics
 from colliderkit.metrics.value import number
 from colliderkit.report.mixtures import efficiencies_over_fractions, parted, sample_share
 from colliderkit.report.results import Result

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.observables import table
 from colliderkit.events.schema import split
-from colliderkit.methods.search.proportions import LabelProportions
-from colliderkit.methods.search.templates import MixtureEfficiencies
-from colliderkit.methods.search.topics import Topics
-from colliderkit.methods.search.without_labels import WithoutLabels
+from colliderkit.methods.search.mixtures.proportions import LabelProportions
+from colliderkit.methods.search.mixtures.templates import MixtureEfficiencies
+from colliderkit.methods.search.mixtures.topics import Topics
+from colliderkit.methods.search.mixtures.without_labels import WithoutLabels
 from colliderkit.methods.tagging.classifier import Classifier
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.metrics.roc import auc, roc

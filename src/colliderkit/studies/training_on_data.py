@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from colliderkit.events.observables import table
 from colliderkit.events.schema import split
-from colliderkit.methods.search.templates import MixtureEfficiencies, demixed
-from colliderkit.methods.search.without_labels import WithoutLabels
+from colliderkit.methods.search.mixtures.templates import MixtureEfficiencies, demixed
+from colliderkit.methods.search.mixtures.without_labels import WithoutLabels
 from colliderkit.methods.tagging.classifier import Classifier
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.metrics.value import number

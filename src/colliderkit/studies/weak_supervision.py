@@ -10,8 +10,8 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
-from colliderkit.methods.search.proportions import LabelProportions
-from colliderkit.methods.search.without_labels import WithoutLabels, retained
+from colliderkit.methods.search.mixtures.proportions import LabelProportions
+from colliderkit.methods.search.mixtures.without_labels import WithoutLabels, retained
 from colliderkit.methods.tagging.classifier import Classifier
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.metrics.roc import auc, roc

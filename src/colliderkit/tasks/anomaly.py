@@ -15,11 +15,11 @@ from sklearn.base import clone
 from colliderkit.errors import InputError
 from colliderkit.files import existing_file
 from colliderkit.methods.method import Method, load
-from colliderkit.methods.search.bounds import Idealised, Supervised
-from colliderkit.methods.search.limits import Injection, Limits, injected
-from colliderkit.methods.search.mass_dependence import refuse_mass
-from colliderkit.methods.search.resonant import ResonantSearch
-from colliderkit.methods.search.scan import WindowScan
+from colliderkit.methods.search.resonant.bounds import Idealised, Supervised
+from colliderkit.methods.search.resonant.limits import Injection, Limits, injected
+from colliderkit.methods.search.resonant.mass_dependence import refuse_mass
+from colliderkit.methods.search.resonant.scan import WindowScan
+from colliderkit.methods.search.resonant.search import ResonantSearch
 from colliderkit.report.anomaly import (
     add_bounds,
     add_limits,

@@ -7,8 +7,8 @@ import yaml
 
 from colliderkit.errors import InputError
 from colliderkit.methods.method import Method, load
-from colliderkit.methods.search.templates import MixtureEfficiencies
-from colliderkit.methods.search.topics import Topics
+from colliderkit.methods.search.mixtures.templates import MixtureEfficiencies
+from colliderkit.methods.search.mixtures.topics import Topics
 from colliderkit.metrics.value import Value
 from colliderkit.report.html import Report
 from colliderkit.report.mixtures import efficiencies_over_fractions, parted, sample_share

@@ -11,8 +11,8 @@ from colliderkit.errors import InputError
 from colliderkit.events.schema import weights_of
 from colliderkit.files import existing_file
 from colliderkit.methods.method import Method, load
-from colliderkit.methods.search.mixed_samples import MixedSamples
-from colliderkit.methods.search.without_labels import WithoutLabels
+from colliderkit.methods.search.mixtures.mixed_samples import MixedSamples
+from colliderkit.methods.search.mixtures.without_labels import WithoutLabels
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.metrics.value import number
 from colliderkit.report.html import Report

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colliderkit.methods.search.cwola import CwolaHunting
-from colliderkit.methods.search.scan import WindowScan
+from colliderkit.methods.search.resonant.cwola import CwolaHunting
+from colliderkit.methods.search.resonant.scan import WindowScan
 from colliderkit.sources import write
 from colliderkit.sources.toys.resonance import Resonance
 from contracts.cases.case import Arguments, Case, Data, TaskCase

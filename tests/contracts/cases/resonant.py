@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from colliderkit.methods.search.anode import Anode
-from colliderkit.methods.search.bounds import Idealised, Supervised
-from colliderkit.methods.search.cathode import Cathode
-from colliderkit.methods.search.cwola import CwolaHunting
-from colliderkit.methods.search.lacathode import LaCathode
-from colliderkit.methods.search.r_anode import RAnode
-from colliderkit.methods.search.salad import Salad
-from colliderkit.methods.search.transport import Transport
+from colliderkit.methods.search.resonant.anode import Anode
+from colliderkit.methods.search.resonant.bounds import Idealised, Supervised
+from colliderkit.methods.search.resonant.cathode import Cathode
+from colliderkit.methods.search.resonant.cwola import CwolaHunting
+from colliderkit.methods.search.resonant.lacathode import LaCathode
+from colliderkit.methods.search.resonant.r_anode import RAnode
+from colliderkit.methods.search.resonant.salad import Salad
+from colliderkit.methods.search.resonant.transport import Transport
 from colliderkit.sources.toys.resonance import Resonance
 from colliderkit.training.settings import Training
 from contracts.cases.case import Arguments, Case, Data

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from colliderkit.methods.search.proportions import LabelProportions
-from colliderkit.methods.search.templates import MixtureEfficiencies
-from colliderkit.methods.search.topics import Topics
-from colliderkit.methods.search.without_labels import WithoutLabels
+from colliderkit.methods.search.mixtures.proportions import LabelProportions
+from colliderkit.methods.search.mixtures.templates import MixtureEfficiencies
+from colliderkit.methods.search.mixtures.topics import Topics
+from colliderkit.methods.search.mixtures.without_labels import WithoutLabels
 from colliderkit.sources import write
 from contracts.cases.case import Case, TaskCase
 from contracts.cases.tagging import QUICK, jets, linear, probabilities, with_nan

@@ -19,7 +19,7 @@ from sklearn.base import clone
 from colliderkit.errors import InputError
 from colliderkit.events.tables import as_column, as_table
 from colliderkit.files import atomic_file
-from colliderkit.methods.search.resonant import ResonantSearch
+from colliderkit.methods.search.resonant.search import ResonantSearch
 from colliderkit.methods.search.spectrum import excess
 from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from colliderkit.events.tables import Floats
-from colliderkit.methods.search.classifiers import Classifiers, Judge
-from colliderkit.methods.search.flows import FeatureFlow, FlowSearch, outer_flow
-from colliderkit.methods.search.resonant import Candidates
+from colliderkit.methods.search.resonant.classifiers import Classifiers, Judge
+from colliderkit.methods.search.resonant.flows import FeatureFlow, FlowSearch, outer_flow
+from colliderkit.methods.search.resonant.search import Candidates
 from colliderkit.seeds import derive
 
 __all__ = ["LaCathode"]

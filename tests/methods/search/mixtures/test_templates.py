@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.templates import MixtureEfficiencies, demixed
+from colliderkit.methods.search.mixtures.templates import MixtureEfficiencies, demixed
 
 FRACTIONS = {"dijets": 0.3, "Z+jet": 0.8}
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.cwola import CwolaHunting
-from colliderkit.methods.search.scan import WindowScan
+from colliderkit.methods.search.resonant.cwola import CwolaHunting
+from colliderkit.methods.search.resonant.scan import WindowScan
 from colliderkit.sources.toys.resonance import Resonance
 
 QUICK = {"rounds": 10, "leaves": 5}

@@ -14,8 +14,13 @@ from colliderkit.events.binning import rising
 from colliderkit.events.tables import as_column, as_table
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import Method
-from colliderkit.methods.search.global_p import GlobalP, global_p, pseudo_experiments, without_bump
-from colliderkit.methods.search.resonant import ResonantSearch
+from colliderkit.methods.search.resonant.global_p import (
+    GlobalP,
+    global_p,
+    pseudo_experiments,
+    without_bump,
+)
+from colliderkit.methods.search.resonant.search import ResonantSearch
 from colliderkit.methods.search.spectrum import Excess, edges_with
 from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive

@@ -9,12 +9,12 @@ from scipy.stats import kstest
 
 from colliderkit.errors import InputError
 from colliderkit.methods import METHODS
-from colliderkit.methods.search.bounds import Idealised, Supervised
-from colliderkit.methods.search.classifiers import classifier
-from colliderkit.methods.search.cwola import CwolaHunting
-from colliderkit.methods.search.flows import FeatureFlow
-from colliderkit.methods.search.r_anode import RAnode
-from colliderkit.methods.search.salad import Salad
+from colliderkit.methods.search.resonant.bounds import Idealised, Supervised
+from colliderkit.methods.search.resonant.classifiers import classifier
+from colliderkit.methods.search.resonant.cwola import CwolaHunting
+from colliderkit.methods.search.resonant.flows import FeatureFlow
+from colliderkit.methods.search.resonant.r_anode import RAnode
+from colliderkit.methods.search.resonant.salad import Salad
 from colliderkit.metrics.roc import auc
 from colliderkit.sources.toys.resonance import Resonance
 from colliderkit.training.settings import Training

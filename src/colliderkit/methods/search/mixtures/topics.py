@@ -13,7 +13,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.binning import rising
 from colliderkit.events.tables import as_column, as_weight
 from colliderkit.methods.method import Method
-from colliderkit.methods.search.templates import demixed
+from colliderkit.methods.search.mixtures.templates import demixed
 from colliderkit.metrics.value import Value
 from colliderkit.seeds import derive
 

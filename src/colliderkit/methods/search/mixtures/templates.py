@@ -12,7 +12,7 @@ from scipy.special import chdtrc
 from colliderkit.errors import InputError
 from colliderkit.events.tables import as_column, as_weight
 from colliderkit.methods.method import Method
-from colliderkit.methods.search.mixed_samples import check_fractions
+from colliderkit.methods.search.mixtures.mixed_samples import check_fractions
 from colliderkit.metrics.value import Value, binomial_variance
 
 __all__ = ["Demixed", "MixtureEfficiencies", "demixed"]

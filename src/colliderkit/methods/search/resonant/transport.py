@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from colliderkit.methods.search.classifiers import Classifiers, Judge
-from colliderkit.methods.search.flows import FlowSearch, outer_flow
-from colliderkit.methods.search.resonant import Candidates
+from colliderkit.methods.search.resonant.classifiers import Classifiers, Judge
+from colliderkit.methods.search.resonant.flows import FlowSearch, outer_flow
+from colliderkit.methods.search.resonant.search import Candidates
 from colliderkit.seeds import derive
 
 __all__ = ["Transport"]

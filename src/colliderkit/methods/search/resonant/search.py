@@ -22,7 +22,7 @@ from colliderkit.events.schema import hash_uniform
 from colliderkit.events.tables import Floats, Ints, Table, as_column
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import Method
-from colliderkit.methods.search.classifiers import Judge, Network, Trees, classifier
+from colliderkit.methods.search.resonant.classifiers import Judge, Network, Trees, classifier
 from colliderkit.methods.search.spectrum import Excess, edges_with, excess
 from colliderkit.seeds import derive
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from colliderkit.events.tables import Floats, validation_mask
 from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.losses.rows import own_loss
-from colliderkit.methods.search.classifiers import Classifiers, TwoSamples
-from colliderkit.methods.search.resonant import Candidates, Range, ResonantSearch
+from colliderkit.methods.search.resonant.classifiers import Classifiers, TwoSamples
+from colliderkit.methods.search.resonant.search import Candidates, Range, ResonantSearch
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.losses.proportions import MixtureLikelihood, Proportions
-from colliderkit.methods.search.mixed_samples import MixedSamples, check_fractions
+from colliderkit.methods.search.mixtures.mixed_samples import MixedSamples, check_fractions
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Objective

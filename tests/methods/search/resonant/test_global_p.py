@@ -6,7 +6,7 @@ from scipy.special import ndtr
 from scipy.stats import kstest
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.global_p import global_p, pseudo_experiments, without_bump
+from colliderkit.methods.search.resonant.global_p import global_p, pseudo_experiments, without_bump
 from colliderkit.methods.search.spectrum import excess
 from colliderkit.sources.toys.resonance import Resonance
 

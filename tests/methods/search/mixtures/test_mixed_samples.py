@@ -5,8 +5,12 @@ import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.methods.method import load
-from colliderkit.methods.search.proportions import LabelProportions
-from colliderkit.methods.search.without_labels import WithoutLabels, principal_weights, retained
+from colliderkit.methods.search.mixtures.proportions import LabelProportions
+from colliderkit.methods.search.mixtures.without_labels import (
+    WithoutLabels,
+    principal_weights,
+    retained,
+)
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.metrics.roc import auc
 from colliderkit.sources.toys.mixtures import GaussianClasses

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.mixed_samples import MixedSamples, check_fractions
+from colliderkit.methods.search.mixtures.mixed_samples import MixedSamples, check_fractions
 from colliderkit.methods.tagging.tagger import Tagger
 
 __all__ = ["WithoutLabels", "principal_weights", "retained"]

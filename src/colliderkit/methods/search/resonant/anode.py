@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from colliderkit.events.tables import Floats
-from colliderkit.methods.search.classifiers import Judge
-from colliderkit.methods.search.flows import (
+from colliderkit.methods.search.resonant.classifiers import Judge
+from colliderkit.methods.search.resonant.flows import (
     DensitySearch,
     FeatureFlow,
     grown_flow,
     outer_flow,
 )
-from colliderkit.methods.search.resonant import Candidates, Range
+from colliderkit.methods.search.resonant.search import Candidates, Range
 from colliderkit.seeds import derive
 
 __all__ = ["Anode"]

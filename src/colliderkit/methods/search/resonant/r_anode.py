@@ -11,9 +11,15 @@ from torch import Tensor, nn
 from colliderkit.events.tables import Floats, validation_mask
 from colliderkit.generators.flow import ConditionalFlow
 from colliderkit.losses.rows import own_loss
-from colliderkit.methods.search.classifiers import Judge
-from colliderkit.methods.search.flows import HELD, DensitySearch, FeatureFlow, outer_flow, sized
-from colliderkit.methods.search.resonant import Candidates, Range
+from colliderkit.methods.search.resonant.classifiers import Judge
+from colliderkit.methods.search.resonant.flows import (
+    HELD,
+    DensitySearch,
+    FeatureFlow,
+    outer_flow,
+    sized,
+)
+from colliderkit.methods.search.resonant.search import Candidates, Range
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.mass_dependence import mass_dependence, refuse_mass
+from colliderkit.methods.search.resonant.mass_dependence import mass_dependence, refuse_mass
 
 
 def drawn(seed, events=8000):

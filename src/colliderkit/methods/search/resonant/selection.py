@@ -10,7 +10,7 @@ from sklearn.base import clone
 from colliderkit.errors import InputError
 from colliderkit.events.schema import hash_uniform
 from colliderkit.events.tables import as_column, as_table
-from colliderkit.methods.search.resonant import ResonantSearch
+from colliderkit.methods.search.resonant.search import ResonantSearch
 from colliderkit.metrics.value import Value
 from colliderkit.seeds import derive
 

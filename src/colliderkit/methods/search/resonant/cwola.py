@@ -7,8 +7,8 @@ import numpy as np
 
 from colliderkit.errors import InputError
 from colliderkit.events.tables import Floats
-from colliderkit.methods.search.classifiers import Classifiers, Judge, TwoSamples
-from colliderkit.methods.search.resonant import Candidates, Range, ResonantSearch
+from colliderkit.methods.search.resonant.classifiers import Classifiers, Judge, TwoSamples
+from colliderkit.methods.search.resonant.search import Candidates, Range, ResonantSearch
 from colliderkit.seeds import derive
 
 __all__ = ["CwolaHunting"]

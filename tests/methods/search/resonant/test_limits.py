@@ -6,8 +6,8 @@ from scipy.optimize import brentq
 from scipy.stats import poisson
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.cwola import CwolaHunting
-from colliderkit.methods.search.limits import injected, upper_limit
+from colliderkit.methods.search.resonant.cwola import CwolaHunting
+from colliderkit.methods.search.resonant.limits import injected, upper_limit
 from colliderkit.sources.toys.resonance import Resonance
 
 QUICK = {"rounds": 10, "leaves": 5}

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.classifiers import Classifiers, Judge, TwoSamples
-from colliderkit.methods.search.resonant import Candidates, ResonantSearch
+from colliderkit.methods.search.resonant.classifiers import Classifiers, Judge, TwoSamples
+from colliderkit.methods.search.resonant.search import Candidates, ResonantSearch
 from colliderkit.seeds import derive
 
 __all__ = ["Idealised", "Supervised"]

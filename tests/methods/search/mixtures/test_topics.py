@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm, poisson
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.topics import Topics
+from colliderkit.methods.search.mixtures.topics import Topics
 
 FRACTIONS = np.array([0.3, 0.8])
 

@@ -5,9 +5,9 @@ import pytest
 from sklearn.base import clone
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.bounds import Supervised
-from colliderkit.methods.search.cwola import CwolaHunting
-from colliderkit.methods.search.selection import select_search
+from colliderkit.methods.search.resonant.bounds import Supervised
+from colliderkit.methods.search.resonant.cwola import CwolaHunting
+from colliderkit.methods.search.resonant.selection import select_search
 from colliderkit.metrics.significance import max_improvement
 from colliderkit.sources.toys.resonance import Resonance
 

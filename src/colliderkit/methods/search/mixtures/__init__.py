@@ -1,0 +1,1 @@
+"""Learning from mixed samples: label proportions, no labels (CWoLa), efficiencies, topics."""
