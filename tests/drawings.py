@@ -15,9 +15,12 @@ from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.parameter_fit import LikelihoodProfile
 from colliderkit.methods.inference.templates import Templates
 from colliderkit.methods.search.bump_hunt import Bump
+from colliderkit.methods.search.mixtures.templates import MixtureEfficiencies
+from colliderkit.methods.search.mixtures.topics import Topics
 from colliderkit.methods.search.plane import checks
 from colliderkit.methods.search.resonant.limits import Injection, Limits
 from colliderkit.methods.search.spectrum import excess
+from colliderkit.methods.search.symmetry import Angles
 from colliderkit.methods.unfolding.binned import IterationCurve
 from colliderkit.methods.unfolding.result import BinnedSpectrum
 from colliderkit.metrics import Value
@@ -46,6 +49,8 @@ from colliderkit.report import (
     distributions,
     images,
     inference,
+    latent,
+    mixtures,
     overlay,
     parameter_fit,
     pareto,
@@ -55,6 +60,7 @@ from colliderkit.report import (
     significance,
     slices,
     training,
+    trigger,
     unfolding,
 )
 from colliderkit.training.settings import Epoch
@@ -238,6 +244,18 @@ INJECTED = Limits(
     None,
 )
 TWO_SCORES = RANDOM.normal(size=(4000, 2))
+SAMPLE = np.repeat([0, 1], 20_000)
+MIXED = RANDOM.normal(2.0 * (RANDOM.random(40_000) < np.where(SAMPLE, 0.8, 0.2)))
+WORKING_POINTS = MixtureEfficiencies(
+    fractions={"dijets": 0.2, "Z+jet": 0.8}, errors={"dijets": 0.02}, cuts=(0.5, 1.0, 2.0)
+).fit(MIXED, SAMPLE)
+PARTED = Topics().fit(MIXED, SAMPLE)
+ANGLES = Angles(
+    np.linspace(0.1, 6.1, 60),
+    10 ** RANDOM.uniform(0, 3, 60),
+    10,
+    *(np.array(pair) for pair in ((2.09, 4.19), (0.01, 0.01), (0.4, 0.5))),
+)
 DRAWINGS: dict[str, Callable[[], Figure]] = {
     "abcd.closures": lambda: abcd.closures(
         {name: [Value(0.1 * i, 0.05), Value(3.0 * i, 0.5)] for i, name in enumerate(LONG)},
@@ -262,6 +280,32 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     ),
     "significance.strength_scan": lambda: significance.strength_scan(
         [0.5, 1, 2], {name: RANDOM.uniform(1, 9, (3, 4)).tolist() for name in LONG}
+    ),
+    "latent.against": lambda: latent.against(
+        {name: [(x, x / 2, 0.1) for x in (1.0, 10.0, 100.0)] for name in LONG}, "Events", "AUC"
+    ),
+    "latent.finite_rotations": lambda: latent.finite_rotations(ANGLES),
+    "latent.lund_topics": lambda: latent.lund_topics(
+        RANDOM.dirichlet(np.ones(80), 2), (8, 10), (0, 6), (-3, 6)
+    ),
+    "mixtures.efficiencies_over_fractions": lambda: mixtures.efficiencies_over_fractions(
+        WORKING_POINTS
+    ),
+    "mixtures.maps": lambda: mixtures.maps(
+        {name: RANDOM.random((6, 5)) for name in LONG[:2]},
+        (np.arange(7.0), np.arange(6.0)),
+        ("Multiplicity", "Width"),
+    ),
+    "mixtures.parted": lambda: mixtures.parted(PARTED, ("dijets", "Z+jet"), "Multiplicity"),
+    "mixtures.quality_curves": lambda: mixtures.quality_curves(
+        {name: ((100, 1000, 10_000), VALUES) for name in LONG}, "Events", "Lost AUC"
+    ),
+    "mixtures.sample_share": lambda: mixtures.sample_share(PARTED, "Z+jet", "Multiplicity"),
+    "trigger.rates": lambda: trigger.rates(
+        {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"
+    ),
+    "trigger.scores_and_threshold": lambda: trigger.scores_and_threshold(
+        {name: RANDOM.exponential(size=2000) for name in LONG}, 3.0, np.linspace(0, 8, 41)
     ),
     "amplification.densities": lambda: amplification.densities(
         np.linspace(-3, 3, 50),

@@ -177,6 +177,8 @@ def alone(path: str | Path) -> Iterator[None]:
     left half-written goes.
     """
     path = Path(path)
+    if not path.name:
+        raise InputError(f"'{path}' is a folder that is there already; name the output in it.")
     lock = path.with_name(f".{path.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     descriptor = _locked(lock, path)

@@ -180,7 +180,7 @@ def sample(count: int, seed: int) -> Dataset:
     return Dataset(torch.zeros(count, 1), target, torch.ones(count))
 
 
-SETTINGS = Training(epochs=8, batch_size=50, learning_rate=5e-3, devices=1)
+SETTINGS = Training(epochs=16, batch_size=50, learning_rate=5e-3, devices=1)
 
 
 def test_fit_ends_at_the_bound_with_its_price(tmp_path: Path) -> None:

@@ -256,8 +256,8 @@ def saved_name(folder: str | Path) -> str:
     name = str(_description(Path(folder))["method"])
     if name not in METHODS:
         raise InputError(
-            f"{Path(folder) / DESCRIPTION}: unknown method '{name}'; known are"
-            f" {', '.join(METHODS)}."
+            f"{Path(folder) / DESCRIPTION}: unknown method '{name}'; load it with the version of"
+            " colliderkit that saved it, or fit again."
         )
     return name
 
