@@ -169,6 +169,32 @@ def placed(offset: float) -> NDArray[Any]:
     return case.make().fit(background, signals, seed=3, progress=False).space(background)[:, 0]
 
 
+def simulated(offset: float) -> NDArray[Any]:
+    case = CASES["salad"]
+    (features, mass), more = case.data(1)
+    far = moved(more["simulation"][0], offset), more["simulation"][1]
+    args = moved(features, offset), mass
+    search = case.make().fit(*args, simulation=far, seed=3, progress=False)
+    return np.asarray(case.answer(search, args))
+
+
+def behind_cuts(offset: float) -> NDArray[Any]:
+    """Return an estimate and its closure, and the cuts, which are moved with the scores."""
+    counts, first, second, closure = of_case("abcd", (0,))(offset)
+    return np.array([counts, first - offset, second - offset, closure])
+
+
+RESONANT = (
+    "anode",
+    "cathode",
+    "cwola-hunting",
+    "idealised-bound",
+    "lacathode",
+    "r-anode",
+    "supervised-bound",
+    "transport",
+    "window-scan",
+)
 REGRESSIONS = (
     "deep-ensemble",
     "quantile-regression",
@@ -201,6 +227,11 @@ ANSWERS: dict[str, Answer] = {
     "semi-supervised": placed,
     "symmetry": of_case("symmetry", (0,)),
     "bump-hunt": hunted,
+    "salad": simulated,
+    "abcd": behind_cuts,
+    "abcdiscotec": of_case("abcdiscotec", (0,)),
+    "trigger": of_case("trigger", (0,)),
+    **{name: of_case(name, (0,)) for name in RESONANT},
     "label-proportions": tagged(
         lambda network: LabelProportions(network, fractions={"a": 0.3, "b": 0.8})
     ),

@@ -62,6 +62,8 @@ def made(aim: Aim, side: int) -> list[Result]:
         value = {1: (low + high) / 2, 0: high, -1: high + 10 * error}[side]
     else:
         error = 0.01 * (abs(bound) or 1.0)
+        if aim.tolerance is not None:
+            error = min(error, aim.tolerance / 20)
         away = {"above": 10 * side, "below": -10 * side, "equal": (10, 2.5, 0)[side + 1]}
         value = bound + away[aim.relation] * error
     return [*rows, Result(subject, quantity, value, error)]

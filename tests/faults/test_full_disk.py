@@ -27,6 +27,9 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.xml import write_xml
 from colliderkit.events.ragged import Spool
 from colliderkit.methods.decorrelation.maps import TransportDecorrelation
+from colliderkit.methods.search.resonant import limits, scan
+from colliderkit.methods.search.resonant.classifiers import Classifiers
+from colliderkit.methods.search.resonant.cwola import CwolaHunting
 from colliderkit.methods.simulation.generator import ConditionalGenerator
 from colliderkit.methods.unfolding.omnifold import _Iterations
 from colliderkit.methods.unfolding.result import BinnedSpectrum, UnfoldedEvents
@@ -184,6 +187,35 @@ def iterations(folder: Path) -> None:
     _Iterations(folder, {}).write("push-0", np.ones(1_000))
 
 
+def judged(folder: Path) -> None:
+    judge = Classifiers([{"inputs": 2, "members": 1, "epochs": 1, "hidden": [64]}])
+    CwolaHunting()._keep(folder / "fold-0.safetensors", judge)
+
+
+# A search that took no time: the notes of scans and of injections are what is written.
+QUICK = SimpleNamespace(
+    fit=lambda *_, **__: SimpleNamespace(excess_=SimpleNamespace(local_p=1 / 3))
+)
+
+
+def repeated(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(scan, "without_bump", lambda mass, **_: (np.arange(3), mass))
+    monkeypatch.setattr(scan.WindowScan, "_search", lambda *_: QUICK)
+    windows = scan.WindowScan(CwolaHunting())
+    windows.seed_, windows.edges_, windows.windows_ = 1, np.arange(3.0), np.ones((40, 2))
+    note = folder / "null-0.json"
+    windows._repeated(0, np.ones((3, 1)), np.ones(3), None, {}, note, lambda: None)
+
+
+def injected(folder: Path, monkeypatch) -> None:
+    monkeypatch.setattr(limits, "clone", lambda _: QUICK)
+    found = limits.Injection(1, *np.full(7, 1 / 3))
+    monkeypatch.setattr(limits, "_counted", lambda *_: found)
+    search = SimpleNamespace(needs=())
+    data = np.ones((3, 1)), np.ones(3)
+    limits.injected(search, *data, data, strengths=[1], folder=folder, progress=False)
+
+
 SHOWERS = RANDOM.exponential(size=(50, 504)).astype(np.float32)
 GEOMETRY = calorimeter("photons-368").geometry
 LONG = {"request": "x" * ROOM}
@@ -194,6 +226,9 @@ WRITERS = {
     "events/calorimeter/xml.write_xml": lambda f, _: write_xml(f / "x.xml", GEOMETRY),
     "files.atomic_hdf5": None,  # of which the writers of HDF5 below are made
     "methods/method.save": lambda folder, _: fitted().save(folder / "method"),
+    "methods/search/resonant/limits.injected": injected,
+    "methods/search/resonant/scan._repeated": repeated,
+    "methods/search/resonant/search._keep": lambda folder, _: judged(folder),
     "methods/unfolding/omnifold.write": lambda folder, _: iterations(folder),
     "report/html.write": lambda folder, _: drawn(folder),
     "report/html.write_page": lambda folder, _: page(folder),

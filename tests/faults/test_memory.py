@@ -45,7 +45,8 @@ def refused(capsys, monkeypatch, tmp_path, folder, task, method, *words) -> str:
     monkeypatch.setattr(memory, "free", lambda: FREE)
     monkeypatch.setattr(memory, "RESERVED", 0)
     case = TASK_CASES[task]
-    given = [*case.fit(folder), *case.methods.get(method, ()), *words]
+    own = [str(word).replace("FOLDER", str(folder)) for word in case.methods.get(method, ())]
+    given = [*case.fit(folder), *own, *words]
     begin = time.process_time()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     limit = resource.getrlimit(resource.RLIMIT_DATA)

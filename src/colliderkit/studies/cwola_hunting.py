@@ -21,7 +21,12 @@ from colliderkit.report.anomaly import spectra
 from colliderkit.report.results import Result
 from colliderkit.report.significance import strength_scan
 from colliderkit.report.verdict import Aim
-from colliderkit.sources.datasets.hidden_dijets import HiddenDijets, labelled, toy_dijets
+from colliderkit.sources.datasets.hidden_dijets import (
+    TOY_SOURCE,
+    HiddenDijets,
+    labelled,
+    toy_dijets,
+)
 from colliderkit.sources.datasets.lhc_olympics import SIGNAL_REGION, Dijets, read_dijets
 from colliderkit.sources.pythia.shards import generate
 from colliderkit.sources.toys.resonance import Resonance
@@ -111,6 +116,8 @@ def cwola_hunting(run: Run[Scale]) -> None:
     """Search all windows with and without a signal; cut harder; compare with taggers."""
     run.report.add_stand_in(STAND_IN)
     run.report.add_definitions(MEASURES)
+    if run.scale.toy:
+        run.report.source = TOY_SOURCE
     with run.step("events"):
         events, other = made(run)
     results = all_windows(run, events)

@@ -18,6 +18,13 @@ JETS = {
     "flavour-tagging": ("b", PARTICLES),
     "non-resonant": ("w", PARTICLES),
     "pivot": ("w", PARTICLES),
+    "quark-gluon-without-labels": ("z-mixed", PARTICLES),
+    "training-on-data": ("z-mixed", PARTICLES),
+    "autoencoders": ("top", PARTICLES),
+    "latent-structure": ("top", PARTICLES),
+    "cwola-hunting": ("lhco-qcd", DETECTOR),
+    "lhc-olympics": ("lhco-qcd", DETECTOR),
+    "dijet-calibration": ("dijet-qcd", DETECTOR),
     "w-tagging": ("w", PARTICLES),
     "jet-calibration": ("dijets", DETECTOR),
     "jet-observables": ("z-jets", f"particle level and {DETECTOR}"),
@@ -40,7 +47,11 @@ TOYS = {
     "inference-aware": "Toy of known likelihood",
     "learned-observables": "Toys of known answer",
     "likelihood-ratio": "Toys of known ratio",
+    "fractions-and-efficiencies": "Toy of known answer",
+    "semi-supervised": "Toy of known answer",
+    "trigger-stream": "Toy of a stream",
     "two-point-uncertainty": "Toy of known answer",
+    "weak-supervision": "Toy of known answer",
 }
 
 

@@ -103,11 +103,14 @@ def test_a_table_is_bound_for_a_fit(network: str | None) -> None:
     assert at(torch.tensor([0.7])).detach().numpy() == pytest.approx(
         ratio.log_ratio(x, 0.7), abs=1e-5
     )
-    theta = torch.tensor([0.7], requires_grad=True)
-    (slope,) = torch.autograd.grad(at(theta).mean(), theta)
+    # A network of kinks has no one slope: those between two points sum to the difference.
+    slopes = []
+    for value in np.linspace(0.69, 0.71, 201):
+        theta = torch.tensor([value], dtype=torch.float32, requires_grad=True)
+        slopes.append(float(torch.autograd.grad(at(theta).mean(), theta)[0]))
     secant = (at(torch.tensor([0.71])) - at(torch.tensor([0.69]))).mean() / 0.02
     # float32 sums near 1 over a step of 0.02.
-    assert float(slope) == pytest.approx(float(secant), rel=0.02, abs=1e-3)
+    assert np.mean(slopes) == pytest.approx(float(secant), rel=0.003, abs=1e-3)
 
 
 def test_two_weights_of_one_event_cost_as_two_copies() -> None:

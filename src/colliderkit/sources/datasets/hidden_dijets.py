@@ -19,8 +19,9 @@ from colliderkit.sources.datasets.lhc_olympics import (
 )
 from colliderkit.sources.toys.resonance import Resonance, ResonanceEvents
 
-__all__ = ["HiddenDijets", "in_region", "labelled", "toy_dijets"]
+__all__ = ["TOY_SOURCE", "HiddenDijets", "in_region", "labelled", "toy_dijets"]
 
+TOY_SOURCE = "Toy of known density"  # where the events of `toy` are from, for figures
 APART = 100_000_000  # event numbers of signal and background of the toy
 
 

@@ -168,14 +168,14 @@ class Classifiers(Judge):
             if held is not None and members > 1:
                 random = np.random.default_rng(derive(one, "resampled"))
                 parts = parts[0].at(np.repeat(*_resampled(random, len(train)))), held
-            grown.append(_grown(settings, *parts, one))
+            grown.append(_Forest.grown(settings, *parts, one))
         return cls.of(grown)
 
     @torch.no_grad()
     def each(self, x: Floats) -> Floats:
         """Return the probability of each member, (M, N)."""
         pieces = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64)).split(PIECE)
-        parts = [[_probability(part, piece) for piece in pieces] for part in self.parts]
+        parts = [[part(piece) for piece in pieces] for part in self.parts]
         return torch.cat([torch.cat(one, 1) for one in parts]).numpy()
 
     def forward(self, features: Floats, mass: Floats) -> Floats:
@@ -263,31 +263,45 @@ class _Perceptrons(nn.Module):
         return answers.unflatten(0, (self.members, self.epochs)).mean(1)
 
 
+class _Forest(nn.Module):
+    """Boosted trees on a table that is centred before it becomes float32."""
+
+    def __init__(self, inputs: int, trees: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.scaling = Standardise(inputs)
+        self.trees = BoostedTrees(**trees)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {"inputs": len(self.scaling.mean), "trees": self.trees.options}
+
+    @classmethod
+    def grown(cls, settings: Trees, train: TwoSamples, held: TwoSamples, seed: int) -> "_Forest":
+        inputs = train.x.shape[1]
+        scaling = Standardise(inputs).fit(torch.from_numpy(train.x))
+        trees = BoostedTrees.fit(
+            scaling(torch.from_numpy(train.x)),
+            train.target,
+            train.weight,
+            seed,
+            validation=(scaling(torch.from_numpy(held.x)), held.target, held.weight),
+            quantiles=QUANTILES,
+            max_iter=settings.rounds,
+            max_leaf_nodes=settings.leaves,
+            learning_rate=settings.learning_rate,
+            early_stopping=True,
+        )
+        made = cls(inputs, trees.options)
+        made.scaling.load_state_dict(scaling.state_dict())
+        made.trees = trees
+        return made.eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.trees(self.scaling(x).float())[:, 1].double())[None]
+
+
 def _part(options: Mapping[str, Any]) -> nn.Module:
-    return _Perceptrons(**options) if "hidden" in options else BoostedTrees(**options)
-
-
-def _probability(part: nn.Module, x: Tensor) -> Tensor:
-    """Return the probability of each member of a part, (m, N) float64."""
-    if isinstance(part, BoostedTrees):
-        return torch.sigmoid(part(x.float())[:, 1].double())[None]
-    answer: Tensor = part(x)
-    return answer
-
-
-def _grown(settings: Trees, train: TwoSamples, held: TwoSamples, seed: int) -> BoostedTrees:
-    return BoostedTrees.fit(
-        train.x,
-        train.target,
-        train.weight,
-        seed,
-        validation=(held.x, held.target, held.weight),
-        quantiles=QUANTILES,
-        max_iter=settings.rounds,
-        max_leaf_nodes=settings.leaves,
-        learning_rate=settings.learning_rate,
-        early_stopping=True,
-    )
+    return _Perceptrons(**options) if "hidden" in options else _Forest(**options)
 
 
 def _halves(samples: TwoSamples, seed: int) -> tuple[TwoSamples, TwoSamples]:
