@@ -128,7 +128,7 @@ def main() -> None:
                     versions={name: version(name) for name in ("torch", "awkward")},
                 )
             )
-    save("before", rows)
+            save("before", rows)  # what is done stays, if the rest is stopped
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ class TableCoder(Coder):
     """Reproduce a row of standardised columns by two perceptrons.
 
     The distance is the mean squared error over the columns. Counterparts are drawn, half each, from
-    two normal distributions with the mean of the data: one with `WIDER`^2 times their covariance,
-    one with `WIDER`^2 times their variances alone. Trained against these, s times the error is
+    two normal distributions with the mean of the data: one with WIDER^2 times their covariance,
+    one with WIDER^2 times their variances alone. Trained against these, s times the error is
     -ln p(x) plus a constant (noise-contrastive estimation).
 
     Args:

@@ -181,7 +181,7 @@ def taggers(
         ways(f"CNN, batch {batch}", IMAGE, training, losses)
     run.report.add_results(
         [result for name, scores in found.items() for result in judged(name, scores, test)],
-        f"On {number(len(test))} labelled test jets, which are the same for images (CNN).",
+        f"On {number(len(test))} labelled test jets, the same for all.",
         best={"AUC": "higher", "R50": "higher"},
     )
     shown = [f"{scale.networks[-1]}, {way}" for way in (SUPERVISED, CWOLA, LLP)]

@@ -43,9 +43,7 @@ class Topics(Method):
     The smallest of many bins is one that has fluctuated down. Two infima know of that:
 
     - "asymptote": the share of sample 1 among the events at x is exactly
-
-          low + (high - low) / (1 + exp(-g(x))),    g(x) = ln p_S(x) / p_B(x) + constant
-
+      low + (high - low) / (1 + exp(-g(x))) with g(x) = ln p_S(x) / p_B(x) + constant,
       and a polynomial g (of order 1 or 2 exact for Gaussian, Poisson and other exponential
       families) is fitted to all bins by maximum likelihood. The ends are the infima, also where no
       event lies. `p_value_` judges the fit.
