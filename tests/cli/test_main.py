@@ -74,6 +74,13 @@ def test_every_verb_has_help(verb: str, capsys) -> None:
     assert code == 0
 
 
+def test_a_name_with_control_characters_is_one_line(capsys):
+    assert main(["apply", "a\n\x1b[2Jb", "--files", "x", "--out", "y"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("colliderkit: a\\n\\x1b[2Jb: ")
+    assert said.count("\n") == 1
+
+
 def test_unknown_verb_method_and_study(capsys) -> None:
     assert said(capsys, "tag") == (
         2,

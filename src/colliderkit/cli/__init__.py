@@ -1,6 +1,7 @@
 """The command line: one file a verb, generic over the tasks."""
 
 import sys
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
@@ -23,6 +24,7 @@ FULL = (
     "can't start new thread",
 )
 INTERRUPTED = 130  # 128 + SIGINT
+CONTROL = ("Cc", "Zl", "Zp")  # of Unicode: what moves a cursor or ends a line
 VERBS = {
     "inspect": "see what is in event files, and with which command to go on",
     "generate": "make collider events with Pythia 8, FastJet and a fast detector",
@@ -53,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     verb, *rest = arguments
     if verb not in VERBS:
-        print(f"colliderkit: '{verb}' is no verb; choose from {', '.join(VERBS)}.", file=sys.stderr)
+        _say(f"'{verb}' is no verb; choose from {', '.join(VERBS)}.")
         return 2
     for word in rest:
         if "\0" in word:
-            print(f"colliderkit: {word!r} holds a NUL character; leave it out.", file=sys.stderr)
+            _say(f"{word!r} holds a NUL character; leave it out.")
             return 2
     try:
         with warnings.catch_warnings(), bounded():
@@ -65,23 +67,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             warnings.showwarning = _as_sentence  # type: ignore[assignment]
             import_module(f"colliderkit.cli.{verb}").main(rest)
     except InputError as error:
-        print(f"colliderkit: {error}", file=sys.stderr)
+        _say(str(error))
         return 2
     except (Interrupted, KeyboardInterrupt) as stop:
-        said = str(stop) or "interrupted; what was complete is kept."
-        print(f"colliderkit: {said}", file=sys.stderr)
+        _say(str(stop) or "interrupted; what was complete is kept.")
         return INTERRUPTED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"colliderkit: {where}{error.strerror or error}.", file=sys.stderr)
+        _say(f"{where}{error.strerror or error}.")
         return 2
     except (MemoryError, OverflowError, RecursionError, RuntimeError, ValueError) as error:
         sentence = _too_much(error)
         if sentence is None:
             raise
-        print(f"colliderkit: {sentence}", file=sys.stderr)
+        _say(sentence)
         return 2
     return 0
+
+
+def _say(sentence: str) -> None:
+    """Write a sentence as one line: control characters of a name are not for the terminal."""
+    line = "".join(repr(c)[1:-1] if unicodedata.category(c) in CONTROL else c for c in sentence)
+    print(f"colliderkit: {line}", file=sys.stderr)
 
 
 def _too_much(error: Exception) -> str | None:
@@ -103,7 +110,7 @@ def _too_much(error: Exception) -> str | None:
 def _as_sentence(message: Warning | str, category: type[Warning], *place: object) -> None:
     """Print what a method warns of; warnings of other kinds are for developers."""
     if issubclass(category, UserWarning):
-        print(f"colliderkit: warning: {message}.", file=sys.stderr)
+        _say(f"warning: {message}.")
 
 
 def _help() -> str:
