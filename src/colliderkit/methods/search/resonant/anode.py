@@ -1,6 +1,5 @@
 """ANODE: the ratio of two densities, of the window and of the sidebands (2001.04990)."""
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +13,6 @@ from colliderkit.methods.search.resonant.flows import (
     outer_flow,
 )
 from colliderkit.methods.search.resonant.search import Candidates, Range
-from colliderkit.seeds import derive
 
 __all__ = ["Anode"]
 
@@ -37,16 +35,10 @@ class Anode(DensitySearch):
         data: Candidates,
         simulation: Candidates | None,
         seed: int,
-        *,
-        folder: Path | None,
-        resume: bool,
-        progress: bool,
+        **where: Any,
     ) -> Judge:
-        where: dict[str, Any] = {"folder": folder, "resume": resume, "progress": progress}
-        sides, inside = self._sideband(data), data.inside(self.signal_region)
-        start = derive(seed, "flow")
-        outer = outer_flow(data, sides, self.flow, self.training, start, **where)
-        inner = grown_flow("inner", data, inside, self.flow, self.training, start, **where)
+        outer = outer_flow(self, data, seed, **where)
+        inner = grown_flow(self, "inner", data, data.inside(self.signal_region), seed, **where)
         return _DensityRatio(inner, outer, self.signal_region)
 
     def _built(self, options: Any) -> Judge:

@@ -1,31 +1,18 @@
 """Bounds of searches, for which labels are known: supervised, and with an ideal template."""
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from colliderkit.errors import InputError
-from colliderkit.methods.search.resonant.classifiers import Classifiers, Judge, TwoSamples
+from colliderkit.methods.search.resonant.classifiers import Judge, TwoSamples
 from colliderkit.methods.search.resonant.search import Candidates, ResonantSearch
 from colliderkit.seeds import derive
 
 __all__ = ["Idealised", "Supervised"]
 
 
-class _Bound(ResonantSearch):
-    """Base of searches that are told what is signal."""
-
-    needs: ClassVar[tuple[str, ...]] = ("label",)
-
-    def _built(self, options: Any) -> Judge:
-        return Classifiers(options)
-
-    def _fitted(self, samples: TwoSamples, seed: int) -> Judge:
-        return Classifiers.fit(self._settings(), samples, self.members, derive(seed, "classify"))
-
-
-class Supervised(_Bound):
+class Supervised(ResonantSearch):
     """Classify signal against background in the window, by their labels: what cannot be surpassed.
 
     The arguments are those of `ResonantSearch`; `fit` needs `label`. It learns from the signal
@@ -33,16 +20,14 @@ class Supervised(_Bound):
     """
 
     name: ClassVar[str] = "supervised-bound"
+    needs: ClassVar[tuple[str, ...]] = ("label",)
 
     def _judge(
         self,
         data: Candidates,
         simulation: Candidates | None,
         seed: int,
-        *,
-        folder: Path | None,
-        resume: bool,
-        progress: bool,
+        **where: Any,
     ) -> Judge:
         inside = data.inside(self.signal_region)
         signal, background = (inside.at(inside.label == kind) for kind in (1, 0))
@@ -54,10 +39,10 @@ class Supervised(_Bound):
         samples = TwoSamples.of(
             signal.features, background.features, (signal.weight, background.weight)
         )
-        return self._fitted(samples, seed)
+        return self._classified(samples, seed)
 
 
-class Idealised(_Bound):
+class Idealised(ResonantSearch):
     """Classify the events of the window against background of the same density: a perfect template.
 
     It is what a search can reach whose template has no error. The template is simulated background
@@ -68,6 +53,7 @@ class Idealised(_Bound):
     """
 
     name: ClassVar[str] = "idealised-bound"
+    needs: ClassVar[tuple[str, ...]] = ("label",)
     takes: ClassVar[tuple[str, ...]] = ("simulation",)
 
     def _judge(
@@ -75,10 +61,7 @@ class Idealised(_Bound):
         data: Candidates,
         simulation: Candidates | None,
         seed: int,
-        *,
-        folder: Path | None,
-        resume: bool,
-        progress: bool,
+        **where: Any,
     ) -> Judge:
         inside = data.inside(self.signal_region)
         if simulation is not None:
@@ -94,4 +77,4 @@ class Idealised(_Bound):
         samples = TwoSamples.of(
             inside.features, template.features, (inside.weight, template.weight)
         )
-        return self._fitted(samples, seed)
+        return self._classified(samples, seed)

@@ -1,12 +1,10 @@
 """CATHODE: a flow of the sidebands, drawn from in the window, and a classifier (2109.00546)."""
 
-from pathlib import Path
 from typing import Any, ClassVar
 
-from colliderkit.methods.search.resonant.classifiers import Classifiers, Judge
+from colliderkit.methods.search.resonant.classifiers import Judge
 from colliderkit.methods.search.resonant.flows import FlowSearch, outer_flow
 from colliderkit.methods.search.resonant.search import Candidates
-from colliderkit.seeds import derive
 
 __all__ = ["Cathode"]
 
@@ -30,17 +28,9 @@ class Cathode(FlowSearch):
         data: Candidates,
         simulation: Candidates | None,
         seed: int,
-        *,
-        folder: Path | None,
-        resume: bool,
-        progress: bool,
+        **where: Any,
     ) -> Judge:
-        where: dict[str, Any] = {"folder": folder, "resume": resume, "progress": progress}
-        sides = self._sideband(data)
-        flow = outer_flow(data, sides, self.flow, self.training, derive(seed, "flow"), **where)
+        flow = outer_flow(self, data, seed, **where)
         mass, noise = self._template(data, seed)
         inside = data.inside(self.signal_region)
         return self._classify(inside, inside.features, flow.decode(noise, mass), seed)
-
-    def _built(self, options: Any) -> Judge:
-        return Classifiers(options)

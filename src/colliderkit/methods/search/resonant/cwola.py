@@ -1,6 +1,5 @@
 """CWoLa hunting: classify a mass window against its sidebands (1805.02664, 1902.02634)."""
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,10 +52,7 @@ class CwolaHunting(ResonantSearch):
         data: Candidates,
         simulation: Candidates | None,
         seed: int,
-        *,
-        folder: Path | None,
-        resume: bool,
-        progress: bool,
+        **where: Any,
     ) -> Judge:
         taken = []
         for fold in np.unique(data.fold).tolist():
@@ -66,9 +62,6 @@ class CwolaHunting(ResonantSearch):
             )
             taken.append(fitted.only(_best(fitted.each(held.x), held)))
         return Classifiers.of(taken)
-
-    def _built(self, options: Any) -> Judge:
-        return Classifiers(options)
 
     def _samples(self, data: Candidates) -> TwoSamples:
         """Return the window (target 1) and its sidebands (target 0), of equal weight each."""

@@ -22,10 +22,12 @@ from colliderkit.training.settings import Training
 __all__ = [
     "FLOW_TRAINING",
     "HELD",
+    "PIECE",
     "DensitySearch",
     "FeatureFlow",
     "FlowSearch",
     "grown_flow",
+    "named",
     "outer_flow",
     "sized",
 ]
@@ -204,8 +206,8 @@ class FlowSearch(ResonantSearch):
         self, inside: Candidates, found: Floats, template: Floats, seed: int
     ) -> Classifiers:
         """Train classifiers of the window's events, seen as `found` (n, F), and a template."""
-        samples = TwoSamples.of(found, template, (inside.weight, np.ones(len(template))))
-        return Classifiers.fit(self._settings(), samples, self.members, derive(seed, "classify"))
+        weights = inside.weight, np.ones(len(template))
+        return self._classified(TwoSamples.of(found, template, weights), seed)
 
 
 class DensitySearch(ResonantSearch):
@@ -248,42 +250,40 @@ class DensitySearch(ResonantSearch):
 
 
 def outer_flow(
-    data: Candidates,
-    sides: tuple[Candidates, Candidates],
-    options: Mapping[str, Any] | None,
-    training: Training,
-    seed: int,
-    **where: Any,
+    search: FlowSearch | DensitySearch, data: Candidates, seed: int, **where: Any
 ) -> FeatureFlow:
     """Learn p(x | m) in the sidebands; `where` has the folder, resume and progress."""
-    return grown_flow("outer", data, Candidates.joined(sides), options, training, seed, **where)
+    sides = Candidates.joined(search._sideband(data))
+    return grown_flow(search, "outer", data, sides, seed, **where)
 
 
 def grown_flow(
+    search: FlowSearch | DensitySearch,
     title: str,
     data: Candidates,
     events: Candidates,
-    options: Mapping[str, Any] | None,
-    training: Training,
     seed: int,
-    *,
-    folder: Path | None,
-    resume: bool,
-    progress: bool,
+    **where: Any,
 ) -> FeatureFlow:
     """Learn p(x | m) of `events` between the ends of the features of all `data`."""
+    start = derive(seed, "flow")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, title))
-        flow = FeatureFlow(data.features.shape[1], options).ends(data.features)
+        torch.manual_seed(derive(start, title))
+        flow = FeatureFlow(data.features.shape[1], search.flow).ends(data.features)
     return flow.fit(
         events.features,
         events.mass,
         events.weight,
-        validation_mask(events.event, HELD, derive(seed, title, "validation")),
-        training,
-        seed=derive(seed, title, "training"),
-        folder=None if folder is None else folder.with_name(f"{folder.name}-{title}"),
-        resume=resume,
-        progress=progress,
+        validation_mask(events.event, HELD, derive(start, title, "validation")),
+        search.training,
+        seed=derive(start, title, "training"),
         title=title,
+        **named(where, title),
     )
+
+
+def named(where: Mapping[str, Any], title: str) -> dict[str, Any]:
+    """Return folder, resume and progress of one of several trainings of a judge, by its title."""
+    folder: Path | None = where["folder"]
+    own = None if folder is None else folder.with_name(f"{folder.name}-{title}")
+    return {**where, "folder": own}

@@ -26,6 +26,7 @@ __all__ = ["GlobalP", "global_p", "pseudo_experiments", "without_bump"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+NEARLY = 1 - 1e-12  # a p-value of 1 has no logarithm
 FINE = 20  # points in a bin between which masses are drawn
 
 
@@ -59,11 +60,16 @@ def global_p(least: float, null: ArrayLike) -> GlobalP:
     share = (1 + int((p <= least).sum())) / (1 + count)
     counted = Value(share, float(np.sqrt(share * (1 - share) / count)))
     # A search whose least p-value is 1 would have no window at all.
-    trials = count / float(-np.log1p(-np.minimum(p, 1 - 1e-12)).sum())
+    trials = count / float(-np.log1p(-np.minimum(p, NEARLY)).sum())
     error = float(trials / np.sqrt(count))
-    value = float(-np.expm1(trials * np.log1p(-min(least, 1 - 1e-12))))
-    slope = (1 - value) * -np.log1p(-min(least, 1 - 1e-12))
+    value = of_windows(least, trials)
+    slope = (1 - value) * -np.log1p(-min(least, NEARLY))
     return GlobalP(counted, Value(trials, error), Value(value, float(slope * error)), count)
+
+
+def of_windows(least: float, count: float) -> float:
+    """Return 1 - (1 - p)^n, the probability of a p-value as small in one of n windows."""
+    return float(-np.expm1(count * np.log1p(-min(least, NEARLY))))
 
 
 def without_bump(

@@ -1,13 +1,11 @@
 """LaCATHODE: classify in the latent space of the flow of the sidebands (2210.14924)."""
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 from colliderkit.events.tables import Floats
 from colliderkit.methods.search.resonant.classifiers import Classifiers, Judge
 from colliderkit.methods.search.resonant.flows import FeatureFlow, FlowSearch, outer_flow
 from colliderkit.methods.search.resonant.search import Candidates
-from colliderkit.seeds import derive
 
 __all__ = ["LaCathode"]
 
@@ -29,14 +27,9 @@ class LaCathode(FlowSearch):
         data: Candidates,
         simulation: Candidates | None,
         seed: int,
-        *,
-        folder: Path | None,
-        resume: bool,
-        progress: bool,
+        **where: Any,
     ) -> Judge:
-        where: dict[str, Any] = {"folder": folder, "resume": resume, "progress": progress}
-        sides = self._sideband(data)
-        flow = outer_flow(data, sides, self.flow, self.training, derive(seed, "flow"), **where)
+        flow = outer_flow(self, data, seed, **where)
         _, noise = self._template(data, seed)
         inside = data.inside(self.signal_region)
         latent = flow.encode(inside.features, inside.mass)

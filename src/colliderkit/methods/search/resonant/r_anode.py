@@ -1,6 +1,5 @@
 """R-ANODE: the density of the signal itself, beside a fixed background (2312.11629)."""
 
-from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -14,8 +13,10 @@ from colliderkit.losses.rows import own_loss
 from colliderkit.methods.search.resonant.classifiers import Judge
 from colliderkit.methods.search.resonant.flows import (
     HELD,
+    PIECE,
     DensitySearch,
     FeatureFlow,
+    named,
     outer_flow,
     sized,
 )
@@ -29,7 +30,6 @@ __all__ = ["RAnode"]
 START = 0.02  # share of signal that a training begins with
 LEAST = 1e-6  # of the share, and of one less it
 STEPS = 200  # of expectation maximisation
-PIECE = 1 << 14  # events evaluated at a time
 
 
 class RAnode(DensitySearch):
@@ -60,15 +60,10 @@ class RAnode(DensitySearch):
         data: Candidates,
         simulation: Candidates | None,
         seed: int,
-        *,
-        folder: Path | None,
-        resume: bool,
-        progress: bool,
+        **where: Any,
     ) -> Judge:
-        where: dict[str, Any] = {"folder": folder, "resume": resume, "progress": progress}
-        sides, inside = self._sideband(data), data.inside(self.signal_region)
-        start = derive(seed, "flow")
-        outer = outer_flow(data, sides, self.flow, self.training, start, **where)
+        inside = data.inside(self.signal_region)
+        outer = outer_flow(self, data, seed, **where)
         y = outer.inner(inside.features)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "signal"))
@@ -77,7 +72,6 @@ class RAnode(DensitySearch):
         signal.flow.fit_scaling(y, torch.zeros(len(y), 1))
         unit = torch.from_numpy(inside.weight / inside.weight.mean()).float()
         held = validation_mask(inside.event, HELD, derive(seed, "signal", "validation"))
-        named = None if folder is None else folder.with_name(f"{folder.name}-signal")
         fit(
             signal,
             own_loss,
@@ -85,7 +79,7 @@ class RAnode(DensitySearch):
             sized(self.training, len(y)),
             seed=derive(seed, "signal", "training"),
             title="signal",
-            **{**where, "folder": named},
+            **named(where, "signal"),
         )
         signal.settle(y, background[:, 0], unit)
         return _SignalRatio(signal, outer, self.signal_region)

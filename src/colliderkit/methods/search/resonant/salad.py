@@ -1,14 +1,13 @@
 """SALAD: simulation reweighted by what its sidebands teach, and a classifier (2001.05001)."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from colliderkit.events.tables import Floats
 from colliderkit.methods.ratio import Ratio
-from colliderkit.methods.search.resonant.classifiers import Classifiers, Judge, TwoSamples
+from colliderkit.methods.search.resonant.classifiers import Judge, TwoSamples
 from colliderkit.methods.search.resonant.search import Candidates, Range, ResonantSearch
 from colliderkit.seeds import derive
 from colliderkit.training.settings import Training
@@ -75,10 +74,7 @@ class Salad(ResonantSearch):
         data: Candidates,
         simulation: Candidates | None,
         seed: int,
-        *,
-        folder: Path | None,
-        resume: bool,
-        progress: bool,
+        **where: Any,
     ) -> Judge:
         assert simulation is not None
         measured, simulated = (
@@ -90,7 +86,7 @@ class Salad(ResonantSearch):
             event=(measured.event, simulated.event),
             weight=(measured.weight, simulated.weight),
             seed=derive(seed, "reweight"),
-            progress=progress,
+            progress=where["progress"],
         )
         inside = data.inside(self.signal_region)
         template = simulation.inside(self.signal_region)
@@ -99,10 +95,7 @@ class Salad(ResonantSearch):
         samples = TwoSamples.of(
             inside.features, template.features, (inside.weight, template.weight * factor)
         )
-        return Classifiers.fit(self._settings(), samples, self.members, derive(seed, "classify"))
-
-    def _built(self, options: Any) -> Judge:
-        return Classifiers(options)
+        return self._classified(samples, seed)
 
 
 def _with_mass(events: Candidates) -> Floats:

@@ -17,10 +17,11 @@ from colliderkit.methods.method import Method
 from colliderkit.methods.search.resonant.global_p import (
     GlobalP,
     global_p,
+    of_windows,
     pseudo_experiments,
     without_bump,
 )
-from colliderkit.methods.search.resonant.search import ResonantSearch
+from colliderkit.methods.search.resonant.search import Range, ResonantSearch
 from colliderkit.methods.search.spectrum import Excess, edges_with
 from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive
@@ -28,7 +29,6 @@ from colliderkit.seeds import derive
 __all__ = ["WindowScan"]
 
 Floats = NDArray[np.float64]
-Range = tuple[float, float]
 SIDEBAND = 2  # bins that a window leaves free on either side
 TAIL = 100  # events above the last bin, where no edges are given
 
@@ -178,8 +178,7 @@ class WindowScan(Method):
     def _judge(self) -> None:
         """Turn the local p-values of windows and repeated scans into global ones."""
         least = float(self.local_p_.min())
-        count = len(self.windows_)
-        self.bound_ = float(-np.expm1(count * np.log1p(-min(least, 1 - 1e-12))))
+        self.bound_ = of_windows(least, len(self.windows_))
         self.global_p_ = global_p(least, self.null_.min(1)) if self.null else None
         toys = pseudo_experiments(
             self.excesses_[self.best_],

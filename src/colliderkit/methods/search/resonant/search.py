@@ -22,7 +22,14 @@ from colliderkit.events.schema import hash_uniform
 from colliderkit.events.tables import Floats, Ints, Table, as_column
 from colliderkit.files import atomic_file
 from colliderkit.methods.method import Method
-from colliderkit.methods.search.resonant.classifiers import Judge, Network, Trees, classifier
+from colliderkit.methods.search.resonant.classifiers import (
+    Classifiers,
+    Judge,
+    Network,
+    Trees,
+    TwoSamples,
+    classifier,
+)
 from colliderkit.methods.search.spectrum import Excess, edges_with, excess
 from colliderkit.seeds import derive
 
@@ -212,8 +219,7 @@ class ResonantSearch(Method):
             rows = data.fold == k
             self.score_[rows] = judge(data.features[rows], data.mass[rows])
         self.shapes_ = [judge.options for judge in self.judges_]
-        self.thresholds_ = np.zeros(self.folds)
-        self.passed_ = self._passed(self.efficiency, data.weight, self.thresholds_)
+        self.passed_, self.thresholds_ = self._cut(self.efficiency, data.weight)
         everything = np.ones(len(data), dtype=bool)
         self.before_, self.excess_ = (
             self._excess(data, rows) for rows in (everything, self.passed_)
@@ -235,7 +241,7 @@ class ResonantSearch(Method):
         if not 0 < efficiency <= 1:
             raise InputError(f"efficiency is {efficiency:g}; give a share above 0, at most 1.")
         w = np.ones(len(self.score_)) if weight is None else np.asarray(weight, dtype=np.float64)
-        return self._passed(efficiency, w, np.zeros(self.folds))
+        return self._cut(efficiency, w)[0]
 
     @abstractmethod
     def _judge(
@@ -243,16 +249,20 @@ class ResonantSearch(Method):
         data: Candidates,
         simulation: Candidates | None,
         seed: int,
-        *,
-        folder: Path | None,
-        resume: bool,
-        progress: bool,
+        **where: Any,
     ) -> Judge:
-        """Train on these events, and return a module (features, mass) -> score with `options`."""
+        """Train on these events, and return a module (features, mass) -> score with `options`.
 
-    @abstractmethod
+        `where` are the folder, resume and progress of the trainings.
+        """
+
     def _built(self, options: Any) -> Judge:
         """Return a judge of the shape that its `options` tell, without weights."""
+        return Classifiers(options)
+
+    def _classified(self, samples: TwoSamples, seed: int) -> Classifiers:
+        """Train the classifiers of two samples."""
+        return Classifiers.fit(self._settings(), samples, self.members, derive(seed, "classify"))
 
     @property
     def background_range(self) -> Range:
@@ -391,9 +401,9 @@ class ResonantSearch(Method):
             weight=data.weight[rows],
         )
 
-    def _passed(self, efficiency: float, weight: Floats, thresholds: Floats) -> Bools:
-        """Return what passes, (N,), and write the threshold of each fold."""
-        passed = np.zeros(len(self.score_), dtype=bool)
+    def _cut(self, efficiency: float, weight: Floats) -> tuple[Bools, Floats]:
+        """Return what passes, (N,), and the threshold of each fold."""
+        passed, thresholds = np.zeros(len(self.score_), dtype=bool), np.zeros(self.folds)
         # Trees give many events one score: chance, and not their order, says which of them pass.
         chance = hash_uniform(self.event_, derive(self.seed_, "ties"))
         for k in range(self.folds):
@@ -403,7 +413,7 @@ class ResonantSearch(Method):
             taken = order[: max(1, int(np.searchsorted(share, efficiency * (1 + 1e-12), "right")))]
             passed[taken] = True
             thresholds[k] = self.score_[taken[-1]]
-        return passed
+        return passed, thresholds
 
     def _rebuild(self) -> None:
         self.judges_ = [self._built(options) for options in self.shapes_]

@@ -1,11 +1,10 @@
 """Transport of sideband events into the window, as in CURTAINs (2203.09470, 2305.04646)."""
 
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from colliderkit.methods.search.resonant.classifiers import Classifiers, Judge
+from colliderkit.methods.search.resonant.classifiers import Judge
 from colliderkit.methods.search.resonant.flows import FlowSearch, outer_flow
 from colliderkit.methods.search.resonant.search import Candidates
 from colliderkit.seeds import derive
@@ -36,25 +35,17 @@ class Transport(FlowSearch):
         data: Candidates,
         simulation: Candidates | None,
         seed: int,
-        *,
-        folder: Path | None,
-        resume: bool,
-        progress: bool,
+        **where: Any,
     ) -> Judge:
-        where: dict[str, Any] = {"folder": folder, "resume": resume, "progress": progress}
-        sides = self._sideband(data)
-        flow = outer_flow(data, sides, self.flow, self.training, derive(seed, "flow"), **where)
+        flow = outer_flow(self, data, seed, **where)
         mass, _ = self._template(data, seed)
-        outside = Candidates.joined(sides)
+        outside = Candidates.joined(self._sideband(data))
         random = np.random.default_rng(derive(seed, "transport"))
         chance = outside.weight / outside.weight.sum()
         rows = _spread(random, chance, len(mass))
         noise = flow.encode(outside.features[rows], outside.mass[rows])
         inside = data.inside(self.signal_region)
         return self._classify(inside, inside.features, flow.decode(noise, mass), seed)
-
-    def _built(self, options: Any) -> Judge:
-        return Classifiers(options)
 
 
 def _spread(random: np.random.Generator, chance: Any, count: int) -> Any:
