@@ -42,6 +42,8 @@ def refused(capsys, *words) -> str:
         (b"signal: \xff\xfe\n", "is not UTF-8"),
         ("a: b\n" * 300_000, "has more than 1000000 bytes"),
         ("signal: !!python/object/apply:os.system [true]", "is no YAML of options"),
+        ("seed: 1:30", "1:30 is no decimal number"),
+        ("seed: 010", "010 is no decimal number"),
     ],
 )
 def test_a_file_of_options_that_is_none(tmp_path, capsys, content, sentence):

@@ -20,6 +20,7 @@ __all__ = ["Choice", "Parsed", "leading", "naming_options", "option", "parse", "
 
 
 MODE = "plain yaml"
+OTHER_BASE = re.compile(r"[-+]?(\d[\d_]*(:[0-5]?\d)+(\.\d*)?|0[0-7_]+)")
 LONGEST = 1_000_000  # bytes of a file of options
 DEEPEST = 30
 
@@ -226,7 +227,10 @@ def _plain_yaml(text: str, load: Callable[[str], Any]) -> Any:
 
 
 def _not_plain(text: str) -> str | None:
-    """Say why YAML is not plain, if it is not: by aliases it could grow without bound, or depth."""
+    """Say why YAML is not plain, if it is not: by aliases it could grow without bound, or depth.
+
+    Nor is a number that YAML reads in base 60 or 8: 1:30 would be 90, and 010 would be 8.
+    """
     import yaml
 
     depth = 0
@@ -234,6 +238,9 @@ def _not_plain(text: str) -> str | None:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if isinstance(event, yaml.AliasEvent):
                 return "an alias stands for a value; write the value itself"
+            if isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
+                if OTHER_BASE.fullmatch(event.value):
+                    return f"{event.value} is no decimal number to YAML; write it in tens"
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:

@@ -179,13 +179,19 @@ class Constrained(nn.Module):
     above it on half of all validation samples. If no epoch is good, it is the one that comes
     nearest. The value of a constraint on many events is the mean over their batches,
     as in training: a loss that depends on how many events it sees, such as a distance of samples,
-    means batches of the training's size.
+    means batches of the training's size. With `strict` no error excuses a violation: for limits
+    that are smaller than the error of a mean over the few batches of validation.
 
     >>> objective = Constrained(cross_entropy, {"DisCo": Constraint.at_most(disco, 0.01)})
     """
 
     def __init__(
-        self, primary: Loss, constraints: Mapping[str, Constraint], *, tolerance: float = 0.05
+        self,
+        primary: Loss,
+        constraints: Mapping[str, Constraint],
+        *,
+        tolerance: float = 0.05,
+        strict: bool = False,
     ) -> None:
         super().__init__()
         if not constraints:
@@ -193,6 +199,7 @@ class Constrained(nn.Module):
         self.primary = primary
         self.constraints = nn.ModuleDict(constraints)
         self.tolerance = tolerance
+        self.strict = strict
 
     def parts(
         self, outputs: Tensor, target: Tensor, weight: Tensor
@@ -219,11 +226,12 @@ class Constrained(nn.Module):
     ) -> float:
         """Return the largest violation beyond the tolerance, as a share; 0 if all hold.
 
-        The tolerance is the larger of the share and of twice the `errors` of the values.
+        The tolerance is the larger of the share and, unless `strict`, of twice the `errors` of the
+        values.
         """
         violations = [0.0]
         for name, constraint in self._constraints().items():
-            error = 0.0 if errors is None else errors[name]
+            error = 0.0 if errors is None or self.strict else errors[name]
             allowed = max(self.tolerance, 2 * error / constraint.unit)
             violations.append(constraint.violation(values[name]) - allowed)
         return max(violations)

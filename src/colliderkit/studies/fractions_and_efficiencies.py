@@ -50,8 +50,10 @@ AIMS = (
         for name in (ASYMPTOTE, ANCHOR)
     ),
     Aim("The least of all bins is biased", "bias", f"{NAIVE}*", "above", 0.02, which="some"),
-    Aim("Efficiencies from two mixtures cover", "coverage", "two samples*", "equal", 0.6827),
-    Aim("Efficiencies from three mixtures cover", "coverage", "three samples*", "equal", 0.6827),
+    Aim("Efficiencies from two mixtures cover", "coverage", "two samples*", "equal", 0.6827,
+        tolerance=0.05),
+    Aim("Efficiencies from three mixtures cover", "coverage", "three samples*", "equal", 0.6827,
+        tolerance=0.05),
 )  # fmt: skip
 
 

@@ -85,7 +85,7 @@ AIMS = (
         for name in (INVERSION, GENERALISED, ANSATZ, FLOW)
     ),
     Aim("The regression has the exact slope", "slope of f(x)", f"{REGRESSION}, N(0, 1)", "equal",
-        0.2),
+        0.2, tolerance=0.02),
     *(
         Aim(f"With the feature, {name} resolves twice as well as without", "resolution",
             f"{name}, with a feature", "below", against=f"{INVERSION}, with a feature", times=0.5)

@@ -189,25 +189,15 @@ class ABCDisCoTEC(ABCD):
             limits["correlation"] = _limit(PairCorrelation(), self.correlation)
         if self.nonclosure is not None:
             limits["nonclosure"] = _limit(NonClosure(tuple(self.shares)), self.nonclosure**2)
-        return Strict(double_cross_entropy, limits) if limits else double_cross_entropy
+        if not limits:
+            return double_cross_entropy
+        return Constrained(double_cross_entropy, limits, strict=True)
 
     def _rebuild(self) -> None:
         network = NETWORKS.load(self.network)
         options = {"hidden": (64, 64)} if self.options is None else dict(self.options)
         pair = (network(self.inputs_, 1, **options) for _ in range(2))
         self.model_ = Model(Standardise(self.inputs_), Pair(*pair))
-
-
-class Strict(Constrained):
-    """Constraints that an epoch has to keep to on validation events, whatever their errors.
-
-    Validation has few batches, and the error of a mean over them is larger than these limits.
-    """
-
-    def violation(
-        self, values: Mapping[str, float], errors: Mapping[str, float] | None = None
-    ) -> float:
-        return super().violation(values)
 
 
 class Pair(nn.Module):
