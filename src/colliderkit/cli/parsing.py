@@ -238,9 +238,9 @@ def _not_plain(text: str) -> str | None:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if isinstance(event, yaml.AliasEvent):
                 return "an alias stands for a value; write the value itself"
-            if isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
-                if OTHER_BASE.fullmatch(event.value):
-                    return f"{event.value} is no decimal number to YAML; write it in tens"
+            plain = isinstance(event, yaml.ScalarEvent) and event.implicit[0]
+            if plain and OTHER_BASE.fullmatch(event.value):
+                return f"{event.value} is no decimal number to YAML; write it in tens"
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
