@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from onnx import TensorProto
+
 from served import FLOAT, deep_set, identity, node, write
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnxruntime
 import pytest
+
 from served import TYPES, arrays, ask, binary, jets
 
 RANDOM = np.random.default_rng(3)
@@ -224,6 +225,7 @@ def test_the_server_says_what_it_serves(server, call):
     assert call("ServerLive").live
     assert call("ServerReady").ready
     assert call("ModelReady", name="jets").ready
+    assert not call("ModelReady", name="none").ready
     assert list(call("ServerMetadata").extensions) == get("/v2")["extensions"]
     assert MessageToDict(call("ModelMetadata", name="jets"))["inputs"][0]["datatype"] == "FP32"
     message = call("ModelConfig", name="jets").config

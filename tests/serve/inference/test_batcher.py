@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from served import jets
 
 from colliderkit.serve.inference.batcher import Batcher
 from colliderkit.serve.inference.limits import Limits
@@ -15,6 +14,9 @@ from colliderkit.serve.inference.models import Model
 from colliderkit.serve.inference.refusals import Reason, Refusal
 from colliderkit.serve.inference.requests import Given, question
 from colliderkit.serve.inference.statistics import Statistics
+from served import jets
+
+PATIENT = Limits(latency=60.0)
 
 
 class Held:
@@ -32,12 +34,12 @@ class Held:
         return self.model.run(arrays)
 
 
-def asked(model, array, limits=Limits()):
+def asked(model, array, limits=PATIENT):
     name, datatype = model.inputs[0].name, model.inputs[0].datatype
     return question(model, [Given(name, datatype, array.shape, array.tobytes())], limits)
 
 
-def queued(path: Path, arrays, limits=Limits(latency=60.0), **more):
+def queued(path: Path, arrays, limits=PATIENT, **more):
     """Return the answers of arrays that queue behind the first, and the shapes of the runs."""
 
     async def main():

@@ -6,8 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnxruntime
 import pytest
-from samples import make_jets
-from served import arrays, ask, binary
 
 from colliderkit.events.ragged import Ragged
 from colliderkit.methods.ratio import Ratio
@@ -20,6 +18,8 @@ from colliderkit.serve.onnx import export_method
 from colliderkit.serve.trigger import export_trigger
 from colliderkit.sources.toys.trigger import COLUMNS, stream, table
 from colliderkit.training.settings import Training
+from samples import make_jets
+from served import arrays, ask, binary
 
 pytest.importorskip("grpc")
 pytest.importorskip("prometheus_client")

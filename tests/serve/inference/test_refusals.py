@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
+
 from served import ask, binary, jets
 
 JET = {"name": "constituents", "shape": [1, 2, 4], "datatype": "FP32", "data": [1.0] * 8}
@@ -89,6 +90,12 @@ MALFORMED = {
     "no gzip": (b"garbage", {"Content_Encoding": "gzip"}),
     "a gzip that is cut": (gzip.compress(document())[:-12], {"Content_Encoding": "gzip"}),
 }
+
+
+def test_a_body_in_another_encoding(server):
+    url = f"{server.url}/v2/models/jets/infer"
+    for encoding in ("x", "br", "gzip, gzip"):
+        assert ask(url, document(), Content_Encoding=encoding)[0] == 415
 
 
 def still_answers(server):

@@ -15,11 +15,11 @@ import numpy as np
 import onnxruntime
 import pytest
 from onnx import TensorProto
-from served import arrays, ask, binary, deep_set, jets, node, write
 
 from colliderkit.cli import main
 from colliderkit.errors import InputError
 from colliderkit.serve.inference.repository import find
+from served import arrays, ask, binary, deep_set, jets, node, write
 
 pytest.importorskip("grpc")
 pytest.importorskip("prometheus_client")
@@ -293,7 +293,7 @@ def test_a_process_that_dies_is_started_again(tmp_path):
 
     path, jet = deep_set(tmp_path / "jets.onnx"), jets(1)[0]
     with command(path, "--processes", 2) as running:
-        url = [running.stdout.readline().split()[1].rstrip(",") for _ in range(2)][0]
+        url, _ = [running.stdout.readline().split()[1].rstrip(",") for _ in range(2)]
         parent = psutil.Process(running.pid)
         members = [p for p in parent.children() if "spawn_main" in " ".join(p.cmdline())]
         assert len(members) == 2
