@@ -44,6 +44,13 @@ def server(service: Service) -> web.Server:
         )  # fmt: skip
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        response = await answer(request)
+        if request.content.exception() is not None or not request.content.is_eof():
+            # What is left of the body cannot be told from a next request: the client has to know.
+            response.force_close()
+        return response
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await _route(service, request)
         except Refusal as refusal:
