@@ -36,7 +36,7 @@ def serve(
 
     Examples:
         colliderkit serve tagger.onnx
-        colliderkit serve pfn=tagger.onnx ratio.onnx --host 0.0.0.0 --latency 0.1
+        colliderkit serve pfn=tagger.onnx --host 0.0.0.0 --latency 0.1
         colliderkit serve repository --processes 4
     """
     from colliderkit.serve.inference.processes import run

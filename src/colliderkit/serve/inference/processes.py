@@ -97,8 +97,8 @@ def _several(models: list[str], options: dict[str, Any], count: int) -> None:
             if member.is_alive() and member.pid is not None:
                 _send(member.pid, signal.SIGHUP if number == signal.SIGHUP else signal.SIGTERM)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, hand_on)
+    for handled in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(handled, hand_on)
     members.extend(start(number) for number in range(count))
     while any(member.is_alive() for member in members):
         for number, member in enumerate(members):
