@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
     description = (serve.__doc__ or "").split("\n\n")[0]
     parsed = parse(
         "colliderkit serve", description, [*named, *argv[len(words) :]], [serve, Limits],
-        supplied=["limits"], examples=screen.examples(serve),
+        supplied=["limits"], positional=["models"], examples=screen.examples(serve),
     )  # fmt: skip
     function, limits = parsed.taken
     with naming_options(parsed.names):
