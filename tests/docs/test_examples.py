@@ -419,6 +419,13 @@ def given_unfolding() -> Names:
     }
 
 
+def given_serving() -> Names:
+    from served import deep_set
+
+    deep_set(Path("tagger.onnx"))
+    return {}
+
+
 def given_tagging() -> Names:
     particles("top.root", "qcd.root", "top_test.root", "qcd_test.root", "data.root")
     return {}
@@ -508,6 +515,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "resonant-methods.md": given_resonant_methods,
     "searches.md": given_search,
     "semi-supervised.md": given_semi_supervised,
+    "serving.md": given_serving,
     "shower-test.md": given_shower_test,
     "surrogates.md": given_showers,
     "tagging.md": given_tagging,
