@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.binning import inside
 from colliderkit.methods.search.resonant.limits import Limits, upper_limit
 from colliderkit.methods.search.resonant.scan import WindowScan
 from colliderkit.methods.search.resonant.search import ResonantSearch
@@ -200,13 +201,12 @@ def add_bounds(page: Report, search: ResonantSearch, events: Columns) -> None:
     `events` has `label` and `score` (N,) and, if they could be trained, `supervised` and
     `idealised`, the scores of the bounds.
     """
-    low, high = search.excess_.region
-    inside = (events["mass"] >= low) & (events["mass"] < high)
-    label = events["label"][inside]
+    window = inside(events["mass"], search.excess_.region)
+    label = events["label"][window]
     names = {search.name: "score"} | {n: n for n in ("supervised", "idealised") if n in events}
     try:
         curves = {
-            name: improvement(events[column][inside], label) for name, column in names.items()
+            name: improvement(events[column][window], label) for name, column in names.items()
         }
     except InputError as error:
         page.findings.append(Line("alarm", f"No gain is told by the labels: {error}"))
