@@ -238,7 +238,8 @@ def test_verbs_that_keep_nothing(tagger, trigger, jets, tmp_path, verb):
 
 
 def finished(out: Path) -> bool:
-    return (out / "results.json").exists() if out.suffix == "" else out.exists()
+    written = ("results.json", "weights.safetensors")  # of an evaluation, and of a model
+    return any((out / name).exists() for name in written) if out.suffix == "" else out.exists()
 
 
 def same(one: Path, other: Path) -> bool:
@@ -249,6 +250,9 @@ def same(one: Path, other: Path) -> bool:
         return words[0] == words[1]
     if not one.is_dir():
         return one.read_bytes() == other.read_bytes()
+    if (one / "weights.safetensors").exists():
+        weights = [(path / "weights.safetensors").read_bytes() for path in (one, other)]
+        return weights[0] == weights[1]
     rows = [json.loads((path / "results.json").read_text())["rows"] for path in (one, other)]
     names = [sorted(path.name for path in folder.iterdir()) for folder in (one, other)]
     events = [(path / "events.parquet").read_bytes() for path in (one, other)]

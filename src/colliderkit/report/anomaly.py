@@ -172,8 +172,12 @@ def add_scan(page: Report, scan: WindowScan, label: str) -> None:
 def add_limits(page: Report, limits: Limits) -> None:
     """Add the limits on a signal that was injected."""
     page.add_heading("Limits")
+    # Where all strengths are excluded the limit is not between two of them.
+    least = limits.injections[0].strength
     said = [
-        f"{name} {number(value)} signal events" if value is not None else f"{name} none"
+        f"{name} {'at most ' * (value <= least)}{number(value)} signal events"
+        if value is not None
+        else f"{name} none"
         for name, value in (("observed", limits.limit), ("expected", limits.expected))
     ]
     page.add_figure(
