@@ -85,7 +85,7 @@ def test_weights_are_those_of_the_fit_and_say_what_is_drawn():
         for weight in (0.5, 1.0)
     }
     assert found[0.5].observed % 0.5 == 0
-    assert found[0.5].expected == pytest.approx(0.5 * found[1.0].expected, rel=0.5)
+    assert found[0.5].observed < found[1.0].observed
     with pytest.raises(InputError, match="the signal has 150"):
         model = signal.features, signal.mass, heavy.astype(float)
         injected(method, *data, model, strengths=[151], progress=False)

@@ -59,8 +59,8 @@ class Limits:
     """Limits on the number of signal events before the cut, at the confidence `level`.
 
     `limit` is that of the data and `expected` that for as many events as the fit foretells; each is
-    the least strength from which on all `injections` are excluded, and None where none is. Where all
-    are, it is the least of these, and the limit may be lower.
+    the least strength from which on all `injections` are excluded, and None where none is. Where
+    all are, it is the least of these, and the limit may be lower.
     """
 
     level: float
