@@ -25,12 +25,12 @@ TARGET, INPUT_RATE, EVENTS = 1_000.0, 1_000_000.0, 100_000
 TRAINING = Training(epochs=5, batch_size=512, learning_rate=2e-3, schedule="cosine")
 
 
-def steady(trigger: Trigger, updates: int) -> tuple[list[float], list[float]]:
+def steady(trigger: Trigger, updates: int, seed: int) -> tuple[list[float], list[float]]:
     """Return rate / target after each update of a steady stream, and its error."""
     found, errors = [], []
     for i in range(updates):
-        trigger.update(table(stream(EVENTS, seed=[10, i])))
-        rate = trigger.rate(table(stream(EVENTS, seed=[11, i])))
+        trigger.update(table(stream(EVENTS, seed=[10, i, seed])))
+        rate = trigger.rate(table(stream(EVENTS, seed=[11, i, seed])))
         found.append(rate.value / TARGET)
         errors.append(float(np.hypot(rate.error, trigger.expected().error)) / TARGET)
     return found, errors
@@ -39,9 +39,11 @@ def steady(trigger: Trigger, updates: int) -> tuple[list[float], list[float]]:
 def main() -> None:
     parser = options(__doc__, jets=False, peers=False)
     parser.add_argument("--updates", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=0, help="of the streams of the updates")
     chosen = parser.parse_args()
     shared: dict[str, Any] = {
-        "command": f"python benchmarks/anomaly_trigger.py --updates {chosen.updates}",
+        "command": f"python benchmarks/anomaly_trigger.py --updates {chosen.updates}"
+        f" --seed {chosen.seed}",
         "versions": versions(),
         "threads": 1,
     }
@@ -75,7 +77,7 @@ def main() -> None:
                         row(f"efficiency, {which}, {name} over floats", count, floats,
                             count / floats, (2 / floats) ** 0.5, unit="events", **shared)
                     )  # fmt: skip
-    found, errors = steady(trigger, chosen.updates)
+    found, errors = steady(trigger, chosen.updates, chosen.seed)
     beyond = [(abs(x - 1) - 0.1) / e for x, e in zip(found, errors, strict=True)]
     within, mean = float(np.mean(np.array(beyond) < 2)), float(np.mean(found))
     # A right threshold is beyond both in 1 of 100 updates.

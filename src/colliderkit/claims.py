@@ -23,6 +23,7 @@ WORK = (
     "ratio-to-data.npy",
     "fold-*.safetensors",
     "null-*.json",
+    "injection-*.json",
 )
 # Bytes: what is read whole to know it again, and of a larger one in each of so many places.
 WHOLE, PIECE, PIECES = 1 << 27, 1 << 16, 200

@@ -30,7 +30,7 @@ from colliderkit.tasks.task import SUPPLIED
 from contracts.cases import TASK_CASES
 
 ABSENT = "absent"  # a folder with no files: what is in range ends there
-MODELS = {"apply", "evaluate", "export"}
+MODELS = {"update", "apply", "evaluate", "export"}
 
 
 def numbers(hint: Any) -> bool:

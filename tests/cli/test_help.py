@@ -28,7 +28,7 @@ OF_VERB = {"page": "report"}
 FUNCTIONS = {
     f"{OF_VERB.get(verb, verb)} {name}": (TASKS.load(name), verb)
     for name in TASKS
-    for verb in ("apply", "evaluate", "page", "export")
+    for verb in ("update", "apply", "evaluate", "page", "export")
     if hasattr(TASKS.load(name), verb)
 }
 PLAIN = {

@@ -91,7 +91,7 @@ def test_the_help_of_each_verb_lists_its_options(name, capsys):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_case_has_words_for_each_verb_and_no_others(name):
     case = TASK_CASES[name]
-    words = {verb for verb in ("apply", "evaluate", "export") if getattr(case, verb)}
+    words = {verb for verb in ("update", "apply", "evaluate", "export") if getattr(case, verb)}
     words |= {"read"} if case.fit else set()
     assert words == set(TASKS.load(name).offers()) - {"page"}
     assert set(case.methods) <= set(TASKS.load(name).methods)
@@ -120,6 +120,11 @@ def test_each_verb_runs_on_small_files(name, method, files, tmp_path, capsys):
         folders = [path for path in (model, evaluation) if path.exists()]
         run(capsys, "report", *folders[-1:], *case.page(folder))
         assert (folders[-1] / "report.html").stat().st_size > 1000
+    if case.update:
+        updated = tmp_path / "updated"
+        run(capsys, "update", model, *case.update(folder), "--out", updated)
+        assert type(load(updated)) is type(load(model))
+        assert (updated / CONFIGURATION).read_text() == (model / CONFIGURATION).read_text()
     if case.export:
         printed = run(
             capsys, "export", model, *case.export(folder), "--out", tmp_path / case.exported

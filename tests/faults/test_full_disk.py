@@ -84,6 +84,11 @@ def finished(folder: Path) -> None:
     run.finish(fitted(), "seed: 1\n", lambda part: None, Account())
 
 
+def updated(folder: Path) -> None:
+    (folder / runs.CONFIGURATION).write_text("seed: 1\n")
+    runs.write_update(folder / "updated", folder, fitted(), "target: 1\n", False, Account())
+
+
 def evaluated(folder: Path) -> None:
     evaluation = Evaluation("title", RESULTS, make_jets(300)[["jet_pt"]])
     account = Account()
@@ -211,7 +216,7 @@ def injected(folder: Path, monkeypatch) -> None:
     monkeypatch.setattr(limits, "clone", lambda _: QUICK)
     found = limits.Injection(1, *np.full(7, 1 / 3))
     monkeypatch.setattr(limits, "_counted", lambda *_: found)
-    search = SimpleNamespace(needs=())
+    search = SimpleNamespace(needs=(), name="quick", get_params=lambda deep: {})
     data = np.ones((3, 1)), np.ones(3)
     limits.injected(search, *data, data, strengths=[1], folder=folder, progress=False)
 
@@ -259,6 +264,7 @@ WRITERS = {
     ),
     "studies/run._claim": lambda folder, _: claimed_study(folder),
     "tasks/runs.finish": lambda folder, _: finished(folder),
+    "tasks/runs.write_update": lambda folder, _: updated(folder),
     "tasks/runs.write_evaluation": lambda folder, _: evaluated(folder),
 }
 

@@ -27,7 +27,9 @@ from faults.processes import local_data_set, small_shards, small_study, stopped
 KILL, INTERRUPT = signal.SIGKILL, signal.SIGINT
 TAGGING = TASK_CASES["tagging"]
 KEPT = "**/[pr]*.npy"  # of an unfolding
-TESTED = {"generate", "fetch", "fit", "apply", "evaluate", "report", "export", "study"}
+TESTED = {
+    *("generate", "fetch", "fit", "update", "apply", "evaluate", "report", "export", "study"),
+}
 
 
 def done(words) -> None:
@@ -186,10 +188,21 @@ def test_fetch(tmp_path, server, by, monkeypatch):
     assert {path.name: path.read_bytes() for path in out.iterdir()} == content
 
 
-def verbs(tagger, jets, out):
+@pytest.fixture(scope="module")
+def trigger(tmp_path_factory):
+    """A folder of a small trigger, and one of its files."""
+    folder, case = tmp_path_factory.mktemp("trigger"), TASK_CASES["trigger"]
+    case.write(folder)
+    done(["fit", "trigger", *case.fit(folder), "--out", folder / "model"])
+    return folder / "model", folder
+
+
+def verbs(tagger, trigger, jets, out):
     """Yield for verbs that keep nothing: words, the file they write, and files of an equal run."""
     model, evaluation, _ = tagger
+    newest = TASK_CASES["trigger"].update(trigger[1])
     return {
+        "update": (["update", trigger[0], *newest, "--out", out], out),
         "apply": (["apply", model, *TAGGING.apply(jets), "--out", out], out),
         "evaluate": (["evaluate", model, *TAGGING.evaluate(jets), "--out", out], out),
         "report": (["report", evaluation], evaluation / "report.html"),
@@ -197,17 +210,17 @@ def verbs(tagger, jets, out):
     }
 
 
-@pytest.mark.parametrize("verb", ["apply", "evaluate", "report", "export"])
-def test_verbs_that_keep_nothing(tagger, jets, tmp_path, verb):
+@pytest.mark.parametrize("verb", ["update", "apply", "evaluate", "report", "export"])
+def test_verbs_that_keep_nothing(tagger, trigger, jets, tmp_path, verb):
     """Killed when they begin, and when they begin to write."""
     suffix = {"apply": ".parquet", "export": ".onnx"}.get(verb, "")
     log = tmp_path / "log"
-    whole_words, whole = verbs(tagger, jets, tmp_path / f"whole{suffix}")[verb]
+    whole_words, whole = verbs(tagger, trigger, jets, tmp_path / f"whole{suffix}")[verb]
     done(whole_words)
     if verb == "report":
         shutil.rmtree(whole.parent / "figures")
         whole = whole.rename(tmp_path / "whole.html")
-    words, out = verbs(tagger, jets, tmp_path / f"out{suffix}")[verb]
+    words, out = verbs(tagger, trigger, jets, tmp_path / f"out{suffix}")[verb]
 
     begins = [(out.parent, f".{out.name}.lock", 1)]
     writes = [(out.parent, f".{out.stem}{PART}*", 1), (out, f"{PART}*", 1)]
@@ -225,7 +238,8 @@ def test_verbs_that_keep_nothing(tagger, jets, tmp_path, verb):
 
 
 def finished(out: Path) -> bool:
-    return (out / "results.json").exists() if out.suffix == "" else out.exists()
+    written = ("results.json", "weights.safetensors")  # of an evaluation, and of a model
+    return any((out / name).exists() for name in written) if out.suffix == "" else out.exists()
 
 
 def same(one: Path, other: Path) -> bool:
@@ -236,6 +250,9 @@ def same(one: Path, other: Path) -> bool:
         return words[0] == words[1]
     if not one.is_dir():
         return one.read_bytes() == other.read_bytes()
+    if (one / "weights.safetensors").exists():
+        weights = [(path / "weights.safetensors").read_bytes() for path in (one, other)]
+        return weights[0] == weights[1]
     rows = [json.loads((path / "results.json").read_text())["rows"] for path in (one, other)]
     names = [sorted(path.name for path in folder.iterdir()) for folder in (one, other)]
     events = [(path / "events.parquet").read_bytes() for path in (one, other)]

@@ -24,7 +24,7 @@ def commands():
         if hasattr(task, "read"):
             found.append((["fit", name, *case.fit(ABSENT)], "out", ("--resume", "--force")))
         # In one order: the workers of a test run collect apart, and a set has none.
-        for verb in sorted({"apply", "evaluate", "export"} & set(task.offers())):
+        for verb in sorted({"update", "apply", "evaluate", "export"} & set(task.offers())):
             fitted = bool(task.methods) and "method" in getattr(task, verb).__annotations__
             words = [verb, task.methods[0] if fitted else name, *getattr(case, verb)(ABSENT)]
             found.append((words, "out", ("--force",)))

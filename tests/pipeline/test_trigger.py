@@ -5,8 +5,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 from colliderkit.cli import main
+from colliderkit.methods.method import load
 from colliderkit.sources import read_table
 from colliderkit.sources.toys.trigger import signal, stream
 
@@ -42,6 +44,23 @@ def test_from_files_to_decisions(tmp_path: Path, monkeypatch, capsys) -> None:
     assert kept["anomaly"][kept["kept"] == 1].min() > kept["anomaly"][kept["kept"] == 0].max()
     assert main(["export", "trigger", "stream2.h5", "--bits", "8", "--out", "t.onnx"]) == 0
     assert "in common" in capsys.readouterr().out
+    first = load("trigger")
+    update = ["update", "trigger", "stream2.h5", "--target", "30", "--out", "second"]
+    assert main(update) == 0
+    assert "rate 30" in capsys.readouterr().out
+    second = load("second")
+    assert (second.target, second.input_rate) == (30, 1000)
+    assert len(second.updates_) == len(first.updates_) + 1
+    assert second.updates_[-1].before == pytest.approx(found["stream", "rate"]["value"])
+    x = np.random.default_rng(1).normal(size=(9, 5))
+    np.testing.assert_array_equal(first.score(x), second.score(x))
+    assert (tmp_path / "second" / "update.yaml").exists()
+    assert main(["evaluate", "second", "--stream", "stream1.h5", "--out", "test2"]) == 0
+    assert main(update) == 2
+    assert "second" in capsys.readouterr().err
+    assert main([*update[:3], "--target", "2000", "--out", "no"]) == 2
+    assert "a trigger keeps less than it sees" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
     assert main(["fit", "trigger", "stream1.h5", "--features", FEATURES, "--target", "2000",
                  "--input_rate", "1000", "--out", "no"]) == 2  # fmt: skip
     assert "a trigger keeps less than it sees" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import pytest
 
 from colliderkit.cli import main
 from colliderkit.methods.method import load
+from colliderkit.methods.search.resonant import limits
 from colliderkit.methods.search.resonant.cwola import CwolaHunting
 from colliderkit.methods.search.resonant.scan import WindowScan
 from colliderkit.sources import write
@@ -99,6 +100,64 @@ def test_limits_say_what_is_excluded(folder, tmp_path):
     assert main(["report", str(tmp_path / "run"), str(tmp_path / "limits")]) == 0
     page = next(path for path in tmp_path.rglob("report.html")).read_text()
     assert "Limits" in page
+
+
+def test_weights_of_the_files_count_and_one_is_said(folder, tmp_path, capsys):
+    events = read_rows(folder / "data.root", ["mjj", "a", "b", "event"]).columns
+    weight = np.where(events["event"] % 2 == 0, 0.5, 1.5)
+    write(tmp_path / "weighted.root", {**events, "weight": weight, "w": weight})
+    write(tmp_path / "named.root", {**events, "w": weight})
+    path, own, named, ones = (tmp_path / n for n in ("weighted.root", "own", "named", "ones"))
+    assert fit(path, own, *SEARCH) == 0
+    printed = capsys.readouterr()
+    assert "the column 'weight' of" in printed.out, repr(printed)
+    assert fit(tmp_path / "named.root", named, *SEARCH, "--weight", "w") == 0
+    assert fit(path, ones, *SEARCH, "--weight", "1") == 0
+    assert "the column 'weight' of" not in capsys.readouterr().out
+    np.testing.assert_array_equal(load(own).score_, load(named).score_)
+    assert load(own).before_.counts.sum() == pytest.approx(weight.sum())
+    assert load(ones).before_.counts.sum() == len(weight)
+    assert load(own).excess_.observed != load(ones).excess_.observed
+    said = refused(capsys, path, tmp_path / "run", *SEARCH, "--null", "1")
+    assert "give weight 1 to count each event one" in said
+    assert fit(folder / "data.root", tmp_path / "plain", *SEARCH) == 0
+    assert "the column 'weight'" not in capsys.readouterr().out
+
+
+def test_interrupted_limits_go_on_from_the_last_strength(folder, tmp_path, capsys, monkeypatch):
+    assert fit(folder / "data.root", tmp_path / "run", *SEARCH) == 0
+    words = ["evaluate", tmp_path / "run", "--data", folder / "data.root", "--signal"]
+    words += [folder / "signal.root", "--strengths", "30,300"]
+    argv = [str(word) for word in words]
+    assert main([*argv, "--out", str(tmp_path / "whole")]) == 0
+    assert not (tmp_path / "whole.training").exists()
+    counted, done = limits._counted, []
+
+    def stopped(*arguments):
+        if done:
+            raise KeyboardInterrupt
+        done.append(1)
+        return counted(*arguments)
+
+    monkeypatch.setattr(limits, "_counted", stopped)
+    out = str(tmp_path / "limits")
+    assert main([*argv, "--out", out]) == 130
+    monkeypatch.setattr(limits, "_counted", counted)
+    capsys.readouterr()
+    assert main([*argv, "--out", out]) == 2
+    assert "an interrupted training; give --resume" in capsys.readouterr().err
+    other = [*argv[:-1], "30,200", "--level", "0.9", "--out", out, "--resume"]
+    fits = []
+    plain = CwolaHunting.fit
+    monkeypatch.setattr(CwolaHunting, "fit", lambda self, *a, **k: fits.append(plain(self, *a, **k)) or self)  # fmt: skip # noqa: E501
+    # Other strengths and levels use what is finished as well; other data do not.
+    assert main(other) == 0
+    assert len(fits) == 1
+    one, whole = (json.loads((tmp_path / n / "results.json").read_text()) for n in ("limits", "whole"))  # fmt: skip # noqa: E501
+    first, again = (note["limits"]["injections"][0] for note in (one, whole))
+    assert first["observed"] == again["observed"]
+    assert first["upper"] < again["upper"]
+    assert not (tmp_path / "limits.training").exists()
 
 
 def test_all_windows_are_searched_by_one_command(folder, tmp_path, capsys):

@@ -29,6 +29,7 @@ VERBS = {
     "inspect": "see what is in event files, and with which command to go on",
     "generate": "make collider events with Pythia 8, FastJet and a fast detector",
     "fit": "train a method on event files",
+    "update": "set anew what a method takes from the newest data: the threshold of a trigger",
     "apply": "write a method's scores beside the events' own columns",
     "evaluate": "measure a method on events that it has not seen",
     "report": "draw a run or an evaluation as one HTML file",

@@ -1,12 +1,14 @@
 """Measure a method on events that it has not seen."""
 
+import shutil
 from collections.abc import Sequence
 
+from colliderkit.claims import holds_work
 from colliderkit.cli.fitted import call
 from colliderkit.cli.results import show
 from colliderkit.files import alone, refuse_existing
 from colliderkit.tasks.account import kept
-from colliderkit.tasks.runs import EVENTS, RESULTS, write_evaluation
+from colliderkit.tasks.runs import EVENTS, RESULTS, Run, write_evaluation
 
 __all__ = ["main"]
 
@@ -18,8 +20,14 @@ def main(argv: Sequence[str]) -> None:
     with alone(out):
         for name in (EVENTS, RESULTS):
             refuse_existing(out / name, force)
-        with kept() as account:
-            evaluation = verb.function()
+        work = Run(out).work
+        try:
+            with kept() as account:
+                evaluation = verb.function()
+        finally:
+            if not holds_work(work):
+                shutil.rmtree(work, ignore_errors=True)
         write_evaluation(out, verb.task, verb.model, evaluation, verb.configuration, force, account)
+        shutil.rmtree(work, ignore_errors=True)
     show(evaluation.title, evaluation.results)
     print(f"results: {out / RESULTS}\nnext: colliderkit report {out}")

@@ -1,5 +1,7 @@
 """Bin edges of histograms: checked, merged, of equal shares; and the bin of each event."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -10,6 +12,7 @@ __all__ = [
     "balanced_edges",
     "bins_of",
     "coarse_edges",
+    "inside",
     "merged_edges",
     "quantile_edges",
     "rising",
@@ -25,6 +28,12 @@ def rising(edges: ArrayLike, name: str) -> Floats:
     if values.ndim != 1 or len(values) < 2 or not (np.diff(values) > 0).all():
         raise InputError(f"{name} must rise; give at least two.")
     return values
+
+
+def inside(values: ArrayLike, region: Sequence[float]) -> NDArray[np.bool_]:
+    """Return which values (N,) are in a region, low <= value < high."""
+    x = np.asarray(values)
+    return np.asarray((x >= region[0]) & (x < region[1]))
 
 
 def bins_of(x: Floats, edges: Floats) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

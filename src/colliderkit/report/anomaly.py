@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.binning import inside
 from colliderkit.methods.search.resonant.limits import Limits, upper_limit
 from colliderkit.methods.search.resonant.scan import WindowScan
 from colliderkit.methods.search.resonant.search import ResonantSearch
@@ -171,8 +172,12 @@ def add_scan(page: Report, scan: WindowScan, label: str) -> None:
 def add_limits(page: Report, limits: Limits) -> None:
     """Add the limits on a signal that was injected."""
     page.add_heading("Limits")
+    # Where all strengths are excluded the limit is not between two of them.
+    least = limits.injections[0].strength
     said = [
-        f"{name} {number(value)} signal events" if value is not None else f"{name} none"
+        f"{name} {'at most ' * (value <= least)}{number(value)} signal events"
+        if value is not None
+        else f"{name} none"
         for name, value in (("observed", limits.limit), ("expected", limits.expected))
     ]
     page.add_figure(
@@ -200,13 +205,12 @@ def add_bounds(page: Report, search: ResonantSearch, events: Columns) -> None:
     `events` has `label` and `score` (N,) and, if they could be trained, `supervised` and
     `idealised`, the scores of the bounds.
     """
-    low, high = search.excess_.region
-    inside = (events["mass"] >= low) & (events["mass"] < high)
-    label = events["label"][inside]
+    window = inside(events["mass"], search.excess_.region)
+    label = events["label"][window]
     names = {search.name: "score"} | {n: n for n in ("supervised", "idealised") if n in events}
     try:
         curves = {
-            name: improvement(events[column][inside], label) for name, column in names.items()
+            name: improvement(events[column][window], label) for name, column in names.items()
         }
     except InputError as error:
         page.findings.append(Line("alarm", f"No gain is told by the labels: {error}"))

@@ -14,16 +14,23 @@ __all__ = ["rates", "scores_and_threshold"]
 
 @drawn
 def scores_and_threshold(
-    samples: Mapping[str, ArrayLike], threshold: float, edges: ArrayLike
+    samples: Mapping[str, ArrayLike],
+    threshold: float,
+    edges: ArrayLike,
+    weights: Mapping[str, ArrayLike] | None = None,
 ) -> Figure:
-    """Draw normalised histograms of {sample: scores (N,)}, and a line at the threshold."""
+    """Draw normalised histograms of {sample: scores (N,)}, and a line at the threshold.
+
+    `weights` (N,) of the samples count one if not given.
+    """
     figure = Figure()
     axes = figure.subplots()
     borders = np.asarray(edges, dtype=np.float64)
     for (name, scores), colour in zip(samples.items(), COLOURS, strict=False):
         values = np.asarray(scores)
-        kept = float((values > threshold).mean())
-        height = np.histogram(values, borders)[0] / len(values)
+        weight = np.ones(len(values)) if weights is None else np.asarray(weights[name])
+        kept = float(weight[values > threshold].sum() / weight.sum())
+        height = np.histogram(values, borders, weights=weight)[0] / weight.sum()
         shown = f"{name}: {kept:.2g} kept"
         axes.stairs(height, borders, color=colour, linewidth=2.0, label=shown)
     axes.axvline(threshold, color="k", linestyle="--", linewidth=1.4)

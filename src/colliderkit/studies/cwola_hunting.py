@@ -22,7 +22,6 @@ from colliderkit.report.results import Result
 from colliderkit.report.significance import strength_scan
 from colliderkit.report.verdict import Aim
 from colliderkit.sources.datasets.hidden_dijets import (
-    TOY_SOURCE,
     HiddenDijets,
     labelled,
     toy_dijets,
@@ -116,8 +115,6 @@ def cwola_hunting(run: Run[Scale]) -> None:
     """Search all windows with and without a signal; cut harder; compare with taggers."""
     run.report.add_stand_in(STAND_IN)
     run.report.add_definitions(MEASURES)
-    if run.scale.toy:
-        run.report.source = TOY_SOURCE
     with run.step("events"):
         events, other = made(run)
     results = all_windows(run, events)

@@ -17,7 +17,6 @@ from colliderkit.report.results import Result
 from colliderkit.report.significance import improvement_curves, strength_scan
 from colliderkit.report.verdict import Aim
 from colliderkit.sources.datasets.hidden_dijets import (
-    TOY_SOURCE,
     HiddenDijets,
     in_region,
     labelled,
@@ -177,8 +176,6 @@ def lhc_olympics(run: Run[Scale]) -> None:
     scale, report = run.scale, run.report
     total = scale.background + scale.template + scale.test
     shares = scale.background / total, scale.template / total
-    if scale.toy:
-        report.source = TOY_SOURCE
     with run.step("events"):
         events = HiddenDijets.made(
             run.out / "data", total, scale.signal, shares, toy=scale.toy, workers=run.workers

@@ -33,6 +33,7 @@ JETS = {
     "parameter-fit": ("ee-dijets", PARTICLES),
     "reweighting": ("ee-dijets", PARTICLES),
 }
+TOY = "Toy of known density"  # in place of the events of a study of `JETS`
 SHOWERS = {
     "calo-diffusion": "voxels of the CaloChallenge",
     "calo-surrogate": "photons, 368 voxels",
@@ -42,7 +43,7 @@ SHOWERS = {
     "fast-calo-slices": "photons",
 }
 TOYS = {
-    "amplification": "Toy of known density",
+    "amplification": TOY,
     "gaussian-calibration": "Toy of known answer",
     "inference-aware": "Toy of known likelihood",
     "learned-observables": "Toys of known answer",
@@ -55,8 +56,10 @@ TOYS = {
 }
 
 
-def source_of(study: str) -> str:
-    """Return where the events of a study are from, "" if that is not known."""
+def source_of(study: str, *, toy: bool = False) -> str:
+    """Return where the events of a study are from, of a `toy` in their place; "" if not known."""
+    if toy:
+        return TOY
     if study in JETS:
         return of_process(*JETS[study])
     if study in SHOWERS:

@@ -139,7 +139,8 @@ class Run(Generic[S]):
             configuration=self._configuration(),
             seeds=list(self.seeds) if "seeds" in study.takes else [],
             timing=self._seconds(),
-            source=source_of(study.name),
+            # A scale that has `toy` says whether it draws a toy in place of the study's events.
+            source=source_of(study.name, toy=getattr(self.scale, "toy", None) is True),
         )
         if scale == "smoke":
             sizes = f" ({study.size(self.scale)})" if study.events else ""

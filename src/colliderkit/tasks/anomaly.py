@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from colliderkit.errors import InputError
+from colliderkit.events.binning import inside
 from colliderkit.files import existing_file
 from colliderkit.methods.method import Method, load
 from colliderkit.methods.search.resonant.bounds import Idealised, Supervised
@@ -46,6 +47,7 @@ Search = ResonantSearch | WindowScan
 TEV = 1000.0  # GeV
 SCORED = "search.parquet"  # in the folder of a run: masses, scores, and labels if there are any
 LOOSE = 0.5
+WEIGHT = "weight"  # the column of it, if files have one
 BOUNDS = {"supervised": Supervised, "idealised": Idealised}
 
 
@@ -84,7 +86,8 @@ class AnomalyTask(Task):
             simulation: files of simulated background, for methods that begin with it.
             label: a column that is 1 for signal, to score the search and to train the bounds; the
                 search itself does not see it.
-            weight: an expression; else events count one.
+            weight: an expression; else the files' own column ``weight``, if they have it; 1
+                counts each event one.
             event: of the number by which events are parted into folds, rows if not given.
             scan: search in all windows of the spectrum in place of the signal region.
             null: whole searches, training included, that are repeated without a bump, from which
@@ -114,7 +117,7 @@ class AnomalyTask(Task):
         extra = [text for text in (label, weight, event) if text is not None]
         if label in names:
             raise InputError(f"features has '{label}', which is the label; leave it out.")
-        rows = reading.rows(data, list(dict.fromkeys([*names, resonant, *extra])))
+        rows = _rows(reading, data, [*names, resonant, *extra])
         search = method.method if isinstance(method, WindowScan) else method
         scan = scan or isinstance(method, WindowScan)
         mass = _mass(rows, resonant, search, scan)
@@ -124,15 +127,16 @@ class AnomalyTask(Task):
             "features": table,
             "mass": mass,
             "names": names,
-            "weight": None if weight is None else rows.table([weight])[:, 0],
+            "weight": _weight(rows, data, weight),
             "event": None if event is None else rows.columns[event].astype(np.int64),
         }
-        if simulation is not None:
-            simulated = reading.rows(simulation, [*names, resonant])
-            arguments["simulation"] = (
-                simulated.table(names),
-                _mass(simulated, resonant, search, scan),
+        if null and weight is None and arguments["weight"] is not None:
+            raise InputError(
+                f"{data}: has a column 'weight', and null repeats the search on events that count"
+                " one; give weight 1 to count each event one, or null 0."
             )
+        if simulation is not None:
+            arguments["simulation"] = _simulated(reading, simulation, names, resonant, search, scan)
         known = None if label is None else _known(rows, label)
         if "label" in search.needs:
             arguments["label"] = known
@@ -205,40 +209,50 @@ class AnomalyTask(Task):
         signal: Files,
         strengths: list[int],
         level: float = 0.95,
+        resume: bool = False,
+        out: Path,
+        force: bool = False,
     ) -> Evaluation:
         r"""Set limits on any signal: it is injected, and the search trained anew at each strength.
 
-        Simulated background and labels are those of the fit.
+        Simulated background, labels, weights and numbers of events are those of the fit.
 
         Args:
             data: the files of the fit.
-            signal: files of simulated signal.
+            signal: files of simulated signal; a column ``weight`` says how often each is drawn.
             strengths: rising numbers of signal events to inject.
             level: confidence of the limits.
+            resume: go on from the strengths and folds that an interrupted run has finished.
 
         Examples:
             colliderkit evaluate search --data data.root --signal signal.root \
               --strengths 50,100,200,400 --out limits
         """
         search, asked = _search(method), _asked(model)
-
-        def read(files: Files, *more: str) -> tuple[Rows, tuple[Floats, Floats]]:
-            rows = reading.rows(files, [*search.names_, asked["resonant"], *more])
-            mass = _mass(rows, asked["resonant"], search, scanned=False)
-            return rows, (rows.table(search.names_), mass)
-
+        names, resonant = search.names_, asked["resonant"]
         label = asked.get("label") if "label" in search.needs else None
-        rows, events = read(data, *([] if label is None else [label]))
+        weight, event = asked.get("weight"), asked.get("event")
+        extra = [text for text in (label, weight, event) if text is not None]
+        rows = _rows(reading, data, [*names, resonant, *extra])
+        mass = _mass(rows, resonant, search, scanned=False)
+        simulation = asked.get("simulation")
+        if simulation is not None:
+            simulation = _simulated(reading, simulation, names, resonant, search, scan=False)
         found = injected(
             clone(search),
-            *events,
-            read(signal)[1],
+            rows.table(names),
+            mass,
+            _simulated(reading, signal, names, resonant, search, scan=False),
             strengths=strengths,
-            simulation=read(asked["simulation"])[1] if asked.get("simulation") else None,
+            simulation=simulation,
             label=None if label is None else _known(rows, label),
-            names=search.names_,
+            weight=_weight(rows, data, weight),
+            event=None if event is None else rows.columns[event].astype(np.int64),
+            names=names,
             level=level,
             seed=derive(search.seed_, "limits"),
+            folder=runs.Run(out, resume=resume, force=force).unfinished(),
+            resume=resume,
         )
         results = [
             row
@@ -317,6 +331,36 @@ def _known(rows: Rows, label: str) -> NDArray[np.int64]:
     return values.astype(np.int64)
 
 
+def _rows(reading: Reading, files: Files, texts: Sequence[str]) -> Rows:
+    """Read expressions, and the column of weights that the files may have."""
+    return reading.rows(files, list(dict.fromkeys(texts)), optional=[WEIGHT])
+
+
+def _weight(rows: Rows, files: Files, given: str | None) -> Floats | None:
+    """Return weights (N,): the expression `given`, else the files' own, said; None for ones."""
+    if given is None and WEIGHT in rows.columns:
+        own: Floats = rows.table([WEIGHT])[:, 0]
+        if (own != 1).any():
+            account(f"the column '{WEIGHT}' of {files} counts; --weight 1 counts each event one")
+            return own
+    return None if given is None else rows.table([given])[:, 0]
+
+
+def _simulated(
+    reading: Reading,
+    files: Files,
+    names: Sequence[str],
+    resonant: str,
+    search: ResonantSearch,
+    scan: bool,
+) -> tuple[Floats, ...]:
+    """Return features and masses of simulated events, and their weights if they have any."""
+    rows = _rows(reading, files, [*names, resonant])
+    weight = _weight(rows, files, None)
+    events = rows.table(names), _mass(rows, resonant, search, scan)
+    return events if weight is None else (*events, weight)
+
+
 def _mass(
     rows: Rows, resonant: str, search: ResonantSearch, scanned: bool, needed: bool = True
 ) -> Floats:
@@ -333,7 +377,7 @@ def _mass(
     low, high = float(ends[0]), float(ends[-1])
 
     def between(values: Floats) -> bool:
-        return bool(((values >= low) & (values < high)).any())
+        return bool(inside(values, (low, high)).any())
 
     if between(mass):
         return mass

@@ -36,14 +36,17 @@ __all__ = [
     "EVENTS",
     "PAGE",
     "RESULTS",
+    "UPDATE",
     "Run",
     "about",
     "page",
     "write_evaluation",
     "write_page",
+    "write_update",
 ]
 
 CONFIGURATION = "config.yaml"
+UPDATE = "update.yaml"  # the options of the update, beside those of the fit
 EVENTS = "events.parquet"
 RESULTS = "results.json"
 REQUEST = "request.json"  # in `Run.work`
@@ -76,6 +79,20 @@ class Run:
         """Whether this process is the one of a distributed training that writes."""
         return first_process()
 
+    def unfinished(self) -> Path:
+        """Return `work`, free to begin in or to go on from; raise `InputError` where it is not.
+
+        An interrupted run stays there if it is not asked to go on or to be dropped.
+        """
+        if self.work.exists() and not self.resume:
+            if not self.force:
+                raise InputError(
+                    f"{self.work}: an interrupted training; give --resume to go on or --force"
+                    " to drop it."
+                )
+            shutil.rmtree(self.work)
+        return self.work
+
     @contextmanager
     def begun(self, configuration: str) -> Iterator[Account]:
         """Hold the folder alone, and bind `work` to what is asked for by `configuration`, YAML.
@@ -91,15 +108,9 @@ class Run:
             return
         refuse_existing(self.out, self.force)
         with alone(self.out):
-            if self.work.exists() and not self.resume:
-                if not self.force:
-                    raise InputError(
-                        f"{self.work}: an interrupted training; give --resume to go on or --force"
-                        " to drop it."
-                    )
-                shutil.rmtree(self.work)
+            work = self.unfinished()
             try:
-                claim(self.work, request_of(configuration), REQUEST, way_out=DROP)
+                claim(work, request_of(configuration), REQUEST, way_out=DROP)
                 with kept() as account:
                     yield account
             except BaseException as error:
@@ -201,6 +212,17 @@ def write_evaluation(
         if evaluation.write is not None:
             evaluation.write(part)
         write_results(part / RESULTS, evaluation.results, note)
+
+
+def write_update(
+    out: Path, model: Path, method: Method, configuration: str, force: bool, account: Account
+) -> None:
+    """Write an updated method as the folder of a run: as `model`, but for what the update set."""
+    with atomic_folder(out, force) as part:
+        method.save(part, force=True)
+        shutil.copyfile(existing_file(model / CONFIGURATION), part / CONFIGURATION)
+        (part / UPDATE).write_text(configuration)
+        account.write(part)
 
 
 def about(evaluation: Path) -> dict[str, Any]:

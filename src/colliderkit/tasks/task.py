@@ -10,7 +10,7 @@ from colliderkit.report.results import Result
 
 __all__ = ["SUPPLIED", "VERBS", "Evaluation", "Inputs", "Task"]
 
-VERBS = ("read", "apply", "evaluate", "page", "export")
+VERBS = ("read", "update", "apply", "evaluate", "page", "export")
 # Parameters of a task's functions that a verb supplies, beside its own `out` and `force`; all
 # others are options of that verb.
 SUPPLIED = ("method", "reading", "model", "evaluation")
@@ -54,6 +54,8 @@ class Task:
     The verbs are generic; a subclass has what they need, as functions of these names:
 
     - ``read(self, method, reading, *, ...) -> Inputs``: fit;
+    - ``update(self, method, reading, files, *, ...) -> (Method, str)``: what is saved again, and
+      what is said of it;
     - ``apply(self, method, reading, files, *, out, force, ...) -> None``: writes `out`;
     - ``evaluate(self, method, reading, *, ...) -> Evaluation``;
     - ``page(self, model, evaluation, *, ...) -> Report``: of the folder that fit wrote, or evaluate
@@ -66,7 +68,8 @@ class Task:
     of these it leaves out: without `reading` a verb has no options of `Reading`, and
     ``evaluate`` without `method` is of no fitted method (``colliderkit evaluate TASK``). A function
     that is not there is a verb that the task does not offer. The first paragraph of its docstring
-    begins the help. `apply`, `evaluate` and `export` may take `model` too, the folder of `method`.
+    begins the help. `apply`, `evaluate` and `export` may take `model` too, the folder of `method`,
+    and `evaluate` the folder `out`, for what it keeps of an interrupted run.
 
     `methods` are names of `methods.METHODS`, chosen by ``--method``, the first if not. One whose
     constructor takes a `method` (an ensemble) is made around that of `around`; the options of both

@@ -6,11 +6,14 @@ from typing import Any, ClassVar
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
+from colliderkit.events.schema import weights_of
+from colliderkit.events.tables import Floats
 from colliderkit.files import existing_file
 from colliderkit.methods.method import load
 from colliderkit.methods.search.trigger import Trigger
-from colliderkit.metrics.value import binomial_variance, number
+from colliderkit.metrics.value import Value, binomial_variance, number
 from colliderkit.report.html import Report
 from colliderkit.report.plots import round_edges
 from colliderkit.report.results import Result, read_results
@@ -20,14 +23,15 @@ from colliderkit.serve.trigger import Bits, export_trigger
 from colliderkit.sources import write
 from colliderkit.tasks import runs
 from colliderkit.tasks.autoencoder import AutoencoderTask
-from colliderkit.tasks.reading import Reading, beside, free_name
+from colliderkit.tasks.reading import OfSamples, Reading, beside, free_name, of_sample
+from colliderkit.tasks.scored import unlabelled
 from colliderkit.tasks.task import Evaluation, Inputs, Task
 
 __all__ = ["TriggerTask"]
 
 Files = list[str] | str
 Texts = list[str] | str | None
-SCORE, KEPT, SAMPLE = "anomaly", "kept", "sample"  # columns that are written
+SCORE, KEPT, SAMPLE, WEIGHT = "anomaly", "kept", "sample", "weight"  # columns that are written
 STREAM, RATE, WITHIN = "stream", "rate", "rate / target"
 
 
@@ -61,6 +65,35 @@ class TriggerTask(Task):
         score: Any = method.method
         inputs = AutoencoderTask().read(score, reading, files, features=features, weight=weight)
         return Inputs(method, inputs.arguments)
+
+    def update(
+        self,
+        method: Trigger,
+        reading: Reading,
+        files: Files,
+        *,
+        target: float | None = None,
+        input_rate: float | None = None,
+        weight: str | None = None,
+    ) -> tuple[Trigger, str]:
+        """Set the threshold anew by the newest events of the stream, with the score as it is.
+
+        Args:
+            files: ROOT, HDF5 or Parquet files of the stream that no training has seen.
+            target: another rate of what is kept, in the unit of the input rate.
+            input_rate: another rate of the stream.
+            weight: an expression, 0 or more, that undoes a prescale; else the files' own weights.
+
+        Examples:
+            colliderkit update trigger newest.h5 --out trigger-2
+        """
+        events, weights = events_of(method, reading, files, weight)
+        given = {"target": target, "input_rate": input_rate}
+        method.set_params(**{name: value for name, value in given.items() if value is not None})
+        method.update(events, weight=weights)
+        last = method.updates_[-1]
+        before = Value(last.before, last.before_error)
+        return method, f"{self.summary(method)}; with the threshold until then {before}"
 
     def apply(
         self,
@@ -100,34 +133,43 @@ class TriggerTask(Task):
         *,
         stream: Files,
         signals: dict[str, list[str] | str] | None = None,
+        weight: OfSamples = None,
     ) -> Evaluation:
         r"""Measure the rate in new events of the stream, and the efficiency for signals by name.
 
         Args:
             stream: files of the stream that the fit has not seen.
             signals: files by the name of a signal, as '{leptoquark: lq.h5}'.
+            weight: an expression, or one for each sample by name; else the files' own weights.
 
         Examples:
             colliderkit evaluate trigger --stream new.h5 --signals '{leptoquark: lq.h5}' --out test
         """
-        scores = {
-            name: method.score(events_of(method, reading, files))
-            for name, files in {STREAM: stream, **(signals or {})}.items()
-        }
-        rate = method.rate_of(scores[STREAM])
+        samples = {STREAM: stream, **(signals or {})}
+        scores, weights = {}, {}
+        for name, files in samples.items():
+            own = of_sample(weight, "weight", name, list(samples))
+            events, weights[name] = events_of(method, reading, files, own)
+            scores[name] = method.score(events)
+        rate = method.rate_of(scores[STREAM], weights[STREAM])
         # Of the target, with the error that counting leaves of the threshold.
         total = float(np.hypot(rate.error, method.expected().error))
         rows = [
             Result(STREAM, RATE, rate.value, rate.error, counting=rate.error),
             Result(STREAM, WITHIN, rate.value / method.target, total / method.target),
-            *(efficiency(name, s, method) for name, s in scores.items() if name != STREAM),
+            *(
+                efficiency(name, score > method.threshold_, weights[name])
+                for name, score in scores.items()
+                if name != STREAM
+            ),
         ]
-        events = {
+        kept = {
             SAMPLE: np.concatenate([np.full(len(s), i) for i, s in enumerate(scores.values())]),
             SCORE: np.concatenate(list(scores.values())),
+            WEIGHT: np.concatenate(list(weights.values())),
         }
         about = {"samples": list(scores)}
-        return Evaluation(f"a trigger on {len(scores[STREAM])} events", rows, events, about)
+        return Evaluation(f"a trigger on {len(scores[STREAM])} events", rows, kept, about)
 
     def page(self, model: Path, evaluation: Path) -> Report:
         """Draw an evaluation: the scores and the threshold, rate and efficiencies.
@@ -140,6 +182,8 @@ class TriggerTask(Task):
         events = ak.from_parquet(existing_file(evaluation / runs.EVENTS))
         of, score = np.asarray(events[SAMPLE]), np.asarray(events[SCORE])
         samples = {name: score[of == i] for i, name in enumerate(note["samples"])}
+        weight = np.asarray(events[WEIGHT])
+        weights = {name: weight[of == i] for i, name in enumerate(note["samples"])}
         last = method.updates_[-1]
         page = runs.page(
             "An anomaly trigger",
@@ -157,7 +201,7 @@ class TriggerTask(Task):
         )
         edges = round_edges(*np.quantile(score, [0.001, 0.9995]))
         page.add_figure(
-            scores_and_threshold(samples, method.threshold_, edges),
+            scores_and_threshold(samples, method.threshold_, edges, weights),
             "Scores of the stream and of signals, normalised; what lies right of the line is kept.",
             wide=True,
         )
@@ -183,9 +227,8 @@ class TriggerTask(Task):
         Examples:
             colliderkit export trigger stream.h5 --bits 8 --out trigger.onnx
         """
-        done = export_trigger(
-            method, out, events_of(method, reading, files), bits=bits, force=force
-        )
+        events, _ = events_of(method, reading, files)
+        done = export_trigger(method, out, events, bits=bits, force=force)
         return (
             f"keeps {done.kept} of the events, {done.agreement:.1%} of those that it or the"
             f" original keeps in common; score above {done.threshold:.6g}"
@@ -211,14 +254,21 @@ def features_of(method: Trigger) -> list[str] | None:
     return None if names is None else list(names)
 
 
-def events_of(method: Trigger, reading: Reading, files: Files) -> Any:
-    """Return what the score takes of files: a table, or jets."""
-    names = features_of(method)
-    return reading.jets(files) if names is None else reading.rows(files, names).table(names)
+def events_of(
+    method: Trigger, reading: Reading, files: Files, weight: str | None = None
+) -> tuple[Any, Floats]:
+    """Return what the score takes of files, a table or jets, and the weights (N,) of its events."""
+    found = unlabelled(method.scorer_, reading, files, weight)
+    events, weights = found["events"], found.get("weight")
+    if weights is None:
+        weights = weights_of(events) if hasattr(events, "fields") else np.ones(len(events))
+    return events, weights
 
 
-def efficiency(name: str, score: Any, method: Trigger) -> Result:
-    """Return the share of a signal that is kept, with its counting error."""
-    share = float((score > method.threshold_).mean())
-    error = float(binomial_variance(share, share / len(score), 1 / len(score)) ** 0.5)
+def efficiency(name: str, kept: NDArray[np.bool_], weight: Floats) -> Result:
+    """Return the share of a signal that is kept, (N,), with its counting error."""
+    total = weight.sum()
+    share = float(weight[kept].sum() / total)
+    squares = (weight[kept] ** 2).sum(), (weight**2).sum()
+    error = float(binomial_variance(share, squares[0] / total**2, squares[1] / total**2) ** 0.5)
     return Result(name, "efficiency", share, error, counting=error)

@@ -87,9 +87,9 @@ class TaskCase:
     - `fit(folder)`: after ``colliderkit fit TASK``; `methods`: more words for a member of the
       task's methods, by its name (a small network), in which FOLDER stands for the folder.
       ``--out``, ``--seed`` and ``--method`` are the contract's;
-    - `apply`, `evaluate`, `export`: after the verb and the folder of the fit (or, for a task that
-      evaluates no fitted method, its name), without ``--out``; `page`: after the folders that
-      ``colliderkit report`` takes. A verb that the task offers and that has no words here fails;
+    - `update`, `apply`, `evaluate`, `export`: after the verb and the folder of the fit (or, for a
+      task that evaluates no fitted method, its name), without ``--out``; `page`: after the folders
+      that ``colliderkit report`` takes. A verb that the task offers and that has no words fails;
     - `applied`, `exported`: what these write, a file or a folder;
     - `on`: the method whose fit is exported and drawn, the first of the task's if not given; all
       others are fitted, applied and evaluated.
@@ -98,6 +98,7 @@ class TaskCase:
     write: Callable[[Path], None]
     fit: Callable[[Path], Words] | None = None
     methods: Mapping[str, Words] = field(default_factory=dict)
+    update: Callable[[Path], Words] | None = None
     apply: Callable[[Path], Words] | None = None
     evaluate: Callable[[Path], Words] | None = None
     page: Callable[[Path], Words] = lambda folder: ()

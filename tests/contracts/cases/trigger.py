@@ -46,6 +46,7 @@ TASK_CASES = {
             *("--files", str(folder / "stream.root"), "--features", "a,b,c"),
             *("--target", "100", "--input_rate", "1000", *SMALL),
         ),
+        update=lambda folder: ("--files", folder / "new.root", "--target", "200"),
         apply=lambda folder: ("--files", folder / "signal.root"),
         evaluate=lambda folder: (
             *("--stream", str(folder / "new.root")),

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import awkward as ak
 import numpy as np
 import pytest
 from scipy.stats import binom, chi2
@@ -53,6 +54,26 @@ def test_the_rate_is_the_target_in_the_mean_with_the_quoted_error(seed, count, s
     assert abs(ratios.std() / error - 1) < rounding + 4 / 800**0.5
 
 
+class Score(Radius):
+    """Events are their scores."""
+
+    def score(self, events):
+        return np.asarray(events)[:, 0]
+
+
+@pytest.mark.parametrize(("count", "share"), [(219, 0.05), (250, 0.05), (249, 0.1)])
+def test_no_rank_is_favoured(count, share):
+    """Of n + 1 exchangeable scores each is the new one: k of them are kept, exactly.
+
+    k is q (n + 1), rounded. So the rate has no bias, for any density of the score.
+    """
+    scores = np.random.default_rng(1).standard_cauchy((count + 1, 1))
+    trigger = Trigger(Score(), target=share, input_rate=1.0).fit(stream(1_000, 1))
+    others = [np.delete(scores, i, 0) for i in range(count + 1)]
+    kept = [trigger.update(rest).keeps(scores[i : i + 1])[0] for i, rest in enumerate(others)]
+    assert sum(kept) == round(share * (count + 1))
+
+
 @pytest.mark.statistical
 def test_updates_of_a_steady_stream_are_within_their_errors(seed):
     """The bar: 1e-3 of the input with 1e5 events an update, within 10% + 2 counting errors."""
@@ -84,6 +105,24 @@ def test_weights_undo_a_prescale(seed):
         trigger.update(events[taken], weight=np.where(far, 1.0, 5.0)[taken])
         ratios.append(tail(trigger))
     assert abs(np.mean(ratios) - 1) < 0.005 + 4 * np.std(ratios) / 10
+
+
+def test_weights_of_jets_count_as_those_that_are_given():
+    plain = stream(4_000, 1)
+    weight = np.random.default_rng(2).uniform(0.5, 2, len(plain))
+    jets = ak.zip({"x": plain[:, 0], "weight": weight})
+
+    class OfJets(Radius):
+        def score(self, events):
+            return np.asarray(events["x"] if hasattr(events, "fields") else events[:, 0])
+
+    one, other = (Trigger(OfJets(), target=0.01, input_rate=1.0) for _ in range(2))
+    one.fit(plain).update(plain, weight=weight)
+    other.fit(jets).update(jets)
+    assert one.threshold_ == other.threshold_
+    assert one.rate(plain, weight=weight).value == other.rate(jets).value
+    with pytest.raises(InputError, match="keeps less than it sees"):
+        one.set_params(target=2.0).update(plain)
 
 
 def test_a_stream_that_changes_is_seen_and_followed():

@@ -1,5 +1,6 @@
 """Calibration by densities: maximum likelihood of p(x | z) (2404.18992), and the posterior."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +20,8 @@ from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["FlowCalibration", "Posterior"]
 
-BINS = 100  # of a response curve
+BINS = 100  # of a response curve, and of the local means of weights
+FEWEST = 50  # events of such a mean
 REACH = 4.0  # resolutions to each side, in which the maximum is looked for
 POINTS = 17
 ROUNDS = 4  # of halving the step
@@ -103,6 +105,11 @@ class FlowCalibration(Flows):
     calibrated with. The maximum is looked for on a grid and by parabolas; the resolution is that
     of the parabola through ln p at the maximum and one resolution to each side.
 
+    Weights are taken over their local mean along the truth: p(y | z) knows no spectrum, and one
+    that is a weight leaves the estimate where it was. Of a skewed response the most probable truth
+    is not the inverse of a median: behind a long lower tail it lies lower, by what mode and median
+    of the response differ.
+
     Features must be continuous: a number of tracks wants a uniform number within +-1/2 added.
     Needs zuko.
 
@@ -120,7 +127,8 @@ class FlowCalibration(Flows):
     root_: Floats
 
     def _fit(self, table: Table, truth: Floats, *, seed: int, **training: Any) -> None:
-        weight = table.weight
+        weight = _levelled(table.weight, truth)
+        table = replace(table, weight=weight)
         self.responses_ = [
             Response.fitted(column, truth, weight, BINS, "mean", f" of column {number}")
             for number, column in enumerate(table.values.T)
@@ -271,6 +279,24 @@ class Posterior(Flows):
         mean = u @ share
         spread = np.sqrt((u - mean[:, None]) ** 2 @ share)
         return Calibrated(middle + self.width_ * mean, self.width_ * spread)
+
+
+def _levelled(weight: Floats, truth: Floats) -> Floats:
+    """Return weights (N,) over their local mean along the truth (N,).
+
+    A weight that is a function of the truth says nothing of p(x | z), and costs events: on a
+    falling spectrum all but the lowest truths would hardly be learned from.
+    """
+    bins = min(BINS, len(truth) // FEWEST)
+    if bins < 2:
+        return weight
+    order = np.argsort(truth, kind="stable")
+    parts = np.array_split(order, bins)
+    middle = np.array([truth[part].mean() for part in parts])
+    mean = np.array([weight[part].mean() for part in parts])
+    known = mean > 0
+    level = np.exp(np.interp(truth, middle[known], np.log(mean[known])))
+    return np.asarray(weight / level)
 
 
 def _with_constant(columns: Floats) -> Floats:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from colliderkit.errors import InputError
+from colliderkit.events.schema import weights_of
 from colliderkit.events.tables import Floats, as_weight, event_numbers, validation_mask
 from colliderkit.methods.method import Method
 from colliderkit.metrics.value import Value
@@ -96,23 +97,17 @@ class Trigger(Method):
 
         `events` are a table (N, C) or jets, as the score takes them, with numbers `event` (N,)
         int64. `weight` (N,), 0 or more, undoes a prescale. Checkpoints go to `folder`, from which
-        `resume` goes on. Raises `InputError` for a target that is not below the input rate, and as
-        `update` and the fit of the score do.
+        `resume` goes on. Raises `InputError` as `update` and the fit of the score do.
         """
         self._begin(
             seed=seed, folder=folder, resume=resume, events=events, event=event, weight=weight
         )
-        if not self.target < self.input_rate:
-            raise InputError(
-                f"target is {self.target:g} and the stream has the input rate {self.input_rate:g};"
-                " a trigger keeps less than it sees, lower target."
-            )
         if not hasattr(type(self.method), "score"):
             raise InputError(
                 f"{type(self.method).__name__} has no score of events; take an Autoencoder."
             )
         rows: Any = events if hasattr(events, "fields") else np.asarray(events)
-        weights = self._weights(weight, len(rows))
+        weights = self._weights(weight, rows)
         if event is None and "event" in getattr(rows, "fields", ()):
             event = rows["event"]
         numbers = event_numbers(event, len(rows), "the events")
@@ -136,10 +131,10 @@ class Trigger(Method):
     def update(self, events: Any, *, weight: ArrayLike | None = None) -> Self:
         """Set the threshold by these events of the stream, which no training has seen.
 
-        Returns self. Raises `InputError` for weights below 0, and for events so few that not
-        even `LEAST` are above the threshold.
+        Returns self. Raises `InputError` for a target that is not below the input rate, weights
+        below 0, and events so few that not even `LEAST` are above the threshold.
         """
-        weights = self._weights(weight, len(events))
+        weights = self._weights(weight, events)
         effective = self._check_enough(weights)
         score = self.score(events)
         before = self.rate_of(score, weights) if self.updates_ else None
@@ -169,7 +164,7 @@ class Trigger(Method):
 
         The unit is that of `input_rate`.
         """
-        return self.rate_of(self.score(events), self._weights(weight, len(events)))
+        return self.rate_of(self.score(events), self._weights(weight, events))
 
     def expected(self) -> Value:
         """Return the target ± the error that counting above the threshold leaves of it."""
@@ -177,18 +172,31 @@ class Trigger(Method):
 
     def rate_of(self, score: Floats, weight: ArrayLike | None = None) -> Value:
         """Return the rate of events of the stream by their scores (N,), as `rate`."""
-        weights = self._weights(weight, len(score))
+        weights = self._weights(weight, score)
         kept = weights[score > self.threshold_]
         # Of none that are kept, the error of one.
         error = np.sqrt((kept**2).sum()) if len(kept) else weights.mean()
         scale = self.input_rate / weights.sum()
         return Value(float(kept.sum() * scale), float(error * scale))
 
-    def _weights(self, weight: ArrayLike | None, count: int) -> Floats:
-        return as_weight(weight, count, "the events", negative="a rate counts events")
+    def _weights(self, weight: ArrayLike | None, events: Any) -> Floats:
+        """Return the weights (N,) of events; those that jets have themselves count as well."""
+        why = "a rate counts events"
+        given = as_weight(weight, len(events), "the events", negative=why)
+        if "weight" not in getattr(events, "fields", ()):
+            return given
+        return given * as_weight(weights_of(events), len(events), "the events", negative=why)
 
     def _check_enough(self, weights: Floats) -> float:
-        """Return the effective number of events; raise `InputError` for too few."""
+        """Return the effective number of events; raise `InputError` for too few of them.
+
+        And for a target that is no part of the stream.
+        """
+        if not self.target < self.input_rate:
+            raise InputError(
+                f"target is {self.target:g} and the stream has the input rate {self.input_rate:g};"
+                " a trigger keeps less than it sees, lower target."
+            )
         effective = float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
         if self.share * effective < LEAST:
             raise InputError(

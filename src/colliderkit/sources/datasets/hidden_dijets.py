@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from colliderkit.events.binning import inside
 from colliderkit.sources.datasets.lhc_olympics import (
     SIGNAL_REGION,
     Dijets,
@@ -19,9 +20,8 @@ from colliderkit.sources.datasets.lhc_olympics import (
 )
 from colliderkit.sources.toys.resonance import Resonance, ResonanceEvents
 
-__all__ = ["TOY_SOURCE", "HiddenDijets", "in_region", "labelled", "toy_dijets"]
+__all__ = ["HiddenDijets", "in_region", "labelled", "toy_dijets"]
 
-TOY_SOURCE = "Toy of known density"  # where the events of `toy` are from, for figures
 APART = 100_000_000  # event numbers of signal and background of the toy
 
 
@@ -101,5 +101,4 @@ def labelled(background: Dijets, signal: Dijets) -> Dijets:
 
 def in_region(events: Dijets) -> NDArray[np.bool_]:
     """Return which events lie in the signal region, (N,)."""
-    low, high = SIGNAL_REGION
-    return (events.mass >= low) & (events.mass < high)
+    return inside(events.mass, SIGNAL_REGION)

@@ -184,3 +184,11 @@ def test_a_start_of_another_network_is_refused():
     start = tagger(options={"hidden": [8]}).fit(DATA, **QUIET)
     with pytest.raises(InputError, match=r"start has the options .*; give the same"):
         WithoutLabels(tagger(), start=start).fit(DATA, **QUIET)
+
+
+def test_batches_of_proportions_are_small_where_none_are_named():
+    for loss, size in (("WMSE", 16), ("likelihood", None)):
+        plain = tagger(training=Training(epochs=1, learning_rate=1e-2))
+        method = LabelProportions(plain, fractions=TWO, loss=loss).fit(DATA, **QUIET)
+        assert method.tagger_.training.batch_size == size
+        assert method.method.training.batch_size is None

@@ -49,9 +49,46 @@ def test_the_efficiency_depends_on_the_strength_and_a_limit_is_found(seed, tmp_p
     assert found.expected is not None
     assert 10 <= found.expected < 240
     again = injected(
-        method, events.features, events.mass, model, strengths=strengths[:2], folder=tmp_path
+        method,
+        *(events.features, events.mass, model),
+        strengths=strengths[:2],
+        folder=tmp_path,
+        resume=True,
     )
     assert again.injections == found.injections[:2]
+    with pytest.raises(InputError, match="of another request"):
+        injected(
+            method,
+            *(events.features, events.mass + 1, model),
+            strengths=strengths,
+            folder=tmp_path,
+            resume=True,
+        )
+
+
+def test_weights_are_those_of_the_fit_and_say_what_is_drawn():
+    """Of the model only what has a weight; of the data a spectrum of half as many events."""
+    toy = Resonance(distance=(2.0, 2.0))
+    events, signal = toy.events(4_000, 0, 1), toy.events(0, 300, 2)
+    heavy = signal.mass > np.median(signal.mass)
+    method = CwolaHunting(folds=3, efficiency=0.05, options=QUICK)
+    data = events.features, events.mass
+    found = {
+        weight: injected(
+            method,
+            *data,
+            (signal.features, signal.mass, heavy.astype(float)),
+            strengths=[150],
+            weight=np.full(len(events), weight),
+            progress=False,
+        ).injections[0]
+        for weight in (0.5, 1.0)
+    }
+    assert found[0.5].observed % 0.5 == 0
+    assert found[0.5].observed < found[1.0].observed
+    with pytest.raises(InputError, match="the signal has 150"):
+        model = signal.features, signal.mass, heavy.astype(float)
+        injected(method, *data, model, strengths=[151], progress=False)
 
 
 def test_strengths_that_are_none():

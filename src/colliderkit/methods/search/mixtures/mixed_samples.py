@@ -18,7 +18,7 @@ from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.networks.model import Model
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
-from colliderkit.training.settings import Objective
+from colliderkit.training.settings import Objective, Training
 
 __all__ = ["MixedSamples", "check_fractions"]
 
@@ -100,21 +100,26 @@ class MixedSamples(Classifier):
         jets: ak.Array,
         validation: ak.Array | None,
         weight: ArrayLike | None,
+        training: Training | None = None,
         *,
         folder: Path,
         **where: Any,
     ) -> Tagger:
-        """Fit the network to tell `classes`; `objective` makes the loss of the training events."""
+        """Fit the network to tell `classes`; `objective` makes the loss of the training events.
+
+        `training` takes the place of the tagger's, if it is given.
+        """
         arguments = self.method.get_params(deep=False) | {"classes": list(classes)}
-        training = _OnSamples(**arguments)
-        training.samples, training.objective_of, training.start = self.names, objective, self.start
-        training.fit(
+        arguments |= {} if training is None else {"training": training}
+        learner = _OnSamples(**arguments)
+        learner.samples, learner.objective_of, learner.start = self.names, objective, self.start
+        learner.fit(
             jets, validation, weight=weight, seed=self.seed_, folder=folder / "tagger", **where
         )
         fitted = Tagger(**arguments)
         for name in attributes(Tagger):
-            if name in vars(training):
-                setattr(fitted, name, getattr(training, name))
+            if name in vars(learner):
+                setattr(fitted, name, getattr(learner, name))
         return fitted
 
 

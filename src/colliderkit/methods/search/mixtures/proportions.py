@@ -1,6 +1,7 @@
 """Learning from label proportions: train on mixed samples whose fractions of signal are known."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import awkward as ak
@@ -17,22 +18,27 @@ from colliderkit.training.settings import Objective
 
 __all__ = ["LabelProportions"]
 
+BATCH = 8  # events of each sample, on average
+
 
 class LabelProportions(MixedSamples):
     """Learn to tell two classes apart from mixed samples of known fractions, and no labels.
 
     The `label` of a jet is the number of its sample, in the order of `fractions`. Three losses
-    match the mean output of each sample in a batch to its fraction (1702.00414, 1801.10158), so
-    that batches should hold hundreds of events or more; the likelihood needs no large ones:
+    match the mean output of each sample in a batch to its fraction (1702.00414, 1801.10158); the
+    likelihood needs no batch:
 
         absolute     sum_a |f_a - <h>_a|
         WMSE         sum_a (f_a - <h>_a)^2
         WCE          sum_a CE(f_a, <h>_a)
         likelihood   -ln sum_k P(sample | class k) h_k(x), event by event (1609.03683)
 
-    A sum over a batch has the variance of h over the batch size beside the mean; it is this part
-    that has one minimum, at a monotonic function of the likelihood ratio. Wrong fractions move
-    that function and not the order of the events.
+    Of n events a sample such a sum has Var(h) / n beside the mean. It is this part that has one
+    minimum, at a monotonic function of the likelihood ratio: wrong fractions move that function and
+    not the order of the events. Its gradient falls as 1 / n, the noise of a batch's mean as
+    1 / sqrt(n): of as many events, signal over noise falls as 1 / n. And where n is large h becomes
+    a step, without an order on either side. So batches are small: where the training names no size,
+    `BATCH` events a sample.
 
     Args:
         method: an unfitted `Tagger`, with any network but trees; its two `classes` are those of
@@ -83,8 +89,11 @@ class LabelProportions(MixedSamples):
     def _trained(
         self, jets: ak.Array, validation: ak.Array | None, weight: ArrayLike | None, **where: Any
     ) -> Tagger:
+        training = self.method.training
+        if self.loss != "likelihood" and training.batch_size is None:
+            training = replace(training, batch_size=BATCH * len(self.fractions))
         return self._fit_tagger(
-            self.method.classes, self._objective, jets, validation, weight, **where
+            self.method.classes, self._objective, jets, validation, weight, training, **where
         )
 
     def _objective(self, train: Dataset) -> Objective:

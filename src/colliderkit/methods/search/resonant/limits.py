@@ -5,8 +5,9 @@ efficiency depends on what it is to exclude.
 """
 
 import json
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from scipy.special import gammaincc
 from scipy.stats import gamma
 from sklearn.base import clone
 
+from colliderkit.claims import claim, content
 from colliderkit.errors import InputError
-from colliderkit.events.tables import as_column, as_table
+from colliderkit.events.binning import inside
+from colliderkit.events.tables import as_column, as_table, as_weight, event_numbers
 from colliderkit.files import atomic_file
 from colliderkit.methods.search.resonant.search import ResonantSearch
 from colliderkit.methods.search.spectrum import excess
@@ -56,7 +59,8 @@ class Limits:
     """Limits on the number of signal events before the cut, at the confidence `level`.
 
     `limit` is that of the data and `expected` that for as many events as the fit foretells; each is
-    the least strength from which on all `injections` are excluded, and None where none is.
+    the least strength from which on all `injections` are excluded, and None where none is. Where
+    all are, it is the least of these, and the limit may be lower.
     """
 
     level: float
@@ -98,61 +102,93 @@ def injected(
     method: ResonantSearch,
     features: ArrayLike,
     mass: ArrayLike,
-    signal: tuple[ArrayLike, ArrayLike],
+    signal: tuple[ArrayLike, ...],
     *,
     strengths: Sequence[int],
     simulation: tuple[ArrayLike, ...] | None = None,
     label: ArrayLike | None = None,
+    weight: ArrayLike | None = None,
+    event: ArrayLike | None = None,
     names: Sequence[str] = (),
     level: float = 0.95,
     seed: int = 0,
     folder: str | Path | None = None,
+    resume: bool = False,
     progress: bool = True,
 ) -> Limits:
     """Fit a clone of `method` to data with signal at each of `strengths`, and return the limits.
 
-    `features` (N, F) and `mass` (N,) are the data, `signal` features and masses of the model, of
-    which as many events are drawn as the strength says, each once. `label` (N,) of the data is for
-    the bounds alone, which know what was injected. What each search finished is
-    kept in `folder`, if one is given, and taken from there. Raises `InputError` for strengths that
-    do not rise from 1, or are more than the model has events.
+    `features` (N, F) and `mass` (N,) are the data, `weight` and `event` (N,) their weights and
+    numbers as of the fit. `signal` are features, masses and, if there are, weights of the model: as
+    many events are drawn as the strength says, each once, the likelier the larger their weight, and
+    they count one. `label` (N,) of the data is for the bounds alone, which know what was injected.
+    Finished folds and strengths are kept in `folder`, from which `resume` goes on. Raises
+    `InputError` for strengths that do not rise from 1, or are more than the model has events, and
+    for a folder that is of another request.
     """
     table, column = as_table(features, "features", names), as_column(mass, np.size(mass), "mass")
     model = as_table(signal[0], "the signal", names)
     peak = as_column(signal[1], len(model), "the mass of the signal")
+    w = as_weight(weight, len(column), "the data", negative="a limit is on a Poisson count")
+    chance = as_weight(
+        signal[2] if len(signal) > 2 else None,
+        len(model),
+        "the signal",
+        negative="it says how often an event is drawn",
+    )
     listed = [int(strength) for strength in strengths]
     if not listed or listed[0] < 1 or listed != sorted(set(listed)):
         raise InputError(f"strengths are {listed}; give rising numbers of events, 1 or more.")
-    if listed[-1] > len(model):
+    if listed[-1] > (chance > 0).sum():
         raise InputError(
-            f"strengths go up to {listed[-1]} events, and the signal has {len(model)}; give more"
-            " signal events or smaller strengths."
+            f"strengths go up to {listed[-1]} events, and the signal has {(chance > 0).sum()}; give"
+            " more signal events or smaller strengths."
         )
+    numbers = event_numbers(event, len(column), "the data")
     known = np.zeros(len(column)) if label is None else as_column(label, len(column), "label")
+    if folder is not None:
+        request = method.get_params(deep=False) | {"method": method.name, "seed": seed}
+        data = table, column, model, peak, w, chance, numbers, known, simulation
+        claim(
+            Path(folder),
+            request | {"the data": content(data)},
+            "limits.json",
+            way_out="give another folder or leave out resume",
+            anew=not resume,
+        )
     found = []
     with progress_bar(shown=progress) as shown:
         task = shown.add_task("strengths", total=len(listed))
         for strength in listed:
-            note = None if folder is None else Path(folder) / f"injection-{strength}.json"
+            part = None if folder is None else Path(folder) / f"injection-{strength}"
+            note = None if part is None else part.with_suffix(".json")
             if note is not None and note.is_file():
-                found.append(Injection(**json.loads(note.read_text())))
+                found.append(_at_level(Injection(**json.loads(note.read_text())), level))
+                shown.advance(task)
                 continue
             own = derive(seed, "injection", strength)
-            rows = np.random.default_rng(own).permutation(len(model))[:strength]
-            search = clone(method).fit(
+            random = np.random.default_rng(own)
+            rows = random.choice(len(model), strength, replace=False, p=chance / chance.sum())
+            search = clone(method)
+            search.fit(
                 np.concatenate([table, model[rows]]),
                 np.append(column, peak[rows]),
                 simulation=simulation,
                 label=np.append(known, np.ones(strength)) if "label" in method.needs else None,
+                # What is injected are other events than those of the data.
+                event=np.append(numbers, numbers.max() + 1 + np.arange(strength)),
+                weight=None if weight is None else np.append(w, np.ones(strength)),
                 names=names,
                 seed=own,
+                folder=part,
+                resume=resume and part is not None and part.exists(),
                 progress=False,
             )
-            found.append(_counted(search, column, peak[rows], level))
-            if note is not None:
-                note.parent.mkdir(parents=True, exist_ok=True)
-                with atomic_file(note, force=True) as part:
-                    part.write_text(json.dumps(asdict(found[-1])))
+            found.append(_counted(search, column, w, peak[rows], level))
+            if note is not None and part is not None:
+                with atomic_file(note, force=True) as written:
+                    written.write_text(json.dumps(asdict(found[-1])))
+                shutil.rmtree(part, ignore_errors=True)
             shown.advance(task)
     return Limits(
         level,
@@ -162,11 +198,12 @@ def injected(
     )
 
 
-def _counted(search: ResonantSearch, mass: Floats, peak: Floats, level: float) -> Injection:
+def _counted(
+    search: ResonantSearch, mass: Floats, weight: Floats, peak: Floats, level: float
+) -> Injection:
     """Count what passes of data (N,) and of the injected events after them (S,)."""
-    low, high = search.signal_region
     passed, own = search.passed_[: len(mass)], search.passed_[len(mass) :]
-    share = float((own & (peak >= low) & (peak < high)).mean())
+    share = float((own & inside(peak, search.signal_region)).mean())
     some = min(max(share, 1 / len(peak)), 1 - 1 / (1 + len(peak)))
     behind = excess(
         mass[passed],
@@ -174,17 +211,20 @@ def _counted(search: ResonantSearch, mass: Floats, peak: Floats, level: float) -
         edges=search.excess_.edges,
         family=search.family,
         orders=search.orders,
+        weight=weight[passed],
     )
-    b, u = behind.expected, behind.uncertainty
-    return Injection(
-        len(peak),
-        share,
-        float(np.sqrt(some * (1 - some) / len(peak))),
-        behind.observed,
-        b,
-        u,
-        upper_limit(behind.observed, b, u, level=level),
-        upper_limit(b, b, u, level=level),
+    error = float(np.sqrt(some * (1 - some) / len(peak)))
+    counts = behind.observed, behind.expected, behind.uncertainty
+    return _at_level(Injection(len(peak), share, error, *counts, 0.0, 0.0), level)
+
+
+def _at_level(found: Injection, level: float) -> Injection:
+    """Return an injection with its limits at a level of confidence."""
+    b, u = found.expected, found.uncertainty
+    return replace(
+        found,
+        upper=upper_limit(found.observed, b, u, level=level),
+        upper_expected=upper_limit(b, b, u, level=level),
     )
 
 

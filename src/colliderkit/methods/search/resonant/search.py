@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save as save_tensors
 
 from colliderkit.errors import InputError
+from colliderkit.events.binning import inside
 from colliderkit.events.schema import hash_uniform
 from colliderkit.events.tables import Floats, Ints, Table, as_column
 from colliderkit.files import atomic_file
@@ -83,7 +84,7 @@ class Candidates:
 
     def inside(self, region: Range) -> "Candidates":
         """Return the events with low <= mass < high."""
-        return self.at(_within(self.mass, region))
+        return self.at(inside(self.mass, region))
 
 
 class ResonantSearch(Method):
@@ -361,8 +362,8 @@ class ResonantSearch(Method):
 
     def _check(self, data: Candidates) -> None:
         """Raise `InputError` where there is nothing to learn from."""
-        inside = self._check_region(data, "event")
-        counts = np.bincount(inside.fold, minlength=self.folds)
+        window = self._check_region(data, "event")
+        counts = np.bincount(window.fold, minlength=self.folds)
         if counts.min() < FEWEST:
             low, high = self.signal_region
             raise InputError(
@@ -375,8 +376,8 @@ class ResonantSearch(Method):
         """Return the events in the window; raise `InputError` without any there or beside it."""
         said = "{:g} to {:g}".format(*self.signal_region)
         ends = f"masses go from {events.mass.min():g} to {events.mass.max():g}"
-        inside = events.inside(self.signal_region)
-        if not len(inside):
+        window = events.inside(self.signal_region)
+        if not len(window):
             raise InputError(f"signal_region {said} holds no {what}; {ends}.")
         for side, name in zip(self._sideband(events), ("below", "above"), strict=True):
             if not len(side):
@@ -384,7 +385,7 @@ class ResonantSearch(Method):
                     f"there is no {what} {name} the signal region {said}, to learn the background"
                     f" from; {ends}."
                 )
-        return inside
+        return window
 
     def _excess(self, data: Candidates, rows: Bools) -> Excess:
         """Fit the spectrum of some of the events beside the window."""
@@ -436,7 +437,3 @@ class ResonantSearch(Method):
             judge = self._built(json.loads(file.metadata()["options"]))
             judge.load_state_dict({name: file.get_tensor(name) for name in names})
         return judge
-
-
-def _within(mass: Floats, region: Range) -> Bools:
-    return (mass >= region[0]) & (mass < region[1])

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from colliderkit.errors import InputError
+from colliderkit.events.binning import inside
 from colliderkit.events.schema import hash_uniform
 from colliderkit.events.tables import as_column, as_table
 from colliderkit.methods.search.resonant.search import ResonantSearch
@@ -74,12 +75,14 @@ def select_search(
             )
             for k, half in enumerate((first, ~first))
         ]
-        low, high = candidate.signal_region
         both, chosen, q = 0, 0, candidate.efficiency
         for own, other, half in ((*fitted, first), (*fitted[::-1], ~first)):
-            inside = (column[half] >= low) & (column[half] < high)
-            scores = own.score_[inside], other.score(table[half][inside], column[half][inside])
-            count = max(1, round(q * int(inside.sum())))
+            there = inside(column[half], candidate.signal_region)
+            scores = (
+                own.score_[there],
+                other.score(table[half][there], column[half][there]),
+            )
+            count = max(1, round(q * int(there.sum())))
             best = [set(np.argsort(-score, kind="stable")[:count].tolist()) for score in scores]
             both, chosen = both + len(best[0] & best[1]), chosen + count
         share = both / chosen
