@@ -44,6 +44,11 @@ def test_styles_are_the_same_in_every_plot():
     assert few["ParticleNet"] == many["ParticleNet"]
     assert plots.styles(["particle-net"])["particle-net"] == few["ParticleNet"]
     assert plots.styles(["mine"])["mine"]["color"] in plots.COLOURS
+    # What else a figure shows has colours of its own.
+    place = next(
+        i for i in range(10) if plots.COLOURS[i] == plots.styles(["mine"])["mine"]["color"]
+    )
+    assert plots.styles(["mine"], taken=[place])["mine"]["color"] != plots.COLOURS[place]
 
 
 def test_no_two_models_look_alike():
@@ -140,6 +145,19 @@ def test_training_marks_the_chosen_epoch():
     assert star[0].get_xdata()[0] == 3
     assert star[0].get_ydata()[0] == pytest.approx(1 / 3 + 0.1)
     assert list(axes.lines[0].get_xdata()) == [1, 2, 3, 4]
+
+
+def test_a_training_of_few_epochs_is_drawn_by_its_steps():
+    parts = (1.0, 0.8, 0.6, 0.4)
+    short = [Epoch(i, 0.7 / (i + 1), 0.5, 0.0, parts=parts) for i in range(2)]
+    axes = training.training({"PFN": short}).axes[0]
+    dotted = next(line for line in axes.lines if line.get_linestyle() == ":")
+    np.testing.assert_allclose(dotted.get_xdata(), np.arange(8) / 4 + 0.125)
+    np.testing.assert_allclose(dotted.get_ydata(), parts * 2)
+    many = [Epoch(i, 0.7 / (i + 1), 0.5, 0.0, parts=parts) for i in range(6)]
+    axes = training.training({"PFN": many}).axes[0]
+    dotted = next(line for line in axes.lines if line.get_linestyle() == ":")
+    assert list(dotted.get_xdata()) == [1, 2, 3, 4, 5, 6]
 
 
 def test_calibration_draws_the_curve_and_its_difference(scored):

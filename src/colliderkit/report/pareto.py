@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from colliderkit.metrics.value import Value
-from colliderkit.report.plots import COLOURS, drawn, legend
+from colliderkit.report.plots import drawn, legend, styles
 
 __all__ = ["pareto_front"]
 
 Points = Sequence[tuple[Value, Value]]
-MARKS = (("o", COLOURS[2]), ("s", COLOURS[0]), ("D", COLOURS[4]), ("^", COLOURS[1]))
+MARKS = ("o", "s", "D", "^")
 
 
 @drawn
@@ -30,7 +30,9 @@ def pareto_front(
     figure = Figure()
     axes = figure.subplots()
     sizes = (12, 9, 7, 5)  # where points lie on each other, all are seen
-    for (marker, colour), size, trainings in zip(MARKS, sizes, families.values(), strict=False):
+    looks = styles(list(families))
+    for marker, size, (family, trainings) in zip(MARKS, sizes, families.items(), strict=False):
+        colour = looks[family]["color"]
         for i, (name, points) in enumerate(trainings.items()):
             shade = 0.35 + 0.65 * (i + 1) / len(trainings)
             axes.errorbar(

@@ -1,4 +1,4 @@
-"""Weak supervision on two Gaussians, whose best classifier is known: a lecture's claims."""
+"""Weak supervision on two Gaussians, whose best classifier is known: the claims of each method."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -288,7 +288,7 @@ def properties(run: Run[Scale]) -> None:
              f"yes ({limits['CWoLa']})", "yes (the same of two)"],
             ["more than two samples", "yes", "?", "yes (above)"],
         ],
-        "The lecture's table, with ours. Of two samples ours is CWoLa.",
+        "The published comparison (1708.02949), with ours. Of two samples ours is CWoLa.",
     )  # fmt: skip
 
 
