@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
+from scipy.special import ndtri
 
 from colliderkit import metrics
 from colliderkit.metrics import Value
@@ -17,6 +18,7 @@ from colliderkit.report import (
     regression,
     training,
 )
+from colliderkit.report.html import Report
 from colliderkit.report.observables import axis_label, labelled, unit_of
 from colliderkit.report.words import plain
 from colliderkit.training.settings import Epoch
@@ -291,3 +293,13 @@ def test_impacts_are_those_of_the_fisher_information():
 def test_ranks_of_the_truth_are_flat_by_construction():
     axes = regression.ranks({"uniform": (np.arange(1000) + 0.5) / 1000}).axes[0]
     np.testing.assert_allclose(stairs(axes)[0][0], 1)
+
+
+def test_ranks_of_normal_pulls_are_flat_and_lean_where_estimates_are_biased():
+    normal = ndtri((np.arange(1000) + 0.5) / 1000)
+    report = Report("Title", "")
+    regression.add_pull_ranks(report, {"right": normal, "high": normal + 1})
+    right, high = (values for values, _, _ in stairs(report.blocks[0].figure.axes[0]))
+    np.testing.assert_allclose(right, 1)
+    assert high[0] > 2  # estimates are above: the truth lies low in what they foretell
+    assert high[-1] < 0.5

@@ -27,6 +27,7 @@ from colliderkit.metrics.intervals import profile_intervals
 from colliderkit.metrics.value import Value, number
 from colliderkit.report.html import Report
 from colliderkit.report.parameter_fit import corner, likelihood, recovered
+from colliderkit.report.regression import add_pull_ranks
 from colliderkit.report.results import Result
 from colliderkit.report.verdict import Aim
 from colliderkit.sources.datasets import dijets
@@ -273,20 +274,20 @@ def _observables(run: Run[Scale]) -> None:
             run.out / "data", scale.size, scale.reference, counts, scale.data, scale.parts
         )
     rows: list[list[Any]] = []
-    for text, estimates in (("statistics", None), ("calibrated", corrected)):
-        shares = coverages(experiments.pulls(estimates)[:, 0])
+    estimates = {"statistics": None, "calibrated": corrected}
+    pulls = {text: experiments.pulls(each)[:, 0] for text, each in estimates.items()}
+    for text, shares in ((text, coverages(each)) for text, each in pulls.items()):
         rows.append([text, len(corrected), shares["1 sigma"].value, shares["95%"].value])
-        subject = f"alphaS of observables, {text}"
         for key in ("1 sigma", "95%"):
-            value = shares[key].value
-            report.results.append(Result(subject, f"coverage of {key}", value.value, value.error))
-    mean = np.mean([estimate.error[0] for estimate in corrected])
+            row = f"alphaS of observables, {text}", f"coverage of {key}"
+            report.results.append(Result(*row, shares[key].share, shares[key].value.error))
+    add_pull_ranks(report, pulls)
     report.add_table(
         ["errors", "experiments", "within 1 sigma (68%)", "within 1.96 sigma (95%)"],
         rows,
         f"alphaS from {', '.join(dijets.OBSERVED)}: the blinded data sets in parts of"
-        f" {scale.data // scale.parts} jets, calibrated by the validation ones; mean error"
-        f" {mean:.2g}; {experiments.refused} without a maximum are left out.",
+        f" {scale.data // scale.parts} jets, calibrated by the validation ones. The mean error is"
+        f" {np.mean([e.error[0] for e in corrected]):.2g}; {experiments.refused} have no maximum.",
     )
 
 
