@@ -22,7 +22,7 @@ from colliderkit.report.html import Report
 from colliderkit.report.observables import axis_label, labelled, unit_of
 from colliderkit.report.words import plain
 from colliderkit.training.settings import Epoch
-from drawings import templates
+from drawings import contrast, templates
 
 
 @pytest.fixture(scope="module")
@@ -209,17 +209,10 @@ def test_jet_images_share_one_scale_and_orientation():
     assert np.ma.masked_invalid(left.get_array()).count() == 1
 
 
-def luminance(colour):
-    """Return the relative luminance of a colour (WCAG 2)."""
-    value = np.array(to_rgb(colour))
-    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
-
-
 @pytest.mark.parametrize("page", ["#ffffff", plots.CARD])
 def test_colours_have_contrast_on_light_and_dark_pages(page):
     for colour in plots.COLOURS:
-        assert (luminance(page) + 0.05) / (luminance(colour) + 0.05) >= 3
+        assert contrast(colour, page) >= 3
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1: what such a reader sees of linear RGB.

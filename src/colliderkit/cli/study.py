@@ -34,7 +34,7 @@ def study(
             paper (a GPU).
         seeds: trainings of each model, or repetitions; the scale's own number if not given.
         out: folder for data, results.json and report.html; runs/NAME-SCALE if not given.
-        workers: processes that generate events, 2 if not given.
+        workers: processes that generate events; 2 if not given, 1 at smoke.
         dask: address of a Dask scheduler that generates events instead.
         devices: processors that a training uses.
         force: start anew where the folder exists; what the same request has made is kept.

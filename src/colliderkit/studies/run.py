@@ -121,7 +121,8 @@ class Run(Generic[S]):
         self.scale_name = scale
         self.scale: S = study.scales[scale]
         self.out = out
-        self.workers = 2 if workers is None else workers
+        # The few events of a smoke run are made before a second process has begun.
+        self.workers = workers or (1 if scale == "smoke" else 2)
         self.dask = dask
         self.devices = devices
         self.begun = time.perf_counter()
