@@ -92,6 +92,7 @@ def test_a_step_has_its_place_among_those_that_were_measured(tmp_path, capsys, m
     # Its own pace is known by now: 10 s took it no time.
     assert "step 2 of 4, 0:00:00 elapsed, about 0:00:00 left: count\n" in said
     (tmp_path / "known" / "models").rename(tmp_path / "lost")
+    CALLS.clear()
     STUDY.run(scale="smoke", out=tmp_path / "known")
     assert "step 4 of 4, " in capsys.readouterr().err  # of an interrupted run
 
