@@ -40,8 +40,8 @@ SUMMARY = """
 A ratio p(x | theta) / p0(x) of e+e- -> Z -> dijets is learned once, from the particles of a jet
 and three parameters of Pythia: alphaS, aLund and probStoUD. Then theta of a data set is where
 its likelihood is largest, found by gradient. Each fit is calibrated by pseudo-experiments at known
-theta, which widen the error by what the learned ratio is wrong by. The blinded data sets have
-parameters that a seed has drawn; they are looked at when all fits are done.
+theta: the error grows by that of the learned ratio. The true parameters of the blinded data sets
+are drawn by a seed, and are looked at when all fits are done.
 """
 STAND_IN = """
 The published ratio was trained on 1.8 million jets, and its fits, of other data, have no errors.
