@@ -96,7 +96,7 @@ class Scale:
 
 ALL_FITS = (*RANGES, "all")
 SCALES = {
-    "smoke": Scale(Size(8_000, 8, 250, (32,), (32,)), 1_500, 1_500, ("alphaS",), 6, 8, 2, 10, 1),
+    "smoke": Scale(Size(5_000, 8, 250, (32,), (32,)), 1_000, 1_000, ("alphaS",), 5, 8, 2, 10, 1),
     "laptop": Scale(Size(100_000, 12), 20_000, 5_000, ALL_FITS, 8, 16, 8, 200),
     "night": Scale(Size(400_000, 30), 100_000, 10_000, ALL_FITS, 20, 40, 20, 500),
     "paper": Scale(Size(1_200_000, 50), 200_000, 20_000, ALL_FITS, 40, 80, 40, 1_000),
