@@ -1,6 +1,7 @@
 """Loss curves: training and validation loss of each epoch."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
@@ -41,7 +42,7 @@ def training(histories: Mapping[str, Sequence[Epoch]]) -> Figure:
         epochs = [row.epoch + 1 for row in history]
         validation = [row.validation_loss for row in history]
         # A line of one or two epochs is hardly seen.
-        few = {"marker": "o", "markersize": 6} if len(history) < FEW else {}
+        few: dict[str, Any] = {"marker": "o", "markersize": 6} if len(history) < FEW else {}
         axes.plot(epochs, validation, linewidth=2.6, label=name, **look[name], **few)
         axes.plot(*_training(history), ":", color=colour, linewidth=1.8)
         if history and (guess := history[-1].guess) is not None:
