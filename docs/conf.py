@@ -1,9 +1,14 @@
 """The site: `make docs` builds it, runs the tutorials, and takes a warning for an error."""
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from colliderkit import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))
+import thumbnails  # of this folder, which is no package
 
 project = "ColliderKit"
 author = "The ColliderKit developers"
@@ -77,5 +82,17 @@ def in_section(lines: list[str]) -> bool:
     return bool(re.match(r"[A-Z]\w+:$", last))
 
 
+def with_pictures(app: Any, page: str, source: list[str]) -> None:
+    """Put the small picture of each study into its row of the gallery."""
+    if page == "gallery":
+        source[0] = re.sub(
+            r"^\| `([\w-]+)` \|",
+            lambda row: f"| `{row[1]}`<br>{thumbnails.markdown(row[1])} |",
+            source[0],
+            flags=re.M,
+        )
+
+
 def setup(app: Any) -> None:
+    app.connect("source-read", with_pictures)
     app.connect("autodoc-process-docstring", plain, priority=400)

@@ -4,6 +4,7 @@ python docs/lectures.py
 """
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from colliderkit.files import atomic_file
 from colliderkit.metrics.value import Value
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import thumbnails  # of this folder, which is no package
+
 RESULTS = HERE.parent / "benchmarks" / "results"
 STATES = {
     "measured": "measured",
@@ -76,6 +80,8 @@ def figure(entry: dict[str, Any]) -> str:
     text += (" Source: " + ", ".join(sources) + "." if sources else "") + "\n\n"
     if "image" in entry:
         text += f"![{entry['shows']}]({entry['image']}){{width=320px}}\n\n"
+    elif picture := thumbnails.markdown(entry.get("study", "")):
+        text += picture + "\n\n"
     commands = []
     if "table" in entry:
         rows, commands = table(entry["table"], entry.get("ours", {}))

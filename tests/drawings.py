@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import awkward as ak
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from colliderkit import metrics
@@ -85,6 +86,18 @@ CURVES = {"one": closure(SEEN, TRUTH, PT), "other": closure(1.05 * SEEN, TRUTH, 
 TOY = Geometry("toy", (Layer(0, (0, 5, 40)), Layer(1, (0, 4, 10, 20), 6), Layer(5, (0, 30))))
 GRID = Geometry("grid", (Grid(0, 4, 4, 40.0, 40.0), Grid(1, 8, 8, 40.0, 40.0)))
 LONG = ("minimise the pairs", "MDMM below half of its value", "weighted sum, 1:10")
+
+
+def luminance(colour) -> float:
+    """Return the relative luminance of a colour (WCAG 2)."""
+    value = np.array(to_rgb(colour))
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(colour, page) -> float:
+    """Return the contrast of a colour on a lighter page (WCAG 2)."""
+    return (luminance(page) + 0.05) / (luminance(colour) + 0.05)
 
 
 def showers(count: int, seed: int, scale: float = 100.0) -> Showers:

@@ -192,6 +192,14 @@ def test_missing_file(capsys, files: Path, tmp_path: Path) -> None:
     assert f"{tmp_path / 'no.root'}: no such file" in error
 
 
+def test_the_folder_of_a_study_has_its_page(capsys, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("{}")
+    (tmp_path / "results.json").write_text("{}")
+    code, error = said(capsys, "report", tmp_path)
+    assert code == 2
+    assert error.endswith(f"its report is there, open {tmp_path / 'report.html'}.")
+
+
 def test_truncated_and_empty_files(capsys, files: Path, tmp_path: Path) -> None:
     for name in ("signal.root", "signal.parquet"):
         for size in (0, 2000):

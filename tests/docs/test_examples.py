@@ -25,9 +25,6 @@ BLOCK = re.compile(r"^```(python|sh)\n(.*?)^```", re.S | re.M)
 Names = dict[str, Any]
 FEW = ck.Training(epochs=1, batch_size=100)
 
-# With fewer jets than its page has, this likelihood has no maximum: it is run by hand.
-LONG = ("reweighting.md",)
-
 # What is not ColliderKit's: it is not run.
 FOREIGN = ("make", "git", "pip", "cd")
 
@@ -104,6 +101,15 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("efficiency=0.01", "efficiency=0.1, training=short, flow={'transforms': 1}"),
         ("Salad(", "Salad(training=short, efficiency=0.1, "),
         ("--scale laptop", "--scale smoke"),
+    ],
+    "reweighting.md": [
+        # Jets whose theta is seen at once: to learn it from few of Pythia's takes minutes.
+        ("from colliderkit.sources.pythia.jets import jets", "jets = dijets"),
+        ("10_000, seed=1", "4_000, seed=1"),
+        ("5000, seed=2", "2_000, seed=2"),
+        ("batch_size=250", "batch_size=100"),
+        ("bootstrap(100", "bootstrap(10"),
+        ("--events 5000", "--events 100"),
     ],
     "shower-test.md": [
         ("photons-368 40000", "photons-368 300"),
@@ -279,6 +285,54 @@ def given_ratio() -> Names:
         "w": np.ones(1000),
         "x": np.array([[50.0, np.log(0.2)]], np.float32),
     }
+
+
+def dijets(
+    process: str,
+    count: int,
+    *,
+    seed: int,
+    parameters: dict[str, tuple[float, float]] | None = None,
+    settings: str = "",
+) -> ak.Array:
+    """Jets with more particles at larger alphaS, as `sources.pythia.jets.jets` is asked for."""
+    random = np.random.default_rng(seed)
+    given = re.search(r"[\d.]+$", settings)
+    blocks = []
+    for first in range(0, count, 50):
+        theta = {name: random.uniform(*ends) for name, ends in (parameters or {}).items()}
+        strength = theta.get("alphaS", float(given[0]) if given else 0.1365)
+        least = round(5 + 150 * (strength - 0.1))
+        some = make_jets(min(50, count - first), 10_000 * seed + first, low=least, high=least + 25)
+        for name, value in theta.items():
+            some[name] = np.full(len(some), value)
+        blocks.append(some)
+    return ak.concatenate(blocks)
+
+
+def given_reweighting() -> Names:
+    from colliderkit.methods.ratio import Ratio
+    from colliderkit.sources.datasets.dijets import RANGES
+
+    random = np.random.default_rng(1)
+    low, high = np.array(list(RANGES.values())).T
+    theta = random.uniform(low, high, (6_000, 3))
+    middle = (low + high) / 2
+    wide = (high - low) / 2  # a column follows each parameter
+    x = random.normal(2 * (theta - middle) / wide, 1)
+    names = list("abc")
+    training = ck.Training(epochs=6, batch_size=200, learning_rate=3e-3)
+    ratio = Ratio(columns=names, parameters=list(RANGES), training=training)
+    ratio.fit(x, random.normal(size=(6_000, 3)), theta=theta, progress=False)
+    ratio.save("runs/ratio")
+    data = random.normal(2 * (np.array([0.15, 0.68, 0.217]) - middle) / wide, 1, (500, 3))
+    for name, events in (("p0", random.normal(size=(2_000, 3))), ("data", data)):
+        ck.write(f"{name}.root", dict(zip(names, events.T, strict=True)))
+    truth, error = random.uniform(0, 1, 20), np.full(20, 0.1)
+    toys = {"a0": truth, "a": 0.1 + 0.9 * truth + random.normal(0, 0.1, 20), "da": error}
+    ck.write("toys.parquet", toys)
+    ck.write("estimates.parquet", {"a": truth, "da": error})
+    return {"dijets": dijets}
 
 
 def given_refinement() -> Names:
@@ -510,6 +564,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "learned-observables.md": given_observables,
     "ratio.md": given_ratio,
     "refinement.md": given_refinement,
+    "reweighting.md": given_reweighting,
     "regression.md": given_regression,
     "non-resonant.md": given_non_resonant,
     "resonant-methods.md": given_resonant_methods,
@@ -540,9 +595,7 @@ def run_shell(text: str) -> None:
         assert main(words[1:]) == 0, line
 
 
-@pytest.mark.parametrize(
-    "page", [p for p in PAGES if blocks(p) and p.name not in LONG], ids=lambda p: p.name
-)
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
 def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path, monkeypatch, capfd) -> None:
     monkeypatch.chdir(tmp_path)
     names = GIVEN.get(page.name, dict)()

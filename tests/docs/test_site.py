@@ -1,6 +1,7 @@
 """The site without a build: links lead somewhere, tables are whole, pages name all there is."""
 
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from types import ModuleType
 
 import pytest
 import yaml
+from PIL import Image
 
 from colliderkit.studies import STUDIES
 from colliderkit.tasks import TASKS
@@ -74,6 +76,25 @@ def test_rows_of_a_table_have_as_many_cells_as_its_head(page: Path) -> None:
 def test_the_gallery_has_all_studies() -> None:
     text = (DOCS / "gallery.md").read_text(encoding="utf-8")
     assert {name for name in STUDIES if f"`{name}`" not in text} == set()
+
+
+def test_small_pictures_are_of_studies_and_say_their_scale(tmp_path: Path, monkeypatch) -> None:
+    thumbnails = script(DOCS / "thumbnails.py")
+    known = sorted((DOCS / "thumbnails").glob("*.png"))
+    assert known
+    for picture in known:
+        assert picture.stem in STUDIES
+        assert picture.stat().st_size < 30_000
+        assert f"{thumbnails.scale_of(picture)} scale" in thumbnails.markdown(picture.stem)
+    assert thumbnails.markdown("no-such-study") == ""
+    monkeypatch.setattr(thumbnails, "HERE", tmp_path / "thumbnails")
+    for scale, written in (("laptop", True), ("smoke", False), ("night", True)):
+        run = tmp_path / scale
+        (run / "figures").mkdir(parents=True)
+        (run / "study.json").write_text(json.dumps({"study": "pivot", "scale": scale}))
+        Image.new("RGB", (720, 480)).save(run / "figures" / "01-front.png")
+        assert bool(thumbnails.write(run)) == written
+    assert "night scale" in thumbnails.markdown("pivot")
 
 
 def test_every_task_is_an_answer_to_a_question() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -17,7 +18,7 @@ from matplotlib.transforms import Bbox
 from colliderkit import report
 from colliderkit.report import plots
 from colliderkit.report.curves import curves_of, described, write_curves
-from drawings import DRAWINGS
+from drawings import DRAWINGS, contrast
 
 SOURCE = (
     r"Pythia 8, particle level and fast detector, pp √s = 14 TeV, anti-$k_T$ R = 0.4,"
@@ -97,7 +98,49 @@ def test_nothing_collides_and_nothing_is_cut_off(name, tmp_path):
             box = row.get_window_extent(renderer).padded(-1.0)
             assert not box.overlaps(axes.bbox), "the legend lies on a panel"
     assert figure.legends[0].get_title().get_text().startswith("Pythia 8")
+    check_contrast(figure)
+    check_writing(figure, renderer)
     check_curves(figure, tmp_path)
+
+
+def check_contrast(figure: Figure) -> None:
+    """Find a contrast of 3 in each named line, on white and on the card of a dark page.
+
+    Helping lines without a name, and what fills a band, may be pale.
+    """
+    for axes in figure.axes:
+        for line in axes.lines:
+            if line.get_label().startswith("_") or not line.get_visible():
+                continue
+            marked = line.get_linestyle() in ("None", "none", " ", "")
+            colour = line.get_markeredgecolor() if marked else line.get_color()
+            check_colour(colour, line.get_alpha(), line.get_label())
+        for patch in axes.patches:
+            if not patch.get_fill() and not str(patch.get_label()).startswith("_"):
+                check_colour(patch.get_edgecolor(), patch.get_alpha(), patch.get_label())
+
+
+def check_colour(colour: object, alpha: float | None, label: object) -> None:
+    red, green, blue, own = to_rgba(colour)
+    seen = own if alpha is None else alpha
+    for page in ("#ffffff", plots.CARD):
+        mixed = seen * np.array([red, green, blue]) + (1 - seen) * np.array(to_rgb(page))
+        assert contrast(mixed, page) >= 3, f"{label} can hardly be seen on {page}"
+
+
+def check_writing(figure: Figure, renderer) -> None:
+    """Find no line that runs through what is written in a panel."""
+    for axes in figure.axes:
+        if axes.name == "3d" or axes.images or axes.collections:
+            continue
+        for text in axes.texts:
+            box = box_of(text, renderer)
+            for line in axes.lines:
+                if not str(line.get_label()).startswith("_") and line.get_visible():
+                    path = line.get_transform().transform_path(line.get_path())
+                    assert not path.intersects_bbox(box, filled=False), (
+                        f"{line.get_label()} runs through '{text.get_text()}'"
+                    )
 
 
 def check_curves(figure: Figure, folder: Path) -> None:

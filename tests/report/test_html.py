@@ -11,6 +11,7 @@ from colliderkit.metrics import Value
 from colliderkit.report import Report, Result, read_results
 from colliderkit.report.figures import pictures
 from colliderkit.report.verdict import Aim, Ranking
+from drawings import luminance
 
 
 def drawn():
@@ -226,3 +227,16 @@ def test_a_figure_says_what_it_shows_and_where_it_is_from(report):
     report.add_figure(figure, "A line.")
     report.html()
     assert figure.legends[0].get_title().get_text() == "Pythia 8, particle level"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_of_a_page_have_contrast_on_light_and_dark(report, scheme):
+    roots = re.findall(r":root \{(.*?)\}", report.html(), re.S)
+    pairs = [re.findall(r"--(\w+): (#\w+)", text) for text in roots]
+    colours = dict(pairs[0])
+    if scheme == "dark":
+        colours |= {name: value for later in pairs[1:] for name, value in later}
+    for name in ("ink", "soft", "mark", "good", "bad", "open"):
+        for page in ("page", "tint"):
+            values = sorted(luminance(colours[each]) + 0.05 for each in (name, page))
+            assert values[1] / values[0] >= 4.5, f"{name} on {page}"

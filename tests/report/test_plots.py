@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
+from scipy.special import ndtri
 
 from colliderkit import metrics
 from colliderkit.metrics import Value
@@ -17,10 +18,11 @@ from colliderkit.report import (
     regression,
     training,
 )
+from colliderkit.report.html import Report
 from colliderkit.report.observables import axis_label, labelled, unit_of
 from colliderkit.report.words import plain
 from colliderkit.training.settings import Epoch
-from drawings import templates
+from drawings import contrast, templates
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +46,11 @@ def test_styles_are_the_same_in_every_plot():
     assert few["ParticleNet"] == many["ParticleNet"]
     assert plots.styles(["particle-net"])["particle-net"] == few["ParticleNet"]
     assert plots.styles(["mine"])["mine"]["color"] in plots.COLOURS
+    # What else a figure shows has colours of its own.
+    place = next(
+        i for i in range(10) if plots.COLOURS[i] == plots.styles(["mine"])["mine"]["color"]
+    )
+    assert plots.styles(["mine"], taken=[place])["mine"]["color"] != plots.COLOURS[place]
 
 
 def test_no_two_models_look_alike():
@@ -142,6 +149,19 @@ def test_training_marks_the_chosen_epoch():
     assert list(axes.lines[0].get_xdata()) == [1, 2, 3, 4]
 
 
+def test_a_training_of_few_epochs_is_drawn_by_its_steps():
+    parts = (1.0, 0.8, 0.6, 0.4)
+    short = [Epoch(i, 0.7 / (i + 1), 0.5, 0.0, parts=parts) for i in range(2)]
+    axes = training.training({"PFN": short}).axes[0]
+    dotted = next(line for line in axes.lines if line.get_linestyle() == ":")
+    np.testing.assert_allclose(dotted.get_xdata(), np.arange(8) / 4 + 0.125)
+    np.testing.assert_allclose(dotted.get_ydata(), parts * 2)
+    many = [Epoch(i, 0.7 / (i + 1), 0.5, 0.0, parts=parts) for i in range(6)]
+    axes = training.training({"PFN": many}).axes[0]
+    dotted = next(line for line in axes.lines if line.get_linestyle() == ":")
+    assert list(dotted.get_xdata()) == [1, 2, 3, 4, 5, 6]
+
+
 def test_calibration_draws_the_curve_and_its_difference(scored):
     curve = metrics.calibration_curve(*scored, bins=8)
     top, bottom = classifiers.calibration({"PFN": curve}).axes
@@ -189,17 +209,10 @@ def test_jet_images_share_one_scale_and_orientation():
     assert np.ma.masked_invalid(left.get_array()).count() == 1
 
 
-def luminance(colour):
-    """Return the relative luminance of a colour (WCAG 2)."""
-    value = np.array(to_rgb(colour))
-    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-    return float(linear @ [0.2126, 0.7152, 0.0722])
-
-
 @pytest.mark.parametrize("page", ["#ffffff", plots.CARD])
 def test_colours_have_contrast_on_light_and_dark_pages(page):
     for colour in plots.COLOURS:
-        assert (luminance(page) + 0.05) / (luminance(colour) + 0.05) >= 3
+        assert contrast(colour, page) >= 3
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1: what such a reader sees of linear RGB.
@@ -273,3 +286,13 @@ def test_impacts_are_those_of_the_fisher_information():
 def test_ranks_of_the_truth_are_flat_by_construction():
     axes = regression.ranks({"uniform": (np.arange(1000) + 0.5) / 1000}).axes[0]
     np.testing.assert_allclose(stairs(axes)[0][0], 1)
+
+
+def test_ranks_of_normal_pulls_are_flat_and_lean_where_estimates_are_biased():
+    normal = ndtri((np.arange(1000) + 0.5) / 1000)
+    report = Report("Title", "")
+    regression.add_pull_ranks(report, {"right": normal, "high": normal + 1})
+    right, high = (values for values, _, _ in stairs(report.blocks[0].figure.axes[0]))
+    np.testing.assert_allclose(right, 1)
+    assert high[0] > 2  # estimates are above: the truth lies low in what they foretell
+    assert high[-1] < 0.5

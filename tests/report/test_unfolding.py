@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 
 from colliderkit.methods.unfolding.binned import IterationCurve
 from colliderkit.report.unfolding import (
@@ -42,6 +43,18 @@ def test_spectra_are_densities_and_ratios_to_the_truth() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         *("truth", "simulation", "A", "B")
     ]
+
+
+def test_a_method_has_one_colour_whatever_stands_beside_it() -> None:
+    share = Spectrum.of(COUNTS, COUNTS)
+    curve = IterationCurve(np.ones(2), np.ones((2, 1)), np.ones((2, 1)), np.ones((2, 1)))
+
+    axes = iteration_choice({"IBU": curve}, bins=3).axes[0]
+    alone = to_rgba(axes.lines[0].get_color())
+    for names in (("MultiFold", "IBU"), ("UniFold", "OmniFold", "IBU")):
+        figure = unfolded(EDGES, dict.fromkeys(names, share), truth=share, prior=COUNTS)
+        bars = {box.get_label(): box[0].get_color() for box in figure.axes[0].containers}
+        assert to_rgba(bars["IBU"]) == alone
 
 
 def test_the_smallest_sum_has_the_star() -> None:

@@ -9,6 +9,7 @@ import pytest
 from colliderkit.errors import InputError
 from colliderkit.methods.ratio import Ratio
 from colliderkit.report.results import Result
+from colliderkit.studies import measured
 from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
 
@@ -75,6 +76,36 @@ def test_what_is_complete_is_not_done_again(tmp_path):
     about = json.loads((tmp_path / "run" / "results.json").read_text())
     assert list(about["timing"]) == ["data.txt", "count", "arrays", "fit model, one"]
     assert about["command"] == "colliderkit study toy --scale smoke --seeds 2"
+
+
+def test_a_step_has_its_place_among_those_that_were_measured(tmp_path, capsys, monkeypatch):
+    STUDY.run(scale="smoke", out=tmp_path / "unknown")
+    said = capsys.readouterr().err
+    assert "step 1, 0:00:00 elapsed: data.txt\n" in said
+    assert " of " not in said
+    monkeypatch.setattr("colliderkit.studies.run.step_seconds", lambda *_: [10.0, 20.0, 30.0, 60.0])
+    CALLS.append("stop")
+    with pytest.raises(KeyboardInterrupt):
+        STUDY.run(scale="smoke", out=tmp_path / "known")
+    said = capsys.readouterr().err
+    assert "step 1 of 4, 0:00:00 elapsed, about 0:02:00 left: data.txt\n" in said
+    # Its own pace is known by now: 10 s took it no time.
+    assert "step 2 of 4, 0:00:00 elapsed, about 0:00:00 left: count\n" in said
+    (tmp_path / "known" / "models").rename(tmp_path / "lost")
+    CALLS.clear()
+    STUDY.run(scale="smoke", out=tmp_path / "known")
+    assert "step 4 of 4, " in capsys.readouterr().err  # of an interrupted run
+
+
+def test_what_was_measured_counts_for_its_own_numbers_alone(monkeypatch):
+    row = {"size": measured.fingerprint("Scale(10)"), "seeds": 2, "seconds": [1.0, 2.0]}
+    monkeypatch.setattr(measured, "_measured", lambda: {"toy": {"smoke": row}})
+    assert measured.step_seconds("toy", "smoke", "Scale(10)", 2) == [1.0, 2.0]
+    assert measured.step_seconds("toy", "smoke", "Scale(11)", 2) == []
+    assert measured.step_seconds("toy", "smoke", "Scale(10)", 3) == []
+    assert measured.step_seconds("toy", "laptop", "Scale(10)", 2) == []
+    assert measured.duration_of("toy", "smoke", "Scale(10)") == 3.0
+    assert measured.duration_of("toy", "smoke", "Scale(11)") is None
 
 
 def test_nothing_of_another_scale_is_taken(tmp_path):

@@ -113,6 +113,18 @@ def test_a_killed_training_resumes_exactly(tmp_path: Path, monkeypatch) -> None:
     assert [e.validation_loss for e in history] == [e.validation_loss for e in expected]
 
 
+def test_parts_of_an_epoch_make_its_loss(tmp_path: Path) -> None:
+    settings = Training(epochs=2, batch_size=10, devices=1)
+    history = fit(
+        Toy(), cross_entropy, gaussians(400), gaussians(100, 1), settings, folder=tmp_path,
+        progress=False,
+    )  # fmt: skip
+    for epoch in history:
+        assert len(epoch.parts) == 10  # of four batches each
+        assert sum(epoch.parts) / 10 == pytest.approx(epoch.training_loss, rel=1e-5)
+    assert history[0].parts[0] > history[1].parts[-1]
+
+
 def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
     # So few events overtrain: the best epoch is not the last.
     settings = Training(epochs=30, batch_size=8, learning_rate=5e-2, schedule="constant", devices=1)

@@ -9,7 +9,9 @@ from pathlib import Path
 from colliderkit.cli.parsing import run
 from colliderkit.cli.results import show
 from colliderkit.report.results import read_results
+from colliderkit.report.words import duration
 from colliderkit.studies import STUDIES, reproduce
+from colliderkit.studies.measured import duration_of
 from colliderkit.studies.run import ScaleName
 
 
@@ -32,7 +34,7 @@ def study(
             paper (a GPU).
         seeds: trainings of each model, or repetitions; the scale's own number if not given.
         out: folder for data, results.json and report.html; runs/NAME-SCALE if not given.
-        workers: processes that generate events, 2 if not given.
+        workers: processes that generate events; 2 if not given, 1 at smoke.
         dask: address of a Dask scheduler that generates events instead.
         devices: processors that a training uses.
         force: start anew where the folder exists; what the same request has made is kept.
@@ -53,14 +55,19 @@ def study(
 
 
 def listed() -> list[str]:
-    """Return a line for each study: its name, its title, and the papers it is after."""
+    """Return a line for each study: name, title, papers, and its scales with measured minutes."""
     lines = []
     for name in STUDIES:
         study = STUDIES.load(name)
         text = f"{sys.modules[study.body.__module__].__doc__} {study.summary}"
         papers = dict.fromkeys(re.findall(r"\b\d{4}\.\d{4,5}\b", text))
         after = f" (arXiv:{', '.join(papers)})" if papers else ""
-        lines.append(f"{name:<22} {study.title}{after}; scales {', '.join(study.scales)}")
+        scales = (
+            f"{scale} {duration(seconds)}" if seconds else scale
+            for scale, size in study.scales.items()
+            for seconds in [duration_of(name, scale, repr(size))]
+        )
+        lines.append(f"{name:<26} {study.title}{after}; {', '.join(scales)}")
     return lines
 
 

@@ -42,8 +42,8 @@ def absolute(outputs: Tensor, target: Tensor) -> Tensor:
 def leaky_kernel(outputs: Tensor, target: Tensor) -> Tensor:
     """Return 1 - exp(-u^2 / 2 a^2) + b |u|, u = y - f, minimal at the mode (1910.03773).
 
-    It is the mode of the density smoothed by a normal kernel of width a, .3 of the spread; b = .02
-    pulls on those that the kernel does not see.
+    It is the mode of the density smoothed by a normal kernel of width a, 0.3 of the spread;
+    b = 0.02 pulls on those that the kernel does not see.
     """
     u = target - outputs
     return -torch.expm1(-0.5 * (u / WIDTH).square()) + LEAK * u.abs()

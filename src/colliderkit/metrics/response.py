@@ -72,7 +72,7 @@ def profile(
     """Return location and spread of `values` (N,) in bins of `along` (N,) with `edges` (B + 1,).
 
     The spread of a mean is the standard deviation, that of a median or a mode half of the central
-    68.3%. The mode is that of a density smoothed by .9 s n^(-1/7), s the spread: the rate at which
+    68.3%. The mode is that of a density smoothed by 0.9 s n^(-1/7), s the spread: the rate at which
     a mode is known best. Events outside the edges are left out; the weights are not negative.
     Raises `InputError` for fewer than three (effective) events in a bin, or no spread in it.
     """

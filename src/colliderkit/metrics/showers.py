@@ -58,7 +58,7 @@ def histogram_edges(
 ) -> dict[str, Floats]:
     """Return the edges of all histograms by name, those of `separations`.
 
-    As published: E_tot/E_inc in 100 bins of .5 to 1.5; energies of layers and voxels in 39 and 49
+    As published: E_tot/E_inc in 100 bins of 0.5 to 1.5; energies of layers and voxels in 39 and 49
     logarithmic bins from the `threshold` [MeV] to the reference's `highest`; centres in 100 bins
     of +-100 mm, +-30 in layers of less than 50 mm, +-500 in those of 1 m and more; widths of 0 to
     100, 30 or 400. Ours are 50 bins of sparsity, and centres and widths in r in those of the

@@ -436,7 +436,9 @@ def separation_by_layer(
                 by_chance = [d.floor for _, d in pairs]
                 panel.plot(x, by_chance, ":", color="black", label="counting alone")
         if spread:
-            panel.set_xticks(range(len(geometry.layers)), layer_names(geometry))
+            # Names at the ends stay within their panel.
+            panel.set_xticks(range(len(geometry.layers)), layer_names(geometry), fontsize=13)
+            panel.set_xlim(-0.6, len(geometry.layers) - 0.4)
             panel.tick_params(axis="x", which="minor", length=0)
         panel.set_yscale("log")
         panel.set_title(LABELS[kind].split(" [")[0], loc="left")

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from colliderkit.metrics.value import Value
-from colliderkit.report.plots import COLOURS, MARKERS, drawn, legend
+from colliderkit.report.plots import MARKERS, drawn, legend, styles
 
 __all__ = ["quality_by_calls"]
 
@@ -21,13 +21,14 @@ def quality_by_calls(
     """Draw a figure of merit of each sampler against its calls, above the band of the floor."""
     figure = Figure(figsize=(8, 6.4))
     axes = figure.subplots()
+    looks = styles(list(points))
     for i, (name, line) in enumerate(points.items()):
         calls, values = zip(*line, strict=True)
         axes.errorbar(
             calls,
             [v.value for v in values],
             yerr=[v.error for v in values],
-            color=COLOURS[i % len(COLOURS)],
+            color=looks[name]["color"],
             marker=MARKERS[i % len(MARKERS)],
             capsize=3,
             label=name,

@@ -10,7 +10,7 @@ from colliderkit.methods.search.mixtures.templates import MixtureEfficiencies
 from colliderkit.methods.search.mixtures.topics import Topics
 from colliderkit.metrics.value import Value
 from colliderkit.report.observables import axis_label
-from colliderkit.report.plots import COLOURS, drawn, legend, styles
+from colliderkit.report.plots import COLOURS, LINES, MARKERS, drawn, legend, styles
 
 __all__ = ["efficiencies_over_fractions", "maps", "parted", "quality_curves", "sample_share"]
 
@@ -138,14 +138,21 @@ def maps(
 def quality_curves(
     curves: Mapping[str, tuple[Sequence[float], Sequence[Value]]], label: str, quantity: str
 ) -> Figure:
-    """Draw a quantity with its errors over a number of events, for each name of `curves`."""
+    """Draw a quantity with its errors over a number of events, for each name of `curves`.
+
+    Curves of one method, "method, of what", have one colour, and lines of their own.
+    """
     figure = Figure()
     axes = figure.subplots()
-    for name, look in styles(list(curves)).items():
-        x, values = curves[name]
+    methods = [name.partition(", ")[0] for name in curves]
+    looks = styles(list(dict.fromkeys(methods)))
+    for i, (name, (x, values)) in enumerate(curves.items()):
+        number = methods[:i].count(methods[i])
+        look = {"color": looks[methods[i]]["color"], "marker": MARKERS[number % len(MARKERS)]}
+        look["linestyle"] = LINES[number % len(LINES)]
         y = np.maximum([value.value for value in values], LEAST)
         error = np.nan_to_num([value.error for value in values])
-        axes.errorbar(x, y, error, **look, label=name, marker="o", markersize=5)
+        axes.errorbar(x, y, error, **look, label=name, markersize=6)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel(label)

@@ -12,7 +12,7 @@ import functools
 import re
 import textwrap
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, ParamSpec
 
@@ -97,6 +97,25 @@ PLACES = {
     "gru": 16,
     "efp": 9,
     "linear": 19,
+    # Unfolding; the ones that are alike have one colour.
+    "omnifold": 4,
+    "multifold": 0,
+    "unifold": 6,
+    "ibu": 2,
+    "ibuownchoice": 12,
+    "iterativebayes": 2,
+    "inversion": 1,
+    "generative": 5,
+    # Searches, and the bounds of what they can find.
+    "cathode": 0,
+    "cwola": 2,
+    "cwolahunting": 2,
+    "anode": 4,
+    "salad": 1,
+    "supervised": 9,
+    "supervisedbound": 9,
+    "idealised": 7,
+    "idealisedbound": 7,
 }
 CLASSES = (COLOURS[0], COLOURS[2], COLOURS[1], COLOURS[4], *COLOURS[5:], COLOURS[3])
 
@@ -175,17 +194,18 @@ def _label_decades(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+def styles(names: Sequence[str], *, taken: Collection[int] = ()) -> dict[str, dict[str, Any]]:
     """Return the colour and line of each model: the same in every plot.
 
-    Networks of the package have fixed places in the palette; any other name has the place
-    that its checksum gives, or the next that is free among `names`.
+    Networks and methods of the package have fixed places in the palette; any other name has the
+    place that its checksum gives, or the next that is free among `names` and not `taken` by what
+    else a figure shows.
     """
     keys = {name: re.sub(r"[^a-z0-9]", "", name.lower()) for name in names}
     places: dict[str, int] = {}
     for name in sorted(names, key=lambda name: keys[name] not in PLACES):
         place = PLACES.get(keys[name], zlib.crc32(name.encode()) % len(COLOURS))
-        while place in places.values():
+        while place in places.values() or place in taken:
             place = (place + 1) % (len(COLOURS) * len(LINES))
         places[name] = place
     return {

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from colliderkit.metrics.closure import Agreement
 from colliderkit.report.observables import axis_label
-from colliderkit.report.plots import COLOURS, drawn, legend
+from colliderkit.report.plots import COLOURS, drawn, legend, styles
 
 __all__ = ["closure", "ratio_curves"]
 
@@ -25,10 +25,11 @@ def ratio_curves(
     """
     figure = Figure()
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.4))
-    for i, (name, values) in enumerate(learned.items()):
+    looks = styles(list(learned))
+    for name, values in learned.items():
         mean, spread = values.mean(0), values.std(0)
         for axes, norm in ((above, 1.0), (below, exact)):
-            line = axes.plot(x, mean / norm, color=COLOURS[i], label=name)[0]
+            line = axes.plot(x, mean / norm, color=looks[name]["color"], label=name)[0]
             axes.fill_between(
                 x,
                 (mean - spread) / norm,

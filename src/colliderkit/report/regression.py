@@ -6,13 +6,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
 
 from colliderkit.metrics.coverage import Coverage
 from colliderkit.metrics.value import Value
+from colliderkit.report.html import Report
 from colliderkit.report.observables import axis_label
 from colliderkit.report.plots import LINES, MARKERS, drawn, legend, styles
 
-__all__ = ["against_energy", "coverage_against", "coverage_curves", "ranks"]
+__all__ = ["add_pull_ranks", "against_energy", "coverage_against", "coverage_curves", "ranks"]
 
 Floats = NDArray[np.float64]
 
@@ -163,6 +165,18 @@ def ranks(places: Mapping[str, ArrayLike], bins: int = 20) -> Figure:
     axes.set_ylabel("Density of events")
     legend(figure)
     return figure
+
+
+def add_pull_ranks(report: Report, pulls: Mapping[str, ArrayLike]) -> None:
+    """Add the `ranks` of pulls (estimate - truth) / error, (N,), by what made the estimates."""
+    count = min(np.size(each) for each in pulls.values())
+    places = {name: ndtr(-np.asarray(each)) for name, each in pulls.items()}
+    report.add_figure(
+        ranks(places, min(20, max(4, count // 10))),
+        "Where the truth lies in the Gaussian of estimate and error: flat where both are right, a"
+        " valley where errors are too small, a hill where they are too large, a slope where"
+        " estimates are biased.",
+    )
 
 
 def _energy_axis(axes: Axes) -> None:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from colliderkit.metrics.significance import CENTRAL, Improvement, over_trainings
-from colliderkit.report.plots import COLOURS, LINES, MARKERS, drawn, legend
+from colliderkit.report.plots import LINES, MARKERS, drawn, legend, styles
 
 __all__ = ["improvement_curves", "strength_scan"]
 
@@ -28,12 +28,14 @@ def improvement_curves(
     """
     figure = Figure()
     axes = figure.subplots()
-    for i, (name, trainings) in enumerate(curves.items()):
+    looks = styles(list(curves))
+    for name, trainings in curves.items():
         values = np.array([one.at(GRID) for one in trainings])
         known = ~np.isnan(values).any(0)
-        colour, bound = COLOURS[i % len(COLOURS)], name in bounds
+        colour, bound = looks[name]["color"], name in bounds
         middle = np.median(values[:, known], axis=0)
-        axes.plot(GRID[known], middle, LINES[1] if bound else LINES[0], color=colour, label=name)
+        line = LINES[1] if bound else LINES[0]
+        axes.plot(GRID[known], middle, line, color=colour, label=name)
         if not bound:
             if len(trainings) > 1:
                 low, high = np.quantile(values[:, known], CENTRAL, axis=0)
@@ -66,9 +68,10 @@ def strength_scan(
     """
     figure = Figure()
     axes = figure.subplots()
+    looks = styles(list(values))
     for i, (name, each) in enumerate(values.items()):
         bands = [over_trainings(one) for one in each]
-        colour, bound = COLOURS[i % len(COLOURS)], name in bounds
+        colour, bound = looks[name]["color"], name in bounds
         line = LINES[1] if bound else LINES[0]
         marker = MARKERS[i % len(MARKERS)]
         middle = [band.median for band in bands]

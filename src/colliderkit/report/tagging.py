@@ -162,7 +162,12 @@ def add_taggers(
             for i, history in enumerate(scored.histories)
         }
     )
-    histories = {s.name: s.histories[0] for s in taggers if s.histories and len(s.histories[0]) > 1}
+    # One epoch is a line where its parts are known.
+    histories = {
+        s.name: s.histories[0]
+        for s in taggers
+        if s.histories and (len(s.histories[0]) > 1 or s.histories[0][0].parts)
+    }
     if histories:
         report.add_figure(
             training.training(histories),

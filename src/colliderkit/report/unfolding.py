@@ -28,6 +28,7 @@ from colliderkit.report.plots import (
     limit_ratio,
     merged,
     ratio_label,
+    styles,
 )
 from colliderkit.report.verdict import Claim
 
@@ -46,6 +47,8 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+# Places in the palette of what no method has made.
+SIMULATION, DATA = 3, 9
 # Neighbours in the legend are far apart in colour.
 ORDER = tuple(COLOURS[i] for i in (3, 1, 9, 5, 0, 4, 2, 6))
 
@@ -80,7 +83,9 @@ def spectrum(unfolding: BinnedSpectrum, prior: Floats) -> Figure:
     centres = (edges[1:] + edges[:-1]) / 2
     figure = Figure(figsize=(8, 8.4))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.5))
-    above.stairs(prior / widths, edges, color=COLOURS[3], linestyle="--", label="simulation")
+    above.stairs(
+        prior / widths, edges, color=COLOURS[SIMULATION], linestyle="--", label="simulation"
+    )
     look = {"fmt": "o", "color": "black", "markersize": 5}
     above.errorbar(
         centres, unfolding.values / widths, unfolding.error / widths, label="unfolded", **look
@@ -105,7 +110,7 @@ def spectrum(unfolding: BinnedSpectrum, prior: Floats) -> Figure:
             label=name,
         )
     below.errorbar(centres, over(unfolding.values), over(unfolding.error), **look)
-    below.axhline(1, color=COLOURS[3], linestyle="--")
+    below.axhline(1, color=COLOURS[SIMULATION], linestyle="--")
     label = _label(unfolding)
     per = f" / {unit_of(label)}" if unit_of(label) else " / width"
     above.set_ylabel(unfolding.kind.capitalize() + per)
@@ -178,9 +183,12 @@ def unfolded(
     below.axhline(1, color="black", linewidth=1)
     grey = np.nan_to_num(over(truth.error))
     below.stairs(1 + grey, edges, baseline=1 - grey, fill=True, color="black", alpha=0.15)
-    lines = [("truth", truth.counts, "black", "-"), ("simulation", prior, COLOURS[3], "--")]
+    lines = [
+        ("truth", truth.counts, "black", "-"),
+        ("simulation", prior, COLOURS[SIMULATION], "--"),
+    ]
     if data is not None:
-        lines.append(("data", data, COLOURS[9], ":"))
+        lines.append(("data", data, COLOURS[DATA], ":"))
     for name, counts, colour, dashes in lines:
         share = counts / counts.sum()
         look = {"color": colour, "linestyle": dashes, "linewidth": 2}
@@ -188,8 +196,9 @@ def unfolded(
         if name == "simulation":
             below.stairs(over(share), edges, **look)
     names = list(spectra)
+    looks = styles(names, taken=(SIMULATION, DATA))
     for i, (name, each) in enumerate(spectra.items()):
-        colour = COLOURS[(0, 2, 1, 4, 5, 6)[i % 6]]
+        colour = looks[name]["color"]
         offset = widths * 0.22 * (i - len(names) / 2)
         if i == 0:
             for axes, value, error in (
@@ -242,9 +251,10 @@ def iteration_choice(curves: Mapping[str, IterationCurve], bins: int) -> Figure:
     """
     figure = Figure(figsize=(8, 8.4))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.2))
-    for i, (name, curve) in enumerate(curves.items()):
+    looks = styles(list(curves), taken=(SIMULATION, DATA))
+    for name, curve in curves.items():
         iterations = np.arange(1, len(curve.chi2) + 1)
-        colour = COLOURS[(0, 2, 1)[i % 3]]
+        colour = looks[name]["color"]
         scale = np.maximum(np.abs(curve.spectrum[-1]), 1e-12 * np.abs(curve.spectrum[-1]).max())
         parts = (
             (curve.squared_error, "-", "sum"),

@@ -37,10 +37,10 @@ Floats = NDArray[np.float64]
 
 SUMMARY = """
 If a signal is localised in one mass, a window of it and the sidebands of that window are two mixed
-samples: a classifier that tells them apart finds what the window has in excess, whatever it is, and
-nothing where there is nothing (arXiv:1805.02664, arXiv:1902.02634). Cuts on its score, harsher
-and harsher, bring out a bump that the spectrum does not show. Who knows what to look for does
-better with a tagger of it; a tagger of something else may find nothing.
+samples. A classifier that tells them apart finds what the window has in excess, and nothing where
+nothing is in excess (arXiv:1805.02664, arXiv:1902.02634). Harsher and harsher cuts on its score
+uncover a bump that the spectrum hides. A tagger of the right signal does better; a tagger of
+another signal may find nothing.
 """
 STAND_IN = """
 The dijets are Pythia's with the fast detector, the resonance a W' of 3.5 TeV that decays to X (500

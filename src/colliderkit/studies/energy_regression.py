@@ -48,10 +48,10 @@ INPUTS = {TREES: "shapes", SHAPES: "shapes", RINGS: "rings"}
 KINDS = {TREES: "boosted-regression", SHAPES: "deep-ensemble", RINGS: "deep-ensemble"}
 
 SUMMARY = """
-Photons and electrons in a sampling calorimeter of lead and liquid argon, simulated by Geant4. Their
-energy from the sum of all cells, from the shapes of clusters by boosted trees and by a network, and
-from the energies of all rings of cells; then what six methods say of the uncertainty of each
-energy, and how often they are right, before and after conformal calibration.
+Geant4 simulates photons and electrons in a sampling calorimeter of lead and liquid argon. Their
+energy is estimated from the sum of all cells, from the shapes of clusters by trees and by a
+network, and from rings of cells. Six methods then give each energy an uncertainty, and the page
+counts how often they are right, before and after conformal calibration.
 """
 READING = """
 What is learned is E / E_sum, with E_sum = a + b times the visible energy, fitted by least squares

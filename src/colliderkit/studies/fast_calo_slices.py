@@ -25,9 +25,9 @@ __all__ = ["STUDY"]
 
 SUMMARY = """
 ATLAS's fast simulation has a Wasserstein GAN with gradient penalty (arXiv:1704.00028) for each
-particle and each slice of 0.05 in eta, and takes of each training the epoch whose total energy
-agrees best with Geant4 (FastCaloGAN, arXiv:2109.02551). Here: slices of a barrel, a network each,
-and the response of all together against eta, beside what they were trained on.
+particle and each slice of 0.05 in eta. Of each training it keeps the epoch whose total energy
+agrees best with Geant4 (FastCaloGAN, arXiv:2109.02551). Here each slice of a barrel has a network,
+and the response of all is shown against eta, beside the showers that they learned from.
 """
 
 STAND_IN = """

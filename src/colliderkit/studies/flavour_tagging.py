@@ -107,7 +107,7 @@ SIGNIFICANCES = {
     "constituents.z0_significance": "constituents.z0 / constituents.z0_error",
 }
 SCALES = {
-    "smoke": Plan(150, 100, 1, ("RNN (LSTM)", "Deep Sets (DIPS)"), SMOKE),
+    "smoke": Plan(80, 60, 1, ("RNN (LSTM)", "Deep Sets (DIPS)"), SMOKE),
     "laptop": Plan(6_000, 3_000, 2, tuple(entry.name for entry in ENTRIES), LAPTOP),
     "paper": Plan(500_000, 200_000, 5, tuple(entry.name for entry in ENTRIES), PAPER),
 }

@@ -91,8 +91,8 @@ def fractions_and_efficiencies(run: Run[Scale]) -> None:
                 results += moments(row, toys["pulls"][:, k], "mean pull", width=True)
     report.add_results(
         results,
-        f"{number(scale.topics)} pairs of samples of {number(scale.events)} events, fractions .2"
-        " and .8, of unit Gaussians 2.4 apart, or of two blocks that overlap in part.",
+        f"{number(scale.topics)} pairs of samples of {number(scale.events)} events, fractions 0.2"
+        " and 0.8, of unit Gaussians 2.4 apart, or of two blocks that overlap in part.",
     )
     example = GAUSSIAN.sample([scale.events] * 2, FRACTIONS, [1])
     topics = Topics(edges=EDGES[ASYMPTOTE]).fit(example.x0, example.label)
@@ -147,7 +147,7 @@ EDGES: Mapping[str, tuple[float, ...]] = {
 def topic_pulls(name: str, count: int, events: int) -> dict[str, Floats]:
     """Return bias and pulls of both fractions, (T, 2); toys without an answer are left out.
 
-    Blocks are two uniform densities of width .7 on [0, 1]: each class is alone in .3 of it.
+    Blocks are two uniform densities of width 0.7 on [0, 1]: each class is alone in 0.3 of it.
     """
     found: list[Floats] = []
     true = np.array(FRACTIONS)

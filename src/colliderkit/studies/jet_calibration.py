@@ -26,6 +26,7 @@ from colliderkit.methods.regression.quantile import QuantileRegression
 from colliderkit.metrics.coverage import coverage, pulls
 from colliderkit.metrics.value import Value, number
 from colliderkit.report.calibrations import Calibrations, add_calibrations
+from colliderkit.report.regression import add_pull_ranks
 from colliderkit.report.results import Result
 from colliderkit.report.verdict import Aim
 from colliderkit.sources.datasets.calibration_jets import (
@@ -270,6 +271,8 @@ def add_coverage(
         " hold for the prior that it learned. Flat prior.",
         best={"coverage of 68%": 100 * LEVEL, "standard deviation of the pulls": 1.0},
     )
+    first = {name: each[0] for name, each in answers.items() if name != RAW}
+    add_pull_ranks(report, {n: (a.estimate - truth) / a.resolution for n, a in first.items()})
 
 
 def covered(name: str, ends: Sequence[tuple[Floats, Floats]], truth: Floats) -> list[Result]:

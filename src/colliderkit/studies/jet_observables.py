@@ -25,10 +25,10 @@ __all__ = ["STUDY"]
 Floats = NDArray[np.float64]
 
 SUMMARY = """
-A jet observable at particle level is unfolded by its namesake at detector level, and by what is
-learned for it from eight observables of the jet (arXiv:2203.16722). "Inflation" is the variance of
-an unfolded bin over that of counting its true events, for an inversion that has no bias, in the
-geometric mean of the bins: 1 for a perfect detector.
+A jet observable at particle level is unfolded from the observable of the same name at detector
+level, and from a function of eight observables that is learned for it (arXiv:2203.16722).
+"Inflation" is the variance of an unfolded bin over that of counting its true events, for an
+unbiased inversion; quoted is the geometric mean over bins, 1 for a perfect detector.
 """
 
 JETS = """

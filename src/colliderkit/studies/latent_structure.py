@@ -26,10 +26,10 @@ from colliderkit.training.settings import Training
 __all__ = ["STUDY"]
 
 SUMMARY = """
-Some structure of data can be found without labels: of which kinds of splittings jets are mixtures
-(latent Dirichlet allocation, arXiv:1904.04200, 2005.12319), a latent space of an autoencoder whose
-prior is a mixture (arXiv:2104.08291), and the transformations that leave a density alone
-(SymmetryGAN, arXiv:2112.05722).
+Some structure of data can be found without labels. Three kinds are looked for: the types of
+splittings that jets are mixtures of (latent Dirichlet allocation, arXiv:1904.04200, 2005.12319), an
+autoencoder's latent space with a mixture as prior (arXiv:2104.08291), and the transformations that
+leave a density alone (SymmetryGAN, arXiv:2112.05722).
 """
 STAND_IN = """
 Jets of Pythia 8, 550 < pT < 650 GeV, in place of the public sets; top quarks are the signal in

@@ -29,11 +29,11 @@ __all__ = ["STUDY"]
 Floats = NDArray[np.float64]
 
 SUMMARY = """
-The particle-level quantity of an unfolding is given by physics; what the detector measures in its
-place need not be its namesake. A function of all that the detector sees, learned for the purpose,
-makes the response more diagonal (arXiv:2203.16722). Here it is tried on two toys whose answer is
-known in closed form, and on the kinematics of deep inelastic scattering at HERA against the
-classical reconstructions; the study jet-observables takes jets of Z + jet events.
+Physics chooses the particle-level quantity of an unfolding; at detector level any function of what
+is measured may take its part. One that is learned for the purpose makes the response more diagonal
+(arXiv:2203.16722). It is tried on two toys whose answer is known in closed form, and on deep
+inelastic scattering at HERA beside the classical reconstructions; the study jet-observables takes
+jets of Z + jet events.
 """
 STAND_IN = """
 The events of deep inelastic scattering are made by formulas for kinematics and for radiation off

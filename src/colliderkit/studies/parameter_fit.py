@@ -27,6 +27,7 @@ from colliderkit.metrics.intervals import profile_intervals
 from colliderkit.metrics.value import Value, number
 from colliderkit.report.html import Report
 from colliderkit.report.parameter_fit import corner, likelihood, recovered
+from colliderkit.report.regression import add_pull_ranks
 from colliderkit.report.results import Result
 from colliderkit.report.verdict import Aim
 from colliderkit.sources.datasets import dijets
@@ -39,8 +40,8 @@ SUMMARY = """
 A ratio p(x | theta) / p0(x) of e+e- -> Z -> dijets is learned once, from the particles of a jet
 and three parameters of Pythia: alphaS, aLund and probStoUD. Then theta of a data set is where
 its likelihood is largest, found by gradient. Each fit is calibrated by pseudo-experiments at known
-theta, which widen the error by what the learned ratio is wrong by. The blinded data sets have
-parameters that a seed has drawn; they are looked at when all fits are done.
+theta: the error grows by that of the learned ratio. The true parameters of the blinded data sets
+are drawn by a seed, and are looked at when all fits are done.
 """
 STAND_IN = """
 The published ratio was trained on 1.8 million jets, and its fits, of other data, have no errors.
@@ -95,7 +96,7 @@ class Scale:
 
 ALL_FITS = (*RANGES, "all")
 SCALES = {
-    "smoke": Scale(Size(8_000, 8, 250, (32,), (32,)), 1_500, 1_500, ("alphaS",), 6, 8, 2, 10, 1),
+    "smoke": Scale(Size(5_000, 8, 250, (32,), (32,)), 1_000, 1_000, ("alphaS",), 5, 8, 2, 10, 1),
     "laptop": Scale(Size(100_000, 12), 20_000, 5_000, ALL_FITS, 8, 16, 8, 200),
     "night": Scale(Size(400_000, 30), 100_000, 10_000, ALL_FITS, 20, 40, 20, 500),
     "paper": Scale(Size(1_200_000, 50), 200_000, 20_000, ALL_FITS, 40, 80, 40, 1_000),
@@ -273,20 +274,20 @@ def _observables(run: Run[Scale]) -> None:
             run.out / "data", scale.size, scale.reference, counts, scale.data, scale.parts
         )
     rows: list[list[Any]] = []
-    for text, estimates in (("statistics", None), ("calibrated", corrected)):
-        shares = coverages(experiments.pulls(estimates)[:, 0])
+    estimates = {"statistics": None, "calibrated": corrected}
+    pulls = {text: experiments.pulls(each)[:, 0] for text, each in estimates.items()}
+    for text, shares in ((text, coverages(each)) for text, each in pulls.items()):
         rows.append([text, len(corrected), shares["1 sigma"].value, shares["95%"].value])
-        subject = f"alphaS of observables, {text}"
         for key in ("1 sigma", "95%"):
-            value = shares[key].value
-            report.results.append(Result(subject, f"coverage of {key}", value.value, value.error))
-    mean = np.mean([estimate.error[0] for estimate in corrected])
+            row = f"alphaS of observables, {text}", f"coverage of {key}"
+            report.results.append(Result(*row, shares[key].share, shares[key].value.error))
+    add_pull_ranks(report, pulls)
     report.add_table(
         ["errors", "experiments", "within 1 sigma (68%)", "within 1.96 sigma (95%)"],
         rows,
         f"alphaS from {', '.join(dijets.OBSERVED)}: the blinded data sets in parts of"
-        f" {scale.data // scale.parts} jets, calibrated by the validation ones; mean error"
-        f" {mean:.2g}; {experiments.refused} without a maximum are left out.",
+        f" {scale.data // scale.parts} jets, calibrated by the validation ones. The mean error is"
+        f" {np.mean([e.error[0] for e in corrected]):.2g}; {experiments.refused} have no maximum.",
     )
 
 

@@ -74,7 +74,7 @@ SUMMARY = (
 )
 CLASSES = ("gluon", "quark")
 SCALES = {
-    "smoke": Plan(150, 100, 1, ("PFN", "EFN", "multiplicity"), SMOKE),
+    "smoke": Plan(60, 40, 1, ("PFN", "EFN", "multiplicity"), SMOKE),
     "laptop": Plan(
         5_000,
         2_500,

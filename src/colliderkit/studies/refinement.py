@@ -153,7 +153,7 @@ def refinement(run: Run[Scale]) -> None:
             limits={name: 1e3 * limit for name, limit in limits.items()},
             hollow=[PAIRS],
         ),
-        "Both losses of each training: down and to the left is better. Dashed lines are the limits"
+        "Both losses of each training: down and to the left is better. Dotted lines are the limits"
         " that MDMM is given.",
     )
     report.add_results(

@@ -23,6 +23,7 @@ from colliderkit.metrics.value import number
 from colliderkit.report.html import Report
 from colliderkit.report.verdict import Aim, Ranking
 from colliderkit.report.words import duration
+from colliderkit.studies.measured import step_seconds
 from colliderkit.studies.provenance import source_of
 
 __all__ = ["OPTIONS", "SCALE_NAMES", "Run", "ScaleName", "Study"]
@@ -120,15 +121,17 @@ class Run(Generic[S]):
         self.scale_name = scale
         self.scale: S = study.scales[scale]
         self.out = out
-        self.workers = 2 if workers is None else workers
+        # The few events of a smoke run are made before a second process has begun.
+        self.workers = workers or (1 if scale == "smoke" else 2)
         self.dask = dask
         self.devices = devices
         self.begun = time.perf_counter()
-        self.count = 0  # steps that were begun
         count = seeds if seeds is not None else int(getattr(self.scale, "seeds", 1))
         self.seeds = range(count)
         refuse_existing(out / "report.html", force)
         self._claim(force)
+        self.steps = list(self._seconds())  # names of those that were begun, here or before
+        self.expected = step_seconds(study.name, scale, repr(self.scale), count)
         command = f"colliderkit study {study.name} --scale {scale}"
         if "seeds" in study.takes:
             command += f" --seeds {count}"
@@ -151,15 +154,33 @@ class Run(Generic[S]):
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Say what is done now and keep its seconds; ``with run.step("training"): ...``."""
-        self.count += 1
-        elapsed = timedelta(seconds=round(time.perf_counter() - self.begun))
-        print(f"step {self.count}, after {elapsed}: {name}", file=sys.stderr, flush=True)
+        if name not in self.steps:
+            self.steps.append(name)
+        print(f"{self._place(name)}: {name}", file=sys.stderr, flush=True)
         begin = time.perf_counter()
         yield
         seconds = {**self._seconds(), name: time.perf_counter() - begin}
         self.report.timing = seconds
         with atomic_file(self.out / "steps" / "seconds.json", force=True) as part:
             part.write_text(json.dumps(seconds))
+
+    def _place(self, name: str) -> str:
+        """Say which step of how many one is, the time that went by, and what is left.
+
+        The number of steps and their times are those of a complete run with the same numbers that
+        was measured; the times are scaled by those of the steps that are done. Without such a run
+        neither is said.
+        """
+        number = self.steps.index(name)
+        elapsed = timedelta(seconds=round(time.perf_counter() - self.begun))
+        total = len(self.expected)
+        if number >= total:
+            return f"step {number + 1}, {elapsed} elapsed"
+        done = self._seconds()
+        here, there = sum(list(done.values())[:number]), sum(self.expected[:number])
+        pace = here / there if there > 1 else 1.0
+        left = timedelta(seconds=round(pace * sum(self.expected[number:])))
+        return f"step {number + 1} of {total}, {elapsed} elapsed, about {left} left"
 
     def file(self, name: str, make: Callable[[Path], Any]) -> Path:
         """Return the path of a data file (or folder), made once: ``make(path)`` writes it whole."""

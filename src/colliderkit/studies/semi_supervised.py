@@ -19,10 +19,9 @@ from colliderkit.training.settings import Training
 __all__ = ["STUDY"]
 
 SUMMARY = """
-Between a search for one signal and a search for anything lies one that is told a few signals: QUAK
-(arXiv:2011.03550) places events by their densities under background and under simulated signals.
-How much it gains for the signals that it was told, and how much it loses for one that it was not,
-is measured on densities that are known.
+A few signals are simulated, and the true one may be another. QUAK (arXiv:2011.03550) places events
+by their densities under background and under each simulated signal. On densities that are known
+this page measures how much it gains for the simulated signals, and how much it loses for others.
 """
 STAND_IN = """
 Events are four numbers of normal and exponential densities, and no jets: then the best score for

@@ -112,7 +112,7 @@ PAPER = {
 }
 
 SCALES = {
-    "smoke": Plan(300, 200, 1, ("PFN", "EFN", "N-subjettiness(6)", "boosted trees", "EFP"), SMOKE),
+    "smoke": Plan(120, 80, 1, ("PFN", "EFN", "N-subjettiness(6)", "boosted trees", "EFP"), SMOKE),
     # The networks on images take hours on two cores: they come at paper scale.
     "laptop": Plan(
         4_000,

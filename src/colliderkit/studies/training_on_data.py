@@ -36,9 +36,10 @@ __all__ = ["STUDY"]
 Floats = NDArray[np.float64]
 
 SUMMARY = """
-A tagger of simulation is the best one of simulation. Calibrated in data it is accurate, and still
-not the best one of data: what that costs is measured with two observables, where data give the
-likelihood ratio by two mixed samples alone, and with networks on few data.
+A tagger that learned from simulation is the best one for simulation. Calibrated in data, its
+efficiencies are right, but it is not the best tagger of data. What this costs is measured twice:
+with two observables, of which two mixed samples of data give the likelihood ratio, and with
+networks that have few data.
 """
 STAND_IN = """
 "Data" are quark and gluon jets of Z + jet and of dijets, as in the study

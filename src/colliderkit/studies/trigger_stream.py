@@ -25,11 +25,11 @@ __all__ = ["STUDY"]
 Floats = NDArray[np.float64]
 
 SUMMARY = """
-At the first stage of a trigger most events are lost, with all that nobody thought of. An
+The first stage of a trigger drops most events, and with them any signal that nobody thought of. An
 autoencoder that is trained on the stream itself, without labels, keeps what it reproduces badly.
-Here the threshold is set for a rate, from the newest events, with the error of counting them; the
-rate is measured in the next ones, in a steady stream and in one whose pileup rises. Then the score
-becomes integers, as hardware computes it, and what that costs is measured.
+The newest events set the threshold for a given rate. The rate is then measured in the next ones, in
+a steady stream and in one with rising pileup. Last, the score is computed in integers, as hardware
+does it, and the loss is measured.
 """
 STAND_IN = """
 The stream is drawn from simple distributions in the layout of the anomaly detection challenge 2021

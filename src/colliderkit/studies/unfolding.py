@@ -106,7 +106,7 @@ LAPTOP = cosine(10, 512, 3e-3), cosine(5, 512, 2e-3), cosine(4, 256, 2e-3)
 NIGHT = cosine(20, 1_024, 3e-3), cosine(10, 1_024, 2e-3), cosine(8, 256, 2e-3)
 PAPER = patient(100, 2_000, 2e-3), patient(50, 2_000, 2e-3), patient(100, 500, 1e-3)
 SCALES = {
-    "smoke": Scale(1_000, 600, 2, 2, 1, 1, 1, *SMOKE),
+    "smoke": Scale(700, 400, 2, 2, 1, 1, 1, *SMOKE),
     "laptop": Scale(50_000, 30_000, 5, 8, 2, 2, 3, *LAPTOP),
     "night": Scale(200_000, 150_000, 6, 20, 3, 3, 4, *NIGHT),
     "paper": Scale(1_600_000, 1_600_000, 6, 50, 5, 3, 5, *PAPER),

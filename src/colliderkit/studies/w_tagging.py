@@ -31,11 +31,11 @@ from colliderkit.training.settings import Training
 __all__ = ["STUDY"]
 
 SUMMARY = """
-Jets of boosted W bosons against those of quarks and gluons by ten numbers, none of which is the
-mass; but most know it, and a cut on a tagger that may use them leaves a bump in the background
-where the signal would be. Each method here is asked to tag without that. How far the background's
-mass is sculpted is a divergence, what it costs is rejection, and what it does to a search is
-counted: how often a smooth background gives a significant bump.
+Jets of boosted W bosons are told from those of quarks and gluons by ten numbers. None of them is
+the mass, but most know it, and a cut on a tagger leaves a bump in the background where the signal
+would be. Each method here tags without that. The page measures how far the mass of the background
+is sculpted (a divergence), how much rejection is lost, and how often a smooth background then gives
+a significant bump.
 """
 STAND_IN = """
 The jets have the selection of the public ones (Zenodo 3606767: 13 TeV, anti-kT R = 1.0,

@@ -1,4 +1,4 @@
-"""Weak supervision on two Gaussians, whose best classifier is known: a lecture's claims."""
+"""Weak supervision on two Gaussians, whose best classifier is known: the claims of each method."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ TWO = (0.2, 0.8)
 FOUR = (0.2, 0.4, 0.6, 0.8)
 AIMS = (
     *(
-        Aim(f"{name} reaches the exact optimum at fractions .2 and .8, within errors", QUANTITY,
+        Aim(f"{name} reaches the exact optimum at fractions 0.2 and 0.8, within errors", QUANTITY,
             name, "equal", against=EXACT)
         for name in (CWOLA, *LOSSES)
     ),
@@ -174,9 +174,9 @@ def optimum(run: Run[Scale]) -> None:
     rows[EXACT] = [passing(TOY.log_ratio(test := tested(run, TOY)), test)]
     run.report.add_results(
         [Result.over_seeds(name, QUANTITY, values) for name, values in rows.items()],
-        f"{number(run.scale.events)} events of each of two samples, fractions .2 and .8; the exact"
-        f" value is {float(TOY.background_efficiency(0.5)):.5f}, “exact” the same cut on the test"
-        " events.",
+        f"{number(run.scale.events)} events of each of two samples, fractions 0.2 and 0.8; the"
+        f" exact value is {float(TOY.background_efficiency(0.5)):.5f}, “exact” the same cut on"
+        " the test events.",
         aside=(EXACT,),
         best={QUANTITY: "lower"},
     )
@@ -197,7 +197,7 @@ def wrong_fractions(run: Run[Scale]) -> None:
         values = lost(run, scores(run, f"believed {text}", make, TWO))
         results.append(Result.over_seeds(text, f"{LOST}, believed", values))
     run.report.add_results(
-        results, "Learning from proportions (WMSE) that are believed, where .2 and .8 are true."
+        results, "Learning from proportions (WMSE) that are believed, where 0.2 and 0.8 are true."
     )
 
 
@@ -259,8 +259,8 @@ def more_samples(run: Run[Scale]) -> None:
         results.append(Result(name, "retained", retained(weights, FOUR, [1] * 4), 0.0))
     run.report.add_results(
         results,
-        f"Four samples of {number(events)} events, fractions .2, .4, .6 and .8, of classes"
-        " .7 standard deviations apart, and the share of the information that their weights keep.",
+        f"Four samples of {number(events)} events, fractions 0.2, 0.4, 0.6 and 0.8, of classes"
+        " 0.7 standard deviations apart, and the share of the information that their weights keep.",
     )
 
 
@@ -288,7 +288,7 @@ def properties(run: Run[Scale]) -> None:
              f"yes ({limits['CWoLa']})", "yes (the same of two)"],
             ["more than two samples", "yes", "?", "yes (above)"],
         ],
-        "The lecture's table, with ours. Of two samples ours is CWoLa.",
+        "The published comparison (1708.02949), with ours. Of two samples ours is CWoLa.",
     )  # fmt: skip
 
 

@@ -151,7 +151,7 @@ class WorkingPointsTask(Task):
             worst = int(np.argmin(method.p_value_))
             page.claims.append(
                 Claim(
-                    "The classes are the same in all samples: the p-value is above .0027",
+                    "The classes are the same in all samples: the p-value is above 0.0027",
                     Value(float(method.p_value_[worst]), 0.0),
                     "above",
                     Value(0.0027, 0.0),
@@ -222,7 +222,7 @@ class TopicsTask(Task):
         if len(method.fitted_):
             page.claims.append(
                 Claim(
-                    "The curve describes the shares: its p-value is above .0027",
+                    "The curve describes the shares: its p-value is above 0.0027",
                     Value(method.p_value_, 0.0),
                     "above",
                     Value(0.0027, 0.0),

@@ -227,6 +227,11 @@ def write_update(
 
 def about(evaluation: Path) -> dict[str, Any]:
     """Read what an evaluation says of itself beside its results."""
+    if (evaluation / "study.json").is_file():
+        raise InputError(
+            f"{evaluation}: is the folder of a study; its report is there, open"
+            f" {evaluation / PAGE}."
+        )
     path = existing_file(evaluation / RESULTS)
     try:
         note: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -1,5 +1,6 @@
 """Training of a model by Lightning: optimiser, schedule, checkpoints, early stopping."""
 
+import itertools
 import logging
 import math
 import time
@@ -33,6 +34,7 @@ __all__ = ["fit", "predict"]
 
 CHECKPOINT = "last.ckpt"
 WATCHED = "best so far"
+PARTS = 10  # of an epoch, whose mean losses are kept
 
 
 class Module(lightning.LightningModule):
@@ -50,6 +52,7 @@ class Module(lightning.LightningModule):
         self.history: list[dict[str, Any]] = []
         self._sum = torch.zeros(())
         self._count = 0
+        self._marks: list[tuple[Tensor, int]] = []
         self._started = 0.0
 
     def on_train_epoch_start(self) -> None:
@@ -60,7 +63,14 @@ class Module(lightning.LightningModule):
         self.trainer.datamodule.train.set_epoch(self.current_epoch)  # type: ignore[attr-defined]
         self._sum = torch.zeros((), device=self.device)
         self._count = 0
+        self._marks = [(self._sum.clone(), 0)]
         self._started = time.perf_counter()
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        # A training of few epochs is seen by its steps: sums at each tenth of an epoch.
+        steps = int(self.trainer.num_training_batches)
+        if (batch_idx + 1) * PARTS // steps > batch_idx * PARTS // steps:
+            self._marks.append((self._sum.clone(), self._count))
 
     def _losses(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the (primary) loss of a batch and the values of its constraints."""
@@ -98,6 +108,11 @@ class Module(lightning.LightningModule):
             "training_loss": training,
             "validation_loss": validation,
             "seconds": time.perf_counter() - self._started,
+            "parts": tuple(
+                float(high - low) / (many - few)
+                for (low, few), (high, many) in itertools.pairwise(self._marks)
+                if many > few
+            ),
         }
         if isinstance(self.objective, Constrained):
             logged = self.trainer.callback_metrics

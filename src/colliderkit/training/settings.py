@@ -90,6 +90,7 @@ class Epoch:
 
     Under constraints the losses are the primary ones, `constraints` are their values over the
     validation events and `violation` is the largest beyond the tolerance, 0 where all hold.
+    `parts` are the mean training losses of each tenth of its steps, () where they are not kept.
     `guess` is the validation loss of one answer for all events (of a classifier: the shares of the
     classes), None where it is not known: a training that ends above it has learned nothing.
     """
@@ -102,6 +103,7 @@ class Epoch:
     constraints: Mapping[str, float] = field(default_factory=dict)
     violation: float = 0.0
     guess: float | None = None
+    parts: Sequence[float] = ()
 
 
 def no_better_than_guessing(epochs: Sequence[Epoch]) -> Epoch | None:

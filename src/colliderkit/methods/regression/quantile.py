@@ -17,7 +17,7 @@ from colliderkit.training.settings import Training
 
 __all__ = ["QuantileRegression"]
 
-SIGMA = float(norm.cdf(1))  # the level one standard deviation above the median, .8413
+SIGMA = float(norm.cdf(1))  # the level one standard deviation above the median, 0.8413
 
 
 class QuantileRegression(Perceptrons):
@@ -74,7 +74,7 @@ class QuantileRegression(Perceptrons):
         """Return quantiles of each of `levels` at features (N, F), (N, L) float64."""
         first, last = self.levels[0], self.levels[-1]
         for level in levels:
-            # A level like (1 - .95) / 2 may miss the learned .025 by rounding.
+            # A level like (1 - 0.95) / 2 may miss the learned 0.025 by rounding.
             if not first - 1e-9 <= level <= last + 1e-9:
                 raise InputError(
                     f"the quantile of {level:g} is beyond the learned {first:g} to {last:g}; fit"

@@ -244,8 +244,8 @@ def excess(
     The density f of `family` ("dijet", "polynomial"; see `BumpHunt`) is fitted to the bins of
     `edges` (B + 1,) outside of the window, whose ends become edges (`window_edges`). Another
     parameter is taken, from `orders[0]` to `orders[1]` beside the norm, while the likelihood-ratio
-    test of the sidebands has a p-value below .05 and bins are left to test it. `weight` (N,) counts
-    as numbers of events.
+    test of the sidebands has a p-value below 0.05 and bins are left to test it. `weight` (N,)
+    counts as numbers of events.
 
     Raises `InputError` naming the window for one that is not inside of the edges, too few filled
     bins beside it, and a fit that does not converge.

@@ -95,7 +95,7 @@ class ShowerComparison(Method):
       the one to be quoted, beside the published;
     - separation powers, the mean over the layers where there is one each;
     - with `training`, what the sample's model was fitted to: the probability that a shower of
-      the sample is nearer to it than one of the reference, .5 for a model that copies none.
+      the sample is nearer to it than one of the reference, 0.5 for a model that copies none.
 
     Args:
         threshold: energies [MeV] below it count as zero, in both.
@@ -206,7 +206,7 @@ class ShowerComparison(Method):
             refuse_shared(ours, seen)
         areas = self._classify((ours, theirs), progress)
         quantities = {f"AUC {name}": test for name, (_, test) in areas.items()}
-        # By the validation showers: of several at .5 the largest on the test would lie above.
+        # By the validation showers: of several at 0.5 the largest on the test would lie above.
         self.strongest_ = max(areas, key=lambda name: float(areas[name][0]), default="")
         if areas:
             quantities["AUC strongest"] = areas[self.strongest_][1]

@@ -22,7 +22,7 @@ class ShowerEnergies:
     """N showers: `energy` (N,) [GeV], `visible` (N,) [GeV], `shapes` (N, F), `rings` (N, R).
 
     Shapes are the shares of the layers, depth, centres and widths; a ring is the sum e of the cells
-    of a layer at one distance from the axis, as ln(1 + e / .05 MeV).
+    of a layer at one distance from the axis, as ln(1 + e / 0.05 MeV).
     """
 
     energy: Floats

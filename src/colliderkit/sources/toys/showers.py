@@ -29,7 +29,7 @@ class ShowerToy:
 
     - `mean`: is added; `width`: its fluctuations are multiplied by it;
     - `correlation`: all correlations are multiplied by it, and no column alone changes;
-    - `late`: the share of the late showers, .1 as it should be.
+    - `late`: the share of the late showers, 0.1 as it should be.
     """
 
     mean: float = 0.0

@@ -56,7 +56,7 @@ class Topics(Method):
         bins: how many, where `edges` are not given.
         infimum: how the infima are found.
         orders: the least and the largest order of the polynomial g: one more is taken while the
-            likelihood-ratio test against it has a p-value below .003.
+            likelihood-ratio test against it has a p-value below 0.003.
 
     After `fit`: `kappa_` (2,), kappa_B and kappa_S, and `fractions_` (2,) with their covariances
     `kappa_covariance_` and `covariance_` (2, 2); `topics_` (2, B), the shares of background and

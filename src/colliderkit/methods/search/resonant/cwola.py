@@ -23,7 +23,7 @@ class CwolaHunting(ResonantSearch):
 
     The folds are nested, as published: for each fold l other than k, `members` classifiers are
     trained on the folds but k and l and stopped by l; the one that keeps most of the window of l
-    where .5% of its sidebands pass is taken, and judge k is the mean of these over l. The
+    where 0.5% of its sidebands pass is taken, and judge k is the mean of these over l. The
     window and both sidebands together have the same weight, and so has each sideband.
 
     The arguments are those of `ResonantSearch`; `sidebands` of None are half as wide as the window
@@ -80,7 +80,7 @@ def _parted(data: Candidates, fold: int) -> tuple[Any, Any]:
 
 
 def _best(probability: Floats, held: TwoSamples) -> int:
-    """Return the member that keeps most of the window at .5% of the sidebands, (M, N)."""
+    """Return the member that keeps most of the window at 0.5% of the sidebands, (M, N)."""
     if len(probability) == 1:
         return 0
     window = held.target == 1

@@ -81,7 +81,7 @@ def refuse_mass(
 
     Returns what `mass_dependence` has measured. Raises `InputError` naming the feature of which
     the mass explains 99% or more, unless it is `known`; of others with a squared distance
-    correlation above .01 a warning names all.
+    correlation above 0.01 a warning names all.
     """
     found = mass_dependence(features, mass, names=names, seed=seed)
     functions = [one for one in found if one.explained >= FUNCTION]
