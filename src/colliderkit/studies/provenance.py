@@ -43,6 +43,7 @@ SHOWERS = {
 }
 TOYS = {
     "amplification": "Toy of known density",
+    "data-quality": "Made monitors of a calorimeter",
     "gaussian-calibration": "Toy of known answer",
     "inference-aware": "Toy of known likelihood",
     "learned-observables": "Toys of known answer",

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
 
 from colliderkit.errors import InputError
 from colliderkit.events.monitors import MonitorRuns
@@ -23,6 +22,7 @@ from colliderkit.methods.search.autoencoder import Autoencoder
 from colliderkit.metrics.p_values import benjamini_hochberg
 from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive
+from colliderkit.training.settings import Training
 
 __all__ = ["Certificates", "Certification", "Test"]
 
@@ -103,7 +103,8 @@ class Certification(Method):
         components: patterns of the PCA.
         window: lumi sections that losses are multiplied over.
         discovery: the share of false ones among the bins that are named (Benjamini-Hochberg).
-        network: the autoencoder, not fitted; one of "map" with 8 latent numbers if not given.
+        latent: numbers that the network makes a map of.
+        training: of the network: epochs, batch size, learning rate and the like.
 
     After `fit`: `tests_`, `joint_` (`Joint`), `tails_` and `pooled_` (the largest values of good
     bins of each test, and among how many), `shapes_` of the monitors, and `first_`, `last_`, the
@@ -133,7 +134,8 @@ class Certification(Method):
         components: int = 4,
         window: int = 3,
         discovery: float = 0.1,
-        network: Autoencoder | None = None,
+        latent: int = 8,
+        training: Training = Training(epochs=30, batch_size=64, learning_rate=2e-3),
     ) -> None:
         self.tests = tests
         self.rate = rate
@@ -144,7 +146,8 @@ class Certification(Method):
         self.components = components
         self.window = window
         self.discovery = discovery
-        self.network = network
+        self.latent = latent
+        self.training = training
 
     def fit(
         self,
@@ -184,9 +187,8 @@ class Certification(Method):
             raise InputError(
                 f"{len(runs)} runs leave {learned} to learn from; give more, or raise learning."
             )
-        where = {} if folder is None else {"folder": Path(folder) / "network", "resume": resume}
-        tail = {**where, "seed": derive(seed, "network"), "progress": progress}
-        tests = list(self._learned(early, tail))
+        tail = {"seed": derive(seed, "network"), "progress": progress}
+        tests = list(self._learned(early, tail, None if folder is None else Path(folder), resume))
         if not tests:
             raise InputError(
                 f"no monitor of {', '.join(runs.shapes())} is one that the tests"
@@ -284,7 +286,9 @@ class Certification(Method):
         p: Floats = np.where(inside, (above + 1) / (self.pooled_[test] + 1), 1.0)
         return p
 
-    def _learned(self, early: MonitorRuns, tail: dict[str, Any]) -> Iterator[Test]:
+    def _learned(
+        self, early: MonitorRuns, tail: dict[str, Any], folder: Path | None, resume: bool
+    ) -> Iterator[Test]:
         for name, values in early.counts.items():
             flat = values.ndim == 2
             if "beta-binomial" in self.tests:
@@ -295,9 +299,12 @@ class Certification(Method):
             if "sections" in self.tests and not flat:
                 yield Sections.learned(early, name, window=self.window)
             if "autoencoder" in self.tests and not flat:
-                network = self.network or Autoencoder(representation="map", latent=8)
-                args = {"window": self.window, **tail}
-                yield Reconstruction.learned(early, name, clone(network), **args)
+                network = Autoencoder(
+                    representation="map", latent=self.latent, training=self.training
+                )
+                where = {} if folder is None else {"folder": folder / name, "resume": resume}
+                args = {"window": self.window, **tail, **where}
+                yield Reconstruction.learned(early, name, network, **args)
         for name in early.means if "means" in self.tests else ():
             yield Means.learned(early, name)
 
@@ -394,6 +401,4 @@ def check_finite(runs: MonitorRuns) -> None:
             )
     empty = [name for name in runs.counts if not np.any(runs.counts[name])]
     if empty:
-        raise InputError(
-            f"monitor '{empty[0]}' has no entries in any of the runs; leave it out."
-        )
+        raise InputError(f"monitor '{empty[0]}' has no entries in any of the runs; leave it out.")

@@ -22,7 +22,7 @@ __all__ = ["ScoreTable", "read_monitors", "read_run_scores", "write_monitors"]
 # What a column is usually called, tried in this order.
 RUN = ("run", "run_number", "runnumber", "run_id")
 SECTION = ("section", "lumi_section", "ls", "ls_number", "lumi", "luminosityblock")
-DAY = ("date", "day", "time", "start_time")
+DAY = ("date", "day", "start_time")
 LUMINOSITY = ("luminosity", "recorded_luminosity", "lumi_recorded")
 LABEL = ("good", "label", "quality", "is_good")
 MEANS = ("time", "timing", "mean_time")
@@ -417,7 +417,9 @@ def _good(what: str, name: str, values: Sequence[Any], good: Any) -> NDArray[np.
         number = {float(x): x for x in present if _is_number(x)}
         word = str(good) if str(good) in present else number.get(_as_number(good))
         if word is None:
-            raise InputError(f"{what}: '{name}' is never {good}; its values are {shorten(present)}.")
+            raise InputError(
+                f"{what}: '{name}' is never {good}; its values are {shorten(present)}."
+            )
         return np.array([str(value) == word for value in values])
     truths = dict(_truths(name, present))
     unknown = [value for value in present if value not in truths]

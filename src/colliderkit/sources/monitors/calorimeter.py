@@ -74,7 +74,7 @@ def made_runs(
     shape, masked = pattern()
     eta = np.linspace(-1, 1, ETA)[:, None]
     day = FIRST_DAY + ((first - 1 + np.arange(count)) / a_day).astype(np.int64)
-    occupancy = np.empty((count, sections, ETA, PHI), np.int32)
+    occupancy = np.empty((count, sections, ETA, PHI), np.uint16)
     time = np.empty((count, sections, ETA, PHI), np.float32)
     energy = np.empty((count, sections, ENERGIES), np.int32)
     towers = np.zeros((count, ETA, PHI), bool)
@@ -142,7 +142,9 @@ def pattern() -> tuple[Floats, NDArray[np.bool_]]:
 def place_of(fault: str, random: np.random.Generator) -> tuple[slice, slice]:
     """Draw the towers of a fault."""
     sides = {"module": MODULE, "hot": (1, 1)}.get(fault, (2, 2))
-    begin = [int(random.integers(n // side)) * side for n, side in zip((ETA, PHI), sides)]
+    begin = [
+        int(random.integers(n // side)) * side for n, side in zip((ETA, PHI), sides, strict=True)
+    ]
     eta, phi = (slice(b, b + side) for b, side in zip(begin, sides, strict=True))
     return eta, phi
 
