@@ -75,7 +75,6 @@ CASES = {
         nan=with_nan,
         refuses_weight="a p-value counts good runs",
         verbs={
-            "alarms": lambda method, args: method.alarms(small_runs(3, 5, first=1000)),
             "maps": lambda method, args: method.maps(small_runs(3, 5, first=1000)),
         },
     ),

@@ -41,6 +41,8 @@ class Certificates:
       the smallest; where several are equal, one that knows the sections comes first;
     - `monitor` (R,) of it and `place` (R,): its worst bin, counted through the axes;
     - `bins` {test: (R, bins)}: what Benjamini-Hochberg rejects of each run, bin by bin;
+    - `alarms` {test: (T,)}: of tests by sections, whether the stretch that ends with a section is
+      above the cut of the test's share, which is known online when the section ends;
     - `lost` (T,): sections that are not to be used, `offsets` (R + 1,) the rows of each run, with
       `section` and `luminosity` (T,).
     """
@@ -55,6 +57,7 @@ class Certificates:
     monitor: list[str]
     place: Ints
     bins: dict[str, NDArray[np.bool_]]
+    alarms: dict[str, NDArray[np.bool_]]
     lost: NDArray[np.bool_]
     offsets: Ints
     section: Ints
@@ -207,7 +210,9 @@ class Certification(Method):
                 tails[i].append(np.partition(filled, -most)[-most:] if most else filled)
         self.joint_ = Joint(names, np.concatenate(statistics), self.rate, self.combination)
         self.tests_, self.pooled_ = tests, pooled
-        self.tails_ = [joined_tail(parts, count) for parts, count in zip(tails, pooled)]
+        self.tails_ = [
+            joined_tail(parts, count) for parts, count in zip(tails, pooled, strict=True)
+        ]
         self.shapes_ = {name: list(shape) for name, shape in runs.shapes().items()}
         self.first_, self.last_ = int(runs.run[0]), int(runs.run[-1])
         return self
@@ -235,7 +240,13 @@ class Certification(Method):
         leading = np.argmin(p_values + handicap, axis=1)
         which = [self.tests_.index(owner) for owner in owners]
         place = np.stack(places, axis=1)[np.arange(len(runs)), np.array(which)[leading]]
-        lost = self._lost(runs, flagged, leading, owners, windows)
+        cuts = dict(zip(self.joint_.names, self.joint_.cuts(), strict=True))
+        alarms = {
+            test.names[0]: window >= cuts[test.names[0]]
+            for test, window in zip(self.tests_, windows, strict=True)
+            if isinstance(test, Sections | Reconstruction)
+        }
+        lost = self._lost(runs, flagged, leading, alarms)
         return Certificates(
             runs.run,
             p,
@@ -247,26 +258,12 @@ class Certification(Method):
             [owners[i].monitor for i in leading],
             place,
             {test.names[0]: found for test, found in zip(self.tests_, bins, strict=True)},
+            alarms,
             lost,
             runs.offsets,
             runs.section,
             runs.luminosity,
         )
-
-    def alarms(self, runs: MonitorRuns) -> dict[str, NDArray[np.bool_]]:
-        """Return by test by sections, in which lumi sections (T,) its stretch is above its cut.
-
-        It is what an online monitor knows when the section ends; a good run has one in its share.
-        """
-        self._check(runs)
-        cuts = dict(zip(self.joint_.names, self.joint_.cuts(), strict=True))
-        found: dict[str, list[NDArray[np.bool_]]] = {}
-        for part in self._measured(runs, False):
-            for test, each in zip(self.tests_, part, strict=True):
-                if each.sections is not None:
-                    over = each.sections >= cuts[test.names[0]]
-                    found.setdefault(test.names[0], []).append(over)
-        return {name: np.concatenate(parts) for name, parts in found.items()}
 
     def maps(self, runs: MonitorRuns) -> dict[str, Floats]:
         """Return what each test says of the bins of its monitor, {test: (R, ...)}."""
@@ -326,20 +323,16 @@ class Certification(Method):
         runs: MonitorRuns,
         flagged: NDArray[np.bool_],
         leading: Ints,
-        owners: list[Test],
-        windows: Sequence[Floats],
+        alarms: dict[str, NDArray[np.bool_]],
     ) -> NDArray[np.bool_]:
         """Return the sections (T,) that are not to be used."""
-        cuts = self.joint_.cuts()
         lost = np.zeros(len(runs.section), dtype=bool)
         for r in np.flatnonzero(flagged):
             mine = slice(runs.offsets[r], runs.offsets[r + 1])
-            owner = owners[leading[r]]
-            over = np.zeros(runs.offsets[r + 1] - runs.offsets[r], dtype=bool)
-            if isinstance(owner, Sections | Reconstruction):
-                ends = windows[self.tests_.index(owner)][mine] >= cuts[leading[r]]
-                for back in range(owner.window):
-                    over[: len(over) - back] |= ends[back:]
+            ends = alarms.get(self.joint_.names[leading[r]], lost)[mine]
+            over = np.zeros(len(ends), dtype=bool)
+            for back in range(min(self.window, len(ends))):
+                over[: len(over) - back] |= ends[back:]
             lost[mine] = over if over.any() else True
         return lost
 

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from colliderkit.events.monitors import MonitorRuns
 from colliderkit.events.tables import Floats, Ints
 
-__all__ = ["Measured", "products", "shape_of", "spread_by_bin"]
+__all__ = ["FAR", "Measured", "products", "robust_total", "shape_of", "spread_by_bin"]
 
+FAR = 5.0  # Poisson errors, from which on a bin does not say how many entries there should be
 LEAST_SPREAD = 0.3  # of that of all bins: a spread below is one of too few runs
 
 
@@ -36,6 +37,24 @@ def shape_of(runs: MonitorRuns, monitor: str) -> Floats:
     sums = runs.sums(monitor).reshape(len(runs), -1)
     shape: Floats = (sums / np.maximum(sums.sum(1, keepdims=True), 1)).mean(0)
     return shape
+
+
+def robust_total(entries: Floats, shape: Floats) -> Floats:
+    """Return how many entries (N, 1) there would be without bins that are far off, of (N, bins).
+
+    D' = sum n_i / sum s_i over the bins with |n_i - D s_i| < 5 sqrt(max(D s_i, 1)), D the sum of
+    all: a module that is dead must not make all others look hot. `shape` s (bins,) sums to 1.
+    """
+    total = entries.sum(1, keepdims=True)
+    expected = total * shape
+    near = np.abs(entries - expected) < FAR * np.sqrt(np.maximum(expected, 1))
+    kept = np.where(near, shape, 0.0).sum(1, keepdims=True)
+    robust: Floats = np.where(
+        kept > 0.5,
+        np.where(near, entries, 0.0).sum(1, keepdims=True) / np.maximum(kept, 0.5),
+        total,
+    )
+    return robust
 
 
 def spread_by_bin(values: NDArray[np.floating]) -> Floats:

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from colliderkit.errors import InputError
 from colliderkit.events.monitors import MonitorRuns
 from colliderkit.events.tables import Floats
-from colliderkit.methods.operations.measured import Measured, spread_by_bin
+from colliderkit.methods.operations.measured import FAR, Measured, robust_total, spread_by_bin
 
 __all__ = ["Principal"]
 
@@ -54,10 +54,12 @@ class Principal:
 
     def residuals(self, sums: Floats) -> Floats:
         """Return z (R, bins) of entries of runs (R, bins)."""
-        total = np.maximum(sums.sum(1, keepdims=True), 1)
-        shares = sums / total - self.mean
-        left = shares - (shares @ self.components.T) @ self.components
-        z: Floats = left * total / np.sqrt(np.maximum(total * self.mean, 1)) / self.spread
+        total = np.maximum(robust_total(sums, self.mean), 1)
+        error = np.sqrt(np.maximum(total * self.mean, 1)) / total
+        away = sums / total - self.mean
+        # A bin that is far off is no part of a pattern: the others would be moved by it.
+        near = np.where(np.abs(away) < FAR * error * self.spread, away, 0.0)
+        z: Floats = (away - (near @ self.components.T) @ self.components) / error / self.spread
         return z
 
     def measure(self, runs: MonitorRuns) -> Measured:

@@ -1,4 +1,4 @@
-"""Losses of lumi sections, corrected in space and time: from the mean of good runs, or a network."""
+"""Losses of lumi sections, corrected in space and time: from a mean, or from a network."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -7,7 +7,7 @@ import numpy as np
 
 from colliderkit.events.monitors import MonitorRuns
 from colliderkit.events.tables import Floats
-from colliderkit.methods.operations.measured import Measured, products, shape_of
+from colliderkit.methods.operations.measured import Measured, products, robust_total, shape_of
 from colliderkit.methods.search.autoencoder import Autoencoder
 
 __all__ = ["Reconstruction", "Sections"]
@@ -17,7 +17,7 @@ __all__ = ["Reconstruction", "Sections"]
 class Sections:
     """Compare each lumi section with the mean of good runs, and ask for faults that stay.
 
-    With n_i entries of n in a section and s_i the mean share of bin i, the loss is
+    With n_i entries of n (`robust_total`) in a section and s_i the mean share of bin i, the loss is
     (n_i - n s_i)^2 / max(n s_i, 1) over its mean in good sections (space); the statistic is the
     largest geometric mean of the losses of a bin in `window` sections one after another (time).
 
@@ -44,7 +44,7 @@ class Sections:
     def losses(self, runs: MonitorRuns) -> Floats:
         """Return losses of the sections (T, bins)."""
         entries = flat(runs, self.monitor)
-        expected = entries.sum(1, keepdims=True) * self.shape
+        expected = robust_total(entries, self.shape) * self.shape
         loss: Floats = (entries - expected) ** 2 / np.maximum(expected, 1) / self.usual
         return loss
 
@@ -96,7 +96,7 @@ class Reconstruction:
         """Return the entries of sections over the expected ones, (T, filled bins)."""
         entries = flat(runs, self.monitor)
         filled = self.shape > 0
-        expected = entries.sum(1, keepdims=True) * self.shape[filled]
+        expected = robust_total(entries, self.shape) * self.shape[filled]
         share: Floats = entries[:, filled] / np.maximum(expected, 1)
         return share
 
