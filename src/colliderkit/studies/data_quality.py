@@ -37,9 +37,10 @@ MEASURES = """
 fault is located if the worst bin of the leading test is one with the fault. "Size at 50%" and 95%
 are interpolated in the share that is found, with errors of binomial fluctuations. The false
 discovery rate is the mean, over runs and tests, of the share of bins without a fault among those
-that Benjamini-Hochberg names at 10%; of all bins named together it is a share of its own. "Sections until flagged" are counted from the begin of a fault to the end of the first
-stretch above the cut of a test by sections, of the faults that are seen so. "Shortfall" is how
-many binomial errors all tests together are below the best single one, at the worst size.
+that Benjamini-Hochberg names at 10%; of all bins named together it is a share of its own.
+"Sections until flagged" are counted from the begin of a fault to the end of the first stretch above
+the cut of a test by sections, of the faults that are seen so. "Shortfall" is how many binomial
+errors all tests together are below the best single one, at the worst size.
 """
 RATE = 0.05
 COMBINED = "combined"

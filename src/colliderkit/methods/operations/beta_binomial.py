@@ -97,6 +97,7 @@ def log_relative_probability(k: Any, n: Any, alpha: Any, beta: Any) -> Floats:
     P(k) is proportional to Gamma(k + a) Gamma(n - k + b) / (Gamma(k + 1) Gamma(n - k + 1)), and
     rises while k (a + b - 2) <= n (a - 1) - (b - 1).
     """
+    k, n, alpha, beta = (np.asarray(x, dtype=np.float64) for x in (k, n, alpha, beta))
     with np.errstate(divide="ignore", invalid="ignore"):
         turn = np.floor((n * (alpha - 1) - (beta - 1)) / (alpha + beta - 2)) + 1
     mode = np.clip(np.nan_to_num(turn), 0, n)  # a = b = 1 is flat

@@ -21,11 +21,13 @@ class Joint:
     """Combine the statistics of m tests to one p-value, by their ranks in n good runs.
 
     In the n + 1 of the good runs and the one that is judged each test gives each run a p-value,
-    its rank from above over n + 1. Their combination, the "smallest" (where equal, the larger of
-    Fisher's sums) or "fisher", is ranked again among the n + 1: p = (k + 1) / (n + 1). The n + 1
-    good runs are treated alike, so that P(p <= a) = floor(a (n + 1)) / (n + 1) of a good one for
-    every n, whatever the tests and their correlation, without ties. Sidak's formula, which takes
-    tests for independent, gives the `share` of each test, not the joint rate.
+    its rank from above over n + 1. Their combination, the "smallest" or "fisher", is ranked again
+    among the n + 1: p = (k + 1) / (n + 1). Where it is the same, as of all that are the first of
+    one test, that run is ahead which is farther off in any test, in units of the test's own spread,
+    84% quantile less median of the n + 1. The n + 1 are treated alike, so that
+    P(p <= a) <= a of a good run for every n, whatever the tests and their correlation, and it is
+    floor(a (n + 1)) / (n + 1) but for what is exactly equal. Sidak's formula, which takes tests for independent, gives the `share` of each
+    test, not the joint rate.
 
     - `names` (m,); `calibration` (n, m): statistics of good runs, higher is worse; `rate`: joint.
     """
@@ -75,20 +77,31 @@ class Joint:
         # Good runs at least as far as each good run, itself one of them.
         own = np.stack([ranked(x, x) for x in self.calibration.T], axis=1) * (count + 1) - 1
         logs = np.log(np.arange(1, count + 2) / (count + 1))
-        # The smallest decides; where it is the same, the sum.
-        tie = 0.0 if self.combination == "fisher" else 1 / (4 * (count + 1) * tests * -logs[0])
-        first = 1.0 if self.combination == "smallest" else 0.0
+        known = np.sort(self.calibration, axis=0)
 
-        def key(rank: Floats) -> Floats:
+        def order_statistic(x: Floats, k: int) -> Floats:
+            """Return the one of number k, from 0, of the good runs and each of x (R, m)."""
+            k = min(max(k, 1), count - 1)
+            return np.clip(x, known[k - 1], known[k])
+
+        def key(rank: Floats, excess: Floats) -> Floats:
             log = logs[rank.astype(np.int64) - 1]
-            found: Floats = first * log.min(-1) + (tie or 1.0) * log.sum(-1)
+            combined = log.sum(-1) if self.combination == "fisher" else log.min(-1)
+            far = excess.max(-1)
+            # Less than ranks one apart, whose logarithms differ by 1 / (n + 1) or more.
+            found: Floats = combined - far / (1 + np.abs(far)) / (4 * (count + 1))
             return found
 
         p = np.empty(len(values))
         step = max(PIECE // max(count * tests, 1), 1)
         for begin in range(0, len(values), step):
             part = values[begin : begin + step]
-            with_it = own[None] + (part[:, None] >= self.calibration[None])
-            mine = key(self.each(part) * (count + 1))
-            p[begin : begin + step] = ((key(with_it) <= mine[:, None]).sum(1) + 1) / (count + 1)
+            middle = order_statistic(part, count // 2)
+            spread = order_statistic(part, int(0.84 * count)) - middle
+            spread = np.where(spread > 0, spread, 1.0)
+            others = own[None] + (part[:, None] >= self.calibration[None])
+            away = (self.calibration[None] - middle[:, None]) / spread[:, None]
+            mine = key(self.each(part) * (count + 1) + 0.5, (part - middle) / spread)
+            k = (key(others + 0.5, away) <= mine[:, None]).sum(1)
+            p[begin : begin + step] = (k + 1) / (count + 1)
         return p
