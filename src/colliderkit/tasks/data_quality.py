@@ -138,7 +138,7 @@ class DataQualityTask(CertifyingTask):
         *,
         monitors: list[str] | None = None,
         means: list[str] | None = None,
-        good: str | float | None = None,
+        good: str | None = None,
         tree: str | None = None,
     ) -> Inputs:
         r"""Learn what good runs look like, and calibrate the rate of false alarms on them.
@@ -193,7 +193,7 @@ class DataQualityTask(CertifyingTask):
         method: Certification,
         files: Files,
         *,
-        good: str | float | None = None,
+        good: str | None = None,
         tree: str | None = None,
     ) -> Evaluation:
         r"""Certify later runs and judge it: flags of good and bad, luminosity lost, drift.

@@ -37,7 +37,7 @@ class RunScoresTask(CertifyingTask):
         *,
         run: str | None = None,
         label: str | None = None,
-        good: str | float | None = None,
+        good: str | None = None,
         share: float = 0.5,
     ) -> Inputs:
         r"""Calibrate on the good runs of a table of scores, and flag the later ones at once.
@@ -105,7 +105,7 @@ class RunScoresTask(CertifyingTask):
         *,
         run: str | None = None,
         label: str | None = None,
-        good: str | float | None = None,
+        good: str | None = None,
     ) -> Evaluation:
         r"""Flag later runs and judge it: how often good and bad ones are flagged.
 

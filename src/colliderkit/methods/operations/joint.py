@@ -26,8 +26,8 @@ class Joint:
     one test, that run is ahead which is farther off in any test, in units of the test's own spread,
     84% quantile less median of the n + 1. The n + 1 are treated alike, so that
     P(p <= a) <= a of a good run for every n, whatever the tests and their correlation, and it is
-    floor(a (n + 1)) / (n + 1) but for what is exactly equal. Sidak's formula, which takes tests for independent, gives the `share` of each
-    test, not the joint rate.
+    floor(a (n + 1)) / (n + 1) but for what is exactly equal. Sidak's formula, which takes tests for
+    independent, gives the `share` of each test, not the joint rate.
 
     - `names` (m,); `calibration` (n, m): statistics of good runs, higher is worse; `rate`: joint.
     """
