@@ -15,27 +15,20 @@ import numpy as np
 
 from colliderkit.methods.method import versions
 from colliderkit.methods.operations.certification import Certification
+from colliderkit.methods.operations.closure import ALL, counted
 from colliderkit.metrics.turn_on import efficiency_of, size_at
 from colliderkit.sources.monitors.calorimeter import FAULTS, made_runs
 from colliderkit.studies.data_quality import SIZES
 from colliderkit.training.settings import Training
 from comparison import options, row, save
 
-RATE, CHUNK = 0.05, 200
+RATE = 0.05
 
 
 def judged(method: Certification, count: int, seed: list[int], **fault: Any) -> dict[str, int]:
     """Return how many of made runs are flagged, by all tests and by each at its share."""
-    total: dict[str, int] = {}
-    for begin in range(0, count, CHUNK):
-        part = min(CHUNK, count - begin)
-        made = made_runs(part, first=method.last_ + 1, seed=[*seed, begin], **fault)
-        found = method.certify(made.runs)
-        singles = (found.p_values <= method.joint_.share).sum(0)
-        flags = {"all": int(found.flagged.sum())}
-        flags |= {n: int(x) for n, x in zip(found.names, singles, strict=True)}
-        total = {name: total.get(name, 0) + n for name, n in flags.items()}
-    return total
+    found = counted(method, count, method.last_ + 1, seed, **fault)
+    return {"all": found[ALL], **{name: found[name] for name in method.joint_.names}}
 
 
 def cpu() -> tuple[float, float]:

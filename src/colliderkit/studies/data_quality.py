@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from colliderkit.events.tables import Floats
-from colliderkit.methods.operations.certification import Certificates, Certification
+from colliderkit.methods.operations.certification import Certification
+from colliderkit.methods.operations.closure import ALL, counted
 from colliderkit.metrics.turn_on import efficiency_of, size_at
 from colliderkit.metrics.value import Value
 from colliderkit.report.data_quality import flags_by_month, monitor_map, turn_on
 from colliderkit.report.results import Result
 from colliderkit.report.verdict import Aim
-from colliderkit.sources.monitors.calorimeter import ETA, FAULTS, PHI, MadeRuns, made_runs
+from colliderkit.sources.monitors.calorimeter import ETA, FAULTS, PHI, made_runs
 from colliderkit.studies.run import Run, Study
 from colliderkit.training.settings import Training
 
@@ -43,7 +42,7 @@ the cut of a test by sections, of the faults that are seen so. "Shortfall" is ho
 errors all tests together are below the best single one, at the worst size.
 """
 RATE = 0.05
-COMBINED = "combined"
+COMBINED = ALL
 SIZES: dict[str, tuple[float, ...]] = {
     "module": (0.01, 0.02, 0.04, 0.07, 0.12, 0.25, 1.0),
     "tower": (0.1, 0.2, 0.3, 0.4, 0.55, 0.75, 1.0),
@@ -91,7 +90,6 @@ SCALES = {
     "night": Scale(2_500, 5_000, 400, 7, 12, 8.0, training(60)),
     "paper": Scale(5_000, 20_000, 1_000, 7, 12, 16.0, training(120)),
 }
-CHUNK = 200  # runs that are made at a time
 
 
 def data_quality(run: Run[Scale]) -> None:
@@ -134,66 +132,6 @@ def picked(sizes: Sequence[float], count: int) -> Iterator[tuple[int, float]]:
     """Yield `count` of the sizes with their numbers, the last among them."""
     for i in np.linspace(0, len(sizes) - 1, count).round().astype(int):
         yield int(i), sizes[int(i)]
-
-
-def counted(
-    method: Certification,
-    count: int,
-    first: int,
-    seed: list[int],
-    fault: str | None = None,
-    size: float | None = None,
-) -> dict[str, Any]:
-    """Certify made runs, and count what is found, as JSON."""
-    total: dict[str, Any] = {"runs": count, "until": []}
-    for begin in range(0, count, CHUNK):
-        part = min(CHUNK, count - begin)
-        made = made_runs(part, fault=fault, size=size, first=first, seed=[*seed, begin])
-        for key, value in of_runs(method, made).items():
-            total[key] = total[key] + value if key in total else value
-    return total
-
-
-def of_runs(method: Certification, made: MadeRuns) -> dict[str, Any]:
-    """Return counts of one sample."""
-    found = method.certify(made.runs)
-    truth = made.towers.reshape(len(found), -1)
-    maps = np.array([monitor != "energy" for monitor in found.monitor])
-    place = np.where(maps, found.place, 0)
-    located = found.flagged & maps & truth[np.arange(len(found)), place]
-    named = {name: bins for name, bins in found.bins.items() if bins.shape == truth.shape}
-    until = first_alarm(found, made)
-    singles = (found.p_values <= method.joint_.share).sum(0)
-    return {
-        COMBINED: int(found.flagged.sum()),
-        **{name: int(n) for name, n in zip(found.names, singles, strict=True)},
-        "located": int(located.sum()),
-        "named": int(sum(bins.sum() for bins in named.values())),
-        "false": int(sum((bins & ~truth).sum() for bins in named.values())),
-        "proportions": float(sum((false_share(bins, truth)).sum() for bins in named.values())),
-        "squares": float(sum((false_share(bins, truth) ** 2).sum() for bins in named.values())),
-        "lists": len(named) * len(found),
-        "lost": float(found.lost_luminosity().sum()),
-        "luminosity": float(made.runs.luminosity.sum()),
-        "until": until,
-    }
-
-
-def false_share(bins: NDArray[np.bool_], truth: NDArray[np.bool_]) -> Floats:
-    """Return the share of false ones among the bins named in each run, 0 of none."""
-    share: Floats = (bins & ~truth).sum(1) / np.maximum(bins.sum(1), 1)
-    return share
-
-
-def first_alarm(found: Certificates, made: MadeRuns) -> list[int]:
-    """Return after how many sections of its fault a run has the first alarm, where it has one."""
-    over = np.any(list(found.alarms.values()), axis=0)
-    sections = over.reshape(len(made.runs), -1)
-    number = np.arange(sections.shape[1])
-    seen = sections & (number >= made.begin[:, None]) & (made.end > 0)[:, None]
-    return [
-        int(np.argmax(s)) - int(b) + 1 for s, b in zip(seen, made.begin, strict=True) if s.any()
-    ]
 
 
 def of_good(
