@@ -6,7 +6,7 @@ from scipy.stats import combine_pvalues, false_discovery_control
 
 from colliderkit.errors import InputError
 from colliderkit.metrics.p_values import benjamini_hochberg, fisher, ranked, sidak_share
-from colliderkit.metrics.turn_on import efficiency_of, size_at
+from colliderkit.metrics.turn_on import _isotonic, efficiency_of, size_at
 
 
 def test_ranks():
@@ -43,6 +43,14 @@ def test_the_size_at_a_level_is_between_its_points():
     assert size_at([1, 2], [99, 100], 100, 0.5).value == 1
     with pytest.raises(InputError, match="sizes do not rise"):
         size_at([2, 1], [1, 2], 3, 0.5)
+
+
+def test_the_nearest_rising_shares_are_those_of_scikit_learn():
+    from sklearn.isotonic import isotonic_regression
+
+    shares = np.random.default_rng(2).uniform(size=(30, 6))
+    expected = [isotonic_regression(row) for row in shares]
+    np.testing.assert_allclose(_isotonic(shares), expected, atol=1e-12)
 
 
 def test_a_share_of_none_has_an_error():

@@ -36,27 +36,36 @@ def size_at(
     if (np.diff(axis) <= 0).any() or len(axis) < 2:
         raise InputError("sizes do not rise; give two or more, in order.")
     share = np.asarray(found, dtype=np.float64) / count
-    value = _crossing(axis, share, level)
     random = np.random.default_rng(seed)
     # As if half an event more had been seen each way: a share of 0 or 1 fluctuates too.
     drawn = random.binomial(count, (share * count + 0.5) / (count + 1), (DRAWS, len(axis))) / count
-    spread = np.array([_crossing(axis, each, level) for each in drawn])
-    reached = np.isfinite(spread)
+    value, *spread = _crossings(axis, np.vstack([share, drawn]), level)
     if not np.isfinite(value):
         return Value(float(axis[-1]), float("nan"), lower_limit=True)
-    return Value(value, float(spread[reached].std()) if reached.sum() > 1 else float("nan"))
+    reached = np.array(spread)[np.isfinite(spread)]
+    return Value(float(value), float(reached.std()) if len(reached) > 1 else float("nan"))
 
 
-def _crossing(axis: NDArray[np.float64], share: NDArray[np.float64], level: float) -> float:
-    from sklearn.isotonic import isotonic_regression
+def _crossings(
+    axis: NDArray[np.float64], share: NDArray[np.float64], level: float
+) -> NDArray[np.float64]:
+    """Return where shares (N, S), made to rise, cross a level, (N,); NaN where they do not."""
+    rising = _isotonic(share)
+    above = np.argmax(rising >= level, axis=1)
+    rows, below = np.arange(len(share)), np.maximum(above - 1, 0)
+    low, high = rising[rows, below], rising[rows, above]
+    part = np.where(high > low, (level - low) / np.where(high > low, high - low, 1.0), 0.0)
+    crossing = axis[below] + part * (axis[above] - axis[below])
+    return np.where(rising[:, -1] < level, np.nan, np.where(above == 0, axis[0], crossing))
 
-    # What is found of nothing is no more than the first.
-    rising = isotonic_regression(share)
-    if rising[-1] < level:
-        return float("nan")
-    above = int(np.argmax(rising >= level))
-    if above == 0:
-        return float(axis[0])
-    low, high = rising[above - 1], rising[above]
-    part = (level - low) / (high - low)
-    return float(axis[above - 1] + part * (axis[above] - axis[above - 1]))
+
+def _isotonic(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rising values nearest to each row: max over j <= i of min over k >= i of means."""
+    count = share.shape[1]
+    sums = np.concatenate([np.zeros((len(share), 1)), share.cumsum(1)], axis=1)
+    begin, end = np.meshgrid(np.arange(count), np.arange(count), indexing="ij")
+    mean = (sums[:, end + 1] - sums[:, begin]) / np.maximum(end - begin + 1, 1)
+    mean = np.where(end >= begin, mean, np.inf)
+    least = np.minimum.accumulate(mean[:, :, ::-1], axis=2)[:, :, ::-1]
+    rising: NDArray[np.float64] = np.where(begin <= end, least, -np.inf).max(1)
+    return rising
