@@ -13,6 +13,8 @@ from colliderkit.report.plots import COLOURS, MARKERS, drawn, legend
 
 __all__ = ["flags_by_month", "monitor_histogram", "monitor_map", "sections_lost", "turn_on"]
 
+WIDE = 15.0  # the last size over the first, from which on their axis is logarithmic
+
 
 @drawn
 def monitor_map(
@@ -21,7 +23,7 @@ def monitor_map(
     *,
     marked: ArrayLike | None = None,
     place: tuple[int, int] | None = None,
-    axes: tuple[str, str] = ("phi index", "eta index"),
+    axes: tuple[str, str] = (r"$\phi$ index", r"$\eta$ index"),
 ) -> Figure:
     """Draw a map (rows, columns), the bins that are `marked` outlined and a ring at `place`.
 
@@ -135,6 +137,8 @@ def turn_on(
     if good is not None:
         axes.axhline(good, color="0.3", linewidth=1.4, linestyle="-.", label="of good runs")
     axes.set_ylim(0, 1.05)
+    if axis[-1] > WIDE * axis[0] > 0:
+        axes.set_xscale("log")
     axes.set_xlabel(label)
     axes.set_ylabel("Share of faults found")
     legend(figure, axes, fontsize=13)
