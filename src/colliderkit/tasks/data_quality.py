@@ -170,6 +170,7 @@ class DataQualityTask(CertifyingTask):
         files: Files,
         *,
         out: Path,
+        good: str | None = None,
         tree: str | None = None,
         force: bool = False,
     ) -> None:
@@ -177,12 +178,13 @@ class DataQualityTask(CertifyingTask):
 
         Args:
             files: of later runs, as those of the fit.
+            good: the value of the label of a good run, where it is not "good".
             tree: of ROOT.
 
         Examples:
             colliderkit apply certification new.parquet --out certified
         """
-        read = later(method, monitors_of(files, **as_fitted(method), good=None, tree=tree))
+        read = later(method, monitors_of(files, **as_fitted(method), good=good, tree=tree))
         found = method.certify(read, progress=True)
         with atomic_folder(out, force) as part:
             write_flags(part / FLAGS, judged_runs(method, read, found))

@@ -85,16 +85,29 @@ class RunScoresTask(CertifyingTask):
         if inputs.beside is not None and len(inputs.beside):
             write_flags(folder / FLAGS, judged_table(method, inputs.beside))
 
-    def apply(self, method: RunScores, files: Files, *, out: Path, force: bool = False) -> None:
+    def apply(
+        self,
+        method: RunScores,
+        files: Files,
+        *,
+        out: Path,
+        run: str | None = None,
+        label: str | None = None,
+        good: str | None = None,
+        force: bool = False,
+    ) -> None:
         """Flag later runs: write a folder with flags.csv.
 
         Args:
             files: CSV or Parquet with the scores of the fit.
+            run: the column of the number of the run.
+            label: the column that says whether a run is good.
+            good: the value of the label of a good run, where it is not "good".
 
         Examples:
             colliderkit apply scores new.csv --out flagged
         """
-        table = later(method, scores_of(method, files))
+        table = later(method, scores_of(method, files, run=run, label=label, good=good))
         with atomic_folder(out, force) as part:
             write_flags(part / FLAGS, judged_table(method, table))
 
