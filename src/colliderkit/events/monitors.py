@@ -88,11 +88,14 @@ class MonitorRuns:
             if bad.any():
                 row = int(np.argwhere(bad)[0][0])
                 value = values[row][bad[row]].reshape(-1)[0] if values.ndim > 1 else values[row]
-                way = "; name it among the means if it is one" if name in held["counts"] else ""
+                due, way = "finite", ""
+                if name in held["counts"]:
+                    due, way = "a count", "; name it among the means if it is one"
+                elif positive:
+                    due = "0 or more"
                 raise InputError(
                     f"{what}: '{name}' is {value} in lumi section {sections[row]} of run"
-                    f" {runs[row]}, and is to be {'a count' if name in counts else 'finite'}"
-                    f"{way}."
+                    f" {runs[row]}, and is to be {due}{way}."
                 )
         each: dict[str, Any] = {}
         for name, values_of in (("day", day), ("good", good)):

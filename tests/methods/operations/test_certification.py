@@ -80,6 +80,17 @@ def test_a_run_of_one_section_is_a_stretch(method):
     assert np.isfinite(found.statistics).all()
 
 
+def test_an_empty_monitor_is_flagged():
+    method = Certification(components=2).fit(small_runs(60, 1), progress=False)
+    new = small_runs(2, 2, first=100)
+    dark = new.counts["occupancy"].copy()
+    dark[:4] = 0
+    found = method.certify(replace(new, counts={**new.counts, "occupancy": dark}))
+    assert found.flagged[0]
+    assert found.monitor[0] in ("occupancy", "time")
+    assert list(found.golden()) == ["101"] or found.flagged[1]
+
+
 def test_products_are_geometric_means_over_sections_of_one_run():
     loss = np.array([[1.0], [8.0], [8.0], [27.0], [5.0], [7.0]])
     largest, worst = products(loss, np.array([0, 4, 6]), 3)
@@ -100,7 +111,7 @@ REFUSED = {
     r"run 3 .*|'occupancy' is -1": lambda r: replace(
         r, counts={**r.counts, "occupancy": np.where(r.counts["occupancy"] == 0, 1, -1)}
     ),
-    "no entries in any": lambda r: replace(
+    r"'energy' has no entries in run 1, which": lambda r: replace(
         r, counts={**r.counts, "energy": 0 * r.counts["energy"]}
     ),
     "leave .* to learn from": lambda r: r.at(slice(0, 3)),

@@ -29,6 +29,7 @@ __all__ = ["Certificates", "Certification", "Test"]
 Test = BetaBinomial | Principal | Sections | Means | Reconstruction
 NAMES = ("beta-binomial", "pca", "sections", "means", "autoencoder")
 PIECE = 32  # runs that are measured at a time
+EMPTY = 1e300  # the statistics of a monitor without any entry
 TAIL, LONGEST = 0.02, 200_000  # the share and number of good bins whose values are kept
 
 
@@ -184,6 +185,13 @@ class Certification(Method):
         empty = [run for run, n in zip(runs.run, np.diff(runs.offsets), strict=True) if n == 0]
         if empty:
             raise InputError(f"run {empty[0]} has no lumi sections; leave it out.")
+        for name in runs.counts:
+            if (dark := empty_runs(runs, name)).any():
+                first = runs.run[int(np.argmax(dark))]
+                raise InputError(
+                    f"monitor '{name}' has no entries in run {first}, which is no good run; leave"
+                    " the run or the monitor out."
+                )
         learned = int(self.learning * len(runs))
         early, late = runs.at(slice(0, learned)), runs.at(slice(learned, None))
         if learned < 2:
@@ -222,6 +230,7 @@ class Certification(Method):
 
         Of a run that is flagged the sections of the stretches are lost in which a test by sections
         is above the cut of its share, if such a test has the smallest p-value; else all of it.
+        A run with an empty monitor is as far off as can be.
         Raises `InputError` for runs that are not later than those that were learned from, other
         bins, and values that are not finite.
         """
@@ -232,9 +241,11 @@ class Certification(Method):
             for i, column in enumerate(zip(*rows, strict=True))
         )
         every = np.concatenate(list(statistics))
+        owners = [test for test in self.tests_ for _ in test.names]
+        for j, owner in enumerate(owners):  # nothing at all is as bad as can be
+            every[empty_runs(runs, owner.monitor), j] = EMPTY
         p_values, p = self.joint_.each(every), self.joint_.combined(every)
         flagged = p <= self.rate
-        owners = [test for test in self.tests_ for _ in test.names]
         # A test that knows the sections wins a tie.
         handicap = np.array([not isinstance(o, Sections | Reconstruction) for o in owners]) * 1e-9
         leading = np.argmin(p_values + handicap, axis=1)
@@ -392,6 +403,11 @@ def check_finite(runs: MonitorRuns) -> None:
                 f"monitor '{name}' is {values[row][bad[row]].reshape(-1)[0]} in lumi section"
                 f" {runs.section[row]} of run {runs.run[r]}; mend it or leave the section out."
             )
-    empty = [name for name in runs.counts if not np.any(runs.counts[name])]
-    if empty:
-        raise InputError(f"monitor '{empty[0]}' has no entries in any of the runs; leave it out.")
+
+
+def empty_runs(runs: MonitorRuns, monitor: str) -> NDArray[np.bool_]:
+    """Return in which runs (R,) a monitor, or the entries that a mean is of, has none."""
+    counts = runs.counts[runs.entries_of(monitor) if monitor in runs.means else monitor]
+    sections = counts.reshape(len(counts), -1).sum(1)
+    empty: NDArray[np.bool_] = np.add.reduceat(sections, runs.offsets[:-1]) == 0
+    return empty
