@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from colliderkit.metrics.value import Value
@@ -147,12 +148,14 @@ def turn_on(
 
 @drawn
 def sections_lost(section: ArrayLike, worst: Mapping[str, ArrayLike], lost: ArrayLike) -> Figure:
-    """Draw p-values or losses of each lumi section (S,), with those that are lost shaded."""
+    """Draw the worst stretch that ends with each lumi section (S,) over its cut; shade the lost."""
     figure = Figure()
     axes = figure.subplots()
     number = np.asarray(section)
     for (name, values), colour in zip(worst.items(), COLOURS, strict=False):
-        axes.plot(number, np.asarray(values), "o-", color=colour, label=name)
+        found = np.asarray(values, dtype=np.float64)
+        # No stretch ends in the first sections of a run.
+        axes.plot(number, np.where(found > 0, found, np.nan), "o-", color=colour, label=name)
     gone = number[np.asarray(lost, dtype=bool)]
     for i, place in enumerate(gone):
         axes.axvspan(
@@ -160,7 +163,8 @@ def sections_lost(section: ArrayLike, worst: Mapping[str, ArrayLike], lost: Arra
             label="not to be used" if i == 0 else None,
         )  # fmt: skip
     axes.set_xlim(number.min() - 0.5, number.max() + 0.5)
-    axes.set_yscale("symlog")
+    axes.set_yscale("log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("Lumi section")
     axes.set_ylabel("Worst stretch that ends here / cut")
     axes.axhline(1.0, color="k", linestyle="--", linewidth=1.4)
