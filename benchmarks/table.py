@@ -55,6 +55,10 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "An anomaly trigger keeps its rate, and is fast enough for one core",
             "",
         ),
+        "data_quality": (
+            "Data quality: the joint rate is the one asked for, and no test is weaker for the rest",
+            "",
+        ),
         "symmetry": ("Symmetries are found to 0.01 rad, and none where there is none", ""),
         "abcd": ("ABCD is unbiased for independent scores, with honest errors", ""),
         "search_null": (

@@ -45,6 +45,7 @@ from colliderkit.report import (
     calorimeter,
     classifiers,
     conditioning,
+    data_quality,
     decorrelation,
     diffusion,
     distributions,
@@ -314,6 +315,31 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         {name: ((100, 1000, 10_000), VALUES) for name in LONG}, "Events", "Lost AUC"
     ),
     "mixtures.sample_share": lambda: mixtures.sample_share(PARTED, "Z+jet", "Multiplicity"),
+    "data_quality.flags_by_month": lambda: data_quality.flags_by_month(
+        ["2024-04", "2024-05", "2024-06"],
+        {name: VALUES for name in LONG[:2]},
+        0.05,
+        "good runs",
+    ),
+    "data_quality.monitor_histogram": lambda: data_quality.monitor_histogram(
+        RANDOM.poisson(100, 30), RANDOM.poisson(1000, 30), RANDOM.normal(size=30)
+    ),
+    "data_quality.monitor_map": lambda: data_quality.monitor_map(
+        RANDOM.normal(size=(34, 72)),
+        "occupancy: pull",
+        marked=np.arange(34 * 72).reshape(34, 72) < 5,
+        place=(20, 30),
+    ),
+    "data_quality.sections_lost": lambda: data_quality.sections_lost(
+        np.arange(1, 21), {"occupancy: sections": np.arange(20) / 9}, np.arange(20) > 12
+    ),
+    "data_quality.turn_on": lambda: data_quality.turn_on(
+        [1.0, 2.0, 4.0],
+        {name: VALUES for name in LONG[:5]},
+        "Size: hits a section",
+        first=LONG[0],
+        good=0.05,
+    ),
     "trigger.rates": lambda: trigger.rates(
         {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"
     ),

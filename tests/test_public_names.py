@@ -141,6 +141,8 @@ PUBLIC = {
     "colliderkit.methods.search.mixtures.templates": ["Demixed", "MixtureEfficiencies", "demixed"],
     "colliderkit.methods.search.mixtures.topics": ["Topics"],
     "colliderkit.methods.search.trigger": ["Trigger", "Update"],
+    "colliderkit.methods.operations.certification": ["Certificates", "Certification", "Test"],
+    "colliderkit.methods.operations.run_scores": ["RunScores"],
     "colliderkit.methods.search.autoencoder": ["Autoencoder"],
     "colliderkit.methods.search.latent": ["LatentDirichlet"],
     "colliderkit.methods.search.semi_supervised": ["SemiSupervised"],

@@ -105,6 +105,10 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("share", "validation", "held_out"), SHARE),
     **dict.fromkeys(("target", "input_rate"), POSITIVE),  # rates of a trigger
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
+    # certification
+    **dict.fromkeys(("references", "window"), FEW_ONE),
+    **dict.fromkeys(("discovery", "learning", "rate"), SHARE),
+    "tolerance": NOT_NEGATIVE,  # relative, of a bin
     # what is optimised, and how
     **dict.fromkeys(("learning_rate", "discriminator_rate", "temperature"), POSITIVE),
     **dict.fromkeys(("at_most", "max_slope", "reach", "step", "strength", "widths"), POSITIVE),

@@ -35,7 +35,13 @@ from contracts.cases import CASES
 OFFSET, STEP = 1e7, 2.0**-20
 TOLERANCE = 1e-4  # of the spread of the answers
 # Images of calorimeters have voxels, experiments and tokens are counted: none is a table.
-NO_TABLE = {"shower-surrogate", "shower-comparison", "neyman-construction", "latent-dirichlet"}
+NO_TABLE = {
+    "certification",
+    "latent-dirichlet",
+    "neyman-construction",
+    "shower-comparison",
+    "shower-surrogate",
+}
 QUICK = Training(epochs=2, batch_size=64, learning_rate=1e-2, devices=1)
 Answer = Callable[[float], NDArray[Any]]
 
@@ -231,6 +237,7 @@ ANSWERS: dict[str, Answer] = {
     "abcd": behind_cuts,
     "abcdiscotec": of_case("abcdiscotec", (0,)),
     "trigger": of_case("trigger", (0,)),
+    "run-scores": of_case("run-scores", (0,)),
     **{name: of_case(name, (0,)) for name in RESONANT},
     "label-proportions": tagged(
         lambda network: LabelProportions(network, fractions={"a": 0.3, "b": 0.8})

@@ -485,6 +485,21 @@ def given_tagging() -> Names:
     return {}
 
 
+def given_data_quality() -> Names:
+    from colliderkit.sources.files.monitors import write_monitors
+    from colliderkit.sources.monitors.calorimeter import made_runs
+
+    write_monitors("past.parquet", made_runs(60, sections=3, seed=1).runs)
+    later = made_runs(6, sections=3, first=100, seed=2).runs
+    bad = made_runs(3, fault="module", sections=3, first=106, seed=3).runs
+    write_monitors("new.parquet", later.joined(bad))
+    random = np.random.default_rng(1)
+    lines = [f"{i},{random.normal() + 4 * (i % 9 == 8)},{'bad' if i % 9 == 8 else 'good'}"
+             for i in range(120)]  # fmt: skip
+    Path("runs.csv").write_text("\n".join(["run,chi2,label", *lines]) + "\n")
+    return {}
+
+
 def given_trigger() -> Names:
     import h5py
 
@@ -574,6 +589,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "shower-test.md": given_shower_test,
     "surrogates.md": given_showers,
     "tagging.md": given_tagging,
+    "data-quality.md": given_data_quality,
     "trigger.md": given_trigger,
     "unfolding.md": given_unfolding,
     "weak-supervision.md": given_weak_supervision,

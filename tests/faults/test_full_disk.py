@@ -27,6 +27,8 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.xml import write_xml
 from colliderkit.events.ragged import Spool
 from colliderkit.methods.decorrelation.maps import TransportDecorrelation
+from colliderkit.methods.operations.certification import Certification
+from colliderkit.methods.operations.run_scores import RunScores
 from colliderkit.methods.search.resonant import limits, scan
 from colliderkit.methods.search.resonant.classifiers import Classifiers
 from colliderkit.methods.search.resonant.cwola import CwolaHunting
@@ -35,6 +37,7 @@ from colliderkit.methods.unfolding.omnifold import _Iterations
 from colliderkit.methods.unfolding.result import BinnedSpectrum, UnfoldedEvents
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result, write_results
+from colliderkit.serve.golden import write_golden
 from colliderkit.serve.hepdata import write_hepdata
 from colliderkit.serve.histfactory import write_workspace
 from colliderkit.serve.onnx import write_proto
@@ -42,16 +45,18 @@ from colliderkit.serve.unfolded_events import write_unfolded
 from colliderkit.sources import shards as sources_shards
 from colliderkit.sources import write
 from colliderkit.sources.datasets import catalogue
+from colliderkit.sources.files.monitors import ScoreTable, write_monitors
 from colliderkit.sources.files.showers import write_showers
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.pythia import shards as pythia_shards
 from colliderkit.studies.run import Run as StudyRun
 from colliderkit.studies.run import Study
-from colliderkit.tasks import runs
+from colliderkit.tasks import data_quality, run_scores, runs
 from colliderkit.tasks.account import Account
 from colliderkit.tasks.task import Evaluation
 from colliderkit.training.settings import Training
 from contracts.cases import TASK_CASES
+from contracts.cases.operations import small_runs
 from samples import make_jets
 
 ROOM = 200  # bytes of a file
@@ -221,6 +226,21 @@ def injected(folder: Path, monkeypatch) -> None:
     limits.injected(search, *data, data, strengths=[1], folder=folder, progress=False)
 
 
+def certified(folder, monkeypatch):
+    later = small_runs(200, 2, first=100)
+    monkeypatch.setattr(data_quality, "monitors_of", lambda *_, **__: later)
+    method = Certification(components=2).fit(small_runs(60, 1), progress=False)
+    data_quality.DataQualityTask().apply(method, "later.parquet", out=folder / "certified")
+
+
+def flagged(folder, monkeypatch):
+    run = np.arange(100, 400)
+    later = ScoreTable(run, RANDOM.normal(size=(300, 1)), ("x",), None, "")
+    monkeypatch.setattr(run_scores, "scores_of", lambda *_, **__: later)
+    method = RunScores(scores=["x"]).fit(RANDOM.normal(size=(60, 1)))
+    run_scores.RunScoresTask().apply(method, "later.csv", out=folder / "flagged")
+
+
 SHOWERS = RANDOM.exponential(size=(50, 504)).astype(np.float32)
 GEOMETRY = calorimeter("photons-368").geometry
 LONG = {"request": "x" * ROOM}
@@ -239,11 +259,15 @@ WRITERS = {
     "report/html.write_page": lambda folder, _: page(folder),
     "report/results.write_results": lambda f, _: write_results(f / "r.json", RESULTS, {}),
     "serve/generators.export_generator": lambda folder, _: generator(folder),
+    "serve/golden.write_golden": lambda f, _: write_golden(f / "g.json", {"1": [[1, 2]] * 300}),
     "serve/hepdata.write_hepdata": lambda f, _: write_hepdata(spectrum(), f / "hepdata"),
     "serve/histfactory.write_workspace": lambda f, _: write_workspace(LONG, f / "w.json"),
     "serve/onnx.write_proto": lambda folder, _: proto(folder),
     "serve/unfolded_events.write_unfolded": lambda f, _: write_unfolded(unfolded(), f / "u.h5"),
     "sources/datasets/catalogue._download": downloaded,
+    "sources/files/monitors.write_monitors": lambda f, _: write_monitors(
+        f / "m.parquet", small_runs(9, 1)
+    ),
     "sources/files/parquet.write_parquet": lambda folder, _: jets(folder, "jets.parquet"),
     "sources/files/root.write_root": lambda folder, _: jets(folder, "jets.root"),
     "sources/files/showers.write_in_parts": lambda f, _: write_showers(
@@ -263,6 +287,11 @@ WRITERS = {
         f, lambda run: run.arrays("a", lambda: {"x": np.ones(300)})
     ),
     "studies/run._claim": lambda folder, _: claimed_study(folder),
+    "tasks/data_quality.apply": certified,
+    "tasks/data_quality.write_flags": lambda f, _: data_quality.write_flags(
+        f / "f.csv", {"run": [1] * 500}
+    ),
+    "tasks/run_scores.apply": flagged,
     "tasks/runs.finish": lambda folder, _: finished(folder),
     "tasks/runs.write_update": lambda folder, _: updated(folder),
     "tasks/runs.write_evaluation": lambda folder, _: evaluated(folder),

@@ -63,5 +63,7 @@ METHODS = Registry(
         "without-labels": "colliderkit.methods.search.mixtures.without_labels:WithoutLabels",
         "mixture-efficiencies": "colliderkit.methods.search.mixtures.templates:MixtureEfficiencies",
         "topics": "colliderkit.methods.search.mixtures.topics:Topics",
+        "certification": "colliderkit.methods.operations.certification:Certification",
+        "run-scores": "colliderkit.methods.operations.run_scores:RunScores",
     },
 )

@@ -1,4 +1,4 @@
-"""Autoencoders of tables, jet images and jets as sets, for anomaly scores.
+"""Autoencoders of tables, maps, jet images and jets as sets, for anomaly scores.
 
 A coder says what of an event is reproduced, by which encoder and decoder, how far off the result
 is, and what an anomalous counterpart of an event is. `Autoencoding` trains any of them, plain,
@@ -23,7 +23,7 @@ from colliderkit.events.sets import RELATIVE_FEATURES
 from colliderkit.networks.deep_sets import PFN
 from colliderkit.networks.mlp import MLP
 
-__all__ = ["Autoencoding", "Coder", "ImageCoder", "SetCoder", "TableCoder"]
+__all__ = ["Autoencoding", "Coder", "ImageCoder", "MapCoder", "SetCoder", "TableCoder"]
 
 Parts = tuple[Tensor, ...]
 TINY = 1e-8
@@ -66,23 +66,19 @@ class Coder(nn.Module, ABC):
         return 0.0
 
 
-class TableCoder(Coder):
-    """Reproduce a row of standardised columns by two perceptrons.
+class MapCoder(Coder):
+    """Reproduce a row of many standardised numbers, the bins of a map, by two perceptrons.
 
-    The distance is the mean squared error over the columns. Counterparts are drawn, half each, from
-    two normal distributions with the mean of the data: one with WIDER^2 times their covariance,
-    one with WIDER^2 times their variances alone. Trained against these, s times the error is
-    -ln p(x) plus a constant (noise-contrastive estimation).
+    The distance is the mean squared error over the bins. A counterpart is a map in which the bins
+    of a stretch are far off, by up to `FAR` of their spreads, all to the same side.
 
     Args:
-        columns: C.
+        columns: C, the bins.
         encoded, latent: K and Z.
         hidden: widths of the encoder's layers; the decoder has them in turn.
     """
 
-    WIDER = 1.5
-    root: Tensor
-    inverse: Tensor
+    FAR = 5.0
 
     def __init__(
         self, columns: int, encoded: int, latent: int, *, hidden: Sequence[int] = (64, 32)
@@ -92,17 +88,10 @@ class TableCoder(Coder):
         self.scaling = Standardise(columns)
         self.encoder = MLP(columns, encoded, hidden=hidden)
         self.decoder = MLP(latent, columns, hidden=tuple(reversed(hidden)))
-        # Of the covariance of q: its Cholesky factor, and the inverse of that.
-        self.register_buffer("root", torch.eye(columns))
-        self.register_buffer("inverse", torch.eye(columns))
 
     def fit(self, values: Tensor) -> None:
-        """Take mean, spread and covariance of rows (N, C)."""
-        x = self.scaling.fit(values)(values).double()
-        covariance = x.t() @ x / len(x) + 1e-3 * torch.eye(x.shape[1], dtype=torch.float64)
-        root = self.WIDER * torch.linalg.cholesky(covariance)
-        self.root.copy_(root)
-        self.inverse.copy_(torch.linalg.inv(root))
+        """Take mean and spread of rows (N, C)."""
+        self.scaling.fit(values)
 
     def represent(self, values: Tensor, mask: Tensor | None) -> Parts:
         return (self.scaling(values),)
@@ -117,6 +106,47 @@ class TableCoder(Coder):
 
     def distance(self, parts: Parts, decoded: Tensor) -> Tensor:
         return (parts[0] - decoded).square().mean(1)
+
+    def counterpart(self, parts: Parts, random: torch.Generator | None) -> Parts:
+        x = parts[0]
+        draw = torch.rand(len(x), 3, generator=random).to(x)
+        place = torch.linspace(0, 1, x.shape[1]).to(x)
+        inside = (place - draw[:, :1]).abs() < 0.1 * draw[:, 1:2] + 1 / x.shape[1]
+        return (x + inside * self.FAR * (2 * draw[:, 2:] - 1),)
+
+
+class TableCoder(MapCoder):
+    """Reproduce a row of a few standardised columns as `MapCoder` does.
+
+    Counterparts are drawn, half each, from two normal distributions with the mean of the data: one
+    with WIDER^2 times their covariance, one with WIDER^2 times their variances alone. Trained
+    against these, s times the error is -ln p(x) plus a constant (noise-contrastive estimation).
+
+    Args:
+        columns: C.
+        encoded, latent: K and Z.
+        hidden: widths of the encoder's layers; the decoder has them in turn.
+    """
+
+    WIDER = 1.5
+    root: Tensor
+    inverse: Tensor
+
+    def __init__(
+        self, columns: int, encoded: int, latent: int, *, hidden: Sequence[int] = (64, 32)
+    ) -> None:
+        super().__init__(columns, encoded, latent, hidden=hidden)
+        # Of the covariance of q: its Cholesky factor, and the inverse of that.
+        self.register_buffer("root", torch.eye(columns))
+        self.register_buffer("inverse", torch.eye(columns))
+
+    def fit(self, values: Tensor) -> None:
+        """Take mean, spread and covariance of rows (N, C)."""
+        x = self.scaling.fit(values)(values).double()
+        covariance = x.t() @ x / len(x) + 1e-3 * torch.eye(x.shape[1], dtype=torch.float64)
+        root = self.WIDER * torch.linalg.cholesky(covariance)
+        self.root.copy_(root)
+        self.inverse.copy_(torch.linalg.inv(root))
 
     def counterpart(self, parts: Parts, random: torch.Generator | None) -> Parts:
         noise = torch.randn(parts[0].shape, generator=random).to(parts[0])
@@ -352,6 +382,11 @@ class Autoencoding(nn.Module):
             return mean.square().sum(1)
         error = self._error(parts)
         return self._energy(error) if self.kind == "contrastive" else error
+
+    def differences(self, values: Tensor) -> Tensor:
+        """Return what of each number of a table or map is not reproduced, in spreads, (B, C)."""
+        parts = self.coder.represent(values, None)
+        return parts[0] - self.coder.decode(self._placed(self._mean(parts)))
 
     def latent(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the latent numbers z of events, (B, Z), at the mean of q."""

@@ -44,6 +44,8 @@ SHOWERS = {
 }
 TOYS = {
     "amplification": TOY,
+    "amplification": "Toy of known density",
+    "data-quality": "Made monitors of a calorimeter",
     "gaussian-calibration": "Toy of known answer",
     "inference-aware": "Toy of known likelihood",
     "learned-observables": "Toys of known answer",

@@ -33,6 +33,8 @@ TASKS = Registry(
         "showers": "colliderkit.tasks.showers:ShowersTask",
         "unfolding": "colliderkit.tasks.unfolding:UnfoldingTask",
         "generator": "colliderkit.tasks.generator:GeneratorTask",
+        "data-quality": "colliderkit.tasks.data_quality:DataQualityTask",
+        "run-scores": "colliderkit.tasks.run_scores:RunScoresTask",
     },
 )
 

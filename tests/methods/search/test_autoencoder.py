@@ -154,3 +154,25 @@ def test_other_columns_than_those_of_the_fit_are_refused():
     method = Autoencoder(training=Training(epochs=1, batch_size=64)).fit(line(100, 1), **QUIET)
     with pytest.raises(InputError, match="has 2 columns for the 3 names"):
         method.score(line(10, 2)[:, :2])
+
+
+@pytest.mark.parametrize("kind", ["plain", "contrastive"])
+def test_a_dead_stretch_of_a_map_is_not_reproduced(kind):
+    random = np.random.default_rng(3)
+    height = random.normal(1, 0.2, (300, 1))
+    maps = height * np.linspace(1, 2, 40) + random.normal(0, 0.05, (300, 40))
+    method = Autoencoder(
+        kind=kind,
+        representation="map",
+        latent=1,
+        options={"hidden": [16]},
+        training=Training(epochs=20, batch_size=32, learning_rate=5e-3),
+    ).fit(maps, progress=False)
+    dead = maps[:20].copy()
+    dead[:, 10:14] = 0
+    assert np.median(method.score(dead)) > np.quantile(method.score(maps), 0.9)
+    found = method.differences(dead)
+    assert found.shape == (20, 40)
+    assert np.isin(np.abs(found).argmax(1), [10, 11, 12, 13]).mean() > 0.7
+    with pytest.raises(InputError, match="differences are of the numbers of a table or a map"):
+        Autoencoder(representation="set").differences(maps)

@@ -30,6 +30,7 @@ CODERS = Registry(
     "representation of an autoencoder",
     {
         "table": "colliderkit.networks.autoencoders:TableCoder",
+        "map": "colliderkit.networks.autoencoders:MapCoder",
         "image": "colliderkit.networks.autoencoders:ImageCoder",
         "set": "colliderkit.networks.autoencoders:SetCoder",
     },
@@ -49,11 +50,12 @@ class Autoencoder(Method):
         kind: "plain"; "variational" with a prior of the latent numbers; or "contrastive", where
             events are told from anomalous counterparts by their error, which makes it -ln p(x) of
             a table (see `networks.autoencoders.Autoencoding`).
-        representation: what is reproduced: a "table" of columns, an "image" or a "set" of
-            the constituents of a jet.
+        representation: what is reproduced: a "table" of columns, a "map" of many numbers of one
+            kind (the bins of a monitor), an "image" or a "set" of the constituents of a jet.
         features: of a table without jets, the names of its columns.
         observables: of a table of jets: a preset or names of `events.observables`.
-        options: keyword arguments of `networks.autoencoders.TableCoder`, ImageCoder or SetCoder.
+        options: keyword arguments of `networks.autoencoders.TableCoder`, MapCoder, ImageCoder or
+            SetCoder.
         latent: numbers that an event is reproduced from.
         prior: of a variational autoencoder: "normal", or "dirichlet" for numbers that sum to 1,
             shares of classes (2104.08291).
@@ -78,7 +80,7 @@ class Autoencoder(Method):
         self,
         *,
         kind: Literal["plain", "variational", "contrastive"] = "plain",
-        representation: Literal["table", "image", "set"] = "table",
+        representation: Literal["table", "map", "image", "set"] = "table",
         features: Sequence[str] | None = None,
         observables: str | Sequence[str] = "standard",
         options: dict[str, Any] | None = None,
@@ -164,6 +166,18 @@ class Autoencoder(Method):
         """Return the latent numbers of events, (N, latent); of a Dirichlet prior they sum to 1."""
         return self._each(events, self.model_.latent)
 
+    def differences(self, events: Any) -> Floats:
+        """Return what of a table or of maps (N, C) is not reproduced, in spreads, (N, C).
+
+        Raises `InputError` where constituents of jets are reproduced, which have no such columns.
+        """
+        if self.representation not in ("table", "map"):
+            raise InputError(
+                f"representation is '{self.representation}', and differences are of the numbers of"
+                " a table or a map; take the score."
+            )
+        return self._each(events, lambda values, mask: self.model_.differences(values))
+
     def inputs(self, events: Any) -> Ragged | Tensor:
         """Return what `model_` takes for these events: ragged raw columns, or a table."""
         return self._read(events, self.columns_)[0]
@@ -181,7 +195,7 @@ class Autoencoder(Method):
 
     def _read(self, events: Any, fitted: Sequence[str] = ()) -> tuple[Ragged | Tensor, list[str]]:
         """Return raw inputs and the names of their columns."""
-        if self.representation != "table":
+        if self.representation not in ("table", "map"):
             if not isinstance(events, ak.Array) or CONSTITUENTS not in events.fields:
                 raise InputError(
                     f"the events are no jets with constituents, which representation"
@@ -221,7 +235,7 @@ class Autoencoder(Method):
     def _rebuild(self) -> None:
         encoded = self.latent * (2 if self.kind == "variational" else 1)
         sizes = {"encoded": encoded, "latent": self.latent}
-        if self.representation == "table":
+        if self.representation in ("table", "map"):
             sizes["columns"] = len(self.columns_)
         coder = CODERS.build(self.representation, **sizes, **(self.options or {}))
         self.model_ = Autoencoding(

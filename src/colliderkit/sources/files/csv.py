@@ -158,6 +158,14 @@ class CsvTable:
                 if first >= stop:
                     return
 
+    def lists(self) -> dict[str, list[Any]]:
+        """Return all columns as lists, texts and dates among them; an empty field is None."""
+        with readable(self.path, "csv"):
+            batches = list(self._open()) if self._parsed is None else self._parsed
+            table = pa.Table.from_batches(batches)
+        columns: dict[str, list[Any]] = table.to_pydict()
+        return columns
+
     def _columns(self, part: pa.RecordBatch, names: list[str]) -> dict[str, Column]:
         counts: dict[int, NDArray[np.int64]] = {}
         columns: dict[str, Column] = {}

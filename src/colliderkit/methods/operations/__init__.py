@@ -1,0 +1,1 @@
+"""Run an experiment: certify its data."""

@@ -1,0 +1,1 @@
+"""Made monitors of a detector, with faults that are known."""
