@@ -1,0 +1,1 @@
+"""Running the experiment: what watches and steers the detector, its data and its machines."""
