@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import process_time
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -101,6 +102,7 @@ class Controller(Method):
     rehearsed: ClassVar[int] = 200  # trials that tell the gain to expect
 
     trials_: int
+    cpu_: float  # seconds that the fit took
     levels_: Floats  # of the cost
     gains_: Floats  # (BINS, 2): mean and spread of the gain between these
 
@@ -128,6 +130,7 @@ class Controller(Method):
         Raises `InputError` for a machine that the controller is not for, limits that are inverted,
         a table of another shape, a number that is not finite, and for weights.
         """
+        begin = process_time()
         self._begin(seed=seed, folder=folder, resume=resume, trials=trials)
         if self.machine not in self.takes:
             raise InputError(
@@ -142,7 +145,7 @@ class Controller(Method):
         machine = self.built
         conditions = machine.checked(trials)
         self._learn(machine, conditions, seed, progress)
-        self.trials_ = len(conditions)
+        self.trials_, self.cpu_ = len(conditions), process_time() - begin
         self._rehearse(conditions[: self.rehearsed], derive(seed, "rehearsal"))
         return self
 
@@ -208,8 +211,9 @@ class Controller(Method):
         """Advise a real machine for some steps, and set what a person accepts.
 
         `read` returns what is set, read and wanted now; `ask` shows an advice to a person and
-        returns whether it is accepted; only then `write` gets {setting: value}. With ``decide=True``
-        nobody is asked: the controller takes the decision. Without either nothing is ever written.
+        returns whether it is accepted; only then `write` gets {setting: value}. With
+        ``decide=True`` nobody is asked: the controller takes the decision. Without either nothing
+        is ever written.
         """
         advise = self.advisor(1, derive(self.seed_, "advisor"))
         machine, given = self.built, []
@@ -227,10 +231,6 @@ class Controller(Method):
             if decide or (ask is not None and ask(advice)):
                 write(dict(zip(machine.settings, safe[0].tolist(), strict=True)))
         return given
-
-    def summary(self) -> str:
-        """Say in a line what was fitted."""
-        return f"{self.name} for {self.machine}, fitted to {self.trials_} trials"
 
     def _rehearse(self, trials: Floats, seed: int) -> None:
         """Keep the gain of a step at each level of the cost, in trials of the fit."""

@@ -52,8 +52,8 @@ class Environment(gymnasium.Env[Any, Any]):
 
     An action in [-1, 1]^S changes the settings by as many of the machine's steps; limits, slew and
     the fallback to the table are the machine's, so that no action leaves them. The time limit of a
-    trial is returned as `truncated`; nothing ends a trial before, `terminated` is never true. `info`
-    has the figures that are judged, and whether limits or the fallback changed what was asked for.
+    trial is returned as `truncated`; nothing ends a trial before, `terminated` is never true. In
+    `info` are the figures that are judged, and whether limits or the fallback cut what was asked.
 
     Args:
         machine: "beam-tuning", "prescales" or "high-voltage".

@@ -24,6 +24,8 @@ class PIController(TargetController):
     Args:
         machine: "prescales" or "high-voltage".
         options: of the machine, by name.
+        target: what is held, a share of the budget or a logarithm of the gain; tuned by fit if
+            not given.
         proportional: part of the deviation that is mended at once.
         integral: weight of its sum.
     """
@@ -35,11 +37,13 @@ class PIController(TargetController):
         *,
         machine: str = "prescales",
         options: dict[str, Any] | None = None,
+        target: float | None = None,
         proportional: float = 0.7,
         integral: float = 0.02,
     ) -> None:
         self.machine = machine
         self.options = options
+        self.target = target
         self.proportional = proportional
         self.integral = integral
 

@@ -13,13 +13,15 @@ __all__ = ["TargetController"]
 
 
 class TargetController(Controller):
-    """Hold what is read at a target; `fit` takes the one of the least mean loss over the trials.
+    """Hold what is read at a `target`; without one `fit` takes that of the least mean loss.
 
     A subclass has ``holding(machine, target, count)``, an `Advisor` for one target. Candidates
     are those of the machine, `targets`.
     """
 
     takes: ClassVar[tuple[str, ...]] = ("prescales", "high-voltage")
+
+    target: float | None
 
     target_: float
 
@@ -28,6 +30,9 @@ class TargetController(Controller):
         raise NotImplementedError
 
     def _learn(self, machine: Machine, trials: Floats, seed: int, progress: bool) -> None:
+        if self.target is not None:
+            self.target_ = self.target
+            return
         some = trials[: self.rehearsed]
         losses = [
             operated(

@@ -115,7 +115,7 @@ class BeamTuning(Machine):
         beam = self.beam(state.conditions, settings)
         goal = state.seen.goal
         error = (beam - goal).abs().mean(1)
-        shown = beam.clamp(-self.edge, self.edge) + self.noise * self.normal(beam, state)
+        shown = beam.clamp(-self.edge, self.edge) + self.noise * self.normal(beam, state.noise)
         lost = (beam[:, :2].abs() > self.edge).any(1)
         figures = {"error": error, "lost": lost.to(error.dtype)}
         seen = Seen(settings, shown, goal, state.seen.time + 1)

@@ -61,7 +61,7 @@ class HighVoltage(Machine):
             (0.1, 0, 0.005, 5e-4, -0.4), (0.4, 2 * math.pi, 0.03, 2e-3, 0.4), (count, 5)
         )
 
-    def fresh(self, conditions: Tensor) -> dict[str, Tensor]:
+    def fresh(self, conditions: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:
         """Return a detector that has not aged and is on."""
         zero = torch.zeros_like(conditions[:, 0])
         return {"walk": zero, "aged": zero, "down": zero}
@@ -70,7 +70,7 @@ class HighVoltage(Machine):
         """Return the next ten minutes at this voltage."""
         time = state.seen.time + 1
         wave, phase, step, ageing, offset = state.conditions.T
-        walk = state.hidden["walk"] + step * self.normal(wave, state)
+        walk = state.hidden["walk"] + step * self.normal(wave, state.noise)
         drift = offset + wave * torch.sin(2 * math.pi * time / DAY + phase) + walk
         gain = (settings[:, 0] - NOMINAL) / FOLD + drift - state.hidden["aged"]
         down = (state.hidden["down"] - 1).clamp_min(0)
@@ -89,7 +89,7 @@ class HighVoltage(Machine):
             "down": down + DOWN * trips,
         }
         value = on * efficiency * (1 - trips)
-        reading = torch.stack([gain + ACCURACY * self.normal(gain, state), on - trips], 1)
+        reading = torch.stack([gain + ACCURACY * self.normal(gain, state.noise), on - trips], 1)
         # While it is off a charge is not seen.
         reading = torch.cat([reading[:, :1] * reading[:, 1:], reading[:, 1:]], 1)
         loss = on * (DOWN * hazard - efficiency)

@@ -162,14 +162,14 @@ class Machine:
             -1,
         )
         no = torch.zeros(count, dtype=torch.bool)
-        state = State(seen, conditions, self.fresh(conditions), nothing, {}, no, no, noise)
+        state = State(seen, conditions, self.fresh(conditions, noise), nothing, {}, no, no, noise)
         return self.respond(state, start)
 
     def goal(self, conditions: Tensor) -> Tensor:
         """Return what is wanted, (B, G): the conditions of the names in `goals`."""
         return conditions[:, [self.conditions.index(name) for name in self.goals]]
 
-    def fresh(self, conditions: Tensor) -> dict[str, Tensor]:
+    def fresh(self, conditions: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:
         """Return what a machine carries at the beginning of a trial."""
         return {}
 
@@ -218,8 +218,8 @@ class Machine:
         low, high = scaled.new_tensor(self.low), scaled.new_tensor(self.high)
         return low + (scaled + 1) / 2 * (high - low)
 
-    def normal(self, like: Tensor, state: State) -> Tensor:
+    def normal(self, like: Tensor, noise: torch.Generator | None) -> Tensor:
         """Return standard normal numbers of the shape of `like`, zeros without noise."""
-        if state.noise is None:
+        if noise is None:
             return torch.zeros_like(like)
-        return torch.randn(like.shape, generator=state.noise, dtype=like.dtype)
+        return torch.randn(like.shape, generator=noise, dtype=like.dtype)

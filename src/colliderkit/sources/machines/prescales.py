@@ -50,7 +50,7 @@ class Prescales(Machine):
         menu: {path: [rate in Hz, growth a collision of pileup, value]}.
         budget: the rate in Hz.
         penalty: of a section that is over.
-        limits: {path: [low, high]} of the logarithms.
+        limits: {log_prescale_PATH: [low, high]}.
     """
 
     name: ClassVar[str] = "prescales"
@@ -82,9 +82,9 @@ class Prescales(Machine):
         if not budget > 0:
             raise InputError(f"budget is {budget:g}; it must be positive.")
         count = len(self.menu)
-        self.settings = tuple(self.menu)
+        self.settings = tuple(f"log_prescale_{name}" for name in self.menu)
         self.readings = tuple(f"rate_{name}" for name in self.menu)
-        self.units = ("log prescale",) * count
+        self.units = ("",) * count
         self.horizon = 200
         self.low, self.high = (0.0,) * count, (6.0,) * count
         self.table, self.change = (0.5,) * count, (0.25,) * count
@@ -106,11 +106,16 @@ class Prescales(Machine):
             axis=1,
         ).astype(np.float64)
 
+    def fresh(self, conditions: Tensor, noise: torch.Generator | None) -> dict[str, Tensor]:
+        """Return the noise of the luminosity of a fill, drawn before any count."""
+        return {"swing": self.normal(conditions[:, :1].expand(-1, self.horizon), noise)}
+
     def respond(self, state: State, settings: Tensor) -> State:
         """Return the next section with these prescales."""
         time = state.seen.time + 1
         lifetime, begin, path, hot, sections, dip = state.conditions.T
-        pileup = begin * torch.exp(-time / lifetime) * (1 + 0.01 * self.normal(begin, state))
+        swing = state.hidden["swing"][:, min(time, self.horizon - 1)]
+        pileup = begin * torch.exp(-time / lifetime) * (1 + 0.01 * swing)
         pileup = torch.where((time >= dip) & (time < dip + 4), pileup / 2, pileup)
         rate, growth, value = settings.new_tensor([list(p) for p in self.menu.values()]).T
         raw = pileup[:, None] / PILEUP * (rate + growth * pileup[:, None])
@@ -129,7 +134,7 @@ class Prescales(Machine):
             counts = torch.poisson(rates.detach() * SECTION, generator=state.noise) / SECTION
             shown = rates + (counts - rates).detach()
         figures = {"value": worth, "over": (over > 0).to(raw.dtype), "rate": total}
-        hidden = {"raw": raw, "hotter": hotter}
+        hidden = {**state.hidden, "raw": raw, "hotter": hotter}
         seen = Seen(settings, shown, state.seen.goal, time)
         return replace(state, seen=seen, hidden=hidden, loss=loss, figures=figures)
 
