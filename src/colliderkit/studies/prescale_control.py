@@ -80,7 +80,7 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(60, 6, 1, 4, 400),
+    "smoke": Scale(20, 4, 1, 4, 200),
     "laptop": Scale(20_000, 200, 300, 128, 1_000_000, seeds=3),
     "night": Scale(100_000, 1_000, 2_000, 256, 10_000_000, seeds=5),
     "paper": Scale(100_000, 5_000, 10_000, 512, 50_000_000, seeds=10),

@@ -41,14 +41,14 @@ class GreedyKnapsack(TargetController):
         self.options = options
         self.target = target
 
-    def holding(self, machine: Machine, target: float, count: int) -> Advisor:
-        """Return the knapsack for one share of the budget."""
+    def holding(self, machine: Machine, target: Tensor) -> Advisor:
+        """Return the knapsack for shares of the budget."""
         assert isinstance(machine, Prescales)
 
         def advise(seen: Seen) -> Tensor:
             raw = (seen.reading * torch.exp(seen.settings)).clamp_min(1)
             worth = machine.values(raw) / raw.sqrt()
-            kept = filled(raw, worth, raw.new_full((len(raw),), target * machine.budget))
+            kept = filled(raw, worth, target[:, 0] * machine.budget)
             most = raw.new_tensor(machine.high)
             return torch.minimum((raw / kept.clamp_min(1e-9)).log(), most)
 

@@ -47,9 +47,9 @@ class PIController(TargetController):
         self.proportional = proportional
         self.integral = integral
 
-    def holding(self, machine: Machine, target: float, count: int) -> Advisor:
-        """Return the loop for one target."""
-        total: Tensor = torch.zeros(count, len(machine.settings), dtype=torch.float64)
+    def holding(self, machine: Machine, target: Tensor) -> Advisor:
+        """Return the loops."""
+        total: Tensor = torch.zeros(len(target), len(machine.settings), dtype=torch.float64)
 
         def advise(seen: Seen) -> Tensor:
             nonlocal total

@@ -3,6 +3,8 @@
 from typing import ClassVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from colliderkit.events.tables import Floats
 from colliderkit.methods.operations.controller import Advisor, Controller, operated
@@ -15,8 +17,8 @@ __all__ = ["TargetController"]
 class TargetController(Controller):
     """Hold what is read at a `target`; without one `fit` takes that of the least mean loss.
 
-    A subclass has ``holding(machine, target, count)``, an `Advisor` for one target. Candidates
-    are those of the machine, `targets`.
+    A subclass has ``holding(machine, target)``, an `Advisor` of machines for a target each (B, 1).
+    Candidates are those of the machine, `targets`.
     """
 
     takes: ClassVar[tuple[str, ...]] = ("prescales", "high-voltage")
@@ -25,8 +27,8 @@ class TargetController(Controller):
 
     target_: float
 
-    def holding(self, machine: Machine, target: float, count: int) -> Advisor:
-        """Return what holds a target in `count` machines."""
+    def holding(self, machine: Machine, target: Tensor) -> Advisor:
+        """Return what holds the targets (B, 1) in B machines."""
         raise NotImplementedError
 
     def _learn(self, machine: Machine, trials: Floats, seed: int, progress: bool) -> None:
@@ -34,18 +36,19 @@ class TargetController(Controller):
             self.target_ = self.target
             return
         some = trials[: self.rehearsed]
-        losses = [
-            operated(
-                machine,
-                self.holding(machine, target, len(some)),
-                some,
-                seed=derive(seed, "noise"),
-                measurements=machine.horizon,
-            ).losses.mean()
-            for target in machine.targets
-        ]
+        # All candidates at once, each in all trials.
+        candidates = torch.tensor(machine.targets, dtype=torch.float64)
+        done = operated(
+            machine,
+            self.holding(machine, candidates.repeat_interleave(len(some))[:, None]),
+            np.tile(some, (len(candidates), 1)),
+            seed=derive(seed, "noise"),
+            measurements=machine.horizon,
+        )
+        losses = done.losses.mean(0).reshape(len(candidates), -1).mean(1)
         self.target_ = float(machine.targets[int(np.argmin(losses))])
 
     def advisor(self, count: int, seed: int = 0) -> Advisor:
         """Return what holds the target that was found."""
-        return self.holding(self.built, self.target_, count)
+        target = torch.full((count, 1), self.target_, dtype=torch.float64)
+        return self.holding(self.built, target)

@@ -105,10 +105,10 @@ class HighVoltage(Machine):
         ).expand(len(seen.reading), -1)
         return torch.cat([self.scaled(seen.settings), seen.reading, rest], 1)
 
-    def correction(self, seen: Seen, target: float) -> Tensor:
+    def correction(self, seen: Seen, target: Tensor) -> Tensor:
         """Return the voltage that is missing to a logarithm of the gain; 0 while it is off."""
         gain, on = seen.reading.T
-        return (FOLD * on * (target - gain))[:, None]
+        return (FOLD * on * (target[:, 0] - gain))[:, None]
 
     def cost(self, seen: Seen) -> Tensor:
         """Return what the loss would be by the gain that was read, (B,)."""

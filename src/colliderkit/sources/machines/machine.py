@@ -204,8 +204,8 @@ class Machine:
         """Estimate from the readings what an operator should keep low, (B,)."""
         raise NotImplementedError
 
-    def correction(self, seen: Seen, target: float) -> Tensor:
-        """Return the change of the settings (B, S) that would mend a deviation from a target."""
+    def correction(self, seen: Seen, target: Tensor) -> Tensor:
+        """Return the change of the settings (B, S) that mends a deviation from targets (B, 1)."""
         raise NotImplementedError
 
     def scaled(self, settings: Tensor) -> Tensor:

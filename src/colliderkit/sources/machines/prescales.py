@@ -162,7 +162,7 @@ class Prescales(Machine):
             1,
         )
 
-    def correction(self, seen: Seen, target: float) -> Tensor:
+    def correction(self, seen: Seen, target: Tensor) -> Tensor:
         """Return the change of all log prescales, alike, to a share of the budget, (B, K)."""
         rate = seen.reading.sum(1, keepdim=True).clamp_min(1)
         return (rate / (target * self.budget)).log().expand_as(seen.settings)
