@@ -88,25 +88,25 @@ def beam(trials: int, iterations: int, steps: int, shared: dict[str, Any]) -> li
             rows.append(
                 row(f"error after {MEASUREMENTS} measurements, {label}, {name} over Bayesian"
                     " optimisation", value, search.value, ratio, spread, unit="µm",
-                    bar="<= 1" if name == "differentiable policy" else "",
+                    bar="<= 1" if name == "differentiable policy" else None,
                     each=[v.value for v in found], **shared)
             )  # fmt: skip
     bound = reachable(machine, test) / MICRON
     rows.append(
-        row("least error within reach, median", float(np.median(bound)), 1.0,
-            float(np.median(bound)), None, unit="µm", **shared)
+        row("least error within reach, median", float(np.median(bound)), None, None, None,
+            unit="µm", **shared)
     )  # fmt: skip
     wrong = float(sum(s.violations.sum() for each in done.values() for s in each))
-    rows.append(row("settings outside of their limits", wrong, 1.0, wrong, None, unit="",
+    rows.append(row("settings outside of their limits", wrong, None, wrong, None, unit="",
                     bar="<= 0", **shared))  # fmt: skip
     for name in done:
         rows.append(
-            row(f"CPU of a training, {name}", fits[name], 60.0, fits[name] / 60, None, unit="s",
+            row(f"CPU of a training, {name}", fits[name], None, None, None, unit="s",
                 **shared)
         )  # fmt: skip
         rows.append(
-            row(f"CPU of a measurement, {name}", 1e3 * readings[name], 1.0, 1e3 * readings[name],
-                None, unit="ms", **shared)
+            row(f"CPU of a measurement, {name}", 1e3 * readings[name], None, None, None,
+                unit="ms", **shared)
         )  # fmt: skip
     return rows
 
@@ -143,7 +143,7 @@ def prescales(fills: int, iterations: int, steps: int, shared: dict[str, Any]) -
                 rows.append(
                     row(f"{figure} a section, {name} over {peer}", ours, theirs, ours / theirs,
                         error / theirs, unit="", sigma=float(difference.mean() / error),
-                        bar=bar if name == "differentiable policy" else "",
+                        bar=bar if name == "differentiable policy" else None,
                         each=[float(x.mean()) for x in each], **shared)
                 )  # fmt: skip
     best = float(np.mean([s.figures["value"].mean() for s in done["differentiable policy"]]))
@@ -155,11 +155,11 @@ def prescales(fills: int, iterations: int, steps: int, shared: dict[str, Any]) -
             **shared)
     )  # fmt: skip
     wrong = float(sum(s.violations.sum() for each in done.values() for s in each))
-    rows.append(row("prescales outside of their limits", wrong, 1.0, wrong, None, unit="",
+    rows.append(row("prescales outside of their limits", wrong, None, wrong, None, unit="",
                     bar="<= 0", **shared))  # fmt: skip
     for name in ("differentiable policy", "PPO policy"):
         rows.append(
-            row(f"CPU of a training on prescales, {name}", fits[name], 60.0, fits[name] / 60, None,
+            row(f"CPU of a training on prescales, {name}", fits[name], None, None, None,
                 unit="s", **shared)
         )  # fmt: skip
     return rows
