@@ -119,7 +119,8 @@ def prescales(fills: int, iterations: int, steps: int, shared: dict[str, Any]) -
     done, fits, _ = operated(
         {
             "differentiable policy": [
-                DifferentiablePolicy(**of, iterations=iterations, batch_size=128) for _ in SEEDS
+                DifferentiablePolicy(**of, iterations=iterations, batch_size=128, window=64)
+                for _ in SEEDS
             ],
             "PPO policy": [PPOPolicy(**of, steps=steps, learning_rate=3e-4) for _ in SEEDS],
             "tuned knapsack": [GreedyKnapsack()],

@@ -71,6 +71,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("data_members", "members", "others", "iterations", "repetitions"), FEW_ONE),
     **dict.fromkeys(("restarts", "measurements"), FEW_ONE),  # of a search, of a trial
     "trials": ONE,
+    "window": FEW_TWO,  # readings of a session that an update goes through
     "size": Range(0, 1, open="least"),  # of a simplex, in half the range of a setting
     "discount": Range(0, 1, open="most"),  # of a reward
     **dict.fromkeys(("proportional", "integral"), NOT_NEGATIVE),

@@ -47,9 +47,10 @@ def settings_over_time(
     names: Sequence[str],
     units: Sequence[str],
     limits: Sequence[tuple[float, float]],
+    along: str = "Measurement",
 ) -> Figure:
     """Draw the settings of one trial, {controller: (T, S)}, a panel each, and their limits."""
-    figure = Figure(figsize=(11, 1.75 * len(names) + 1.2))
+    figure = Figure(figsize=(11, max(1.75 * len(names) + 1.2, 5.0)))
     panels = np.atleast_1d(figure.subplots(len(names), 1, sharex=True))
     look = styles(list(settings))
     for i, (axes, name, unit) in enumerate(zip(panels, names, units, strict=True)):
@@ -62,7 +63,7 @@ def settings_over_time(
             axes.axhline(end, color="0.4", linestyle="--", linewidth=1.2)
         axes.set_ylabel(f"{name} [{unit}]" if unit else name, fontsize=14, loc="center")
         axes.margins(x=0)
-    panels[-1].set_xlabel("Measurement")
+    panels[-1].set_xlabel(along)
     figure.align_ylabels()
     legend(figure, panels[0])
     return figure

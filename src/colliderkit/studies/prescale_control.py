@@ -134,7 +134,7 @@ def of_prescales(run: Run[Scale]) -> None:
         aside=[BOUND],
     )
     report.add_figure(
-        drawn_settings(machine, first, (POLICY, GREEDY)),
+        drawn_settings(machine, first, (POLICY, GREEDY), "Lumi section"),
         "Logarithms of the prescales in that fill; dashed, the limits.",
         wide=True,
     )
@@ -155,7 +155,7 @@ def of_voltage(run: Run[Scale]) -> None:
     report.add_results(rows, "Efficiency while it is on, and trips a step of ten minutes.")
     first = {name: each[0] for name, each in done.items()}
     report.add_figure(
-        drawn_settings(machine, first, (POLICY, LOOP, FIXED)),
+        drawn_settings(machine, first, (POLICY, LOOP, FIXED), "Ten minutes"),
         "The voltage in the first held-out trial; dashed, the limits.",
         wide=True,
     )
@@ -170,7 +170,9 @@ def operated(
     of: dict[str, Any] = {"machine": machine.name}
     size: dict[str, Any] = {**of, "batch_size": scale.batch}
     controllers: dict[str, tuple[Controller, ...]] = {
-        POLICY: tuple(DifferentiablePolicy(**size, iterations=scale.iterations) for _ in run.seeds),
+        POLICY: tuple(
+            DifferentiablePolicy(**size, iterations=scale.iterations, window=64) for _ in run.seeds
+        ),
         PPO: tuple(PPOPolicy(**size, steps=scale.ppo_steps, learning_rate=3e-4) for _ in run.seeds),
         **{name: (method,) for name, method in extra.items()},
         LOOP: (PIController(**of),),
@@ -208,7 +210,7 @@ def over_trials(subject: str, quantity: str, each: list[Floats]) -> Result:
 
 
 def drawn_settings(
-    machine: Machine, first: Mapping[str, Mapping[str, Floats]], names: tuple[str, ...]
+    machine: Machine, first: Mapping[str, Mapping[str, Floats]], names: tuple[str, ...], along: str
 ) -> Any:
     """Draw the settings of one trial."""
     labels = [name.replace("log_prescale_", "ln ") for name in machine.settings]
@@ -217,6 +219,7 @@ def drawn_settings(
         labels,
         machine.units,
         list(zip(machine.low, machine.high, strict=True)),
+        along,
     )
 
 

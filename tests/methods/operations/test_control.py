@@ -12,12 +12,13 @@ from colliderkit.methods.operations.bayesian_optimisation import BayesianOptimis
 from colliderkit.methods.operations.bounds import clairvoyant, reachable
 from colliderkit.methods.operations.differentiable_policy import DifferentiablePolicy
 from colliderkit.methods.operations.fixed_settings import FixedSettings
-from colliderkit.methods.operations.greedy_knapsack import GreedyKnapsack, filled
+from colliderkit.methods.operations.greedy_knapsack import GreedyKnapsack
 from colliderkit.methods.operations.nelder_mead import NelderMead
 from colliderkit.methods.operations.pi_controller import PIController
 from colliderkit.methods.operations.ppo_policy import PPOPolicy
 from colliderkit.methods.operations.random_search import RandomSearch
 from colliderkit.sources.machines import MACHINES
+from colliderkit.sources.machines.prescales import filled
 
 BEAM, PRESCALES = (MACHINES.build(name) for name in ("beam-tuning", "prescales"))
 

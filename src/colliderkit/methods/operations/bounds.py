@@ -3,10 +3,9 @@
 import torch
 
 from colliderkit.events.tables import Floats
-from colliderkit.methods.operations.greedy_knapsack import filled
 from colliderkit.seeds import derive
 from colliderkit.sources.machines.beam_tuning import BeamTuning
-from colliderkit.sources.machines.prescales import Prescales
+from colliderkit.sources.machines.prescales import Prescales, filled
 
 __all__ = ["clairvoyant", "reachable"]
 

@@ -36,6 +36,8 @@ class DifferentiablePolicy(Controller):
         batch_size: machines at once.
         hidden: width of the network and of its memory.
         learning_rate: at the beginning; it falls to 0 as a cosine.
+        window: readings of a session that an update goes through, from a random time of the
+            trial on; all of them if not given. Long trials of machines that drift need no more.
     """
 
     name: ClassVar[str] = "differentiable-policy"
@@ -52,6 +54,7 @@ class DifferentiablePolicy(Controller):
         batch_size: int = 256,
         hidden: int = 64,
         learning_rate: float = 3e-3,
+        window: int | None = None,
     ) -> None:
         self.machine = machine
         self.options = options
@@ -59,6 +62,7 @@ class DifferentiablePolicy(Controller):
         self.batch_size = batch_size
         self.hidden = hidden
         self.learning_rate = learning_rate
+        self.window = window
 
     def _learn(self, machine: Machine, trials: Floats, seed: int, progress: bool) -> None:
         conditions = torch.as_tensor(trials, dtype=torch.float32)
@@ -68,20 +72,22 @@ class DifferentiablePolicy(Controller):
             self._rebuild()
         network, self.losses_ = self.network_, []
         change = torch.tensor(machine.change)
+        length = min(self.window or machine.horizon, machine.horizon)
         optimiser = torch.optim.Adam(network.parameters(), self.learning_rate)
         falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.iterations)
         with progress_bar(shown=progress) as bar:
             task = bar.add_task("sessions", total=self.iterations)
             for i in range(self.iterations):
                 rows = torch.randint(len(conditions), (self.batch_size,), generator=draw)
-                state = machine.begin(conditions[rows], derive(seed, "noise", i))
+                time = int(torch.randint(machine.horizon - length + 1, (), generator=draw))
+                state = machine.begin(conditions[rows], derive(seed, "noise", i), time=time)
                 memory = network.empty(self.batch_size)
                 total = torch.zeros(())
-                for _ in range(machine.horizon - 1):
+                for _ in range(length - 1):
                     action, memory = network(machine.observe(state.seen), memory)
                     state = machine.step(state, state.seen.settings + change * action)
                     total = total + state.loss.mean()
-                loss = total / (machine.horizon - 1)
+                loss = total / (length - 1)
                 optimiser.zero_grad()
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)

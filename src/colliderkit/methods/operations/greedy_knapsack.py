@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 
 from colliderkit.methods.operations.controller import Advisor
@@ -10,7 +9,7 @@ from colliderkit.methods.operations.target_controller import TargetController
 from colliderkit.sources.machines.machine import Machine, Seen
 from colliderkit.sources.machines.prescales import Prescales
 
-__all__ = ["GreedyKnapsack", "filled"]
+__all__ = ["GreedyKnapsack"]
 
 
 class GreedyKnapsack(TargetController):
@@ -46,19 +45,6 @@ class GreedyKnapsack(TargetController):
         assert isinstance(machine, Prescales)
 
         def advise(seen: Seen) -> Tensor:
-            raw = (seen.reading * torch.exp(seen.settings)).clamp_min(1)
-            worth = machine.values(raw) / raw.sqrt()
-            kept = filled(raw, worth, target[:, 0] * machine.budget)
-            most = raw.new_tensor(machine.high)
-            return torch.minimum((raw / kept.clamp_min(1e-9)).log(), most)
+            return machine.knapsack(seen, target)
 
         return advise
-
-
-def filled(rates: Tensor, worth: Tensor, budget: Tensor) -> Tensor:
-    """Return how much of each rate (B, K) is kept if a budget (B,) is filled by `worth` a Hz."""
-    order = worth.argsort(1, descending=True)
-    sorted_rates = rates.gather(1, order)
-    before = sorted_rates.cumsum(1) - sorted_rates
-    kept = torch.minimum((budget[:, None] - before).clamp_min(0), sorted_rates)
-    return torch.zeros_like(rates).scatter(1, order, kept)

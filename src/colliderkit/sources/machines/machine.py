@@ -140,26 +140,22 @@ class Machine:
             )
         return table
 
-    def begin(
-        self, trials: Tensor | Floats, seed: int | None = None, settings: Tensor | None = None
-    ) -> State:
-        """Return B machines that have the settings of the table, read once.
+    def begin(self, trials: Tensor | Floats, seed: int | None = None, *, time: int = 0) -> State:
+        """Return B machines that have the settings of the table, read once, at a `time` of a trial.
 
         `trials` (B, C) are their conditions; the dtype is theirs. With a `seed` readings are
         noisy, and the noise repeats; without one there is none.
         """
         conditions = torch.as_tensor(trials)
         count = len(conditions)
-        start = (
-            conditions.new_tensor(self.table).expand(count, -1) if settings is None else settings
-        )
+        start = conditions.new_tensor(self.table).expand(count, -1)
         noise = None if seed is None else torch.Generator().manual_seed(seed & (2**63 - 1))
         nothing = conditions.new_zeros(count)
         seen = Seen(
             start,
             conditions.new_zeros(count, len(self.readings)),
             self.goal(conditions),
-            -1,
+            time - 1,
         )
         no = torch.zeros(count, dtype=torch.bool)
         state = State(seen, conditions, self.fresh(conditions, noise), nothing, {}, no, no, noise)
@@ -180,7 +176,10 @@ class Machine:
         return replace(after, outside=outside, fallback=fallback)
 
     def safe(self, wanted: Tensor, now: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what is set of `wanted` (B, S), whether it was cut, and whether it fell back."""
+        """Return what is set of `wanted` (B, S), whether it was cut, and whether it fell back.
+
+        The gradient is that of `wanted`, as if nothing had been cut.
+        """
         low, high, table, change = (
             now.new_tensor(part) for part in (self.low, self.high, self.table, self.change)
         )
@@ -190,6 +189,9 @@ class Machine:
         outside = (asked - settings).abs().amax(1) > 1e-9 * float((high - low).max())
         if self.slewed:
             settings = torch.minimum(torch.maximum(settings, now - change), now + change)
+        if asked.requires_grad:
+            # At a limit too the gradient says where the loss falls; else who is there stays there.
+            settings = settings.detach() + (asked - asked.detach())
         return settings, outside, fallback
 
     def respond(self, state: State, settings: Tensor) -> State:

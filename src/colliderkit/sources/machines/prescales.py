@@ -13,7 +13,7 @@ from colliderkit.errors import InputError
 from colliderkit.seeds import derive
 from colliderkit.sources.machines.machine import Floats, Limits, Machine, Seen, State
 
-__all__ = ["MENU", "Prescales"]
+__all__ = ["MENU", "Prescales", "filled"]
 
 SECTION = 23.3  # seconds of a lumi section
 PILEUP = 50.0  # at which the rates of a menu are
@@ -147,20 +147,29 @@ class Prescales(Machine):
         return (1 - (DEAD * (total - self.budget).clamp_min(0)).clamp_max(0.9)) * value
 
     def observe(self, seen: Seen) -> Tensor:
-        """Return rates, prescales, their product, and the room in the budget, (B, 3 K + 3)."""
+        """Return rates, prescales, their product, the room in the budget, and where a knapsack
+        that fills 92% of it would go, (B, 4 K + 3)."""
         rates = seen.reading
+        filling = self.knapsack(seen, torch.full_like(rates[:, :1], 0.92)) - seen.settings
         room = rates.sum(1, keepdim=True) / self.budget - 1
         return torch.cat(
             [
                 torch.log1p(rates) / 3 - 1,
                 torch.log1p(rates * torch.exp(seen.settings)) / 3 - 1.5,
                 seen.settings / 3 - 0.5,
+                (filling.detach() / seen.settings.new_tensor(self.change)).clamp(-1, 1),
                 room.clamp(-1, 1),
                 (10 * room).clamp(-2, 2),
                 torch.full_like(room, seen.time / self.horizon),
             ],
             1,
         )
+
+    def knapsack(self, seen: Seen, target: Tensor) -> Tensor:
+        """Return the log prescales that fill shares `target` (B, 1) of the budget by value a Hz."""
+        raw = (seen.reading * torch.exp(seen.settings)).clamp_min(1)
+        kept = filled(raw, self.values(raw) / raw.sqrt(), target[:, 0] * self.budget)
+        return torch.minimum((raw / kept.clamp_min(1e-9)).log(), raw.new_tensor(self.high))
 
     def correction(self, seen: Seen, target: Tensor) -> Tensor:
         """Return the change of all log prescales, alike, to a share of the budget, (B, K)."""
@@ -172,3 +181,12 @@ class Prescales(Machine):
         value = self.values(seen.reading)
         raw = (seen.reading * torch.exp(seen.settings)).clamp_min(1)
         return -self.worth(seen.reading.sum(1), (value * seen.reading / raw.sqrt()).sum(1))
+
+
+def filled(rates: Tensor, worth: Tensor, budget: Tensor) -> Tensor:
+    """Return how much of each rate (B, K) is kept if a budget (B,) is filled by `worth` a Hz."""
+    order = worth.argsort(1, descending=True)
+    sorted_rates = rates.gather(1, order)
+    before = sorted_rates.cumsum(1) - sorted_rates
+    kept = torch.minimum((budget[:, None] - before).clamp_min(0), sorted_rates)
+    return torch.zeros_like(rates).scatter(1, order, kept)
