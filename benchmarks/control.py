@@ -231,7 +231,7 @@ def main() -> None:
     parser = options(__doc__, jets=False, peers=False)
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--fills", type=int, default=500)
-    parser.add_argument("--iterations", type=int, default=600)
+    parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--steps", type=int, default=1_000_000)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
@@ -243,7 +243,8 @@ def main() -> None:
     }
     rows = optics(chosen.repetitions, shared)
     rows += beam(chosen.trials, chosen.iterations, chosen.steps, shared)
-    rows += prescales(chosen.fills, chosen.iterations // 2, chosen.steps, shared)
+    save("control", rows)
+    rows += prescales(chosen.fills, chosen.iterations, chosen.steps, shared)
     save("control", rows)
 
 

@@ -214,8 +214,8 @@ class ControlTask(Task):
             for name, low, high in zip(machine.settings, machine.low, machine.high, strict=True)
         )
         return (
-            f"{method.name} for {machine.name}, fitted to {method.trials_} trials; limits:"
-            f" {limits}; it recommends, and sets nothing"
+            f"{method.name}, which recommends and sets nothing, for {machine.name}, fitted to"
+            f" {method.trials_} trials; limits: {limits}"
         )
 
 
