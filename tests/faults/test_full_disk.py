@@ -226,7 +226,11 @@ def advised(folder: Path, monkeypatch) -> None:
     table = SimpleNamespace(own={}, columns={}, table=lambda names: np.ones((2, len(names))))
     ones = np.ones(2)
     found = SimpleNamespace(
-        settings=np.ones((2, count)), cost=ones, gain=ones, spread=ones, clipped=ones > 0
+        **dict.fromkeys(("settings", "low", "high"), np.ones((2, count))),
+        cost=ones,
+        gain=ones,
+        spread=ones,
+        clipped=ones > 0,
     )
     method = SimpleNamespace(built=machine, recommend=lambda *_: found)
     reading = SimpleNamespace(rows=lambda *_, **__: table)

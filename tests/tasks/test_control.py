@@ -48,6 +48,7 @@ def test_advice_stands_beside_what_was_read(folder, tmp_path):
         wanted = np.asarray(advice[f"next_{name}"])
         assert ((wanted >= low) & (wanted <= high)).all()
         assert len(set(wanted)) == 1  # fixed settings
+        assert (advice[f"low_{name}"][0], advice[f"high_{name}"][0]) == (low, high)
     assert np.isfinite(np.asarray(advice["gain"])).all()
 
 

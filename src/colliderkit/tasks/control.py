@@ -85,8 +85,9 @@ class ControlTask(Task):
     ) -> None:
         r"""Recommend the next settings after each reading of a log; nothing is set.
 
-        Beside what was read stand `next_NAME` of each setting, the `cost` by the readings, its
-        expected `gain` ± `gain_spread`, and whether limits `clipped` what was asked for.
+        Beside what was read stand `next_NAME` of each setting between its limits `low_NAME` and
+        `high_NAME`, the `cost` by the readings, its expected `gain` ± `gain_spread`, and whether
+        limits `clipped` what was asked for.
 
         Args:
             files: logs in order of time: settings, readings and goals of a machine by name, in SI
@@ -109,14 +110,19 @@ class ControlTask(Task):
         )
         added: dict[str, NDArray[Any]] = {
             name: np.zeros(len(table))
-            for name in (*(f"next_{s}" for s in machine.settings), "cost", "gain", "gain_spread")
+            for name in (
+                *(f"{part}_{s}" for s in machine.settings for part in ("next", "low", "high")),
+                *("cost", "gain", "gain_spread"),
+            )
         }
         added["clipped"] = np.zeros(len(table), dtype=bool)
         for one in np.unique(of):
             at = np.flatnonzero(of == one)
             advice = method.recommend(*(part[at] for part in parts))
             for i, name in enumerate(machine.settings):
-                added[f"next_{name}"][at] = advice.settings[:, i]
+                columns_of = {"next": advice.settings, "low": advice.low, "high": advice.high}
+                for part, column in columns_of.items():
+                    added[f"{part}_{name}"][at] = column[:, i]
             known = {"cost": advice.cost, "gain": advice.gain, "gain_spread": advice.spread}
             for name, values in {**known, "clipped": advice.clipped}.items():
                 added[name][at] = values

@@ -64,7 +64,8 @@ class Session:
 class Advice:
     """Recommend settings to a person, one row for each reading.
 
-    - `settings` (N, S): what to set next; `now` (N, S): what is set;
+    - `settings` (N, S): what to set next; `now` (N, S): what is set; `low`, `high` (N, S): between
+      which the next settings may lie;
     - `gain` ± `spread` (N,): by how much the cost falls then, as in simulated trials at such a
       cost; NaN where that is not known;
     - `cost` (N,): estimated from the readings;
@@ -73,6 +74,8 @@ class Advice:
 
     settings: Floats
     now: Floats
+    low: Floats
+    high: Floats
     cost: Floats
     gain: Floats
     spread: Floats
@@ -197,7 +200,9 @@ class Controller(Method):
                 costs.append(float(machine.cost(at)))
         cost = np.array(costs)
         gain, spread = self._gain(cost)
-        return Advice(torch.stack(rows).numpy(), now.numpy(), cost, gain, spread, np.array(clipped))
+        settled = torch.stack(rows).numpy()
+        ends = (end.numpy() for end in machine.allowed(now))
+        return Advice(settled, now.numpy(), *ends, cost, gain, spread, np.array(clipped))
 
     def operate(
         self,
@@ -226,7 +231,8 @@ class Controller(Method):
                 safe, outside, fallback = machine.safe(advise(at), now)
             cost = machine.cost(at).numpy()
             changed = (outside | fallback).numpy()
-            advice = Advice(safe.numpy(), now.numpy(), cost, *self._gain(cost), changed)
+            ends = (end.numpy() for end in machine.allowed(now))
+            advice = Advice(safe.numpy(), now.numpy(), *ends, cost, *self._gain(cost), changed)
             given.append(advice)
             if decide or (ask is not None and ask(advice)):
                 write(dict(zip(machine.settings, safe[0].tolist(), strict=True)))

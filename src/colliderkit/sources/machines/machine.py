@@ -180,19 +180,25 @@ class Machine:
 
         The gradient is that of `wanted`, as if nothing had been cut.
         """
-        low, high, table, change = (
-            now.new_tensor(part) for part in (self.low, self.high, self.table, self.change)
-        )
+        (low, high), table = self.allowed(now), now.new_tensor(self.table)
         fallback = ~torch.isfinite(wanted).all(1)
         asked = torch.where(fallback[:, None], table, wanted)
-        settings = asked.clamp(low, high)
-        outside = (asked - settings).abs().amax(1) > 1e-9 * float((high - low).max())
-        if self.slewed:
-            settings = torch.minimum(torch.maximum(settings, now - change), now + change)
+        settings = torch.minimum(torch.maximum(asked, low), high)
+        slack = 1e-9 * (now.new_tensor(self.high) - now.new_tensor(self.low))
+        outside = ((asked - settings).abs() > slack).any(1)
         if asked.requires_grad:
             # At a limit too the gradient says where the loss falls; else who is there stays there.
             settings = settings.detach() + (asked - asked.detach())
         return settings, outside, fallback
+
+    def allowed(self, now: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the lowest and the highest settings (B, S) that the next step may have."""
+        low, high = now.new_tensor(self.low), now.new_tensor(self.high)
+        if not self.slewed:
+            return low.expand_as(now), high.expand_as(now)
+        change = now.new_tensor(self.change)
+        within = torch.minimum(torch.maximum(now, low), high)
+        return torch.maximum(low, within - change), torch.minimum(high, within + change)
 
     def respond(self, state: State, settings: Tensor) -> State:
         """Return the machines one step later, with these settings."""
