@@ -160,6 +160,29 @@ def test_advice_is_set_by_nobody_but_a_person_who_accepts(policy):
 def test_a_log_of_other_columns_is_refused(policy):
     with pytest.raises(InputError, match=r"settings have the shape \(2, 3\); give a row a reading"):
         policy.recommend(np.zeros((2, 3)), np.zeros((2, 4)), np.zeros((2, 4)))
+    with pytest.raises(InputError, match=r"readings have the shape .*; give 2 rows, one a reading"):
+        policy.recommend(np.zeros((2, 5)), np.zeros((3, 4)), np.zeros((2, 4)))
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_what_cannot_be_read_leads_back_to_the_table(name, policy):
+    """Whatever a controller makes of NaN, what is written is finite and within the limits."""
+    machine, written = MACHINES.build(name), []
+    method = policy if name == "beam-tuning" else FixedSettings(machine=name, draws=1)
+    if name != "beam-tuning":
+        method.fit(machine.draw(2, 1))
+    broken = [np.nan] * len(machine.settings)
+    goal = [np.nan] * len(machine.goals)
+    method.operate(
+        lambda: (broken, [np.nan] * len(machine.readings), goal),
+        written.append,
+        steps=2,
+        decide=True,
+    )
+    for settings in written:
+        values = np.array(list(settings.values()))
+        assert (values >= machine.low).all()
+        assert (values <= machine.high).all()
 
 
 def test_a_controller_of_another_machine_is_refused():

@@ -186,7 +186,7 @@ class Controller(Method):
         assert self.trials_ >= 0
         machine = self.built
         now = _table(settings, machine.settings, "settings")
-        seen = _table(readings, machine.readings, "readings")
+        seen = _table(readings, machine.readings, "readings", len(now))
         wanted = _table(goals, machine.goals, "goals", len(now))
         advise = self.advisor(1, derive(self.seed_, "advisor"))
         rows, clipped, costs = [], [], []
@@ -295,8 +295,9 @@ def _table(values: ArrayLike, names: Sequence[str], what: str, count: int | None
     table = np.asarray(values, dtype=np.float64)
     if not names and count is not None:
         return torch.zeros(count, 0, dtype=torch.float64)
-    if table.ndim != 2 or table.shape[1] != len(names):
+    if table.ndim != 2 or table.shape[1] != len(names) or len(table) != (count or len(table)):
+        rows = "a row a reading" if count is None else f"{count} rows, one a reading"
         raise InputError(
-            f"{what} have the shape {table.shape}; give a row a reading, of {', '.join(names)}."
+            f"{what} have the shape {table.shape}; give {rows}, of {', '.join(names)}."
         )
     return torch.from_numpy(table.copy())

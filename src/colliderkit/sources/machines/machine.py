@@ -197,7 +197,9 @@ class Machine:
         if not self.slewed:
             return low.expand_as(now), high.expand_as(now)
         change = now.new_tensor(self.change)
-        within = torch.minimum(torch.maximum(now, low), high)
+        # Of a setting that cannot be read the table is the best guess.
+        known = torch.where(torch.isfinite(now), now, now.new_tensor(self.table))
+        within = torch.minimum(torch.maximum(known, low), high)
         return torch.maximum(low, within - change), torch.minimum(high, within + change)
 
     def respond(self, state: State, settings: Tensor) -> State:
