@@ -14,6 +14,8 @@ from colliderkit.sources.machines.machine import Machine, Seen
 
 __all__ = ["DifferentiablePolicy"]
 
+LEAD = 15  # steps before a window that does not begin with its trial, which are not trained on
+
 
 class DifferentiablePolicy(Controller):
     """Learn to tune a machine by the gradient of its loss through whole sessions.
@@ -21,12 +23,13 @@ class DifferentiablePolicy(Controller):
     A recurrent network sees settings, readings and goal and returns the change of the settings;
     the machine answers. As its response is in closed form, the mean loss of a session,
 
-        min_phi  E_trial [ 1/T sum_t loss(s_t) ],   s_t+1 = safe(s_t + change * pi_phi(seen_0..t)),
+        min_phi  E_trial [ 1/T sum_t loss(s_t) ],   s_t+1 = safe(u_t + change * pi_phi(seen_0..t)),
 
-    is minimised by its exact gradient over the T steps, with other conditions in each session
-    (domain randomisation), so that the network infers what is not seen (offsets, the incoming
-    beam) from its readings. What is drawn at random, a count or a trip, has no gradient and is
-    taken as it fell. It needs a model of the machine; PPO needs none (`PPOPolicy`). After
+    is minimised by its exact gradient over the T steps; u is what is set, or what a knapsack or a
+    loop would set (`Machine.usual`), which an untrained policy leaves alone. Each session has other
+    conditions (domain randomisation), so that the network infers what is not seen, offsets and the
+    incoming beam, from its readings. What is drawn at random, a count or a trip, has no gradient
+    and is taken as it fell. It needs a model of the machine; PPO needs none (`PPOPolicy`). After
     analytic policy gradients and learned optimisers (arXiv:1606.04474).
 
     Args:
@@ -80,13 +83,17 @@ class DifferentiablePolicy(Controller):
             for i in range(self.iterations):
                 rows = torch.randint(len(conditions), (self.batch_size,), generator=draw)
                 time = int(torch.randint(machine.horizon - length + 1, (), generator=draw))
-                state = machine.begin(conditions[rows], derive(seed, "noise", i), time=time)
+                before = min(time, LEAD)
+                noise = derive(seed, "noise", i)
+                state = machine.begin(conditions[rows], noise, time=time - before)
                 memory = network.empty(self.batch_size)
                 total = torch.zeros(())
-                for _ in range(length - 1):
-                    action, memory = network(machine.observe(state.seen), memory)
-                    state = machine.step(state, state.seen.settings + change * action)
-                    total = total + state.loss.mean()
+                for step in range(before + length - 1):
+                    with torch.set_grad_enabled(step >= before):
+                        action, memory = network(machine.observe(state.seen), memory)
+                        state = machine.step(state, machine.usual(state.seen) + change * action)
+                    if step >= before:
+                        total = total + state.loss.mean()
                 loss = total / (length - 1)
                 optimiser.zero_grad()
                 loss.backward()
@@ -110,6 +117,6 @@ class DifferentiablePolicy(Controller):
         def advise(seen: Seen) -> Tensor:
             nonlocal memory
             action, memory = network(machine.observe(seen).float(), memory)
-            return seen.settings + seen.settings.new_tensor(machine.change) * action
+            return machine.usual(seen) + seen.settings.new_tensor(machine.change) * action
 
         return advise

@@ -105,6 +105,11 @@ class HighVoltage(Machine):
         ).expand(len(seen.reading), -1)
         return torch.cat([self.scaled(seen.settings), seen.reading, rest], 1)
 
+    def usual(self, seen: Seen) -> Tensor:
+        """Return the voltage of the nominal gain, by the gain that was read."""
+        missing = self.correction(seen, torch.zeros_like(seen.settings))
+        return self._towards(seen.settings + missing, seen.settings)
+
     def correction(self, seen: Seen, target: Tensor) -> Tensor:
         """Return the voltage that is missing to a logarithm of the gain; 0 while it is off."""
         gain, on = seen.reading.T

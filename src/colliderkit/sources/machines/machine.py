@@ -218,6 +218,18 @@ class Machine:
         """Return the change of the settings (B, S) that mends a deviation from targets (B, 1)."""
         raise NotImplementedError
 
+    def usual(self, seen: Seen) -> Tensor:
+        """Return the settings (B, S) that a policy corrects: what is set, or what a loop would.
+
+        Where the settings are recomputed from readings, the gradient passes where slew binds alone.
+        """
+        return seen.settings
+
+    def _towards(self, wanted: Tensor, now: Tensor) -> Tensor:
+        """Return what a slewed machine reaches of `wanted`, as seen from its settings `now`."""
+        low, high = self.allowed(now)
+        return torch.minimum(torch.maximum(wanted.detach(), low), high)
+
     def scaled(self, settings: Tensor) -> Tensor:
         """Return settings as -1 at the low end and 1 at the high."""
         low, high = settings.new_tensor(self.low), settings.new_tensor(self.high)

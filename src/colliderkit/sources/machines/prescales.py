@@ -148,16 +148,16 @@ class Prescales(Machine):
 
     def observe(self, seen: Seen) -> Tensor:
         """Return rates, prescales, their product, the room in the budget, and where a knapsack
-        that fills 92% of it would go, (B, 4 K + 3)."""
+        would go, (B, 4 K + 3)."""
         rates = seen.reading
-        filling = self.knapsack(seen, torch.full_like(rates[:, :1], 0.92)) - seen.settings
+        filling = (self.usual(seen) - seen.settings).detach()
         room = rates.sum(1, keepdim=True) / self.budget - 1
         return torch.cat(
             [
                 torch.log1p(rates) / 3 - 1,
                 torch.log1p(rates * torch.exp(seen.settings)) / 3 - 1.5,
                 seen.settings / 3 - 0.5,
-                (filling.detach() / seen.settings.new_tensor(self.change)).clamp(-1, 1),
+                filling / seen.settings.new_tensor(self.change),
                 room.clamp(-1, 1),
                 (10 * room).clamp(-2, 2),
                 torch.full_like(room, seen.time / self.horizon),
@@ -170,6 +170,11 @@ class Prescales(Machine):
         raw = (seen.reading * torch.exp(seen.settings)).clamp_min(1)
         kept = filled(raw, self.values(raw) / raw.sqrt(), target[:, 0] * self.budget)
         return torch.minimum((raw / kept.clamp_min(1e-9)).log(), raw.new_tensor(self.high))
+
+    def usual(self, seen: Seen) -> Tensor:
+        """Return what a knapsack of 90% of the budget would set."""
+        share = torch.full_like(seen.reading[:, :1], 0.9)
+        return self._towards(self.knapsack(seen, share), seen.settings)
 
     def correction(self, seen: Seen, target: Tensor) -> Tensor:
         """Return the change of all log prescales, alike, to a share of the budget, (B, K)."""
