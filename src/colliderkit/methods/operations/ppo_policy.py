@@ -93,7 +93,7 @@ class PPOPolicy(Controller):
                 "MlpPolicy",
                 environment,
                 n_steps=length,
-                batch_size=max(2, self.batch_size * length // 8),
+                batch_size=self.batch_size * length // 5,
                 n_epochs=5,
                 gamma=self.discount,
                 gae_lambda=0.9,
