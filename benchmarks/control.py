@@ -116,13 +116,15 @@ def prescales(fills: int, iterations: int, steps: int, shared: dict[str, Any]) -
     machine = Prescales()
     train, test = machine.draw(20_000, [0, 1]), machine.draw(fills, [0, 2])
     of: dict[str, Any] = {"machine": "prescales"}
+    # More than the knapsack is tuned with, to end at fewer sections over than it.
+    careful: dict[str, Any] = {**of, "options": {"penalty": 3.0}}
     done, fits, _ = operated(
         {
             "differentiable policy": [
-                DifferentiablePolicy(**of, iterations=iterations, batch_size=128, window=64)
+                DifferentiablePolicy(**careful, iterations=iterations, batch_size=128, window=64)
                 for _ in SEEDS
             ],
-            "PPO policy": [PPOPolicy(**of, steps=steps, learning_rate=3e-4) for _ in SEEDS],
+            "PPO policy": [PPOPolicy(**careful, steps=steps, learning_rate=3e-4) for _ in SEEDS],
             "tuned knapsack": [GreedyKnapsack()],
             "knapsack at 95%": [GreedyKnapsack(target=0.95)],
         },
@@ -134,17 +136,21 @@ def prescales(fills: int, iterations: int, steps: int, shared: dict[str, Any]) -
     for peer in ("tuned knapsack", "knapsack at 95%"):
         (other,) = done[peer]
         for name in ("differentiable policy", "PPO policy"):
-            for figure, bar in (("value", ">= 1"), ("over", "<= 1")):
+            for figure, bar in (("value", ">= 1, by two errors"), ("over", "<= 1")):
                 each = [s.figures[figure].mean(0) for s in done[name]]
                 reference = other.figures[figure].mean(0)
                 difference = np.mean(each, axis=0) - reference
                 seeds = np.std([x.mean() for x in each], ddof=1) / len(each) ** 0.5
                 error = float(np.hypot(difference.std(ddof=1) / len(test) ** 0.5, seeds))
                 ours, theirs = float(np.mean(each)), float(reference.mean())
+                sigma = float(difference.mean() / error)
+                judged = sigma > 2 if figure == "value" else ours <= theirs
+                is_first = name == "differentiable policy"
                 rows.append(
                     row(f"{figure} a section, {name} over {peer}", ours, theirs, ours / theirs,
-                        error / theirs, unit="", sigma=float(difference.mean() / error),
-                        bar=bar if name == "differentiable policy" else None,
+                        error / theirs, unit="", sigma=sigma,
+                        bar=bar if is_first else None,
+                        met=judged if is_first else None,
                         each=[float(x.mean()) for x in each], **shared)
                 )  # fmt: skip
     best = float(np.mean([s.figures["value"].mean() for s in done["differentiable policy"]]))
