@@ -27,11 +27,11 @@ def trials(machine: Any, count: int = 8) -> Any:
     return draw
 
 
-def reached(measurements: int = 12) -> Any:
+def reached(measurements: int = 12, count: int = 3) -> Any:
     """What a controller sets in the trials, and reads."""
 
     def answer(method: Any, args: Any) -> Any:
-        done = method.session(args[0][:3], measurements=measurements)
+        done = method.session(args[0][:count], measurements=measurements)
         return np.concatenate([done.settings.ravel(), done.readings.ravel()])
 
     return answer
@@ -60,7 +60,9 @@ CASES = {
         lambda: DifferentiablePolicy(iterations=2, batch_size=4, hidden=4)
     ),
     "ppo-policy": case(lambda: PPOPolicy(steps=100, batch_size=4, hidden=4)),
-    "bayesian-optimisation": case(lambda: BayesianOptimisation(restarts=1), measurements=7),
+    "bayesian-optimisation": case(
+        lambda: BayesianOptimisation(random=1, restarts=1), measurements=4, count=1
+    ),
     "nelder-mead": case(NelderMead),
     "random-search": case(RandomSearch),
     "fixed-settings": case(lambda: FixedSettings(draws=5)),
@@ -93,12 +95,12 @@ TASK_CASES = {
         methods={
             "differentiable-policy": ("--iterations", "2", "--batch_size", "4", "--hidden", "4"),
             "ppo-policy": ("--steps", "100", "--batch_size", "4", "--hidden", "4"),
-            "bayesian-optimisation": ("--restarts", "1"),
+            "bayesian-optimisation": ("--restarts", "1", "--random", "4"),
             "fixed-settings": ("--draws", "5"),
             "pi-controller": FILLS,
             "greedy-knapsack": FILLS,
         },
         apply=lambda folder: ("--files", folder / "log.parquet", "--session", "session"),
-        evaluate=lambda folder: ("--trials", "3", "--measurements", "7"),
+        evaluate=lambda folder: ("--trials", "3", "--measurements", "6"),
     ),
 }
