@@ -85,7 +85,7 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(200, 4, 4, 16, 800, 2, measurements=8),
+    "smoke": Scale(200, 3, 2, 8, 400, 1, measurements=7),
     "laptop": Scale(20_000, 20, 300, 256, 1_000_000, 20, seeds=3),
     "night": Scale(100_000, 100, 4_000, 512, 10_000_000, 50, seeds=5),
     "paper": Scale(200_000, 300, 20_000, 1_024, 50_000_000, 300, seeds=10),
