@@ -43,15 +43,15 @@ MEASURES = """
 "error" is the mean of |beam - target| over position and size in x and y, of the true beam, at the
 settings whose reading was the best until then; 50 measurements, that of the table of settings
 included. Median, 16 and 84% are over the trials; their errors are of resampled trials, and of
-policies of the seeds of the training too. "offsets unknown to the training" is a policy that was
-trained on a line without offsets: what domain randomisation is for. "twice the offsets" is the
+policies of the seeds of the training too. "trained without offsets" is a policy that has seen
+a line without offsets alone: what domain randomisation is for. "twice the offsets" is the
 policy where the machine is worse than all it was trained on. "within reach" is the least error of
 any settings within the limits, found with the true beam. A policy moves a setting by a tenth of
 its range at most; a search may jump. CPU times are those of this run, on one thread.
 """
 POLICY, PPO, BO = "differentiable policy", "PPO policy", "Bayesian optimisation"
 SIMPLEX, RANDOM, TABLE = "Nelder-Mead", "random search", "fixed settings"
-NAIVE, WORSE, REACH = "offsets unknown to the training", "twice the offsets", "within reach"
+NAIVE, WORSE, REACH = f"{POLICY}, trained without offsets", "twice the offsets", "within reach"
 MEDIAN, HIGH = "error, median", "error, 84%"
 TRAINING = "CPU to train [s]"
 VIOLATIONS = "settings outside of their limits"
@@ -65,8 +65,8 @@ AIMS = (
     Aim("No setting leaves its limits", VIOLATIONS, "*", "below", 0.5),
     Aim("Training on drawn offsets is what makes it robust", MEDIAN, NAIVE, "above",
         against=POLICY),
-    Aim("With twice the offsets it still beats Bayesian optimisation", MEDIAN, WORSE, "below",
-        against=f"{BO}, {WORSE}"),
+    Aim("With twice the offsets it still beats Bayesian optimisation", MEDIAN,
+        f"{POLICY}, {WORSE}", "below", against=f"{BO}, {WORSE}"),
 )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def beam_tuning(run: Run[Scale]) -> None:
         for seed, method in enumerate(each):
             follow(name, method, test, count, seed)
     for seed, method in enumerate(learned[POLICY]):
-        follow(WORSE, method, worse, count, seed)
+        follow(f"{POLICY}, {WORSE}", method, worse, count, seed)
     for name, search in searches.items():
         follow(name, search, test[: scale.searched] if name == BO else test, count)
     follow(f"{BO}, {WORSE}", searches[BO], worse[: scale.searched], count)
@@ -220,7 +220,7 @@ def without_offsets(machine: BeamTuning, trials: Floats) -> Floats:
 STUDY = Study(
     *("beam-tuning", "Beam tuning", SUMMARY, SCALES, beam_tuning, ("seeds",)),
     aims=AIMS,
-    rankings=(Ranking(MEDIAN, "lower", aside=(REACH, WORSE, NAIVE, "*,*")),),
+    rankings=(Ranking(MEDIAN, "lower", aside=(REACH, "*,*")),),
     events="{trials} held-out trials of {measurements} measurements, {train} to train on",
     stand_in="the accelerator ARES",
 )
