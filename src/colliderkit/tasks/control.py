@@ -131,8 +131,8 @@ class ControlTask(Task):
         write(out, beside(rows.own, added), force=force)
         if decide is not None:
             chosen = {name: float(added[f"next_{name}"][-1]) for name in machine.settings}
-            with atomic_file(decide, force=force) as part:
-                part.write_text(json.dumps(chosen, indent=1) + "\n")
+            with atomic_file(decide, force=force) as file:
+                file.write_text(json.dumps(chosen, indent=1) + "\n")
 
     def evaluate(
         self,

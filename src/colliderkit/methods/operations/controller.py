@@ -201,8 +201,8 @@ class Controller(Method):
         cost = np.array(costs)
         gain, spread = self._gain(cost)
         settled = torch.stack(rows).numpy()
-        ends = (end.numpy() for end in machine.allowed(now))
-        return Advice(settled, now.numpy(), *ends, cost, gain, spread, np.array(clipped))
+        low, high = (end.numpy() for end in machine.allowed(now))
+        return Advice(settled, now.numpy(), low, high, cost, gain, spread, np.array(clipped))
 
     def operate(
         self,
@@ -231,8 +231,9 @@ class Controller(Method):
                 safe, outside, fallback = machine.safe(advise(at), now)
             cost = machine.cost(at).numpy()
             changed = (outside | fallback).numpy()
-            ends = (end.numpy() for end in machine.allowed(now))
-            advice = Advice(safe.numpy(), now.numpy(), *ends, cost, *self._gain(cost), changed)
+            low, high = (end.numpy() for end in machine.allowed(now))
+            gain, spread = self._gain(cost)
+            advice = Advice(safe.numpy(), now.numpy(), low, high, cost, gain, spread, changed)
             given.append(advice)
             if decide or (ask is not None and ask(advice)):
                 write(dict(zip(machine.settings, safe[0].tolist(), strict=True)))
@@ -283,7 +284,10 @@ def operated(
         states[0].seen.goal.numpy(),
         stacked(lambda s: machine.cost(s.seen)),
         stacked(lambda s: s.loss),
-        {name: stacked(lambda s, n=name: s.figures[n]) for name in states[0].figures},
+        {
+            name: torch.stack([state.figures[name] for state in states]).numpy()
+            for name in states[0].figures
+        },
         stacked(lambda s: s.outside),
         stacked(lambda s: s.fallback),
         beyond.any(2).sum(0),

@@ -118,7 +118,7 @@ class BatchedEnvironment(VecEnv):
         self.trials = torch.as_tensor(np.asarray(trials), dtype=torch.float32)
         self.batches = 0
 
-    def reset(self) -> Array:  # type: ignore[override]
+    def reset(self) -> Array:
         """Begin a batch of trials."""
         self.batches += 1
         draw = np.random.default_rng(derive(self.seed_, "batch", self.batches))

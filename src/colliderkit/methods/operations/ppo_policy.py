@@ -86,7 +86,8 @@ class PPOPolicy(Controller):
                     return True
 
                 def _on_rollout_end(self) -> None:
-                    rewards.append(float(self.model.rollout_buffer.rewards.mean()))
+                    model: Any = self.model
+                    rewards.append(float(model.rollout_buffer.rewards.mean()))
                     bar.advance(task)
 
             model = PPO(
