@@ -121,6 +121,9 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         "metric_power": ("Metrics of showers see what distorts a toy of known density", ""),
         "pulls": ("Unbiased distances have pulls of mean 0 and width 1", ""),
     },
+    "Running the experiment": {
+        "control": ("Policies beat Bayesian optimisation and a knapsack, within all limits", ""),
+    },
     "Calibration and uncertainty": {
         "calibration": ("Calibrations are unbiased on an example with exact answers", ""),
         "jet_calibration": (

@@ -46,6 +46,7 @@ from colliderkit.report import (
     classifiers,
     conditioning,
     data_quality,
+    control,
     decorrelation,
     diffusion,
     distributions,
@@ -339,6 +340,21 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         "Size: hits a section",
         first=LONG[0],
         good=0.05,
+    "control.convergence": lambda: control.convergence(
+        {name: RANDOM.lognormal(3 - np.arange(30)[:, None] / 10, size=(30, 20)) for name in LONG},
+        "Error [µm]",
+    ),
+    "control.over_fill": lambda: control.over_fill(
+        {name: RANDOM.normal(950, 30, 100) for name in LONG[:3]},
+        1000.0,
+        {name: RANDOM.normal(60, 2, 100) for name in LONG},
+        "Lumi section",
+    ),
+    "control.settings_over_time": lambda: control.settings_over_time(
+        {name: RANDOM.uniform(-1, 1, (30, 5)) for name in LONG[:3]},
+        ("q1", "q2", "cv", "q3", "ch"),
+        ("1/m²", "1/m²", "rad", "1/m²", "rad"),
+        [(-1.0, 1.0)] * 5,
     ),
     "trigger.rates": lambda: trigger.rates(
         {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"

@@ -14,6 +14,7 @@ PUBLIC = {
         "Adversary",
         "DisCo",
         "InputError",
+        "MACHINES",
         "METHODS",
         "MoDe",
         "Planing",

@@ -21,6 +21,7 @@ NAMES = {
     "Adversary": "colliderkit.methods.decorrelation.objectives",
     "DisCo": "colliderkit.methods.decorrelation.objectives",
     "InputError": "colliderkit.errors",
+    "MACHINES": "colliderkit.sources.machines",
     "METHODS": "colliderkit.methods",
     "MoDe": "colliderkit.methods.decorrelation.objectives",
     "Planing": "colliderkit.methods.decorrelation.objectives",

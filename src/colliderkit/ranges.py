@@ -69,6 +69,12 @@ RANGES: dict[str, Range] = {
     "null": NONE,
     **dict.fromkeys(("bins", "detector_bins", "components", "slices", "transforms"), FEW_ONE),
     **dict.fromkeys(("data_members", "members", "others", "iterations", "repetitions"), FEW_ONE),
+    **dict.fromkeys(("restarts", "measurements"), FEW_ONE),  # of a search, of a trial
+    "trials": ONE,
+    "window": FEW_TWO,  # readings of a session that an update goes through
+    "size": Range(0, 1, open="least"),  # of a simplex, in half the range of a setting
+    "discount": Range(0, 1, open="most"),  # of a reward
+    **dict.fromkeys(("proportional", "integral"), NOT_NEGATIVE),
     **dict.fromkeys(("discriminator_steps", "most", "rounds", "seeds"), FEW_ONE),
     **dict.fromkeys(("folds", "leaves"), FEW_TWO),
     "best_epochs": FEW_ONE,
@@ -136,6 +142,8 @@ RANGES |= {
     "TransportDecorrelation.levels": FEW_TWO,
     "WindowScan.width": FEW_ONE,
     "Planing.bins": FINITE,  # a number, or the edges
+    "PIController.target": FINITE,  # the logarithm of a gain may be negative
+    "BayesianOptimisation.random": FEW_ONE,  # settings that are drawn
 }
 
 

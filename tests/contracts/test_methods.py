@@ -232,7 +232,7 @@ def test_a_nan_is_named(name):
     args, kwargs = case.data(1)
     with pytest.raises(InputError, match=r"(?i)nan\b|not finite") as error:
         case.make().fit(*case.nan(args), **kwargs, **QUIET)
-    assert re.search(r"(event|jet|shower|experiment|run) \d+", str(error.value))
+    assert re.search(r"(event|jet|shower|experiment|run|trial) \d+", str(error.value))
     assert str(error.value).endswith(".")
 
 

@@ -29,6 +29,7 @@ from colliderkit.methods.tagging.ensembles import CrossFit, Ensemble
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.methods.unfolding.binned import IterativeBayes, MatrixInversion
 from colliderkit.methods.unfolding.omnifold import OmniFold
+from colliderkit.tasks.control import ControlTask
 from colliderkit.training.settings import Training
 from contracts.cases import CASES
 
@@ -42,6 +43,8 @@ NO_TABLE = {
     "shower-comparison",
     "shower-surrogate",
 }
+# Trials of a machine are conditions in their own ranges: one that is moved is another machine.
+NO_TABLE |= set(ControlTask.methods)
 QUICK = Training(epochs=2, batch_size=64, learning_rate=1e-2, devices=1)
 Answer = Callable[[float], NDArray[Any]]
 

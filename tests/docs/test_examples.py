@@ -126,6 +126,14 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ('network="ring-mixer"', 'network="ring-mixer", layers=short, voxels=short'),
     ],
     "tagging.md": [('"top-qcd", 5000', '"top-qcd", 150'), ("epochs 20", "epochs 1")],
+    "control.md": [
+        ("DifferentiablePolicy()", "DifferentiablePolicy(iterations=2, batch_size=4, hidden=4)"),
+        ("20_000", "20"),
+        ("machine.draw(20, 2)", "machine.draw(3, 2)"),
+        ("steps=20", "steps=2"),
+        ("beam-tuning --out", "beam-tuning --trials 20 --iterations 2 --hidden 4 --out"),
+        ("--trials 20 --out policy-test", "--trials 3 --measurements 5 --out policy-test"),
+    ],
     "trigger.md": [
         ("features=names)", "features=names, training=short)"),
         ("target=1_000", "target=50_000"),
@@ -500,6 +508,26 @@ def given_data_quality() -> Names:
     return {}
 
 
+def given_control() -> Names:
+    from colliderkit.sources import write
+    from colliderkit.sources.machines import MACHINES
+
+    machine = MACHINES.build("beam-tuning")
+    seen = machine.begin(machine.draw(4, 1), seed=1).seen
+    log = dict(zip(machine.settings, seen.settings.numpy().T, strict=True))
+    log |= dict(zip(machine.readings, seen.reading.numpy().T, strict=True))
+    log |= dict(zip(machine.goals, seen.goal.numpy().T, strict=True))
+    write("log.parquet", {**log, "shift": np.array([1, 1, 2, 2])})
+    return {
+        "settings": seen.settings.numpy(),
+        "readings": seen.reading.numpy(),
+        "goals": seen.goal.numpy(),
+        "read": lambda: (seen.settings[0], seen.reading[0], seen.goal[0]),
+        "write": lambda settings: None,
+        "show": lambda advice: True,
+    }
+
+
 def given_trigger() -> Names:
     import h5py
 
@@ -590,6 +618,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "surrogates.md": given_showers,
     "tagging.md": given_tagging,
     "data-quality.md": given_data_quality,
+    "control.md": given_control,
     "trigger.md": given_trigger,
     "unfolding.md": given_unfolding,
     "weak-supervision.md": given_weak_supervision,

@@ -51,7 +51,7 @@ from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.pythia import shards as pythia_shards
 from colliderkit.studies.run import Run as StudyRun
 from colliderkit.studies.run import Study
-from colliderkit.tasks import data_quality, run_scores, runs
+from colliderkit.tasks import control, data_quality, run_scores, runs
 from colliderkit.tasks.account import Account
 from colliderkit.tasks.task import Evaluation
 from colliderkit.training.settings import Training
@@ -241,6 +241,29 @@ def flagged(folder, monkeypatch):
     run_scores.RunScoresTask().apply(method, "later.csv", out=folder / "flagged")
 
 
+def advised(folder: Path, monkeypatch) -> None:
+    """Settings that are set without asking; the advice beside them is written by `sources`."""
+    monkeypatch.setattr(control, "write", lambda *_, **__: None)
+    monkeypatch.setattr(control, "beside", lambda *_: {})
+    machine = SimpleNamespace(settings=tuple("s" * 40 + str(i) for i in range(50)))
+    machine.readings, machine.goals = ("r",), ("g",)
+    count = len(machine.settings)
+    table = SimpleNamespace(own={}, columns={}, table=lambda names: np.ones((2, len(names))))
+    ones = np.ones(2)
+    found = SimpleNamespace(
+        **dict.fromkeys(("settings", "low", "high"), np.ones((2, count))),
+        cost=ones,
+        gain=ones,
+        spread=ones,
+        clipped=ones > 0,
+    )
+    method = SimpleNamespace(built=machine, recommend=lambda *_: found)
+    reading = SimpleNamespace(rows=lambda *_, **__: table)
+    control.ControlTask().apply(
+        method, reading, "log.csv", out=folder / "a.csv", decide=folder / "settings.json"
+    )
+
+
 SHOWERS = RANDOM.exponential(size=(50, 504)).astype(np.float32)
 GEOMETRY = calorimeter("photons-368").geometry
 LONG = {"request": "x" * ROOM}
@@ -292,6 +315,7 @@ WRITERS = {
         f / "f.csv", {"run": [1] * 500}
     ),
     "tasks/run_scores.apply": flagged,
+    "tasks/control.apply": advised,
     "tasks/runs.finish": lambda folder, _: finished(folder),
     "tasks/runs.write_update": lambda folder, _: updated(folder),
     "tasks/runs.write_evaluation": lambda folder, _: evaluated(folder),

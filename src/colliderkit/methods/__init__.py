@@ -56,6 +56,14 @@ METHODS = Registry(
         "abcdiscotec": "colliderkit.methods.search.double_disco:ABCDisCoTEC",
         "autoencoder": "colliderkit.methods.search.autoencoder:Autoencoder",
         "trigger": "colliderkit.methods.search.trigger:Trigger",
+        "differentiable-policy": "colliderkit.methods.operations.differentiable_policy:DifferentiablePolicy",  # noqa: E501
+        "ppo-policy": "colliderkit.methods.operations.ppo_policy:PPOPolicy",
+        "bayesian-optimisation": "colliderkit.methods.operations.bayesian_optimisation:BayesianOptimisation",  # noqa: E501
+        "nelder-mead": "colliderkit.methods.operations.nelder_mead:NelderMead",
+        "random-search": "colliderkit.methods.operations.random_search:RandomSearch",
+        "fixed-settings": "colliderkit.methods.operations.fixed_settings:FixedSettings",
+        "pi-controller": "colliderkit.methods.operations.pi_controller:PIController",
+        "greedy-knapsack": "colliderkit.methods.operations.greedy_knapsack:GreedyKnapsack",
         "latent-dirichlet": "colliderkit.methods.search.latent:LatentDirichlet",
         "semi-supervised": "colliderkit.methods.search.semi_supervised:SemiSupervised",
         "symmetry": "colliderkit.methods.search.symmetry:Symmetry",

@@ -46,6 +46,8 @@ STUDIES = Registry(
         "latent-structure": "colliderkit.studies.latent_structure:STUDY",
         "trigger-stream": "colliderkit.studies.trigger_stream:STUDY",
         "data-quality": "colliderkit.studies.data_quality:STUDY",
+        "beam-tuning": "colliderkit.studies.beam_tuning:STUDY",
+        "prescale-control": "colliderkit.studies.prescale_control:STUDY",
     },
 )
 

@@ -52,6 +52,8 @@ TOYS = {
     "likelihood-ratio": "Toys of known ratio",
     "fractions-and-efficiencies": "Toy of known answer",
     "semi-supervised": "Toy of known answer",
+    "beam-tuning": "Simulated ARES-EA",
+    "prescale-control": "Simulated fills",
     "trigger-stream": "Toy of a stream",
     "two-point-uncertainty": "Toy of known answer",
     "weak-supervision": "Toy of known answer",

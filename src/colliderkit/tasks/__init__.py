@@ -32,6 +32,7 @@ TASKS = Registry(
         "shower-comparison": "colliderkit.tasks.showers:ShowerComparisonTask",
         "showers": "colliderkit.tasks.showers:ShowersTask",
         "unfolding": "colliderkit.tasks.unfolding:UnfoldingTask",
+        "control": "colliderkit.tasks.control:ControlTask",
         "generator": "colliderkit.tasks.generator:GeneratorTask",
         "data-quality": "colliderkit.tasks.data_quality:DataQualityTask",
         "run-scores": "colliderkit.tasks.run_scores:RunScoresTask",

@@ -1,1 +1,3 @@
 """Run an experiment: certify its data."""
+
+"""Running the experiment: what watches and steers the detector, its data and its machines."""
