@@ -1,0 +1,1 @@
+"""Running the experiment: data quality, the network, data and caches, control."""
