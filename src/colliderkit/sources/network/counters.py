@@ -12,7 +12,7 @@ from colliderkit.events.tables import Floats, Ints, as_table
 from colliderkit.sources.files.formats import Paths
 from colliderkit.sources.files.rows import Rows, read_rows
 
-__all__ = ["COUNTERS", "LinkCounters", "of_rows", "read_counters"]
+__all__ = ["COUNTERS", "LinkCounters", "checked_interval", "of_rows", "on_grid", "read_counters"]
 
 COUNTERS = ("utilisation", "queue", "loss")
 FULL = 0.8  # of a queue: above it a link is congested
@@ -73,13 +73,7 @@ class LinkCounters:
                     f"{what}: {name} is {share[time, which]:g} in interval {time} of link {which}"
                     " (counted from 0); give shares from 0 to 1."
                 )
-        times = np.arange(len(table)) if interval is None else np.asarray(interval, np.int64)
-        if len(times) != len(table) or (np.diff(times) != 1).any():
-            gap = times[np.argmax(np.diff(times) != 1)] if len(times) > 1 else 0
-            raise InputError(
-                f"{what}: what follows interval {gap} is missing; fill it in, or give a stretch"
-                " without holes."
-            )
+        times = checked_interval(interval, len(table), what)
         numbers = np.arange(table.shape[1]) if link is None else np.asarray(link, np.int64)
         count = len(numbers)
         known = np.zeros((count, count), bool) if feeds is None else np.asarray(feeds, bool)
@@ -134,36 +128,55 @@ def read_counters(
 def of_rows(rows: Rows, names: Sequence[str]) -> LinkCounters:
     """Make counters of rows with the columns interval, link and `names`."""
     what = ", ".join(map(str, rows.paths[:3]))
+    interval, link, table, place = on_grid(rows, names, "link")
+    feeds = None
+    if {"source", "target"} <= set(rows.columns):
+        ends = [np.empty(len(place), np.int64) for _ in range(2)]
+        for end, name in zip(ends, ("source", "target"), strict=True):
+            end[place] = rows.numbers(name)
+        source, target = (end.reshape(len(interval), len(link)) for end in ends)
+        if any((end != end[0]).any() for end in (source, target)):
+            raise InputError(
+                f"{what}: source or target of a link changes; give each link ends of its own."
+            )
+        feeds = target[0][:, None] == source[0][None, :]
+    return LinkCounters.checked(
+        table, names=names, interval=interval, link=link, feeds=feeds, what=what
+    )
+
+
+def on_grid(rows: Rows, names: Sequence[str], by: str) -> tuple[Ints, Ints, Floats, Ints]:
+    """Order rows by interval and by another number, such as "link".
+
+    Returns the intervals (T,), the numbers (L,), the values (T, L, C) of the columns `names` and
+    the place t L + l of each row. Raises `InputError` for a place with two rows or none.
+    """
+    what = ", ".join(map(str, rows.paths[:3]))
     values = rows.table(names)
     interval, time = np.unique(rows.numbers("interval"), return_inverse=True)
-    link, which = np.unique(rows.numbers("link"), return_inverse=True)
-    place = time * len(link) + which
-    count = np.bincount(place, minlength=len(interval) * len(link))
+    number, which = np.unique(rows.numbers(by), return_inverse=True)
+    place = time * len(number) + which
+    count = np.bincount(place, minlength=len(interval) * len(number))
     if (count != 1).any():
         bad = int(np.argmax(count != 1))
         some = "no row" if count[bad] == 0 else f"{count[bad]} rows"
         raise InputError(
-            f"{what}: has {some} of interval {interval[bad // len(link)]} and link"
-            f" {link[bad % len(link)]}; give one for each interval and link, by a selection of the"
-            " links or intervals that are complete."
+            f"{what}: has {some} of interval {interval[bad // len(number)]} and {by}"
+            f" {number[bad % len(number)]}; give one for each interval and {by}, by a selection of"
+            f" those that are complete."
         )
     table = np.empty((len(place), len(names)))
     table[place] = values
-    feeds = None
-    if {"source", "target"} <= set(rows.columns):
-        source, target = (np.empty(len(place), np.int64) for _ in range(2))
-        source[place], target[place] = rows.numbers("source"), rows.numbers("target")
-        ends = [end.reshape(len(interval), len(link)) for end in (source, target)]
-        if any((end != end[0]).any() for end in ends):
-            raise InputError(
-                f"{what}: source or target of a link changes; give each link ends of its own."
-            )
-        feeds = ends[1][0][:, None] == ends[0][0][None, :]
-    return LinkCounters.checked(
-        table.reshape(len(interval), len(link), -1),
-        names=names,
-        interval=interval,
-        link=link,
-        feeds=feeds,
-        what=what,
-    )
+    return interval, number, table.reshape(len(interval), len(number), -1), place.astype(np.int64)
+
+
+def checked_interval(interval: ArrayLike | None, count: int, what: str) -> Ints:
+    """Return numbers of intervals (count,) that follow one another, from 0 if none are given."""
+    times: Ints = np.arange(count) if interval is None else np.asarray(interval, np.int64)
+    if len(times) != count or (np.diff(times) != 1).any():
+        gap = times[np.argmax(np.diff(times) != 1)] if len(times) > 1 else 0
+        raise InputError(
+            f"{what}: what follows interval {gap} is missing; fill it in, or give a stretch"
+            " without holes."
+        )
+    return times

@@ -98,6 +98,10 @@ def simulate_fluid(
         full = np.where(level < 1, 1.5 * (SEGMENT / (trip * STREAM * np.maximum(level, 0.02))) ** 2, 0)
         over = np.clip((share * topology.capacity + burst) / capacity - 0.98, 0, 1)
         happens = np.minimum(full + lost + over, 1.0)
+        # What is lost in silence no counter of a link sees, but probes do.
+        silent = np.zeros(topology.links)
+        for fault in now:
+            silent[fault.link] += fault.size * (fault.kind == "silent loss")
         noise = random.lognormal(0, 0.15, topology.links)
         queue = BURSTS * rho**2 / np.maximum(1 - rho, 1e-6) / ROOM * noise
         queue = np.minimum(np.where(level < 1, np.maximum(queue, 0.85), queue), 1.0)
@@ -106,7 +110,7 @@ def simulate_fluid(
             [
                 (traffic[time] @ routes + taken) / topology.capacity,
                 queue,
-                np.minimum(random.poisson(happens * sent) / sent, 1.0),
+                np.minimum(random.poisson((happens - silent) * sent) / sent, 1.0),
             ],
             axis=1,
         )
@@ -183,5 +187,5 @@ def _under(
         else:  # down for a part of the interval, in which what is on its way is lost
             down = min(size * random.uniform(0.3, 1.0), 0.95)
             capacity[link] *= 1 - down
-            lost[link] += 1e-3 * down
+            lost[link] += 0.02 * down
     return metric, capacity, burst, lost

@@ -10,9 +10,10 @@ from colliderkit.events.tables import Floats, Ints
 from colliderkit.sources.files.jets import write
 from colliderkit.sources.network.counters import COUNTERS, LinkCounters
 from colliderkit.sources.network.faults import KINDS, Fault
+from colliderkit.sources.network.probes import PathProbes
 from colliderkit.sources.network.topology import Topology
 
-__all__ = ["PROBES", "Monitoring", "Probing", "write_counters"]
+__all__ = ["PROBES", "Monitoring", "Probing", "counters_of", "write_counters", "write_probes"]
 
 PROBES = 600  # packets an interval, 10 a second: a loss below 1/600 is none or one of these
 QUANTUM = 0.02  # of the intervals in which a probing host itself drops one or two packets
@@ -41,6 +42,11 @@ class Monitoring:
     hops: Floats
     routes: NDArray[np.bool_]
     faults: list[Fault]
+
+    @property
+    def probes(self) -> PathProbes:
+        """What was measured on the paths."""
+        return PathProbes.checked(np.stack([self.traffic, self.delay, self.loss], 2), self.routes)
 
     def faulty(self) -> Ints:
         """Return the kind of the fault of each interval and link (T, L), 0 for none."""
@@ -98,6 +104,30 @@ def write_counters(seen: Monitoring, path: str | Path, *, force: bool = False) -
     }
     write(path, columns, force=force)
     return Path(path)
+
+
+def write_probes(seen: Monitoring, folder: str | Path, *, force: bool = False) -> Path:
+    """Write probes.parquet, routes.parquet and faults.parquet, as `read_probes` takes them."""
+    folder = Path(folder)
+    times, paths = seen.traffic.shape
+    measured = {"traffic": seen.traffic, "delay": seen.delay, "loss": seen.loss}
+    path, link = np.nonzero(seen.routes)
+    faults = [(f.begin, f.end, f.link, 1 + KINDS.index(f.kind)) for f in seen.faults]
+    columns = np.array(faults, dtype=np.int64).reshape(-1, 4).T
+    tables = {
+        "probes": {
+            "interval": np.repeat(seen.counters.interval, paths),
+            "path": np.tile(np.arange(paths), times),
+            **{name: values.reshape(-1) for name, values in measured.items()},
+            "hops": seen.hops.reshape(-1),
+            "throughput": seen.throughput.reshape(-1),
+        },
+        "routes": {"path": path, "link": link},
+        "faults": dict(zip(("begin", "end", "link", "kind"), columns, strict=True)),
+    }
+    for name, table in tables.items():
+        write(folder / f"{name}.parquet", table, force=force)
+    return folder
 
 
 def counters_of(topology: Topology, values: Floats) -> LinkCounters:
