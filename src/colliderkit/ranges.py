@@ -76,6 +76,10 @@ RANGES: dict[str, Range] = {
     "steps": NONE,
     **dict.fromkeys(("devices", "workers"), Range(1, 4096)),
     **dict.fromkeys(("seed", "sample_seed"), SEED),
+    # a network, in intervals of time
+    **dict.fromkeys(("day", "horizons", "lags", "packets"), ONE),
+    "tolerance": NONE,
+    "alarms": POSITIVE,
     # networks and generators
     **dict.fromkeys(("hidden", "phi", "f", "dense", "embed", "pair_embed"), WIDTH),
     **dict.fromkeys(("layers", "blocks", "class_blocks", "heads", "neighbours"), WIDTH),

@@ -36,6 +36,7 @@ OFFSET, STEP = 1e7, 2.0**-20
 TOLERANCE = 1e-4  # of the spread of the answers
 # Images of calorimeters have voxels, experiments and tokens are counted: none is a table.
 NO_TABLE = {"shower-surrogate", "shower-comparison", "neyman-construction", "latent-dirichlet"}
+NO_TABLE |= {"congestion-forecast", "network-anomaly"}  # counters are shares, and times
 QUICK = Training(epochs=2, batch_size=64, learning_rate=1e-2, devices=1)
 Answer = Callable[[float], NDArray[Any]]
 

@@ -63,5 +63,7 @@ METHODS = Registry(
         "without-labels": "colliderkit.methods.search.mixtures.without_labels:WithoutLabels",
         "mixture-efficiencies": "colliderkit.methods.search.mixtures.templates:MixtureEfficiencies",
         "topics": "colliderkit.methods.search.mixtures.topics:Topics",
+        "congestion-forecast": "colliderkit.methods.operations.congestion:CongestionForecast",
+        "network-anomaly": "colliderkit.methods.operations.network_anomalies:NetworkAnomaly",
     },
 )

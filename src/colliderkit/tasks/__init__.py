@@ -33,6 +33,8 @@ TASKS = Registry(
         "showers": "colliderkit.tasks.showers:ShowersTask",
         "unfolding": "colliderkit.tasks.unfolding:UnfoldingTask",
         "generator": "colliderkit.tasks.generator:GeneratorTask",
+        "congestion": "colliderkit.tasks.network:CongestionTask",
+        "network-anomaly": "colliderkit.tasks.network:NetworkAnomalyTask",
     },
 )
 

@@ -34,7 +34,7 @@ FORECASTS: tuple[Forecast, ...] = (
     *("trees", "network", "logistic"),
     *("persistence", "smoothing", "daily-profile", "threshold"),
 )
-MEMORIES = (0.5, 0.2, 0.05)  # of what is smoothed: weights of the newest interval
+MEMORIES = (0.5, 0.2, 0.05, 0.01)  # of what is smoothed: weights of the newest interval
 HOURS = 24  # parts of a day in its profile
 STEPS = 32  # at most, of a score's rate of congestion
 
@@ -128,8 +128,9 @@ class CongestionForecast(Method):
         parts = congested[self.lags : cut - far], congested[cut:]
         if any(part.all() or not part.any() for part in parts):
             raise InputError(
-                f"{int(congested[:cut].sum())} and {int(congested[cut:].sum())} of the intervals and"
-                " links to train on and to stop by are congested; some have to be, and some not."
+                f"{int(congested[:cut].sum())} intervals and links to train on and"
+                f" {int(congested[cut:].sum())} to stop by are congested; some have to be, and some"
+                " not."
             )
         self.rate_ = float(congested[:cut].mean())
         self.names_ = list(counters.names)
@@ -151,9 +152,7 @@ class CongestionForecast(Method):
             self.tables_["memory"] = self._memory(congested[:cut])
         for i, h in enumerate(self.horizons):
             score = self._scores(counters, i)[: cut - h]
-            self.tables_[f"score {h}"], self.tables_[f"rate {h}"] = _rising(
-                score, congested[h:cut]
-            )
+            self.tables_[f"score {h}"], self.tables_[f"rate {h}"] = _rising(score, congested[h:cut])
         return self
 
     def predict_proba(self, counters: LinkCounters) -> Floats:
@@ -182,7 +181,9 @@ class CongestionForecast(Method):
         parts = []
         with torch.no_grad():
             for model in self.models_:
-                logits = [self._logits(model, rows) for rows in torch.from_numpy(table).split(65536)]
+                logits = [
+                    self._logits(model, rows) for rows in torch.from_numpy(table).split(65536)
+                ]
                 parts.append(torch.cat(logits).sigmoid().double().numpy().reshape(shape))
         return np.stack(parts, axis=2)
 

@@ -53,8 +53,8 @@ class NetworkAnomaly(Method):
         day: intervals of a day.
         alarms: incidents a day that may be found in the training.
 
-    After `fit`: `threshold_`, `centre_` and `spread_` (P, 3) of what is measured, `scale_` (L,), and the
-    `components_` (K, P) or the `forest_`.
+    After `fit`: `threshold_`; `centre_` and `spread_` (P, 3) of what is measured; `scale_` (L,);
+    and the `components_` (K, P) or the `forest_`.
     """
 
     name: ClassVar[str] = "network-anomaly"
@@ -122,20 +122,21 @@ class NetworkAnomaly(Method):
             *_, axes = np.linalg.svd(traffic, full_matrices=False)
             self.components_ = axes[: min(self.components, paths - 1)]
         if self.kind == "isolation-forest":
-            rows = _contrast(self._standard(probes), probes.routes)
+            rows = _outstanding(self._standard(probes), probes.routes)
             self.forest_ = _isolated(rows.reshape(-1, 4), derive(seed, "forest"))
             self.size_ = self.forest_.options
         high = np.quantile(self._links(probes), HIGH, axis=0)
         self.scale_ = np.maximum(high, max(float(np.median(high)), 1e-9))
         score = self._links(probes) / self.scale_
+        self.threshold_ = float(score.max())
         allowed = max(self.alarms * len(probes) / self.day, 1.0)
-        highest = np.sort(score.max(1))
-        low, top = 0, len(highest) - 1
-        while top - low > 1:
-            middle = (low + top) // 2
-            few = len(incidents_above(score, float(highest[middle]))) <= allowed
-            low, top = (low, middle) if few else (middle, top)
-        self.threshold_ = float(highest[top])
+        highest = score.max(1)
+        # From above: at a threshold that all is above there is one incident, without an end.
+        for part in np.geomspace(1 / len(highest), 0.5, 40):
+            threshold = float(np.quantile(highest, 1 - part))
+            if len(incidents_above(score, threshold)) > allowed:
+                break
+            self.threshold_ = threshold
         return self
 
     def score(self, probes: PathProbes) -> Floats:
@@ -156,7 +157,7 @@ class NetworkAnomaly(Method):
         """Return the score of each link, (T, L)."""
         standard = self._standard(probes)
         if self.kind == "isolation-forest":
-            rows = _contrast(standard, probes.routes)
+            rows = _outstanding(standard, probes.routes)
             with torch.no_grad():
                 table = torch.from_numpy(rows.reshape(-1, 4).astype(np.float32))
                 depth = torch.cat([self.forest_(part)[:, 0] for part in table.split(65536)])
@@ -175,7 +176,7 @@ class NetworkAnomaly(Method):
         return _contrast(sums[:, :, None], probes.routes)[:, :, 0]
 
     def _standard(self, probes: PathProbes) -> Floats:
-        """Return traffic, delay, packets lost and the step of the delay, standardised, (T, P, 4)."""
+        """Return traffic, delay, packets lost and the delay's step, standardised, (T, P, 4)."""
         z = (probes.values - self.centre_) / self.spread_
         lost = np.maximum(probes["loss"] * self.packets - QUANTA, 0)
         z[:, :, 2] = np.maximum(lost - np.maximum(self.centre_[:, 2] * self.packets - QUANTA, 0), 0)
@@ -197,6 +198,12 @@ def _contrast(values: Floats, routes: NDArray[np.bool_]) -> Floats:
     return contrasted
 
 
+def _outstanding(standard: Floats, routes: NDArray[np.bool_]) -> Floats:
+    """Contrast links, (T, L, 4); delay and loss that are less than elsewhere are not anomalous."""
+    contrasted = _contrast(standard, routes)
+    return np.concatenate([np.abs(contrasted[:, :, :1]), np.maximum(contrasted[:, :, 1:], 0)], 2)
+
+
 def _isolated(rows: Floats, seed: int) -> BoostedTrees:
     """Grow an isolation forest, and return trees whose sum is the depth that a row comes to."""
     from sklearn.ensemble import IsolationForest
@@ -214,9 +221,7 @@ def _isolated(rows: Floats, seed: int) -> BoostedTrees:
     )
     leaf = left < 0
     depth = np.concatenate([_depths(tree) for tree in trees])
-    forest = BoostedTrees(
-        rows.shape[1], 1, rounds=TREES, nodes=len(here), depth=int(depth.max())
-    )
+    forest = BoostedTrees(rows.shape[1], 1, rounds=TREES, nodes=len(here), depth=int(depth.max()))
     columns = {
         "feature": np.where(leaf, 0, feature),
         "left": np.where(leaf, here, left + offset),

@@ -1,1 +1,1 @@
-"""A small grid of computing sites: transfers, faults and probes, by a fluid or by packets (ns-3)."""
+"""A small grid of computing sites: transfers, faults, probes; as a fluid or as packets (ns-3)."""

@@ -14,7 +14,7 @@ __all__ = ["KINDS", "Fault", "FaultKind", "drawn_faults"]
 FaultKind = Literal["flap", "burst", "misroute", "silent loss", "duplex mismatch"]
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 # Intervals that a fault lasts, and its size: the share of the time that a flapping link is down, of
-# its capacity that a burst or a mismatch takes, the factor of its metric, the share of packets lost.
+# its capacity that a burst or a mismatch takes, a factor of its metric, the share of packets lost.
 LASTS: dict[FaultKind, tuple[float, float]] = {
     "flap": (5, 20),
     "burst": (5, 30),

@@ -1,4 +1,4 @@
-"""Fluid model of a network: transfers share links fairly, queues and losses follow from the load."""
+"""Fluid model of a network: transfers share links fairly; queues and losses follow."""
 
 from collections.abc import Callable, Sequence
 
@@ -42,14 +42,14 @@ def simulate_fluid(
 
     In each interval the transfers of a path p want C_p [Gb/s], what their streams take, and get
     lambda_p C_p by max-min fairness (see `max_min`). Streams are closed on a path that gets less
-    than 90% and opened again one after another, as FTS's optimiser does. A link with others' traffic of a share b and a
-    use rho has a queue of
+    than 90% and opened again one after another, as FTS's optimiser does. A link with others'
+    traffic of a share b and a use rho has a queue of
 
         q = min(1, [B rho^2 / (1 - rho)] / K)
 
     of its K = 100 packets, B = 4 for bursts. On a full link streams lose what makes TCP as slow as
     its share (Mathis, 1997): loss = 1.5 (segment / (RTT rate))^2; else nothing is lost but by
-    faults. Transfers are `drawn_transfers` if not given.
+    faults, of which counters do not see silent loss. Transfers are `drawn_transfers` if not given.
     """
     if transfers is None:
         transfers = drawn_transfers(
@@ -95,7 +95,9 @@ def simulate_fluid(
         rho = np.clip((traffic[time] @ routes + taken) / capacity, 0, 1)
         # Of a full link the streams are as slow as its level; of others nothing is lost.
         trip = 2e-3 * 4 * topology.delay.mean()
-        full = np.where(level < 1, 1.5 * (SEGMENT / (trip * STREAM * np.maximum(level, 0.02))) ** 2, 0)
+        full = np.where(
+            level < 1, 1.5 * (SEGMENT / (trip * STREAM * np.maximum(level, 0.02))) ** 2, 0
+        )
         over = np.clip((share * topology.capacity + burst) / capacity - 0.98, 0, 1)
         happens = np.minimum(full + lost + over, 1.0)
         # What is lost in silence no counter of a link sees, but probes do.

@@ -68,9 +68,7 @@ class Probing:
         self.delay, self.loss, self.throughput, self.hops = (np.zeros(shape) for _ in range(4))
         self.phase = random.integers(TEST, size=paths)
 
-    def see(
-        self, time: int, routes: Floats, delay: Floats, loss: Floats, free: Floats
-    ) -> None:
+    def see(self, time: int, routes: Floats, delay: Floats, loss: Floats, free: Floats) -> None:
         """Probe the paths of `routes` (P, L) over links with delays [ms] and losses (L,).
 
         `free` (P,) [Gb/s] is what one stream more would get.
@@ -107,7 +105,10 @@ def write_counters(seen: Monitoring, path: str | Path, *, force: bool = False) -
 
 
 def write_probes(seen: Monitoring, folder: str | Path, *, force: bool = False) -> Path:
-    """Write probes.parquet, routes.parquet and faults.parquet, as `read_probes` takes them."""
+    """Write probes.parquet, routes.parquet and, of a network with faults, faults.parquet.
+
+    `read_probes` and `read_faults` read them.
+    """
     folder = Path(folder)
     times, paths = seen.traffic.shape
     measured = {"traffic": seen.traffic, "delay": seen.delay, "loss": seen.loss}
@@ -125,6 +126,8 @@ def write_probes(seen: Monitoring, folder: str | Path, *, force: bool = False) -
         "routes": {"path": path, "link": link},
         "faults": dict(zip(("begin", "end", "link", "kind"), columns, strict=True)),
     }
+    if not faults:
+        del tables["faults"]
     for name, table in tables.items():
         write(folder / f"{name}.parquet", table, force=force)
     return folder

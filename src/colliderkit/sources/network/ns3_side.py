@@ -183,9 +183,7 @@ class Network:
         server = ns.UdpServerHelper(port)
         apps = server.Install(self.nodes.Get(target))
         apps.Start(ns.Seconds(0))
-        client = ns.UdpClientHelper(
-            ns.InetSocketAddress(self.address[target], port).ConvertTo()
-        )
+        client = ns.UdpClientHelper(ns.InetSocketAddress(self.address[target], port).ConvertTo())
         gap = self.plan["seconds"] / self.plan["packets"]
         client.SetAttribute("Interval", ns.TimeValue(ns.Seconds(gap)))
         client.SetAttribute("MaxPackets", ns.UintegerValue(2**31))

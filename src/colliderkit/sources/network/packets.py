@@ -102,8 +102,7 @@ def _flows(topology: Topology, transfers: Transfers, step: float, seed: int) -> 
     size = np.maximum(transfers.size * 1e9 / 8 / SCALE / SQUEEZE, 1448).astype(np.int64)
     ends = topology.pairs[transfers.path]
     return [
-        [float(b), int(s), int(t), int(n)]
-        for b, (s, t), n in zip(begin, ends, size, strict=True)
+        [float(b), int(s), int(t), int(n)] for b, (s, t), n in zip(begin, ends, size, strict=True)
     ]
 
 

@@ -55,7 +55,9 @@ def drawn_transfers(
         raise InputError(f"load is {load:g}; give a share of the capacity between 0 and 1.")
     random = np.random.default_rng(derive(seed, "transfers"))
     pairs, routes = topology.pairs, topology.routes()
-    access = np.array([topology.capacity[topology.source == s].max() for s in range(topology.sites)])
+    access = np.array(
+        [topology.capacity[topology.source == s].max() for s in range(topology.sites)]
+    )
     share = np.sqrt(access[pairs[:, 0]] * access[pairs[:, 1]]) * random.gamma(2.0, 0.5, len(pairs))
     share /= share.sum()
     unit = ((share @ routes) / topology.capacity).max()  # of the busiest link, for 1 Gb/s in all
