@@ -45,6 +45,8 @@ STUDIES = Registry(
         "semi-supervised": "colliderkit.studies.semi_supervised:STUDY",
         "latent-structure": "colliderkit.studies.latent_structure:STUDY",
         "trigger-stream": "colliderkit.studies.trigger_stream:STUDY",
+        "network-congestion": "colliderkit.studies.network_congestion:STUDY",
+        "detector-optimisation": "colliderkit.studies.detector_optimisation:STUDY",
     },
 )
 
