@@ -17,7 +17,13 @@ from colliderkit.metrics.value import Value
 from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive
 
-__all__ = ["Descent", "DetectorOptimisation", "finite_difference", "relative_resolution"]
+__all__ = [
+    "Descent",
+    "DetectorOptimisation",
+    "finite_difference",
+    "relative_resolution",
+    "resolution_of",
+]
 
 Objective = Callable[[Tensor], Tensor]  # of draws (D, F) of what is measured
 
@@ -30,7 +36,7 @@ def relative_resolution(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Descent:
-    """Way of one surrogate to its optimum: parameters (S, P) and the objective (S,) of all steps."""
+    """Way of one surrogate to its optimum: parameters (S, P) and objective (S,) of all steps."""
 
     parameters: Floats
     objective: Floats
@@ -69,7 +75,7 @@ class DetectorOptimisation:
         *,
         members: int = 4,
         objective: Objective = relative_resolution,
-        draws: int = 4096,
+        draws: int = 1024,
     ) -> None:
         self.surrogate = surrogate
         self.members = members
@@ -139,7 +145,7 @@ class DetectorOptimisation:
         return [_mean(column) for column in found.T]
 
     def descend(
-        self, start: ArrayLike, *, steps: int = 100, learning_rate: float = 0.05
+        self, start: ArrayLike, *, steps: int = 60, learning_rate: float = 0.05
     ) -> list[Descent]:
         """Go down the gradient from `start` (P,) with each member, by Adam; return their ways.
 
@@ -157,7 +163,7 @@ class DetectorOptimisation:
                 here = torch.as_tensor(self.low_) + unit * theta
                 loss = self.objective(self._drawn(member, here))
                 points.append(here.detach().numpy().copy())
-                values.append(float(loss))
+                values.append(float(loss.detach()))
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
@@ -193,7 +199,7 @@ class DetectorOptimisation:
         theta = torch.tensor(point, requires_grad=True)
         value = (objective or self.objective)(self._drawn(member, theta))
         (slope,) = torch.autograd.grad(value, theta)
-        return float(value), slope.double().numpy()
+        return float(value.detach()), slope.double().numpy()
 
     def _drawn(self, member: ConditionalGenerator, theta: Tensor) -> Tensor:
         """Return draws (D, F) at parameters (P,), of the same noise whatever they are."""

@@ -35,7 +35,9 @@ class LongitudinalToy:
 
     def contained(self, t: ArrayLike) -> Floats:
         """Return F(t)."""
-        share: Floats = gamma.cdf(self.layers * np.asarray(t, dtype=np.float64), self.a, 0, 1 / self.b)
+        share: Floats = gamma.cdf(
+            self.layers * np.asarray(t, dtype=np.float64), self.a, 0, 1 / self.b
+        )
         return share
 
     def resolution(self, t: ArrayLike) -> Floats:
@@ -59,7 +61,7 @@ class LongitudinalToy:
         return float(brentq(self.slope, low, high))
 
     def sample(self, t: ArrayLike, *, seed: int = 0) -> Floats:
-        """Draw the measured share of a shower for each absorber (N,); raise for one of 0 or less."""
+        """Draw the measured share of a shower for each absorber (N,); raise for 0 or less."""
         thick = np.asarray(t, dtype=np.float64)
         if not (thick > 0).all():
             raise InputError(f"an absorber of {thick.min():g} radiation lengths; give more than 0.")
