@@ -120,6 +120,16 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ('network="ring-mixer"', 'network="ring-mixer", layers=short, voxels=short'),
     ],
     "tagging.md": [('"top-qcd", 5000', '"top-qcd", 150'), ("epochs 20", "epochs 1")],
+    "detector-optimisation.md": [
+        ('"hidden": [32, 32]}', '"hidden": [8]}, training=short'),
+        ("members=4", "members=2, draws=64"),
+        ("optimum([3.0])", "optimum([3.0], steps=3)"),
+    ],
+    "network.md": [
+        ("--out runs/forecast\n", "--kind logistic --day 200 --out runs/forecast\n"),
+        ('kind="trees"', 'kind="smoothing"'),
+        ("1_440", "200"),
+    ],
     "trigger.md": [
         ("features=names)", "features=names, training=short)"),
         ("target=1_000", "target=50_000"),
@@ -424,6 +434,32 @@ def given_tagging() -> Names:
     return {}
 
 
+def given_network() -> Names:
+    from colliderkit.sources.network.faults import Fault
+    from colliderkit.sources.network.fluid import simulate_fluid
+    from colliderkit.sources.network.monitoring import write_counters, write_probes
+    from colliderkit.sources.network.topology import small_wlcg
+
+    faults = [Fault("burst", 4, 500, 540, 1.0)]
+    for seed, name in enumerate(("counters", "later")):
+        seen = simulate_fluid(small_wlcg(4, 4), 700, day=200, load=0.7, faults=faults, seed=seed)
+        write_counters(seen, f"{name}.parquet")
+    write_probes(seen, ".")
+    return {}
+
+
+def given_detector() -> Names:
+    from colliderkit.sources.toys.longitudinal import LongitudinalToy
+
+    thickness = np.random.default_rng(1).uniform(1.0, 8.0, 300)
+    toy = LongitudinalToy()
+    return {
+        "x": toy.sample(thickness / 5, seed=1)[:, None],
+        "thickness": thickness[:, None],
+        "short": ck.Training(epochs=1, batch_size=100),
+    }
+
+
 def given_trigger() -> Names:
     import h5py
 
@@ -511,6 +547,8 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "shower-test.md": given_shower_test,
     "surrogates.md": given_showers,
     "tagging.md": given_tagging,
+    "network.md": given_network,
+    "detector-optimisation.md": given_detector,
     "trigger.md": given_trigger,
     "unfolding.md": given_unfolding,
     "weak-supervision.md": given_weak_supervision,

@@ -24,7 +24,7 @@ from colliderkit.training.batches import Dataset
 from colliderkit.training.settings import Training
 from colliderkit.training.stacks import fit_stack
 
-__all__ = ["FORECASTS", "CongestionForecast", "Forecast", "features"]
+__all__ = ["FORECASTS", "LEARNED", "CongestionForecast", "Forecast", "features"]
 
 Forecast = Literal[
     "trees", "network", "logistic", "persistence", "smoothing", "daily-profile", "threshold"
