@@ -87,9 +87,7 @@ def forecast_in_time(
     top.set_ylabel("Share")
     bottom.set_ylabel("Probability")
     bottom.set_xlabel("Interval")
-    legend(figure, top)
-    handles, labels = bottom.get_legend_handles_labels()
-    bottom.legend(handles, labels, loc="upper left")
+    legend(figure)
     return figure
 
 
