@@ -312,7 +312,9 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         (np.arange(3.0), np.full(3, 0.06)),
     ),
     "detector.ways_down": lambda: detector.ways_down(
-        [np.geomspace(4, k, 30) for k in (2.0, 2.2)], "Absorber of a layer [mm]", Value(2.1, 0.1)
+        [np.geomspace(4, k, 30) for k in (2.0, 2.2)],
+        "Absorber of a layer [mm]",
+        ("scan", Value(2.1, 0.1)),
     ),
     "network.forecast_in_time": lambda: network.forecast_in_time(
         np.arange(100),

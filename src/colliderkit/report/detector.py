@@ -53,18 +53,21 @@ def resolution_over(
 
 
 @drawn
-def ways_down(ways: Sequence[ArrayLike], y: str, truth: Value | None = None) -> Figure:
-    """Draw a parameter, named `y`, over the steps of descents (S,), and the true optimum."""
+def ways_down(ways: Sequence[ArrayLike], y: str, truth: tuple[str, Value]) -> Figure:
+    """Draw a parameter, named `y`, over the steps of descents (S,), and what they should find.
+
+    `truth` is its name ("scan") and value.
+    """
     figure = Figure()
     axes = figure.subplots()
     for i, way in enumerate(ways):
         label = "descents of the members" if i == 0 else None
         axes.plot(np.asarray(way), color=COLOURS[0], alpha=0.7, label=label)
-    if truth is not None:
-        axes.axhline(truth.value, color="k", linestyle="--", label=f"scan, {truth}")
-        axes.axhspan(
-            truth.value - truth.error, truth.value + truth.error, color="k", alpha=0.12, linewidth=0
-        )
+    name, best = truth
+    axes.axhline(best.value, color="k", linestyle="--", label=f"{name}, {best}")
+    axes.axhspan(
+        best.value - best.error, best.value + best.error, color="k", alpha=0.12, linewidth=0
+    )
     axes.set_xlabel("Step")
     axes.set_ylabel(y)
     legend(figure, axes)

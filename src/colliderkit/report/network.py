@@ -1,6 +1,7 @@
 """Plots of a network: congestion and its forecast, precision and recall, lead times, incidents."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -19,7 +20,10 @@ def precision_recall(curves: Mapping[str, Precision], chance: float) -> Figure:
     figure = Figure()
     axes = figure.subplots()
     for i, (name, curve) in enumerate(curves.items()):
-        look = {"color": COLOURS[i % len(COLOURS)], "linestyle": LINES[i // len(COLOURS)]}
+        look: dict[str, Any] = {
+            "color": COLOURS[i % len(COLOURS)],
+            "linestyle": LINES[i // len(COLOURS)],
+        }
         if len(curve.recall) < 10:  # few scores: nothing lies between them
             axes.plot(curve.recall, curve.precision, "o", label=name, **look)
         else:

@@ -150,7 +150,7 @@ def of_toy(run: Run[Scale]) -> None:
         ways_down(
             [way.parameters[:, 0] for way in ways],
             "Absorber of a layer [$X_0$]",
-            Value(toy.best(), 0.0),
+            ("closed form", Value(toy.best(), 0.0)),
         ),
         "Each surrogate's way down its gradient; the line is the closed form.",
     )
@@ -207,7 +207,9 @@ def of_geant4(run: Run[Scale]) -> None:
         "Resolution by surrogates, and of showers of Geant4 that they have not seen.",
     )
     run.report.add_figure(
-        ways_down([way.parameters[:, 0] for way in ways], "Absorber of a layer [mm]", truth),
+        ways_down(
+            [way.parameters[:, 0] for way in ways], "Absorber of a layer [mm]", ("scan", truth)
+        ),
         "Each surrogate's way down its gradient; the band is the optimum of the scan.",
     )
 

@@ -37,7 +37,7 @@ SHOWERS = {
     "calo-diffusion": "voxels of the CaloChallenge",
     "calo-surrogate": "photons, 368 voxels",
     "calogan": "calorimeter of CaloGAN",
-    "detector-optimisation": "sampling calorimeter of eight layers",
+    "detector-optimisation": "lead and scintillator, and a toy",
     "energy-regression": "lead and liquid argon",
     "event-overlay": "Pythia 8 jets, photons in lead and liquid argon",
     "fast-calo-slices": "photons",

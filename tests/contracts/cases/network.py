@@ -60,10 +60,10 @@ def in_time(args: Arguments, kwargs: Keywords, rows: Any) -> Data:
 
 def write_network(folder: Path) -> None:
     topology = small_wlcg(4, 4)
-    faults = [Fault("burst", 4, 700, 760, 1.0), Fault("misroute", 6, 900, 960, 10.0)]
+    faults = [Fault("burst", 4, 300, 330, 1.0), Fault("misroute", 6, 450, 500, 10.0)]
     for seed, name in enumerate(("old", "new")):
         seen = simulate_fluid(
-            topology, 1200, day=100, load=0.7, faults=faults if name == "new" else (), seed=seed
+            topology, 600, day=100, load=0.7, faults=faults if name == "new" else (), seed=seed
         )
         write_counters(seen, folder / f"{name}.parquet")
         write_probes(seen, folder / name)

@@ -21,6 +21,7 @@ Detector = Literal["cusum", "pca", "isolation-forest"]
 DETECTORS: tuple[Detector, ...] = ("cusum", "pca", "isolation-forest")
 QUANTA = 2  # packets that a probing host drops itself: no loss of the network
 SLACK, CLIP = 1.0, 5.0  # of a CUSUM, in standard deviations
+LONG = 10  # intervals of an incident in the training, in the mean
 HIGH = 0.995  # quantile of a link's own scores that is its unit
 FORGETS = 0.03  # of its sum in an interval, so that it ends some time after its cause
 LEAST_DELAY = 0.2  # ms that a delay is known to, at best
@@ -131,8 +132,10 @@ class NetworkAnomaly(Method):
         self.threshold_ = float(score.max())
         allowed = max(self.alarms * len(probes) / self.day, 1.0)
         highest = score.max(1)
-        # From above: at a threshold that all is above there is one incident, without an end.
-        for part in np.geomspace(1 / len(highest), 0.5, 40):
+        # From above, and not of more than `LONG` intervals each: at a threshold that all is above
+        # there is one incident, without an end.
+        most = min(LONG * allowed / len(highest), 0.5)
+        for part in np.geomspace(1 / len(highest), most, 40):
             threshold = float(np.quantile(highest, 1 - part))
             if len(incidents_above(score, threshold)) > allowed:
                 break

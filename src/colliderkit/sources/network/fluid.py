@@ -83,7 +83,7 @@ def simulate_fluid(
         taken = np.minimum(share * topology.capacity + burst, 0.98 * capacity)
         round_trip = 2e-3 * (routes @ topology.delay)
         streams = rate * np.minimum(1, (age + 1) / RAMP) * opened[path]
-        wanted = np.bincount(path, streams, minlength=len(routes))
+        wanted = np.bincount(path, streams, minlength=len(routes)).astype(np.float64)
         with np.errstate(divide="ignore"):
             slowest = np.sqrt(1.5 / (routes @ lost)) * SEGMENT / round_trip / STREAM
         given, level = max_min(wanted, routes, capacity - taken, np.minimum(slowest, 1))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
 from colliderkit.events.tables import Floats
@@ -160,7 +161,7 @@ def _monitoring(topology: Topology, path: Path, step: float, faults: list[Fault]
     )
 
 
-def _routes(topology: Topology, usual: Floats, faults: list[Fault], time: int) -> Floats:
+def _routes(topology: Topology, usual: NDArray[np.bool_], faults: list[Fault], time: int) -> Floats:
     """Return the routes (P, L) of an interval, others than usual under misrouting."""
     metric = topology.metric.copy()
     for fault in faults:
