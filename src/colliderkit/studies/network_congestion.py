@@ -95,7 +95,7 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(200, 3, 2, 4, 1, TRAINING(epochs=1), load=0.7),
+    "smoke": Scale(150, 3, 2, 4, 1, TRAINING(epochs=1), load=0.7),
     "laptop": Scale(1440, 7, 5, 10, 8, TRAINING(epochs=8)),
     "night": Scale(1440, 30, 20, 10, 30, TRAINING(epochs=8), seeds=3, packets=4000),
     "paper": Scale(1440, 90, 60, 10, 60, TRAINING(epochs=12), seeds=5, packets=20_000),
