@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.methods.simulation.detector_optimisation import (
     DetectorOptimisation,
@@ -186,7 +186,7 @@ def of_geant4(run: Run[Scale]) -> None:
         gradients = fitted.gradient, fitted.mean_gradient
         for name, theirs, gradient in zip((SLOPE, MEAN), differences, gradients, strict=True):
             # A difference is the mean of the gradient between its ends.
-            mine = between(lambda t, g=gradient: g([t])[0], low, high)
+            mine = between(gradient, low, high)
             label = f"{name} {low:g} to {high:g} mm"
             rows.append(Result(OURS, label, mine.value, mine.error))
             rows.append(Result(GEANT4, label, theirs.value, theirs.error, counting=theirs.error))
@@ -239,10 +239,10 @@ def mean_of(values: Sequence[float] | Floats) -> Value:
     return Value(float(np.mean(values)), float(np.std(values, ddof=1)))
 
 
-def between(gradient: Callable[[float], Value], low: float, high: float) -> Value:
+def between(gradient: Callable[[ArrayLike], list[Value]], low: float, high: float) -> Value:
     """Return the mean of a gradient from `low` to `high`, by three points of Gauss's rule."""
     nodes, weights = np.polynomial.legendre.leggauss(3)
-    found = [gradient(float(t)) for t in (high + low) / 2 + (high - low) / 2 * nodes]
+    found = [gradient([float(t)])[0] for t in (high + low) / 2 + (high - low) / 2 * nodes]
     # The members are wrong alike at all three: errors are added.
     parts = [(w / 2 * v.value, w / 2 * v.error) for w, v in zip(weights, found, strict=True)]
     return Value(sum(v for v, _ in parts), sum(e for _, e in parts))
@@ -267,8 +267,8 @@ def lowest(grid: Floats, seen: Sequence[Value], replicas: int = 500) -> Value:
 
 def interpolated(grid: Floats, seen: Sequence[Value], at: float) -> Value:
     """Return the resolution of the scan at a thickness, on a line between its neighbours."""
-    values = (np.interp(at, grid, [getattr(v, name) for v in seen]) for name in ("value", "error"))
-    return Value(*map(float, values))
+    value, error = (np.interp(at, grid, [getattr(v, n) for v in seen]) for n in ("value", "error"))
+    return Value(float(value), float(error))
 
 
 STUDY = Study(

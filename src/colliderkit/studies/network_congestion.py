@@ -6,18 +6,14 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from colliderkit.methods.operations.congestion import FORECASTS, LEARNED, CongestionForecast
 from colliderkit.methods.operations.network_anomalies import DETECTORS, NetworkAnomaly
 from colliderkit.metrics.forecast import precision_recall
 from colliderkit.metrics.incidents import Incident, match, share
 from colliderkit.metrics.value import Value
-from colliderkit.report.network import (
-    forecast_in_time,
-    incidents_in_time,
-    over_horizons,
-    shares,
-)
+from colliderkit.report.network import forecast_in_time, incidents_in_time, over_horizons, shares
 from colliderkit.report.network import precision_recall as drawn_curves
 from colliderkit.report.results import Result
 from colliderkit.report.verdict import Aim, Ranking
@@ -205,7 +201,7 @@ def in_time(test: LinkCounters, kept: dict[str, Any], length: int = 150) -> Any:
     onset = np.diff(congested.astype(int), axis=0, prepend=1) > 0
     count = np.cumsum(onset, axis=0)
     length = min(length, len(test) - 1)
-    inside = count[length:] - count[:-length]
+    inside: NDArray[np.int64] = count[length:] - count[:-length]
     begin, link = np.unravel_index(int(inside.argmax()), inside.shape)
     part = slice(int(begin), int(begin) + length)
     return forecast_in_time(
@@ -237,7 +233,8 @@ def incidents(run: Run[Scale], topology: Topology) -> None:
     kinds = np.array([fault.kind for fault in seen.faults])
     rows: list[Result] = []
     found: dict[str, dict[str, Value]] = {}
-    scores, thresholds = {}, {}
+    scores: dict[str, Any] = {}
+    thresholds: dict[str, float] = {}
     for kind in DETECTORS:
         method = NetworkAnomaly(kind=kind, day=scale.day)
         method = run.fitted(f"{kind}, usual", method, usual, progress=False)

@@ -79,7 +79,7 @@ class CongestionTask(Task):
         """
         counters = counters_of(reading, files, method.names_[len(COUNTERS) :])
         probability = method.predict_proba(counters)
-        columns = {
+        columns: dict[str, Any] = {
             "interval": np.repeat(counters.interval, len(counters.link)),
             "link": np.tile(counters.link, len(counters)),
         }

@@ -234,9 +234,16 @@ class CongestionForecast(Method):
         ]
         # A rare class: the network begins at its rate.
         base = float(np.log(y[0].mean() / (1 - y[0].mean())))
-        offset = tuple(torch.full((len(part),), base) for part in y)
+        first, last = (torch.full((len(part),), base) for part in y)
+        train, validation = data
         fit_stack(
-            stack, _cross_entropy, *data, self.training, seeds=[seed], offset=(offset[0], offset[1])
+            stack,
+            _cross_entropy,
+            train,
+            validation,
+            self.training,
+            seeds=[seed],
+            offset=(first, last),
         )
         with torch.no_grad():
             stack.biases[-1] += base
