@@ -71,7 +71,10 @@ AIMS = (
     Aim("It names the right link more often than PCA of the traffic does", "localised", "cusum",
         "above", against="pca"),
 )  # fmt: skip
-RANKINGS = (Ranking(AUPRC.format(5), "higher", FORECASTS, baselines=("persistence", "smoothing")),)
+RANKINGS = (
+    Ranking(AUPRC.format(5), "higher", aside=(f"*, {OTHER}", f"*, {PACKETS}"),
+            baselines=("persistence", "smoothing")),
+)  # fmt: skip
 TRAINING = partial(Training, batch_size=1024, learning_rate=2e-3, schedule="cosine")
 
 
