@@ -76,6 +76,9 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             " tenth of its events, and of a few thousand background test events ten are kept",
         ),
     },
+    "Operations": {
+        "congestion": ("Congestion is forecast better than by persistence, with time to act", ""),
+    },
     "Weak supervision": {
         "weak_supervision": (
             "Mixed samples give the best classifier, efficiencies and fractions, without labels",

@@ -27,6 +27,7 @@ from colliderkit.methods.unfolding.result import BinnedSpectrum
 from colliderkit.metrics import Value
 from colliderkit.metrics.closure import agreement
 from colliderkit.metrics.coverage import coverage
+from colliderkit.metrics.forecast import precision_recall
 from colliderkit.metrics.response import closure, profile, response_trends
 from colliderkit.metrics.showers import (
     RESPONSE,
@@ -45,15 +46,17 @@ from colliderkit.report import (
     calorimeter,
     classifiers,
     conditioning,
-    data_quality,
     control,
+    data_quality,
     decorrelation,
+    detector,
     diffusion,
     distributions,
     images,
     inference,
     latent,
     mixtures,
+    network,
     overlay,
     parameter_fit,
     pareto,
@@ -340,6 +343,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         "Size: hits a section",
         first=LONG[0],
         good=0.05,
+    ),
     "control.convergence": lambda: control.convergence(
         {name: RANDOM.lognormal(3 - np.arange(30)[:, None] / 10, size=(30, 20)) for name in LONG},
         "Error [µm]",
@@ -355,6 +359,47 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         ("q1", "q2", "cv", "q3", "ch"),
         ("1/m²", "1/m²", "rad", "1/m²", "rad"),
         [(-1.0, 1.0)] * 5,
+    ),
+    "detector.resolution_over": lambda: detector.resolution_over(
+        (np.arange(3.0), VALUES[:3]),
+        {"Geant4": (np.arange(3.0), VALUES[:3])},
+        Value(1.2, 0.1),
+        "Absorber of a layer [mm]",
+        (np.arange(3.0), np.full(3, 0.06)),
+    ),
+    "detector.ways_down": lambda: detector.ways_down(
+        [np.geomspace(4, k, 30) for k in (2.0, 2.2)],
+        "Absorber of a layer [mm]",
+        ("scan", Value(2.1, 0.1)),
+    ),
+    "network.forecast_in_time": lambda: network.forecast_in_time(
+        np.arange(100),
+        {"utilisation": RANDOM.uniform(size=100), "queue": RANDOM.uniform(size=100)},
+        np.arange(100) % 40 > 30,
+        {name: RANDOM.uniform(size=100) for name in ("trees", "smoothing")},
+    ),
+    "network.incidents_in_time": lambda: network.incidents_in_time(
+        np.arange(100),
+        {name: RANDOM.exponential(size=100) for name in ("cusum", "pca", "isolation-forest")},
+        dict.fromkeys(("cusum", "pca", "isolation-forest"), 2.0),
+        [(20, 30), (60, 90)],
+    ),
+    "network.over_horizons": lambda: network.over_horizons(
+        {name: VALUES[:3] for name in LONG}, (1, 5, 15), "AUPRC"
+    ),
+    "network.precision_recall": lambda: network.precision_recall(
+        {
+            "trees": precision_recall(RANDOM.normal(size=500) + X[:500], X[:500] > 1),
+            "persistence": precision_recall(X[:500] > 0.5, X[:500] > 1),
+        },
+        0.2,
+    ),
+    "network.shares": lambda: network.shares(
+        {
+            name: dict(zip(("flap", "burst", "misroute"), VALUES, strict=False))
+            for name in ("cusum", "pca")
+        },
+        "Found",
     ),
     "trigger.rates": lambda: trigger.rates(
         {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"

@@ -89,6 +89,9 @@ RANGES: dict[str, Range] = {
     "latency": Range(0, 3600, open="least"),
     "delay": Range(0, 60),
     "drain": Range(0, 86400),
+    # a network, in intervals of time
+    **dict.fromkeys(("day", "horizons", "lags", "packets"), ONE),
+    "alarms": POSITIVE,
     # networks and generators
     **dict.fromkeys(("hidden", "phi", "f", "dense", "embed", "pair_embed"), WIDTH),
     **dict.fromkeys(("layers", "blocks", "class_blocks", "heads", "neighbours"), WIDTH),
@@ -105,7 +108,6 @@ RANGES: dict[str, Range] = {
     # shares and probabilities
     **dict.fromkeys(("least", "shares"), SHARE),
     **dict.fromkeys(("confidence", "efficiencies", "intervals", "level", "levels"), SHARE),
-    **dict.fromkeys(("share", "validation"), SHARE),
     "efficiency": Range(0, 1, open="least"),
     "fractions": Range(0, 1),  # of signal in mixed samples, which may be pure
     **dict.fromkeys(("share", "validation", "held_out"), SHARE),

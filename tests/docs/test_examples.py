@@ -134,6 +134,16 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("beam-tuning --out", "beam-tuning --trials 20 --iterations 2 --hidden 4 --out"),
         ("--trials 20 --out policy-test", "--trials 3 --measurements 5 --out policy-test"),
     ],
+    "detector-optimisation.md": [
+        ('"hidden": [32, 32]}', '"hidden": [8]}, training=short'),
+        ("members=4", "members=2, draws=64"),
+        ("optimum([3.0])", "optimum([3.0], steps=3)"),
+    ],
+    "network.md": [
+        ("--out runs/forecast\n", "--kind logistic --day 200 --out runs/forecast\n"),
+        ('kind="trees"', 'kind="smoothing"'),
+        ("1_440", "200"),
+    ],
     "trigger.md": [
         ("features=names)", "features=names, training=short)"),
         ("target=1_000", "target=50_000"),
@@ -528,6 +538,32 @@ def given_control() -> Names:
     }
 
 
+def given_network() -> Names:
+    from colliderkit.sources.network.faults import Fault
+    from colliderkit.sources.network.fluid import simulate_fluid
+    from colliderkit.sources.network.monitoring import write_counters, write_probes
+    from colliderkit.sources.network.topology import small_wlcg
+
+    faults = [Fault("burst", 4, 500, 540, 1.0)]
+    for seed, name in enumerate(("counters", "later")):
+        seen = simulate_fluid(small_wlcg(4, 4), 700, day=200, load=0.7, faults=faults, seed=seed)
+        write_counters(seen, f"{name}.parquet")
+    write_probes(seen, ".")
+    return {}
+
+
+def given_detector() -> Names:
+    from colliderkit.sources.toys.longitudinal import LongitudinalToy
+
+    thickness = np.random.default_rng(1).uniform(1.0, 8.0, 300)
+    toy = LongitudinalToy()
+    return {
+        "x": toy.sample(thickness / 5, seed=1)[:, None],
+        "thickness": thickness[:, None],
+        "short": ck.Training(epochs=1, batch_size=100),
+    }
+
+
 def given_trigger() -> Names:
     import h5py
 
@@ -619,6 +655,8 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "tagging.md": given_tagging,
     "data-quality.md": given_data_quality,
     "control.md": given_control,
+    "network.md": given_network,
+    "detector-optimisation.md": given_detector,
     "trigger.md": given_trigger,
     "unfolding.md": given_unfolding,
     "weak-supervision.md": given_weak_supervision,

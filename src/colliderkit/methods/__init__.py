@@ -73,5 +73,7 @@ METHODS = Registry(
         "topics": "colliderkit.methods.search.mixtures.topics:Topics",
         "certification": "colliderkit.methods.operations.certification:Certification",
         "run-scores": "colliderkit.methods.operations.run_scores:RunScores",
+        "congestion-forecast": "colliderkit.methods.operations.congestion:CongestionForecast",
+        "network-anomaly": "colliderkit.methods.operations.network_anomalies:NetworkAnomaly",
     },
 )

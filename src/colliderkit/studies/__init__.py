@@ -48,6 +48,8 @@ STUDIES = Registry(
         "data-quality": "colliderkit.studies.data_quality:STUDY",
         "beam-tuning": "colliderkit.studies.beam_tuning:STUDY",
         "prescale-control": "colliderkit.studies.prescale_control:STUDY",
+        "network-congestion": "colliderkit.studies.network_congestion:STUDY",
+        "detector-optimisation": "colliderkit.studies.detector_optimisation:STUDY",
     },
 )
 

@@ -36,6 +36,8 @@ TASKS = Registry(
         "generator": "colliderkit.tasks.generator:GeneratorTask",
         "data-quality": "colliderkit.tasks.data_quality:DataQualityTask",
         "run-scores": "colliderkit.tasks.run_scores:RunScoresTask",
+        "congestion": "colliderkit.tasks.network:CongestionTask",
+        "network-anomaly": "colliderkit.tasks.network:NetworkAnomalyTask",
     },
 )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
 
-__all__ = ["CALORIMETERS", "Calorimeter", "Sampling", "calorimeter"]
+__all__ = ["CALORIMETERS", "Calorimeter", "Sampling", "calorimeter", "sandwich"]
 
 
 @dataclass(frozen=True)
@@ -136,3 +136,21 @@ def calorimeter(name: str) -> Calorimeter:
     if name not in CALORIMETERS:
         raise InputError(f"no calorimeter '{name}'; choose from {', '.join(CALORIMETERS)}.")
     return CALORIMETERS[name]()
+
+
+def sandwich(
+    thickness: float,
+    layers: int = 12,
+    *,
+    absorber: str = "G4_Pb",
+    active: str = "G4_POLYSTYRENE",
+    active_thickness: float = 4.0,
+) -> Calorimeter:
+    """Return `layers` equal layers of an absorber of some thickness [mm] and an active slab.
+
+    One voxel a layer, as wide as the slabs: what a detector is designed with, the thickness of its
+    absorber at a given number of active layers, which is what it costs.
+    """
+    geometry = Geometry.regular("electron", layers, 1, [0.0, 300.0], 11)
+    sampling = Sampling(absorber, thickness, active, active_thickness)
+    return Calorimeter(geometry, (sampling,) * layers, 300.0)
