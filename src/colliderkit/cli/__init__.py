@@ -33,6 +33,7 @@ VERBS = {
     "evaluate": "measure a method on events that it has not seen",
     "report": "draw a run or an evaluation as one HTML file",
     "export": "write a fitted method for others: ONNX, a pyhf workspace, HEPData",
+    "serve": "answer clients of the KServe v2 protocol by exported models, over HTTP and gRPC",
     "fetch": "download a public data set by name",
     "study": "reproduce a published result from data to report",
 }
