@@ -63,7 +63,7 @@ def repository(verb: Call, path: Path, asked: Exported) -> str:
         checked: str = verb.function(out=file, force=False)
         if not is_onnx(file):
             raise InputError(
-                f"--triton: {verb.task} exports no ONNX, which a model repository needs; give --out."
+                f"--triton: {verb.task} exports no ONNX, as a model repository has; give --out."
             )
         write_repository(file, path.parent, path.name, backend=asked.backend, force=asked.force)
     return checked

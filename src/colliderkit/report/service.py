@@ -8,7 +8,7 @@ from matplotlib.ticker import NullLocator
 from colliderkit.metrics.value import Value
 from colliderkit.report.plots import COLOURS, MARKERS, drawn, legend
 
-__all__ = ["against_clients", "event_loops"]
+__all__ = ["against_clients", "loop_times"]
 
 # (clients, figure)
 Points = Sequence[tuple[int, Value]]
@@ -54,7 +54,7 @@ def against_clients(
 
 
 @drawn
-def event_loops(loops: Mapping[str, Value], bare: Value) -> Figure:
+def loop_times(loops: Mapping[str, Value], bare: Value) -> Figure:
     """Draw the time of an event in several event loops, beside that of a loop without inference."""
     figure = Figure(figsize=(8, 4.8))
     axes = figure.subplots()

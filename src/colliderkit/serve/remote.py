@@ -69,8 +69,9 @@ class RemoteModel:
         fallback: an ONNX file, asked when no server answers.
 
     `where` names server and model; `sent` and `received` are bytes of all requests and answers,
-    `requests` and `repeated` their numbers, and `local` the rows that the file has answered. Raises `InputError` for an address
-    that is none, and what a server refuses for another reason; `Unavailable` without `fallback`.
+    `requests` and `repeated` their numbers, and `local` the rows that the file has answered.
+    Raises `InputError` for an address that is none and for what a server refuses for another
+    reason than being busy, and `Unavailable` where there is no `fallback`.
     """
 
     def __init__(

@@ -124,6 +124,8 @@ def _tensor(what: str, value: Any, path: Path, ragged: bool) -> str:
         )
     sizes = [d.dim_value if d.HasField("dim_value") else -1 for d in tensor.shape.dim[1:]]
     # A number an event has no axis but the batch, which Triton writes in this way.
-    shape = f"dims: [ {', '.join(map(str, sizes))} ]" if sizes else "dims: [ 1 ] reshape { shape: [ ] }"
+    shape = (
+        f"dims: [ {', '.join(map(str, sizes))} ]" if sizes else "dims: [ 1 ] reshape { shape: [ ] }"
+    )
     batched = " allow_ragged_batch: true" if ragged and -1 in sizes else ""
     return f'{what} [ {{ name: "{value.name}" data_type: TYPE_{TYPES[kind]} {shape}{batched} }} ]'

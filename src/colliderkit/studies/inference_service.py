@@ -3,10 +3,7 @@
 The claims of SONIC (2007.10359, 2009.04509, 2402.15366), one by one, on one node.
 """
 
-import hashlib
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,23 +16,33 @@ from numpy.typing import NDArray
 from colliderkit.events.calorimeter.geometry import Geometry
 from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.events.ragged import Ragged
-from colliderkit.methods.simulation.surrogate import LAYERS, VOXELS, ShowerSurrogate
+from colliderkit.methods.simulation.surrogate import VOXELS, ShowerSurrogate
 from colliderkit.methods.tagging.tagger import Tagger
 from colliderkit.metrics.value import Value
 from colliderkit.report.results import Result
-from colliderkit.report.service import against_clients, event_loops
+from colliderkit.report.service import against_clients, loop_times
 from colliderkit.report.verdict import Aim
-from colliderkit.serve.load import Served, drive, served
+from colliderkit.serve.latency import gpu_gains
+from colliderkit.serve.load import (
+    ASYNCHRONOUS,
+    BARE,
+    BATCHED,
+    CPU,
+    EQUAL,
+    LOCAL,
+    P99,
+    SINGLE,
+    THROUGHPUT,
+    event_loops,
+    measured,
+    named,
+)
 from colliderkit.serve.onnx import export_method
-from colliderkit.serve.remote import RemoteModel
 from colliderkit.serve.showers import export_surrogate
-from colliderkit.serve.translation import session
 from colliderkit.sources.geant4 import gflash
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.toys.jets import ragged_jets
 from colliderkit.studies.run import Run, Study
-from colliderkit.training.batches import Dataset
-from colliderkit.training.fit import predict
 from colliderkit.training.settings import Training
 
 __all__ = ["STUDY"]
@@ -62,14 +69,18 @@ the event loops each event has other work too, twice as long as the network take
 """
 TITLES = {"pfn": "PFN", "particle-net-lite": "ParticleNet-Lite", "particle-net": "ParticleNet"}
 CALO = "CaloDiffusion"
-THROUGHPUT, P50, P99 = "throughput [1/s]", "p50 [ms]", "p99 [ms]"
-CPU, BYTES = "server CPU a request [ms]", "bytes a request"
-SAVED, EQUAL = "CPU, not batched over batched", "largest difference to the local file"
+SAVED = "CPU, not batched over batched"
 OVER_BARE = "wall time over a loop without inference"
 OVER_LOCAL = "wall time over inference in the loop"
-WAITING, ASYNCHRONOUS, LOCAL = "server, waiting", "server, asynchronous", "in the loop"
 GPU = "GPU over one CPU core"
 LIMIT = 100.0  # ms
+ENERGIES = (1_000.0, 50_000.0)  # MeV, of the showers
+# Of the diffusion in each calorimeter.
+NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "smoke": ("rings", {"width": 8, "depth": 1, "heads": 2}),
+    "photons-368": ("ring-mixer", {"width": 32, "depth": 2}),
+    "electrons-6480": ("u-net", {}),
+}
 AIMS = (
     Aim("What a server answers is what the file answers here", EQUAL, "*", "below", 1e-5),
     Aim("Many clients cost the server less CPU time where their requests are batched", SAVED,
@@ -129,7 +140,11 @@ def inference_service(run: Run[Scale]) -> None:
     scale, report = run.scale, run.report
     report.add_stand_in(STAND_IN)
     report.add_definitions(MEASURES)
-    taggers = {name: tagger(run, name) for name in scale.networks}
+    jets, training = ragged_jets(scale.train, seed=1), Training(epochs=1, batch_size=100, devices=1)
+    taggers = {
+        name: run.fitted(TITLES[name], Tagger(name, training=training), jets, progress=False)
+        for name in scale.networks
+    }
     models = [of_jets(run, name, fitted) for name, fitted in taggers.items()]
     models.append(of_showers(run))
     results: list[Result] = []
@@ -137,25 +152,26 @@ def inference_service(run: Run[Scale]) -> None:
         results += run_load(run, model)
     draw_load(run, models, results)
     report.add_heading("Event loops")
-    loops = run.value("event loops", partial(event_loop_times, run, models[-2]))
-    add_loops(run, models[-2], loops)
+    heaviest = models[-2]  # of those of jets
+    feeds = [heaviest.feed(1, seed) for seed in range(scale.loop)]
+    loops = run.value(
+        "event loops", lambda: event_loops(heaviest.path, feeds, repetitions=scale.repetitions)
+    )
+    add_loops(run, heaviest, loops)
     if torch.cuda.is_available():
         report.add_heading("On a GPU")
-        rows = [Result.over_seeds(TITLES[n], GPU, on_gpu(run, n, t)) for n, t in taggers.items()]
+        many = ragged_jets(4_096, seed=3)
+        rows = [
+            Result(TITLES[n], GPU, *spread(gpu_gains(t.model_, t.inputs(many), scale.repetitions)))
+            for n, t in taggers.items()
+        ]
         report.add_results(rows, "Jets a second in batches of 1,024, over those of one CPU core.")
-
-
-def tagger(run: Run[Scale], name: str) -> Tagger:
-    """Return a tagger, fitted in passing."""
-    training = Training(epochs=1, batch_size=100, learning_rate=2e-3, devices=1)
-    jets = ragged_jets(run.scale.train, seed=1)
-    return run.fitted(TITLES[name], Tagger(name, training=training), jets, progress=False)
 
 
 def of_jets(run: Run[Scale], name: str, fitted: Tagger) -> Model:
     """Export a tagger; it is asked jets of 10 to 60 particles."""
     jets = ragged_jets(2_000, seed=2)
-    path = run.file(f"{name}.onnx", lambda path: export_method(fitted, path, jets[:256]))
+    path = run.file(f"{name}.onnx", partial(export_method, fitted, events=jets[:256]))
     inputs = fitted.inputs(jets)
     assert isinstance(inputs, Ragged)
 
@@ -167,119 +183,54 @@ def of_jets(run: Run[Scale], name: str, fitted: Tagger) -> Model:
 
 
 def of_showers(run: Run[Scale]) -> Model:
-    """Export a diffusion surrogate as CaloDiffusion's; it is asked showers of given energies."""
+    """Export a diffusion surrogate, as CaloDiffusion is; it is asked showers of 1 to 50 GeV."""
+    network, options = NETWORKS[run.scale.calorimeter]
     geometry, train = showers(run.scale)
-    large = run.scale.calorimeter == "electrons-6480"
-    options: dict[str, Any] = {} if large else {"width": 32, "depth": 2}
-    if run.scale.calorimeter == "smoke":
-        options = {"width": 8, "depth": 1, "heads": 2}
-    network = {"smoke": "rings", "photons-368": "ring-mixer"}.get(run.scale.calorimeter, "u-net")
     surrogate = ShowerSurrogate(
         network=network,
         network_options=options,
         layer_generator=None,
-        layers=replace(LAYERS, epochs=1),
         voxels=replace(VOXELS, epochs=1, batch_size=100),
     )
     fitted = run.fitted(CALO, surrogate, train, geometry)
-    path = run.file("calo-diffusion.onnx", lambda path: export_surrogate(fitted, path))
-    low, high = fitted.range_
+    path = run.file("calo-diffusion.onnx", partial(export_surrogate, fitted))
 
     def feed(rows: int, seed: int) -> Feed:
         random = np.random.default_rng(seed)
-        noise = random.normal(size=(rows, fitted.noise_size)).astype(np.float32)
-        energy = low * (high / low) ** random.random((rows, 1))
-        return {"noise": noise, "incident": energy.astype(np.float32)}
+        noise = random.normal(size=(rows, fitted.noise_size))
+        energy = np.exp(random.uniform(*np.log(ENERGIES), size=(rows, 1)))
+        return {"noise": noise.astype(np.float32), "incident": energy.astype(np.float32)}
 
     return Model(CALO, path, feed, run.scale.showers)
 
 
 def showers(scale: Scale) -> tuple[Geometry, Showers]:
-    """Return a calorimeter and showers in it by parametrisation, of 1 to 50 GeV."""
-    count = min(scale.train, 1_000)
-    energy = np.random.default_rng(1).permutation(np.geomspace(1_000.0, 50_000.0, count))
+    """Return a calorimeter, and showers in it by parametrisation."""
+    energy = np.random.default_rng(1).permutation(np.geomspace(*ENERGIES, scale.train))
     if scale.calorimeter == "smoke":
         geometry = Geometry.regular("smoke", 3, 4, (0, 5, 15, 40), 11)
         medium, ends = gflash.TUNGSTEN_SILICON, np.array([0.0, 25.0, 45.0, 76.0])
     else:
         given = calorimeter(scale.calorimeter)
-        geometry = given.geometry
-        medium, ends, _ = gflash.effective_medium(given)
+        geometry, (medium, ends, _) = given.geometry, gflash.effective_medium(given)
     drawn = gflash.showers(energy, geometry, medium, seed=1, depths=ends)
     return geometry, Showers.checked(energy, drawn)
 
 
 def run_load(run: Run[Scale], model: Model) -> list[Result]:
     """Load servers of a model, one that batches and one that does not, with clients."""
-    points = [(clients, rows) for clients in run.scale.clients for rows in run.scale.rows]
-    found: dict[str, Any] = run.value(f"load of {model.title}", partial(loaded, run, model, points))
-    results = [Result(model.title, EQUAL, found["difference"], 0.0)]
-    for clients, rows in points:
-        cpu: dict[str, Value] = {}
-        for how in ("batched", "not batched"):
-            subject = subject_of(model, clients, rows, how)
-            for quantity, values in found[subject].items():
-                results.append(Result(subject, quantity, *spread(values)))
-            cpu[how] = Value(*spread(found[subject][CPU]))
-        if clients == max(run.scale.clients) and rows == 1:
-            one, other = cpu["not batched"], cpu["batched"]
-            ratio = one.value / other.value
-            error = ratio * float(np.hypot(one.error / one.value, other.error / other.value))
-            results.append(Result(f"{model.title}, {clients} clients", SAVED, ratio, error))
+    scale = run.scale
+    asked = [(clients, rows) for clients in scale.clients for rows in scale.rows]
+    measure = partial(measured, model.path, model.feed, asked, model.requests, scale.repetitions)
+    found: dict[str, Any] = run.value(f"load of {model.title}", measure)
+    results = [Result(model.title, EQUAL, found.pop(EQUAL), 0.0)]
+    for name, figures in found.items():
+        subject = f"{model.title}, {name}"
+        results += [Result(subject, quantity, *spread(each)) for quantity, each in figures.items()]
+    clients = max(scale.clients)
+    one, other = (np.array(found[named(clients, 1, how)][CPU]) for how in (SINGLE, BATCHED))
+    results.append(Result(f"{model.title}, {clients} clients", SAVED, *spread(one / other)))
     return results
-
-
-def subject_of(model: Model, clients: int, rows: int, how: str) -> str:
-    """Name a measurement."""
-    return f"{model.title}, {clients} clients, {rows} a request, {how}"
-
-
-def loaded(run: Run[Scale], model: Model, points: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    """Return the figures of each measurement, a list over the repetitions."""
-    found: dict[str, Any] = {}
-    name = model.path.stem
-    with ExitStack() as stack:
-        servers = {
-            "batched": stack.enter_context(served({name: model.path})),
-            "not batched": stack.enter_context(served({name: model.path}, batch=1)),
-        }
-        found["difference"] = difference(model, servers["batched"])
-        for clients, rows in points:
-            feeds = [model.feed(rows, seed) for seed in range(64)]
-            # As much work for each number of events a request, and enough for all clients.
-            requests = max(model.requests // rows, 4 * clients)
-            for repetition in range(run.scale.repetitions):
-                for how, server in servers.items():
-                    with RemoteModel(f"{server.grpc}/{name}", in_flight=clients) as remote:
-                        drive(remote, feeds, clients)  # opens the connection
-                        load = drive(remote, feeds, requests, process=server.process)
-                    figures = {
-                        THROUGHPUT: requests * rows / load.seconds,
-                        P50: 1e3 * load.at(0.5),
-                        P99: 1e3 * load.at(0.99),
-                        CPU: 1e3 * load.cpu / requests,
-                        BYTES: (load.sent + load.received) / requests,
-                    }
-                    subject = subject_of(model, clients, rows, how)
-                    kept = found.setdefault(subject, {quantity: [] for quantity in figures})
-                    for quantity, value in figures.items():
-                        kept[quantity].append(value)
-    return found
-
-
-def difference(model: Model, server: Served) -> float:
-    """Return the largest difference of a server's answers to the file's, over their largest."""
-    here = session(model.path.read_bytes(), threads=1)
-    largest = 0.0
-    with RemoteModel(f"{server.grpc}/{model.path.stem}") as remote:
-        feeds = [model.feed(1 + seed % 4, seed) for seed in range(40)]
-        asked = [remote.submit(feed) for feed in feeds]  # at once, so that they share batches
-        names = [output.name for output in here.get_outputs()]
-        for feed, future in zip(feeds, asked, strict=True):
-            for name, ours in zip(names, here.run(names, feed), strict=True):
-                away = np.abs(future.result()[name] - ours).max() / np.abs(ours).max()
-                largest = max(largest, float(away))
-    return largest
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
@@ -298,11 +249,11 @@ def draw_load(run: Run[Scale], models: Sequence[Model], results: Sequence[Result
     ):
         series = {
             f"{model.title}, {how}": [
-                (clients, by_name[subject_of(model, clients, 1, how), quantity].estimate)
+                (clients, by_name[f"{model.title}, {named(clients, 1, how)}", quantity].estimate)
                 for clients in run.scale.clients
             ]
             for model in models
-            for how in ("batched", "not batched")
+            for how in (BATCHED, SINGLE)
         }
         report.add_figure(
             against_clients(series, label, limit=limit),
@@ -311,53 +262,12 @@ def draw_load(run: Run[Scale], models: Sequence[Model], results: Sequence[Result
     report.add_results(results, "Mean and error of the repetitions.")
 
 
-def event_loop_times(run: Run[Scale], model: Model) -> dict[str, list[float]]:
-    """Return the wall time of an event [ms] of each loop, a list over the repetitions."""
-    here = session(model.path.read_bytes(), threads=1)
-    feeds = [model.feed(1, seed) for seed in range(run.scale.loop)]
-    begin = time.perf_counter()
-    for feed in feeds[:50]:
-        here.run(None, feed)
-    block = bytes(1 << 16)
-    work = 2 * (time.perf_counter() - begin) / min(50, len(feeds))  # seconds of an event
-    begin = time.perf_counter()
-    for _ in range(50):
-        hashlib.blake2b(block)
-    times = max(1, round(work * 50 / (time.perf_counter() - begin)))
-
-    def rest() -> None:  # work of another kind, without Python's lock
-        for _ in range(times):
-            hashlib.blake2b(block)
-
-    found: dict[str, list[float]] = {}
-    with served({"model": model.path}) as server, RemoteModel(f"{server.grpc}/model") as remote:
-        loops: dict[str, Callable[[Feed], Any]] = {
-            "": lambda feed: None,
-            LOCAL: lambda feed: here.run(None, feed),
-            WAITING: lambda feed: remote.submit(feed).result(),
-            ASYNCHRONOUS: remote.submit,
-        }
-        remote.submit(feeds[0]).result()
-        for _ in range(run.scale.repetitions):
-            for name, infer in loops.items():
-                begin = time.perf_counter()
-                answers = []
-                for feed in feeds:
-                    answers.append(infer(feed))
-                    rest()
-                if name == ASYNCHRONOUS:
-                    answers = [future.result() for future in answers]
-                wall = 1e3 * (time.perf_counter() - begin) / len(feeds)
-                found.setdefault(name, []).append(wall)
-    return found
-
-
 def add_loops(run: Run[Scale], model: Model, loops: Mapping[str, Sequence[float]]) -> None:
     """Draw and list the event loops."""
     walls = {name: np.array(values) for name, values in loops.items()}
-    bare = walls.pop("")
+    bare = walls.pop(BARE)
     run.report.add_figure(
-        event_loops({n: Value(*spread(w)) for n, w in walls.items()}, Value(*spread(bare))),
+        loop_times({n: Value(*spread(w)) for n, w in walls.items()}, Value(*spread(bare))),
         f"An event of work and of {model.title}: in the loop, on a server waiting for the answer,"
         " and on a server while the loop goes on.",
     )
@@ -370,36 +280,9 @@ def add_loops(run: Run[Scale], model: Model, loops: Mapping[str, Sequence[float]
     run.report.add_results(rows, "Ratios of neighbouring repetitions, with the error of the mean.")
 
 
-def on_gpu(run: Run[Scale], name: str, fitted: Tagger) -> list[Value]:
-    """Return jets a second on a GPU over those of one CPU core, of each repetition."""
-    inputs = fitted.inputs(ragged_jets(4_096, seed=3))
-    data = Dataset(inputs, torch.zeros(len(inputs)), torch.ones(len(inputs)))
-
-    def seconds(device: str) -> float:
-        fitted.model_.to(device)
-        predict(fitted.model_, data, 1_024)
-        begin = time.perf_counter()
-        predict(fitted.model_, data, 1_024)  # ends with the answers on the host
-        return time.perf_counter() - begin
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        times = [(seconds("cpu"), seconds("cuda")) for _ in range(run.scale.repetitions)]
-    finally:
-        torch.set_num_threads(threads)
-        fitted.model_.to("cpu")
-    return [Value(cpu / gpu, 0.0) for cpu, gpu in times]
-
-
-def aims(scale: Scale) -> Sequence[Aim]:
-    """Return what is asked; of a GPU where there is one."""
-    return (*AIMS, *ON_GPU) if torch.cuda.is_available() else AIMS
-
-
 STUDY = Study(
     *("inference-service", "Inference as a service", SUMMARY, SCALES, inference_service),
-    aims=aims,
+    aims=lambda _: (*AIMS, *ON_GPU) if torch.cuda.is_available() else AIMS,
     events="{requests} requests of jets and {showers} of showers a measurement, {loop} events in a"
     " loop",
     stand_in="servers with GPUs, and the jets and showers of CMS",
