@@ -57,6 +57,7 @@ from colliderkit.report import (
     ratio,
     regression,
     search,
+    service,
     significance,
     slices,
     training,
@@ -301,6 +302,18 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         {name: ((100, 1000, 10_000), VALUES) for name in LONG}, "Events", "Lost AUC"
     ),
     "mixtures.sample_share": lambda: mixtures.sample_share(PARTED, "Z+jet", "Multiplicity"),
+    "service.against_clients": lambda: service.against_clients(
+        {
+            f"{name}, {how}": list(zip((1, 8, 64), VALUES, strict=False))
+            for name in LONG[:3]
+            for how in ("batched", "not batched")
+        },
+        "CPU time of the server a request [ms]",
+        limit=0.08,
+    ),
+    "service.loop_times": lambda: service.loop_times(
+        dict(zip(LONG, VALUES, strict=False)), VALUES[0]
+    ),
     "trigger.rates": lambda: trigger.rates(
         {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"
     ),

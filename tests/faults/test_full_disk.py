@@ -7,6 +7,7 @@ import ast
 import io
 import json
 import resource
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -38,6 +39,7 @@ from colliderkit.report.results import Result, write_results
 from colliderkit.serve.hepdata import write_hepdata
 from colliderkit.serve.histfactory import write_workspace
 from colliderkit.serve.onnx import write_proto
+from colliderkit.serve.triton import write_repository
 from colliderkit.serve.unfolded_events import write_unfolded
 from colliderkit.sources import shards as sources_shards
 from colliderkit.sources import write
@@ -53,6 +55,7 @@ from colliderkit.tasks.task import Evaluation
 from colliderkit.training.settings import Training
 from contracts.cases import TASK_CASES
 from samples import make_jets
+from served import toy
 
 ROOM = 200  # bytes of a file
 RESULTS = [Result("model", f"quantity {i}", 1.0, 0.1) for i in range(20)]
@@ -177,6 +180,11 @@ def trained() -> ConditionalGenerator:
     return method.fit(RANDOM.normal(size=(200, 2)), progress=False)
 
 
+@cache
+def exported() -> Path:
+    return toy(Path(tempfile.mkdtemp()) / "toy.onnx")
+
+
 def generator(folder: Path) -> None:
     from colliderkit.serve.generators import export_generator
 
@@ -237,6 +245,7 @@ WRITERS = {
     "serve/hepdata.write_hepdata": lambda f, _: write_hepdata(spectrum(), f / "hepdata"),
     "serve/histfactory.write_workspace": lambda f, _: write_workspace(LONG, f / "w.json"),
     "serve/onnx.write_proto": lambda folder, _: proto(folder),
+    "serve/triton.write_repository": lambda f, _: write_repository(exported(), f / "r", "toy"),
     "serve/unfolded_events.write_unfolded": lambda f, _: write_unfolded(unfolded(), f / "u.h5"),
     "sources/datasets/catalogue._download": downloaded,
     "sources/files/parquet.write_parquet": lambda folder, _: jets(folder, "jets.parquet"),
@@ -288,7 +297,7 @@ def test_a_full_disk(name, tmp_path, monkeypatch):
     if name == "sources/pythia/shards.merge":
         ak.to_parquet(make_jets(300)[["event", "jet_pt"]], tmp_path / "w-0.parquet")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    trained()  # while there is room for its checkpoints
+    trained(), exported()  # while there is room for its checkpoints
     with pytest.raises(InputError) as error, full():
         WRITERS[name](tmp_path, monkeypatch)
     assert str(error.value).endswith("the disk is full; free some space, nothing was written.")

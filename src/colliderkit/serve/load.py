@@ -21,7 +21,29 @@ from colliderkit.events.tables import Floats
 from colliderkit.serve.remote import RemoteModel
 from colliderkit.serve.translation import session
 
-__all__ = ["Load", "Served", "cpu_of", "difference", "drive", "event_loops", "served"]
+__all__ = [
+    "ASYNCHRONOUS",
+    "BARE",
+    "BATCHED",
+    "BYTES",
+    "CPU",
+    "EQUAL",
+    "LOCAL",
+    "P50",
+    "P99",
+    "SINGLE",
+    "THROUGHPUT",
+    "WAITING",
+    "Load",
+    "Served",
+    "cpu_of",
+    "difference",
+    "drive",
+    "event_loops",
+    "measured",
+    "named",
+    "served",
+]
 
 Feed = Mapping[str, NDArray[Any]]
 # What an event loop does with the network of an event.

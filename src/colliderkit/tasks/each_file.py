@@ -79,16 +79,16 @@ def each_file(
                     failed[path] = error
                 bar.advance(shown)
     except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(f"interrupted: {kept(done, len(places), out)}") from stop
+        raise KeyboardInterrupt(f"interrupted: {kept(done, len(places), out, force)}") from stop
     except BrokenProcessPool as error:
         raise InputError(
-            f"a worker was killed, perhaps for memory: {kept(done, len(places), out)}"
+            f"a worker was killed, perhaps for memory: {kept(done, len(places), out, force)}"
         ) from error
     if failed:
         first = next(iter(failed.values()))
         raise InputError(
             f"{first.rstrip('.')} ({len(failed)} of {len(places)} files failed;"
-            f" {kept(done, len(places), out)})"
+            f" {kept(done, len(places), out, force)})"
         )
     return f"{len(left)} files, {len(places)} in all" if len(left) < done else f"{done} files"
 
@@ -143,9 +143,10 @@ def one(apply: Callable[..., Any], path: Path, place: Path) -> str | None:
     return None
 
 
-def kept(done: int, total: int, out: Path) -> str:
+def kept(done: int, total: int, out: Path, force: bool) -> str:
     """Return what is on disk and how to go on."""
-    return f"{done} of {total} files are in {out}; give the same command again to go on."
+    again = "again, without force," if force else "again"
+    return f"{done} of {total} files are in {out}; give the same command {again} to go on."
 
 
 def share_cores(workers: int) -> None:
