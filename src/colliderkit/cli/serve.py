@@ -41,7 +41,10 @@ def serve(
     """
     from colliderkit.serve.inference.processes import run
 
-    run(models, host, http, grpc, processes, threads, drain, limits)
+    run(
+        models, host=host, http=http, grpc=grpc, processes=processes, threads=threads, drain=drain,
+        limits=limits,
+    )  # fmt: skip
 
 
 def main(argv: Sequence[str]) -> None:

@@ -63,7 +63,6 @@ class Batcher:
     def __init__(self, model: Model, limits: Limits, counts: Counts) -> None:
         self.model, self.limits, self.counts = model, limits, counts
         self.rows = 0  # of all requests that are not answered yet
-        self.pending = 0
         self._seconds_per_row = model.seconds_per_row
         self._queues: dict[Hashable, deque[_Waiting]] = {}
         self._changed = threading.Condition()
@@ -95,7 +94,7 @@ class Batcher:
         waiting = _Waiting(question, future, now, deadline)
         key: Hashable = question.length.bit_length() if self.model.ragged else question.kind
         self.rows += question.rows
-        self.pending += 1
+        self.counts.pending += 1
         with self._changed:
             self._queues.setdefault(key, deque()).append(waiting)
             self._changed.notify()
@@ -276,13 +275,13 @@ class Batcher:
                     continue
                 answer = [np.concatenate(x) for x in zip(*waiting.parts, strict=True)]
             self._forget(waiting)
-            self.counts.waited(run.begin - waiting.arrived)
+            self.counts.seconds["queue"] += run.begin - waiting.arrived
             if not waiting.future.done():
                 waiting.future.set_result(answer)
 
     def _forget(self, waiting: _Waiting) -> None:
         self.rows -= waiting.question.rows
-        self.pending -= 1
+        self.counts.pending -= 1
 
 
 def _failed(model: Model, error: Exception) -> Refusal:

@@ -256,6 +256,8 @@ def _plain(message: bytes, size: int) -> bytes:
         plain = stream.decompress(message, size)
     except zlib.error as error:
         raise malformed("the request is compressed, and cannot be read") from error
+    if not stream.eof and len(plain) < size:
+        raise malformed("the request is compressed, and cut short")
     if not stream.eof:
         raise Refusal(Reason.TOO_LARGE, f"a request has {size >> 20} MB at most, decompressed")
     return plain

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import logging
 import time
 import zlib
 from collections.abc import Mapping
@@ -23,6 +24,11 @@ __all__ = ["server"]
 HEADER = "Inference-Header-Content-Length"
 LONGEST_JSON = 16 << 20  # bytes: as numbers of Python it takes 20 times the memory
 COMPRESSED = 1024  # bytes from which a compressed answer is worth its time
+log = logging.getLogger(__name__)
+# aiohttp writes the traceback of each body that cannot be read, which the sender is told of.
+SILENT = logging.getLogger(f"{__name__}.aiohttp")
+SILENT.propagate = False
+SILENT.addHandler(logging.NullHandler())
 NOT_OFFERED = ("systemsharedmemory", "cudasharedmemory", "trace", "logging")
 
 
@@ -47,9 +53,14 @@ def server(service: Service) -> web.Server:
         except web.HTTPException as error:
             return _json({"error": error.reason}, error.status)
         except web.RequestPayloadError as error:
-            return _refused(malformed(f"the body cannot be read: {error}"))
+            return _refused(malformed(f"the body cannot be read: {' '.join(str(error).split())}"))
+        except Exception as error:  # of ours: the sender is told, and the log what it was
+            log.exception("colliderkit: a request failed")
+            return _refused(Refusal(Reason.FAILED, f"this server failed: {type(error).__name__}"))
 
-    return web.Server(handler, request_factory=request, access_log=None, handler_cancellation=True)
+    return web.Server(
+        handler, request_factory=request, access_log=None, handler_cancellation=True, logger=SILENT
+    )
 
 
 async def _route(service: Service, request: web.BaseRequest) -> web.StreamResponse:
@@ -110,8 +121,7 @@ async def _infer(
 ) -> web.StreamResponse:
     begin = time.perf_counter()
     service.refuse_unready()
-    served = service.model(name, version)
-    with served.failures(begin):
+    with service.model(name, version).failures(begin):
         if request.headers.get("Expect", "").lower() == "100-continue":
             # The request is worth its body: only now is it sent.
             assert request.transport is not None
@@ -127,6 +137,7 @@ async def _infer(
         identity = document.get("id", "")
         if not isinstance(identity, str):
             raise malformed("the id of a request is a text")
+        served = service.model(name, version)  # of now: a reload may have put another there
         outputs = await served.answer(given, wanted, seconds)
         made = time.perf_counter()
         every = parameters.get("binary_data_output") is True

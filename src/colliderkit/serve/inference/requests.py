@@ -64,7 +64,7 @@ def refuse_extensions(names: Any, values: Any = None) -> None:
         if what and (values is None or values(name) not in (0, "", False)):
             raise Refusal(
                 Reason.NOT_OFFERED,
-                f"{what} are not offered here; send the request without '{name}'",
+                f"no {what} here; send the request without '{name}'",
             )
 
 

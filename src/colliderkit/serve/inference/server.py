@@ -20,6 +20,7 @@ from colliderkit.serve.inference.statistics import Statistics
 __all__ = ["Server", "serve"]
 
 DRAIN = 30.0  # seconds for what is in flight when a server ends
+PUBLISHED = 0.5  # seconds between two looks at the counts of a process
 
 
 class Server:
@@ -87,6 +88,14 @@ class Server:
             await self.stop()
             raise
         self.service.ready = True
+        if shared:
+            self._publishing = asyncio.create_task(self._publish())
+
+    async def _publish(self) -> None:
+        """Let the other processes know the counts of this one, from time to time."""
+        while True:
+            await asyncio.sleep(PUBLISHED)
+            self.service.statistics.publish()
 
     async def stop(self) -> None:
         """Refuse what comes, answer what is in flight, and close the ports."""
@@ -96,6 +105,7 @@ class Server:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(waiting, self.drain)
         await asyncio.gather(self._http.cleanup(), self._grpc.stop(self.drain))
+        service.statistics.publish()
 
     async def replace(self) -> str:
         """Look for the models again and put the new ones in place of the old, losing nothing.

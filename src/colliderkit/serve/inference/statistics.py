@@ -16,6 +16,7 @@ MODELS = 512  # names and versions that one server has had since it began
 NAME = 200  # bytes
 BATCHES = 1025  # sizes of runs that are told apart
 FAILURES = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
+TIMES = ("success", "fail", "queue", "input", "infer", "output")
 ROW = np.dtype(
     [
         ("name", f"S{NAME}"),
@@ -25,10 +26,7 @@ ROW = np.dtype(
         ("failure", "i8", len(FAILURES)),
         ("rows", "i8"),
         ("runs", "i8"),
-        *(
-            (f"{what}_ns", "i8")
-            for what in ("success", "fail", "queue", "input", "infer", "output")
-        ),
+        *((f"{what}_ns", "i8") for what in TIMES),
         ("pending", "i8"),
         ("batch_runs", "i4", BATCHES),
         ("batch_input_ns", "i8", BATCHES),
@@ -38,54 +36,73 @@ ROW = np.dtype(
 
 
 class Counts:
-    """Count for one model: one row of the table of a process, written by its event loop alone."""
+    """Count for one model of a process, in its event loop alone.
+
+    Counting is plain addition; `publish` puts the sums into the row of the process' table, where
+    those who ask see them.
+    """
 
     def __init__(self, row: Any) -> None:
         self._row = row
+        self.rows = self.runs = self.success = self.pending = 0
+        self.failures = dict.fromkeys(FAILURES, 0)
+        self.last = 0.0
+        self.seconds = dict.fromkeys(TIMES, 0.0)
+        self._batches: dict[int, list[float]] = {}
 
     def ran(self, rows: int, input_seconds: float, infer_seconds: float) -> None:
         """Count a run, the seconds that its inputs and the run itself took."""
-        row, made, ran = self._row, int(input_seconds * 1e9), int(infer_seconds * 1e9)
-        row["rows"] += rows
-        row["runs"] += 1
-        row["input_ns"] += made
-        row["infer_ns"] += ran
-        size = min(rows, BATCHES - 1)
-        row["batch_runs"][size] += 1
-        row["batch_input_ns"][size] += made
-        row["batch_infer_ns"][size] += ran
-
-    def waited(self, seconds: float) -> None:
-        """Count the seconds that a request was queued."""
-        self._row["queue_ns"] += int(seconds * 1e9)
+        self.rows += rows
+        self.runs += 1
+        self.seconds["input"] += input_seconds
+        self.seconds["infer"] += infer_seconds
+        batch = self._batches.setdefault(min(rows, BATCHES - 1), [0, 0.0, 0.0])
+        batch[0] += 1
+        batch[1] += input_seconds
+        batch[2] += infer_seconds
 
     def answered(self, seconds: float, output_seconds: float) -> None:
         """Count an answer, its seconds in all and those of its outputs."""
-        row = self._row
-        row["success"] += 1
-        row["success_ns"] += int(seconds * 1e9)
-        row["output_ns"] += int(output_seconds * 1e9)
-        row["last"] = time.time() * 1e3
+        self.success += 1
+        self.seconds["success"] += seconds
+        self.seconds["output"] += output_seconds
+        self.last = time.time()
 
     def failed(self, why: str, seconds: float) -> None:
         """Count a request that was not answered, for one of `FAILURES`."""
-        self._row["failure"][FAILURES.index(why)] += 1
-        self._row["fail_ns"] += int(seconds * 1e9)
+        self.failures[why] += 1
+        self.seconds["fail"] += seconds
 
-    def pending(self, requests: int) -> None:
-        """Note how many requests wait or run."""
-        self._row["pending"] = requests
+    def publish(self) -> None:
+        """Add what was counted since the last time to the table; `pending` is as of now."""
+        row, seconds = self._row, self.seconds
+        row["rows"] += self.rows
+        row["runs"] += self.runs
+        row["success"] += self.success
+        row["failure"] += list(self.failures.values())
+        row["pending"] = self.pending
+        row["last"] = max(int(row["last"]), int(self.last * 1e3))
+        for what, value in seconds.items():
+            row[f"{what}_ns"] += int(value * 1e9)
+        for size, (runs, made, ran) in self._batches.items():
+            row["batch_runs"][size] += int(runs)
+            row["batch_input_ns"][size] += int(made * 1e9)
+            row["batch_infer_ns"][size] += int(ran * 1e9)
+        self.rows = self.runs = self.success = 0
+        self.failures, self.seconds = dict.fromkeys(FAILURES, 0), dict.fromkeys(TIMES, 0.0)
+        self._batches = {}
 
 
 class Statistics:
     """Hold the counts of all models, of this process and of those that serve beside it.
 
     Each process writes a file of `folder`, mapped into memory, and reads those of the others, so
-    that any of them tells of all; without a folder there is one process.
+    that any of them tells of all, and no sum ever falls; without a folder there is one process.
     """
 
     def __init__(self, folder: Path | None = None, process: int = 0) -> None:
         self._folder = folder
+        self._counts: dict[tuple[str, int], Counts] = {}
         if folder is None:
             self._table = np.zeros(MODELS, ROW)
         else:
@@ -95,6 +112,8 @@ class Statistics:
 
     def of(self, name: str, version: int) -> Counts:
         """Return the counts of a model; the same ones after a reload."""
+        if (known := self._counts.get((name, version))) is not None:
+            return known
         key = name.encode()
         if len(key) > NAME:
             raise InputError(f"model name '{name[:40]}...' has more than {NAME} bytes; shorten it.")
@@ -103,11 +122,17 @@ class Statistics:
             if not row["name"]:
                 row["name"], row["version"] = key, version
             if row["name"] == key and row["version"] == version:
-                return Counts(row)
+                return self._counts.setdefault((name, version), Counts(row))
         raise InputError(f"a server counts for {MODELS} models at most; start another.")
+
+    def publish(self) -> None:
+        """Let the other processes see what this one has counted."""
+        for counts in self._counts.values():
+            counts.publish()
 
     def rows(self) -> dict[tuple[str, int], Any]:
         """Return the counts by model and version, summed over the processes."""
+        self.publish()
         tables = [self._table]
         if self._folder is not None:
             paths = sorted(self._folder.glob("*.counts"))
