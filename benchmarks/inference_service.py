@@ -211,7 +211,8 @@ def calls(c: Comparison) -> list[Answer]:
         c.row("calls of tritonclient that are answered right", right, total, right / total, None,
               unit="calls", bar=">= 1", failed=failed),
         c.row("coffea's wrapper, largest difference to the file", by_coffea["worst"], 1e-6,
-              by_coffea["worst"] / 1e-6, None, unit="", bar="<= 1", batch_size=by_coffea["batch_size"]),
+              by_coffea["worst"] / 1e-6, None, unit="", bar="<= 1",
+              batch_size=by_coffea["batch_size"]),
         c.row("exported repository in the real Triton, largest difference to the file", worst, 1e-6,
               worst / 1e-6, None, unit="", bar="<= 1", lost=lost, met=worst <= 1e-6 and not lost),
     ]  # fmt: skip

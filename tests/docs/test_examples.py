@@ -424,6 +424,23 @@ def given_tagging() -> Names:
     return {}
 
 
+def given_inference_service() -> Names:
+    from colliderkit.serve.inference import Server
+
+    particles("top.root", "qcd.root", "top_test.root", "data.root", "data2.root")
+    run_shell(
+        "colliderkit fit tagging --signal top.root --background qcd.root --training.epochs 1"
+        " --out runs/tagger"
+    )
+    run_shell("colliderkit export runs/tagger top_test.root --out tagger.onnx")
+    # As long as the process lasts: it is on no port that another would want.
+    server = Server(["tagger=tagger.onnx"], http=0, grpc=0).__enter__()
+    events = ck.read("top_test.root")
+    jets = np.abs(np.random.default_rng(1).normal(size=(20, 9, 4))).astype("f4")
+    address = f"grpc://127.0.0.1:{server.grpc}"
+    return {"server": address, "tagger": ck.load("runs/tagger"), "events": events, "jets": jets}
+
+
 def given_trigger() -> Names:
     import h5py
 
@@ -499,6 +516,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "decorrelation.md": given_decorrelation,
     "files.md": given_files,
     "inference.md": given_inference,
+    "inference-service.md": given_inference_service,
     "latent-structure.md": given_latent,
     "learned-observables.md": given_observables,
     "ratio.md": given_ratio,
