@@ -112,6 +112,8 @@ def test_a_server_with_another_model_is_refused(folder, server, capsys):
     assert "other" in capsys.readouterr().err
     assert run(*words, "--server", "127.0.0.1:8001") == 2
     assert "write grpc://host:port" in capsys.readouterr().err
+    assert run(*words, "--server", f"{NOBODY}/other") == 2
+    assert "check the address" in capsys.readouterr().err
     assert not (folder / "x.parquet").exists()
 
 

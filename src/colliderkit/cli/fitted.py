@@ -62,7 +62,9 @@ def fitted(model: Path, changed: int, server: tuple[str, ...]) -> Any:
     from colliderkit.serve.answers import on_server
     from colliderkit.serve.remote import RemoteModel
 
-    return on_server(method, RemoteModel(server, model.resolve().name))
+    remote = RemoteModel(server, model.resolve().name)
+    remote.metadata()  # what is mistyped ends here, and not in a fallback
+    return on_server(method, remote)
 
 
 @dataclass(frozen=True)

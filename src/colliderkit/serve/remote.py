@@ -117,17 +117,18 @@ class RemoteModel:
             self._loop.close()
 
     def metadata(self) -> dict[str, Any]:
-        """Return what the first server says of the model: inputs and outputs, their types, shapes.
+        """Return what a server says of the model: its inputs and outputs, their types and shapes.
 
-        Asks once: raises `Unavailable` where nothing answers at that address.
+        Each server is asked once: raises `Unavailable` where none answers.
         """
-        first = self._servers[0]
 
         async def ask() -> dict[str, Any]:
-            try:
-                return await first.metadata(min(self.deadline, 10.0))
-            except Busy as error:
-                raise Unavailable(f"{first.where}: {error}; check that the server runs.") from error
+            for server in self._servers:
+                try:
+                    return await server.metadata(min(self.deadline, 10.0))
+                except Busy as error:
+                    reason = f"{server.where}: {error}"
+            raise Unavailable(f"{reason}; check the address, and that a server runs.")
 
         return asyncio.run_coroutine_threadsafe(ask(), self._loop).result()
 
