@@ -308,7 +308,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
             for name in LONG[:3]
             for how in ("batched", "not batched")
         },
-        "CPU time of the server a request [ms]",
+        "Server CPU a request [ms]",
         limit=0.08,
     ),
     "service.loop_times": lambda: service.loop_times(

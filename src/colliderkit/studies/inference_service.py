@@ -244,8 +244,8 @@ def draw_load(run: Run[Scale], models: Sequence[Model], results: Sequence[Result
     report.add_heading("Clients and batches")
     for quantity, label, limit in (
         (THROUGHPUT, "Events a second", None),
-        (P99, "Latency, 99% of the requests [ms]", LIMIT),
-        (CPU, "CPU time of the server a request [ms]", None),
+        (P99, "99% of the latencies [ms]", LIMIT),
+        (CPU, "Server CPU a request [ms]", None),
     ):
         series = {
             f"{model.title}, {how}": [
