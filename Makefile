@@ -41,7 +41,7 @@ lint: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit("colliderkit needs Python 3.11 or later") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(PIP) torch==2.13.0 -c constraints.txt
-	$(PIP) -c constraints.txt -e '.[generate,geant4,dask,flows,hepdata,pyhf,docs,dev]'
+	$(PIP) -c constraints.txt -e '.[generate,geant4,dask,flows,hepdata,pyhf,serve,docs,dev]'
 	touch $@
 
 clean:

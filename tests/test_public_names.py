@@ -202,6 +202,7 @@ PUBLIC = {
         "no_better_than_guessing",
     ],
     "colliderkit.report.html": ["PAGE", "Drawing", "Heading", "Report", "Table", "Text"],
+    "colliderkit.serve.inference": ["Limits", "Server"],
     "colliderkit.serve.onnx": ["TOLERANCE", "export", "export_method", "single", "write_checked"],
     "colliderkit.serve.remote": ["RemoteModel", "Unavailable"],
     "colliderkit.serve.answers": ["on_server"],

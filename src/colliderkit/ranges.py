@@ -76,6 +76,13 @@ RANGES: dict[str, Range] = {
     "steps": NONE,
     **dict.fromkeys(("devices", "workers"), Range(1, 4096)),
     **dict.fromkeys(("seed", "sample_seed"), SEED),
+    # a server
+    **dict.fromkeys(("batch", "request_rows", "message"), FEW_ONE),
+    **dict.fromkeys(("processes", "threads"), Range(1, 4096)),
+    **dict.fromkeys(("http", "grpc"), Range(0, 65535)),
+    "latency": Range(0, 3600, open="least"),
+    "delay": Range(0, 60),
+    "drain": Range(0, 86400),
     # networks and generators
     **dict.fromkeys(("hidden", "phi", "f", "dense", "embed", "pair_embed"), WIDTH),
     **dict.fromkeys(("layers", "blocks", "class_blocks", "heads", "neighbours"), WIDTH),

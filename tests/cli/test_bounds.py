@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from colliderkit.cli import VERBS, generate, main, study
 from colliderkit.cli import inspect as inspect_verb
+from colliderkit.cli import serve as serve_verb
 from colliderkit.errors import InputError
 from colliderkit.generators import GENERATORS
 from colliderkit.methods import METHODS
 from colliderkit.methods.method import FORMAT
 from colliderkit.networks import NETWORKS
 from colliderkit.ranges import RANGES, Range, check
+from colliderkit.serve.inference import Limits
 from colliderkit.sources.datasets import catalogue
 from colliderkit.sources.geant4 import gflash, shards
 from colliderkit.tasks import TASKS
@@ -88,6 +90,7 @@ def commands() -> list[tuple[tuple[str, ...], str, Range, bool]]:
     )
     add(["study", "nothing", "--out", "out"], study.study)
     add(["inspect", f"{ABSENT}/x.root"], inspect_verb.inspect)
+    add(["serve", f"{ABSENT}/x.onnx"], serve_verb.serve, Limits)
     return [(tuple(map(str, words)), *rest) for words, *rest in found]
 
 

@@ -16,8 +16,10 @@ from colliderkit.cli.help import examples
 from colliderkit.cli.inspect import inspect as inspect_files
 from colliderkit.cli.parsing import parse
 from colliderkit.cli.report import Page
+from colliderkit.cli.serve import serve
 from colliderkit.cli.study import study
 from colliderkit.methods import METHODS
+from colliderkit.serve.inference import Limits
 from colliderkit.tasks import TASKS
 from colliderkit.tasks.reading import Reading
 from colliderkit.tasks.runs import Run
@@ -38,6 +40,7 @@ PLAIN = {
     "fetch": fetch,
     "study": study,
     "inspect": inspect_files,
+    "serve": serve,
 }
 
 
@@ -115,9 +118,10 @@ def test_examples_of_verbs_without_a_task_are_taken(name):
         words = shlex.split(command)[2:]
         if words == ["--list"]:
             continue
-        positional = {"generate": ["process", "count"], "inspect": ["files"]}
+        positional = {"generate": ["process", "count"], "inspect": ["files"], "serve": ["models"]}
         given = positional.get(name.split()[0], ["name"])
-        parse("colliderkit", "", words, [PLAIN[name]], positional=given)
+        takers = [serve, Limits] if name == "serve" else [PLAIN[name]]
+        parse("colliderkit", "", words, takers, supplied=["limits"], positional=given)
 
 
 @pytest.mark.parametrize(

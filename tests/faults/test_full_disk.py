@@ -55,7 +55,7 @@ from colliderkit.tasks.task import Evaluation
 from colliderkit.training.settings import Training
 from contracts.cases import TASK_CASES
 from samples import make_jets
-from served import toy
+from asked import toy
 
 ROOM = 200  # bytes of a file
 RESULTS = [Result("model", f"quantity {i}", 1.0, 0.1) for i in range(20)]

@@ -9,7 +9,7 @@ import pytest
 from colliderkit.errors import InputError
 from colliderkit.serve.load import drive
 from colliderkit.serve.remote import RemoteModel, Unavailable
-from served import failing, toy
+from asked import failing, toy
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 from colliderkit.errors import InputError
 from colliderkit.serve.inference.messages import message_class
 from colliderkit.serve.triton import write_repository
-from served import toy
+from asked import toy
 
 
 def configuration(folder):

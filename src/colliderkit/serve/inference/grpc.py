@@ -1,6 +1,7 @@
 """Answer KServe v2 over gRPC, with Triton's extensions for configuration and statistics."""
 
 import asyncio
+import contextlib
 import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -66,8 +67,11 @@ def _calls(service: Service) -> dict[str, Callable[[Any], dict[str, Any]]]:
     """Return what is answered from what the service says of itself, by the names of the calls."""
 
     def ready(request: Any) -> dict[str, Any]:
-        service.model(request.name, request.version)
-        return {"ready": service.ready}
+        # Of a model that is not there Triton says that it is not ready.
+        with contextlib.suppress(Refusal):
+            service.model(request.name, request.version)
+            return {"ready": service.ready}
+        return {"ready": False}
 
     return {
         "ServerLive": lambda request: {"live": True},

@@ -24,6 +24,7 @@ __all__ = ["server"]
 HEADER = "Inference-Header-Content-Length"
 LONGEST_JSON = 16 << 20  # bytes: as numbers of Python it takes 20 times the memory
 COMPRESSED = 1024  # bytes from which a compressed answer is worth its time
+ENCODINGS = ("identity", "gzip", "deflate")
 log = logging.getLogger(__name__)
 # aiohttp writes the traceback of each body that cannot be read, which the sender is told of.
 SILENT = logging.getLogger(f"{__name__}.aiohttp")
@@ -126,6 +127,11 @@ async def _infer(
             # The request is worth its body: only now is it sent.
             assert request.transport is not None
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        encoding = request.headers.get("Content-Encoding", "identity").lower()
+        if encoding not in ENCODINGS:
+            raise Refusal(
+                Reason.ENCODING, f"a body comes in {', '.join(ENCODINGS)}, not {encoding}"
+            )
         body = await request.read()
         head, rest = _parts(body, request.headers.get(HEADER))
         document = _object(_parsed(head), "the request")

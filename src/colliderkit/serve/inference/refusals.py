@@ -11,6 +11,7 @@ class Reason(Enum):
     MALFORMED = (400, "INVALID_ARGUMENT")
     UNKNOWN = (404, "NOT_FOUND")
     TOO_LARGE = (413, "INVALID_ARGUMENT")
+    ENCODING = (415, "INVALID_ARGUMENT")
     BUSY = (503, "UNAVAILABLE")  # the only one after which it makes sense to ask again
     LATE = (504, "DEADLINE_EXCEEDED")
     NOT_OFFERED = (501, "UNIMPLEMENTED")

@@ -52,8 +52,8 @@ def _entries(word: str) -> Iterable[Entry]:
         return _repository(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file or folder; check the path.")
-    name = name or path.stem
-    if not name.strip() or "/" in name:
+    name = path.stem if file == word else name
+    if not name.strip():
         raise InputError(f"{path}: '{name}' is no name of a model; give one as in NAME={path}.")
     return [Entry(name, 1, path)]
 

@@ -160,6 +160,10 @@ def _of_list(came: Given, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return numbers that came as a list, nested or flat, without changing one of them."""
     try:
         array = np.asarray(came.values)
+        if dtype == np.uint64 and array.dtype.kind == "f":
+            # Beside smaller ones numpy takes those above 2^63 for floats, which round them.
+            whole = np.asarray(came.values, dtype=object)
+            array = whole.astype(np.uint64) if _are_whole(whole) else array
     except (ValueError, OverflowError, TypeError) as error:
         raise malformed(f"input '{came.name}': its data are no numbers of one shape") from error
     if array.size == 0:
@@ -173,6 +177,10 @@ def _of_list(came: Given, dtype: np.dtype[Any]) -> NDArray[Any]:
             raise malformed(f"input '{came.name}': a number is beyond what {came.datatype} holds")
     with np.errstate(over="ignore"):
         return array.astype(dtype).ravel()
+
+
+def _are_whole(values: NDArray[np.object_]) -> bool:
+    return all(type(value) is int for value in values.ravel())
 
 
 def classified(

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from colliderkit.errors import InputError
+from colliderkit.ranges import check
 from colliderkit.serve.inference.limits import Limits
 from colliderkit.serve.inference.models import Model
 from colliderkit.serve.inference.repository import Entry, find
@@ -50,6 +51,7 @@ class Server:
         process: int = 0,
         folder: Path | None = None,
     ) -> None:
+        check({"http": http, "grpc": grpc, "threads": threads, "drain": drain, "limits": limits})
         self.models, self.host, self.http, self.grpc = list(models), host, http, grpc
         self.threads, self.drain, self.limits = threads, drain, limits or Limits()
         # Processes of one server share its ports and count into one folder.
