@@ -419,26 +419,27 @@ def given_unfolding() -> Names:
     }
 
 
+def given_serving() -> Names:
+    from served import deep_set
+
+    deep_set(Path("tagger.onnx"))
+    return {}
+
+
 def given_tagging() -> Names:
     particles("top.root", "qcd.root", "top_test.root", "qcd_test.root", "data.root")
     return {}
 
 
 def given_inference_service() -> Names:
-    from colliderkit.serve.inference import Server
-
     particles("top.root", "qcd.root", "top_test.root", "data.root", "data2.root")
     run_shell(
         "colliderkit fit tagging --signal top.root --background qcd.root --training.epochs 1"
         " --out runs/tagger"
     )
     run_shell("colliderkit export runs/tagger top_test.root --out tagger.onnx")
-    # As long as the process lasts: it is on no port that another would want.
-    server = Server(["tagger=tagger.onnx"], http=0, grpc=0).__enter__()
-    events = ck.read("top_test.root")
     jets = np.abs(np.random.default_rng(1).normal(size=(20, 9, 4))).astype("f4")
-    address = f"grpc://127.0.0.1:{server.grpc}"
-    return {"server": address, "tagger": ck.load("runs/tagger"), "events": events, "jets": jets}
+    return {"tagger": ck.load("runs/tagger"), "events": ck.read("top_test.root"), "jets": jets}
 
 
 def given_trigger() -> Names:
@@ -526,6 +527,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "resonant-methods.md": given_resonant_methods,
     "searches.md": given_search,
     "semi-supervised.md": given_semi_supervised,
+    "serving.md": given_serving,
     "shower-test.md": given_shower_test,
     "surrogates.md": given_showers,
     "tagging.md": given_tagging,

@@ -36,7 +36,7 @@ def serve(
 
     Examples:
         colliderkit serve tagger.onnx
-        colliderkit serve pfn=tagger.onnx ratio.onnx --host 0.0.0.0 --latency 0.1
+        colliderkit serve pfn=tagger.onnx --host 0.0.0.0 --latency 0.1
         colliderkit serve repository --processes 4
     """
     from colliderkit.serve.inference.processes import run
@@ -54,7 +54,7 @@ def main(argv: Sequence[str]) -> None:
     description = (serve.__doc__ or "").split("\n\n")[0]
     parsed = parse(
         "colliderkit serve", description, [*named, *argv[len(words) :]], [serve, Limits],
-        supplied=["limits"], examples=screen.examples(serve),
+        supplied=["limits"], positional=["models"], examples=screen.examples(serve),
     )  # fmt: skip
     function, limits = parsed.taken
     with naming_options(parsed.names):

@@ -94,8 +94,20 @@ MALFORMED = {
 
 def test_a_body_in_another_encoding(server):
     url = f"{server.url}/v2/models/jets/infer"
-    for encoding in ("x", "br", "gzip, gzip"):
+    for encoding in ("x", "gzip, gzip"):
         assert ask(url, document(), Content_Encoding=encoding)[0] == 415
+    assert ask(url, document(), Content_Encoding="br")[0] in (400, 415)  # as aiohttp can or not
+
+
+def test_a_body_that_cannot_be_read_ends_its_connection(server):
+    """Or the next request of a client that keeps connections would be lost."""
+    url = f"{server.url}/v2/models/jets/infer"
+    with socket.create_connection(("127.0.0.1", server.http)) as client:
+        head = f"POST {url} HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 7\r\n"
+        client.sendall(head.encode() + b"\r\ngarbage")
+        answer = client.recv(10_000).decode().lower()
+    assert answer.startswith("http/1.1 400")
+    assert "connection: close" in answer
 
 
 def still_answers(server):

@@ -64,6 +64,7 @@ class Batcher:
         self.model, self.limits, self.counts = model, limits, counts
         self.rows = 0  # of all requests that are not answered yet
         self._seconds_per_row = model.seconds_per_row
+        self._behind = 0.0  # seconds by which the event loop was late, lately
         self._queues: dict[Hashable, deque[_Waiting]] = {}
         self._changed = threading.Condition()
         self._closing = False
@@ -74,7 +75,17 @@ class Batcher:
     @property
     def capacity(self) -> int:
         """Return the rows that may wait: as many as the model runs within the target."""
-        return max(1, int(SHARE * self.limits.latency / self._seconds_per_row))
+        return max(1, int(self._patience / self._seconds_per_row))
+
+    @property
+    def _patience(self) -> float:
+        """Return the seconds that may pass before a run.
+
+        Under load the event loop is behind, once before it reads a request and once before it
+        writes the answer.
+        """
+        latency = self.limits.latency
+        return max(SHARE * latency - 2 * self._behind, 0.1 * latency)
 
     def ask(self, question: Question, seconds: float | None = None) -> asyncio.Future[Answer]:
         """Return the future of an answer; raise `Refusal` at once where it would come too late.
@@ -193,7 +204,7 @@ class Batcher:
     def _too_late(self, waiting: _Waiting, now: float) -> Refusal | None:
         if now > waiting.deadline:
             return Refusal(Reason.LATE, "the time that the request gave itself is over")
-        if now - waiting.arrived > self.limits.latency * SHARE:
+        if now - waiting.arrived > self._patience:
             return Refusal(
                 Reason.BUSY, f"waited {now - waiting.arrived:.2f} s for model '{self.model.name}'"
             )
@@ -202,6 +213,7 @@ class Batcher:
     def _run(self, run: _Run) -> None:
         """Run the pieces together or, where that fails, one by one: mates share no error."""
         if not run.pieces:
+            run.end = time.perf_counter()
             return
         arrays = self._joined(run.pieces)
         run.ready = time.perf_counter()
@@ -254,6 +266,7 @@ class Batcher:
 
     def _answer(self, run: _Run, refused: Sequence[tuple[_Waiting, Refusal]]) -> None:
         """Give the answers to those who wait, in the event loop."""
+        self._behind += 0.2 * (time.perf_counter() - run.end - self._behind)
         for waiting, refusal in refused:
             self._forget(waiting)
             if not waiting.future.done():

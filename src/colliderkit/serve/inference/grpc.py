@@ -93,7 +93,7 @@ def _unary(function: Callable[[Any], dict[str, Any]], name: str, size: int) -> A
             answer = answered(**function(_read(asked, message, size)))
         except Refusal as refusal:
             await _abort(context, refusal)
-        return answer.SerializeToString()  # type: ignore[no-any-return]
+        return answer.SerializeToString()
 
     return call
 
@@ -114,7 +114,7 @@ def _infer(service: Service) -> Callable[[bytes, Any], Awaitable[bytes]]:
             answer = await _answer(service, _read(ModelInferRequest, message, size), context)
         except Refusal as refusal:
             await _abort(context, refusal)
-        return answer.SerializeToString()  # type: ignore[no-any-return]
+        return answer.SerializeToString()
 
     return call
 
@@ -132,7 +132,7 @@ def _stream(service: Service) -> Callable[[AsyncIterator[bytes], Any], AsyncIter
             response = ModelStreamInferResponse(error_message=refusal.sentence)
             if request is not None:
                 response.infer_response.id = request.id
-        return response.SerializeToString()  # type: ignore[no-any-return]
+        return response.SerializeToString()
 
     async def call(messages: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
         answers: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(IN_FLIGHT)

@@ -44,6 +44,13 @@ def server(service: Service) -> web.Server:
         )  # fmt: skip
 
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        response = await answer(request)
+        if request.content.exception() is not None or not request.content.is_eof():
+            # What is left of the body cannot be told from a next request: the client has to know.
+            response.force_close()
+        return response
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await _route(service, request)
         except Refusal as refusal:
@@ -123,15 +130,14 @@ async def _infer(
     begin = time.perf_counter()
     service.refuse_unready()
     with service.model(name, version).failures(begin):
+        encoding = request.headers.get("Content-Encoding", "identity").lower()
+        if encoding not in ENCODINGS:
+            sentence = f"a body comes in {', '.join(ENCODINGS)}, not {encoding[:40]}"
+            raise Refusal(Reason.ENCODING, sentence)
         if request.headers.get("Expect", "").lower() == "100-continue":
             # The request is worth its body: only now is it sent.
             assert request.transport is not None
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        encoding = request.headers.get("Content-Encoding", "identity").lower()
-        if encoding not in ENCODINGS:
-            raise Refusal(
-                Reason.ENCODING, f"a body comes in {', '.join(ENCODINGS)}, not {encoding}"
-            )
         body = await request.read()
         head, rest = _parts(body, request.headers.get(HEADER))
         document = _object(_parsed(head), "the request")

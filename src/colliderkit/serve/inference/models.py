@@ -70,7 +70,7 @@ class Model:
     def run(self, arrays: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """Return the outputs for arrays in the order of the inputs."""
         feed = {t.name: x for t, x in zip(self.inputs, arrays, strict=True)}
-        return self.session.run(None, feed)  # type: ignore[no-any-return]
+        return self.session.run(None, feed)
 
     def metadata(self, versions: Sequence[int]) -> dict[str, Any]:
         """Return the model's metadata as the protocol has it."""

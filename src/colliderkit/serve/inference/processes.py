@@ -95,11 +95,10 @@ def _several(models: list[str], options: dict[str, Any], count: int) -> None:
         ending = ending or number != signal.SIGHUP
         for member in members:
             if member.is_alive() and member.pid is not None:
-                member_signal = signal.SIGTERM if number == signal.SIGINT else number
-                _send(member.pid, member_signal)
+                _send(member.pid, signal.SIGHUP if number == signal.SIGHUP else signal.SIGTERM)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, hand_on)
+    for handled in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(handled, hand_on)
     members.extend(start(number) for number in range(count))
     while any(member.is_alive() for member in members):
         for number, member in enumerate(members):

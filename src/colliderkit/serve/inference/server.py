@@ -128,7 +128,7 @@ class Server:
         opened = []
         for entry in entries:
             opened.append(await asyncio.to_thread(self._open, entry))
-        before, new = self.service.served, {}
+        before, new = self.service.served, dict[str, dict[int, Served]]()
         for model in opened:
             counts = self.service.statistics.of(model.name, model.version)
             new.setdefault(model.name, {})[model.version] = Served(model, self.limits, counts)

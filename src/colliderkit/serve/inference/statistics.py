@@ -34,6 +34,18 @@ ROW = np.dtype(
     ]
 )
 
+# What Triton calls them, and what they are here: field, text, ns in their unit.
+COUNTERS = {
+    "request_success": ("success", "requests answered", 1),
+    "count": ("rows", "rows run", 1),
+    "exec_count": ("runs", "runs of a model", 1),
+    "request_duration_us": ("success_ns", "time of requests answered", 1000),
+    "queue_duration_us": ("queue_ns", "time queued", 1000),
+    "compute_input_duration_us": ("input_ns", "time of making inputs", 1000),
+    "compute_infer_duration_us": ("infer_ns", "time of runs", 1000),
+    "compute_output_duration_us": ("output_ns", "time of writing outputs", 1000),
+}
+
 
 class Counts:
     """Count for one model of a process, in its event loop alone.
@@ -204,27 +216,10 @@ class _Collector:
 
         labels = ("model", "version")
         rows = self.statistics.rows()
-        counters = {
-            "nv_inference_request_success": ("requests answered", lambda r: r["success"]),
-            "nv_inference_count": ("rows run", lambda r: r["rows"]),
-            "nv_inference_exec_count": ("runs of a model", lambda r: r["runs"]),
-            "nv_inference_request_duration_us": (
-                "time of requests",
-                lambda r: r["success_ns"] // 1000,
-            ),
-            "nv_inference_queue_duration_us": ("time queued", lambda r: r["queue_ns"] // 1000),
-            **{
-                f"nv_inference_compute_{what}_duration_us": (
-                    f"time of {what}",
-                    lambda r, what=what: r[f"{what}_ns"] // 1000,
-                )
-                for what in ("input", "infer", "output")
-            },
-        }
-        for name, (text, of) in counters.items():
-            family = CounterMetricFamily(name, text, labels=labels)
+        for name, (field, text, unit) in COUNTERS.items():
+            family = CounterMetricFamily(f"nv_inference_{name}", text, labels=labels)
             for (model, version), row in rows.items():
-                family.add_metric((model, str(version)), int(of(row)))
+                family.add_metric((model, str(version)), int(row[field]) // unit)
             yield family
         family = CounterMetricFamily(
             "nv_inference_request_failure", "requests not answered", labels=(*labels, "reason")
@@ -246,7 +241,7 @@ def exposition(statistics: Statistics) -> bytes:
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(statistics))  # type: ignore[arg-type]
+    registry.register(_Collector(statistics))
     # The client ends the name of a counter in _total, and Triton does not.
     return re.sub(
         rb"(?m)^((?:# (?:HELP|TYPE) )?\w+?)_total(?=[ {])", rb"\1", generate_latest(registry)
