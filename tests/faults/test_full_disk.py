@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 
 import colliderkit
+from asked import toy
 from colliderkit.claims import claim
 from colliderkit.cli import main
 from colliderkit.errors import InputError
@@ -55,7 +56,6 @@ from colliderkit.tasks.task import Evaluation
 from colliderkit.training.settings import Training
 from contracts.cases import TASK_CASES
 from samples import make_jets
-from asked import toy
 
 ROOM = 200  # bytes of a file
 RESULTS = [Result("model", f"quantity {i}", 1.0, 0.1) for i in range(20)]

@@ -6,10 +6,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from asked import failing, toy
 from colliderkit.errors import InputError
 from colliderkit.serve.load import drive
 from colliderkit.serve.remote import RemoteModel, Unavailable
-from asked import failing, toy
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -6,10 +6,10 @@ import pytest
 from google.protobuf import text_format
 from onnx import TensorProto, helper
 
+from asked import toy
 from colliderkit.errors import InputError
 from colliderkit.serve.inference.messages import message_class
 from colliderkit.serve.triton import write_repository
-from asked import toy
 
 
 def configuration(folder):

@@ -109,8 +109,9 @@ class Answered:
 
 def ask(remote: RemoteModel, inputs: Ragged | Tensor, theta: Tensor | None = None) -> Answer:
     """Return the outputs (N, ...) of N raw events by their names, asked in batches at once."""
-    ragged = isinstance(inputs, Ragged)
-    order = inputs.lengths.argsort(stable=True) if ragged else torch.arange(len(inputs))
+    order = torch.arange(len(inputs))
+    if isinstance(inputs, Ragged):
+        order = inputs.lengths.argsort(stable=True)
     asked = []
     for events in order.split(remote.rows):
         if isinstance(inputs, Ragged):

@@ -75,11 +75,11 @@ OVER_LOCAL = "wall time over inference in the loop"
 GPU = "GPU over one CPU core"
 LIMIT = 100.0  # ms
 ENERGIES = (1_000.0, 50_000.0)  # MeV, of the showers
-# Of the diffusion in each calorimeter.
-NETWORKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "smoke": ("rings", {"width": 8, "depth": 1, "heads": 2}),
-    "photons-368": ("ring-mixer", {"width": 32, "depth": 2}),
-    "electrons-6480": ("u-net", {}),
+# Of the diffusion in each calorimeter: the network, its options, and steps of the sampler.
+NETWORKS: dict[str, tuple[str, dict[str, Any], int]] = {
+    "smoke": ("ring-mixer", {"width": 8, "depth": 1}, 1),
+    "photons-368": ("ring-mixer", {"width": 32, "depth": 2}, 8),
+    "electrons-6480": ("u-net", {}, 8),
 }
 AIMS = (
     Aim("What a server answers is what the file answers here", EQUAL, "*", "below", 1e-5),
@@ -184,9 +184,10 @@ def of_jets(run: Run[Scale], name: str, fitted: Tagger) -> Model:
 
 def of_showers(run: Run[Scale]) -> Model:
     """Export a diffusion surrogate, as CaloDiffusion is; it is asked showers of 1 to 50 GeV."""
-    network, options = NETWORKS[run.scale.calorimeter]
+    network, options, steps = NETWORKS[run.scale.calorimeter]
     geometry, train = showers(run.scale)
     surrogate = ShowerSurrogate(
+        options={"steps": steps},
         network=network,
         network_options=options,
         layer_generator=None,
@@ -198,7 +199,8 @@ def of_showers(run: Run[Scale]) -> Model:
     def feed(rows: int, seed: int) -> Feed:
         random = np.random.default_rng(seed)
         noise = random.normal(size=(rows, fitted.noise_size))
-        energy = np.exp(random.uniform(*np.log(ENERGIES), size=(rows, 1)))
+        low, high = ENERGIES
+        energy = low * (high / low) ** random.random((rows, 1))
         return {"noise": noise.astype(np.float32), "incident": energy.astype(np.float32)}
 
     return Model(CALO, path, feed, run.scale.showers)
@@ -233,7 +235,7 @@ def run_load(run: Run[Scale], model: Model) -> list[Result]:
     return results
 
 
-def spread(values: Sequence[float]) -> tuple[float, float]:
+def spread(values: Sequence[float] | NDArray[Any]) -> tuple[float, float]:
     """Return the mean of repetitions and its error."""
     return float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5)
 
