@@ -28,6 +28,9 @@ PEERS = {
     "jetnet": ["jetnet==0.2.5", "numpy<2", "pyarrow<20"],
     # Keras 2 is what omnifold 0.1.36 was written for.
     "omnifold": ["omnifold==0.1.36", "tensorflow-cpu==2.15.1", "numpy<2"],
+    # The server's wheel, for glibc >= 2.35; numpy 2 would garble its inputs without an error.
+    "triton": ["nvidia-pytriton==0.7.0", "numpy==1.26.4", "onnxruntime"],
+    "coffea": ["coffea==2026.9.0", "tritonclient[grpc,http]==2.73.0"],
 }
 
 

@@ -38,6 +38,11 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "memory": ("A file ten times longer takes at most 1.5 times the memory", ""),
         "generation": ("Generation costs little beside Pythia, and scales over processes", ""),
+        "inference_service": (
+            "tritonclient, coffea and Triton's dashboards work with `colliderkit serve`; nothing is"
+            " lost or wrong",
+            "Triton's front end is C++, and costs less for gRPC",
+        ),
         "help_time": ("The command line answers in less than half a second", ""),
     },
     "Tagging and decorrelation": {

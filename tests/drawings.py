@@ -63,6 +63,7 @@ from colliderkit.report import (
     ratio,
     regression,
     search,
+    service,
     significance,
     slices,
     training,
@@ -400,6 +401,17 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
             for name in ("cusum", "pca")
         },
         "Found",
+    "service.against_clients": lambda: service.against_clients(
+        {
+            f"{name}, {how}": list(zip((1, 8, 64), VALUES, strict=False))
+            for name in LONG[:3]
+            for how in ("batched", "not batched")
+        },
+        "Server CPU a request [ms]",
+        limit=0.08,
+    ),
+    "service.loop_times": lambda: service.loop_times(
+        dict(zip(LONG, VALUES, strict=False)), VALUES[0]
     ),
     "trigger.rates": lambda: trigger.rates(
         {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"

@@ -7,8 +7,10 @@ import shlex
 import pytest
 
 from colliderkit.cli import main
+from colliderkit.cli.apply import Applied
+from colliderkit.cli.evaluate import Evaluated
+from colliderkit.cli.export import Exported
 from colliderkit.cli.fetch import fetch
-from colliderkit.cli.fitted import Output
 from colliderkit.cli.generate import generate, parametrise, shoot
 from colliderkit.cli.help import examples
 from colliderkit.cli.inspect import inspect as inspect_files
@@ -105,7 +107,8 @@ def test_examples_of_the_other_verbs_are_taken_by_their_parsers(name):
         if attribute != "page":
             rest.pop(0)
         positional = ["files"] if "files" in inspect.signature(function).parameters else []
-        takers = [Page, function] if attribute == "page" else [Output, function, Reading]
+        own = {"apply": Applied, "evaluate": Evaluated, "export": Exported, "page": Page}
+        takers = [own[attribute], function, *([] if attribute == "page" else [Reading])]
         parse("colliderkit", "", rest, takers, supplied=SUPPLIED, positional=positional)
 
 

@@ -564,6 +564,17 @@ def given_detector() -> Names:
     }
 
 
+def given_inference_service() -> Names:
+    particles("top.root", "qcd.root", "top_test.root", "data.root", "data2.root")
+    run_shell(
+        "colliderkit fit tagging --signal top.root --background qcd.root --training.epochs 1"
+        " --out runs/tagger"
+    )
+    run_shell("colliderkit export runs/tagger top_test.root --out tagger.onnx")
+    jets = np.abs(np.random.default_rng(1).normal(size=(20, 9, 4))).astype("f4")
+    return {"tagger": ck.load("runs/tagger"), "events": ck.read("top_test.root"), "jets": jets}
+
+
 def given_trigger() -> Names:
     import h5py
 
@@ -639,6 +650,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "decorrelation.md": given_decorrelation,
     "files.md": given_files,
     "inference.md": given_inference,
+    "inference-service.md": given_inference_service,
     "latent-structure.md": given_latent,
     "learned-observables.md": given_observables,
     "ratio.md": given_ratio,

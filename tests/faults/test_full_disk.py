@@ -7,6 +7,7 @@ import ast
 import io
 import json
 import resource
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 
 import colliderkit
+from asked import toy
 from colliderkit.claims import claim
 from colliderkit.cli import main
 from colliderkit.errors import InputError
@@ -41,6 +43,7 @@ from colliderkit.serve.golden import write_golden
 from colliderkit.serve.hepdata import write_hepdata
 from colliderkit.serve.histfactory import write_workspace
 from colliderkit.serve.onnx import write_proto
+from colliderkit.serve.triton import write_repository
 from colliderkit.serve.unfolded_events import write_unfolded
 from colliderkit.sources import shards as sources_shards
 from colliderkit.sources import write
@@ -187,6 +190,11 @@ def trained() -> ConditionalGenerator:
     return method.fit(RANDOM.normal(size=(200, 2)), progress=False)
 
 
+@cache
+def exported() -> Path:
+    return toy(Path(tempfile.mkdtemp()) / "toy.onnx")
+
+
 def generator(folder: Path) -> None:
     from colliderkit.serve.generators import export_generator
 
@@ -286,6 +294,7 @@ WRITERS = {
     "serve/hepdata.write_hepdata": lambda f, _: write_hepdata(spectrum(), f / "hepdata"),
     "serve/histfactory.write_workspace": lambda f, _: write_workspace(LONG, f / "w.json"),
     "serve/onnx.write_proto": lambda folder, _: proto(folder),
+    "serve/triton.write_repository": lambda f, _: write_repository(exported(), f / "r", "toy"),
     "serve/unfolded_events.write_unfolded": lambda f, _: write_unfolded(unfolded(), f / "u.h5"),
     "sources/datasets/catalogue._download": downloaded,
     "sources/files/monitors.write_monitors": lambda f, _: write_monitors(
@@ -347,7 +356,7 @@ def test_a_full_disk(name, tmp_path, monkeypatch):
     if name == "sources/pythia/shards.merge":
         ak.to_parquet(make_jets(300)[["event", "jet_pt"]], tmp_path / "w-0.parquet")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    trained()  # while there is room for its checkpoints
+    trained(), exported()  # while there is room for its checkpoints
     with pytest.raises(InputError) as error, full():
         WRITERS[name](tmp_path, monkeypatch)
     assert str(error.value).endswith("the disk is full; free some space, nothing was written.")

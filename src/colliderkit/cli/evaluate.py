@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from colliderkit.claims import holds_work
 from colliderkit.cli.fitted import call
@@ -13,9 +15,26 @@ from colliderkit.tasks.runs import EVENTS, RESULTS, Run, write_evaluation
 __all__ = ["main"]
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """Say who answers, and where results go.
+
+    Args:
+        out: the folder.
+        server: of `colliderkit serve` or Triton, which answers in place of the method, by the name
+            of its folder: grpc://host:8001, http://host:8000 or http://host:8000/name; several,
+            with commas.
+        force: overwrite an evaluation that is there.
+    """
+
+    out: Path
+    server: list[str] | str | None = None
+    force: bool = False
+
+
 def main(argv: Sequence[str]) -> None:
     """Parse and run, with the options of the task that the model's method belongs to."""
-    verb = call(argv, "evaluate")
+    verb = call(argv, "evaluate", Evaluated)
     out, force = verb.output.out, verb.output.force
     with alone(out):
         for name in (EVENTS, RESULTS):

@@ -1,36 +1,70 @@
 """Verbs of a fitted method: find its task, parse the options of the two, load it."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from colliderkit.cli.help import examples
 from colliderkit.cli.parsing import leading, naming_options, parse
 from colliderkit.errors import InputError
-from colliderkit.methods.method import load, saved_name
+from colliderkit.methods.method import DESCRIPTION, load, saved_name
 from colliderkit.tasks import TASKS, task_of
 from colliderkit.tasks.reading import Reading
 from colliderkit.tasks.task import SUPPLIED, Task
 
-__all__ = ["Call", "Output", "call", "description", "show_usage", "task_function"]
+__all__ = ["Bound", "Call", "Output", "call", "description", "show_usage", "task_function"]
 
 OF_VERB = {"report": "page"}  # what a task calls it
 
 
-@dataclass(frozen=True)
-class Output:
-    """Say where a verb writes.
+class Output(Protocol):
+    """Where a verb writes, and whether over what is there; a verb may have more options here."""
 
-    Args:
-        out: what is written: a file, or a folder of an evaluation or a submission.
-        force: overwrite `out`.
+    @property
+    def out(self) -> Path | None: ...
+
+    @property
+    def force(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Call a task's function with the options of a command line; may go to another process.
+
+    The method is loaded from `model` when it is called, once in a process.
     """
 
-    out: Path
-    force: bool = False
+    function: Callable[..., Any]
+    given: Mapping[str, Any]
+    names: Sequence[str]
+    model: Path | None
+    server: Sequence[str] = ()
+
+    def __call__(self, **anew: Any) -> Any:
+        """Call it; keywords given here take the place of those of the command line."""
+        with naming_options(self.names):
+            given = {**self.given, **anew}
+            if self.model is not None:
+                changed = (self.model / DESCRIPTION).stat().st_mtime_ns
+                given["method"] = fitted(self.model, changed, tuple(self.server))
+            return self.function(**given)
+
+
+@lru_cache(maxsize=1)
+def fitted(model: Path, changed: int, server: tuple[str, ...]) -> Any:
+    """Load a method that was saved at the time `changed`; a server answers, if one is named."""
+    method = load(model)
+    if not server:
+        return method
+    from colliderkit.serve.answers import on_server
+    from colliderkit.serve.remote import RemoteModel
+
+    remote = RemoteModel(server, model.resolve().name)
+    remote.metadata()  # what is mistyped ends here, and not in a fallback
+    return on_server(method, remote)
 
 
 @dataclass(frozen=True)
@@ -39,15 +73,16 @@ class Call:
 
     task: str
     model: Path | None
-    output: Output
-    function: Callable[[], Any]
+    output: Any
+    function: Bound
     configuration: str
 
 
-def call(argv: Sequence[str], verb: str) -> Call:
+def call(argv: Sequence[str], verb: str, output: type[Output]) -> Call:
     """Parse ``colliderkit VERB MODEL ...``, or ``VERB TASK ...`` where no model is needed.
 
-    Raises `InputError` for a folder that holds no method, or one whose task has no such verb.
+    `output` has the options of the verb itself. Raises `InputError` for a folder that holds no
+    method, or one whose task has no such verb.
     """
     prog = f"colliderkit {verb}"
     words = leading(argv)
@@ -65,27 +100,29 @@ def call(argv: Sequence[str], verb: str) -> Call:
         f"{prog} {first}",
         description(function),
         rest,
-        [Output, function, *([Reading] if "reading" in takes else [])],
+        [output, function, *([Reading] if "reading" in takes else [])],
         supplied=SUPPLIED,
         positional=["files"] if "files" in takes else [],
         examples=examples(function),
     )
-    output, bound, *reading = parsed.taken
+    where, bound, *reading = parsed.taken
     values = {
         "reading": reading[0] if reading else None,
         "model": model,
-        "out": output.out,
-        "force": output.force,
+        "out": where.out,
+        "force": where.force,
     }
     given = {key: value for key, value in values.items() if key in takes}
+    server = getattr(where, "server", None) or ()
+    if server and (model is None or "method" not in takes):
+        raise InputError(f"--server is given, and {name} is of no fitted method; leave it out.")
+    run = Bound(bound, given, parsed.names, model if "method" in takes else None, listed(server))
+    return Call(name, model, where, run, parsed.configuration)
 
-    def run() -> Any:
-        with naming_options(parsed.names):
-            if model is not None:
-                given["method"] = load(model)
-            return partial(bound, **given)()
 
-    return Call(name, model, output, run, parsed.configuration)
+def listed(server: Sequence[str] | str) -> list[str]:
+    """Return the addresses of servers, of a list or of a text with commas."""
+    return server.split(",") if isinstance(server, str) else list(server)
 
 
 def show_usage(argv: Sequence[str], verb: str, words: str, folders: str) -> NoReturn:

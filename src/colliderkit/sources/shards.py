@@ -28,14 +28,14 @@ class Claim(Protocol):
         """Write all that decides the bits."""
 
 
-def claim(folder: Path, request: Claim, force: bool) -> None:
+def claim(folder: Path, request: Claim, force: bool, what: str = "shards") -> None:
     """Make the folder of the shards, or check that those in it are of the same request."""
     note, asked = folder / "request.json", request.as_json()
     if note.is_file() and note.read_text() == asked:
         return
     if folder.exists() and not force and any(path.name[0] != "." for path in folder.iterdir()):
         raise InputError(
-            f"{folder}: holds shards of another request; repeat that one, choose another"
+            f"{folder}: holds {what} of another request; repeat that one, choose another"
             " output, or give force to drop them."
         )
     shutil.rmtree(folder, ignore_errors=True)

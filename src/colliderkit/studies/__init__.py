@@ -50,6 +50,7 @@ STUDIES = Registry(
         "prescale-control": "colliderkit.studies.prescale_control:STUDY",
         "network-congestion": "colliderkit.studies.network_congestion:STUDY",
         "detector-optimisation": "colliderkit.studies.detector_optimisation:STUDY",
+        "inference-service": "colliderkit.studies.inference_service:STUDY",
     },
 )
 

@@ -48,6 +48,7 @@ TOYS = {
     "data-quality": "Made monitors of a calorimeter",
     "gaussian-calibration": "Toy of known answer",
     "inference-aware": "Toy of known likelihood",
+    "inference-service": "Toy jets and parametrised showers",
     "learned-observables": "Toys of known answer",
     "likelihood-ratio": "Toys of known ratio",
     "fractions-and-efficiencies": "Toy of known answer",

@@ -39,6 +39,7 @@ class ShowersTask(Task):
     """Learn a surrogate of a shower simulation, draw showers from it, and compare them."""
 
     methods = ("shower-surrogate",)
+    written = (".hdf5", ".h5")
 
     def read(
         self,

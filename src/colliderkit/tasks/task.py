@@ -78,6 +78,8 @@ class Task:
 
     methods: ClassVar[tuple[str, ...]]
     around: ClassVar[Mapping[str, str]] = {}
+    # Extensions that `apply` writes, the first where a file that is read has another.
+    written: ClassVar[tuple[str, ...]] = (".parquet", ".pq", ".root")
 
     def fit(self, inputs: Inputs, *, seed: int, folder: Path, resume: bool) -> Method:
         """Fit and return what is saved."""

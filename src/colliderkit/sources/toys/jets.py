@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.events.schema import CONSTITUENTS
 
-__all__ = ["exponential_jets", "exponential_log_ratio", "smeared_jets"]
+__all__ = ["exponential_jets", "exponential_log_ratio", "ragged_jets", "smeared_jets"]
 
 PARTICLES = 8
 LEAST = 1.0  # GeV
@@ -23,6 +23,20 @@ def exponential_jets(count: int, scale: ArrayLike, seed: int) -> ak.Array:
     pt = LEAST + random.exponential(np.broadcast_to(mean, (count, PARTICLES)))
     eta, phi = random.normal(0, 0.2, (2, count, PARTICLES))
     return _jets(pt, eta, phi, np.full(count, PARTICLES))
+
+
+def ragged_jets(count: int, seed: int, *, particles: tuple[int, int] = (10, 60)) -> ak.Array:
+    """Draw jets of mixed length, `particles` from the least to the most, of two classes.
+
+    As `exponential_jets` of mean 10 GeV; those of `label` 1 are twice as wide in eta and phi.
+    """
+    random = np.random.default_rng(seed)
+    label = random.integers(0, 2, count)
+    number = random.integers(particles[0], particles[1] + 1, count)
+    pt = LEAST + random.exponential(10.0, number.sum())
+    width = np.repeat(np.where(label == 1, 0.2, 0.1), number)
+    eta, phi = random.normal(size=(2, len(pt))) * width
+    return ak.with_field(_jets(pt, eta, phi, number), label, "label")
 
 
 def exponential_log_ratio(jets: ak.Array, scale: float) -> NDArray[np.float64]:
