@@ -56,6 +56,8 @@ METHODS = Registry(
         "abcdiscotec": "colliderkit.methods.search.double_disco:ABCDisCoTEC",
         "autoencoder": "colliderkit.methods.search.autoencoder:Autoencoder",
         "trigger": "colliderkit.methods.search.trigger:Trigger",
+        "popularity": "colliderkit.methods.operations.popularity:Popularity",
+        "eviction": "colliderkit.methods.operations.eviction:Eviction",
         "latent-dirichlet": "colliderkit.methods.search.latent:LatentDirichlet",
         "semi-supervised": "colliderkit.methods.search.semi_supervised:SemiSupervised",
         "symmetry": "colliderkit.methods.search.symmetry:Symmetry",

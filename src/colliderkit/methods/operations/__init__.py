@@ -1,0 +1,1 @@
+"""Running an experiment: what machine learning watches, forecasts and decides."""
