@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.metrics.value import Value
 from colliderkit.report.plots import COLOURS, LINES, MARKERS, drawn, legend, with_ratio
@@ -86,3 +86,8 @@ def against_disk(series: Series, disk: ArrayLike, what: str, unit: str) -> Figur
     axes.set_ylabel(f"{what} [{unit}]" if unit else what)
     legend(figure, axes)
     return figure
+
+
+def split(values: Sequence[Value]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return values and errors as arrays."""
+    return np.array([v.value for v in values]), np.array([v.error for v in values])

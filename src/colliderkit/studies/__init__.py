@@ -45,6 +45,7 @@ STUDIES = Registry(
         "semi-supervised": "colliderkit.studies.semi_supervised:STUDY",
         "latent-structure": "colliderkit.studies.latent_structure:STUDY",
         "trigger-stream": "colliderkit.studies.trigger_stream:STUDY",
+        "data-popularity": "colliderkit.studies.data_popularity:STUDY",
     },
 )
 

@@ -50,6 +50,7 @@ TOYS = {
     "fractions-and-efficiencies": "Toy of known answer",
     "semi-supervised": "Toy of known answer",
     "trigger-stream": "Toy of a stream",
+    "data-popularity": "Toy of accesses",
     "two-point-uncertainty": "Toy of known answer",
     "weak-supervision": "Toy of known answer",
 }

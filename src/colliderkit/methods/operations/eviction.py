@@ -1,6 +1,7 @@
 """Eviction: what a cache of data sets drops, by a forecast and by what was read just now."""
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -22,8 +23,9 @@ __all__ = ["Eviction"]
 # What is tried: parts of the cache among whose oldest the least popular goes, and strengths
 # [1/day] and times [days] of what was read just now.
 OLDEST = (0.05, 0.1, 0.2, 0.3, 0.5)
-STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-TIMES = (0.1, 0.25, 0.5, 1.0, 2.0)
+LOOKED = (0.5, 1.0)  # with what was read just now, of which a part of the age is known already
+STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+TIMES = (0.125, 0.25, 0.5, 1.0)
 POWERS = (0.0, 0.25, 0.5, 1.0)
 
 
@@ -156,14 +158,8 @@ class Eviction(Method):
         for power in POWERS if self.by_size else POWERS[:1]:
             for oldest in OLDEST:
                 yield lru | {"oldest": oldest, "size_power": power}
-            for strength in STRENGTHS:
-                for time in TIMES:
-                    yield {
-                        "oldest": 1.0,
-                        "strength": strength,
-                        "time": time,
-                        "size_power": power,
-                    }
+            for oldest, strength, time in product(LOOKED, STRENGTHS, TIMES):
+                yield dict(oldest=oldest, strength=strength, time=time, size_power=power)
 
 
 def scores(choice: dict[str, Any], rate: Floats, days: Floats) -> Scores:
