@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.metrics.value import Value
-from colliderkit.report.plots import COLOURS, LINES, MARKERS, drawn, legend, with_ratio
+from colliderkit.report.plots import COLOURS, LINES, MARKERS, drawn, legend, ratio_label, with_ratio
 
 __all__ = ["against_disk", "miss_ratios", "over_time"]
 
@@ -22,8 +22,7 @@ def miss_ratios(series: Series, caches: ArrayLike, reference: str, what: str = "
     `series` are {policy: ratios (K,)} at the sizes `caches` (K,), shares of all data.
     """
     sizes = 100 * np.asarray(caches, dtype=np.float64)
-    figure = Figure()
-    axes, below = with_ratio(figure)
+    figure, (axes, below) = with_ratio()
     base = np.array([value.value for value in series[reference]])
     for i, (name, values) in enumerate(series.items()):
         middle, error = (
@@ -38,7 +37,7 @@ def miss_ratios(series: Series, caches: ArrayLike, reference: str, what: str = "
         below.errorbar(sizes, middle / base, error / base, **look)
     axes.set_yscale("log")
     axes.set_ylabel(f"{what} ratio")
-    below.set_ylabel(f"Over {reference}")
+    ratio_label(below, reference)
     below.set_xlabel("Size of the cache over that of all data sets [%]")
     for each in (axes, below):
         each.set_xscale("log")

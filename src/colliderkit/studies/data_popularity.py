@@ -77,16 +77,17 @@ RANKINGS = (Ranking(MISS, "lower", among=("*, 5%",), aside=("belady*",)),)
 
 @dataclass(frozen=True)
 class Scale:
-    """Days and data sets of a trace, how many traces (seeds), days between two forecasts."""
+    """Days and data sets of a trace, traces (seeds), days between forecasts, rounds of trees."""
 
     days: int
     datasets: int
     seeds: int
     every: float
+    rounds: int = 200
 
 
 SCALES = {
-    "smoke": Scale(160, 120, 2, 7.0),
+    "smoke": Scale(200, 60, 2, 7.0, 16),
     "laptop": Scale(730, 2_000, 3, 7.0),
     "night": Scale(730, 2_000, 10, 1.0),
     "paper": Scale(1_460, 20_000, 10, 1.0),
@@ -114,17 +115,13 @@ def data_popularity(run: Run[Scale]) -> None:
         "Error of each forecast over the second half of the first trace.",
     )
     report.add_heading("Caches")
-    report.add_results(
-        table(found, "caches"), "By the size of the cache over that of all data sets."
-    )
+    report.add_results(table(found, "caches"), "By the size of the cache over that of all data.")
+    names = [n.removesuffix(", 5%") for n in found[0]["caches"] if n.endswith(", 5%")]
     for quantity, word in ((MISS, "Miss"), (BYTES, "Byte-miss")):
-        names = [n for n in found[0]["caches"] if n.endswith(", 5%") and "lfu" not in n]
         series = {
-            name.removesuffix(", 5%"): [
-                mean([f["caches"][label(name.removesuffix(", 5%"), s)][quantity] for f in found])
-                for s in SIZES
-            ]
+            name: [mean([f["caches"][label(name, s)][quantity] for f in found]) for s in SIZES]
             for name in names
+            if name != "lfu"  # far above all others
         }
         report.add_figure(
             miss_ratios(series, SIZES, LRU, word),
@@ -143,9 +140,7 @@ def data_popularity(run: Run[Scale]) -> None:
         }
         report.add_figure(
             against_disk(series, sizes, quantity.partition(" [")[0].capitalize(), unit),
-            "What an access waits in the mean, by the disk for replicas."
-            if part == "replicas"
-            else "What is recalled from tape in the second half, by the disk beside it.",
+            "Mean wait of an access, or what is recalled from tape, by the disk for it.",
         )
     report.add_results(table(found, "replicas"), "Replicas, chosen anew every week.")
     report.add_results(table(found, "tape"), "Disk beside tape, chosen anew every week.")
@@ -158,12 +153,14 @@ def data_popularity(run: Run[Scale]) -> None:
 
 
 def measured(scale: Scale, seed: int) -> dict[str, Any]:
-    """Return all figures of one trace, JSON values."""
+    """Return all figures of one trace."""
     trace = accesses(scale.days, scale.datasets, seed=seed)
     half = scale.days / 2
     past = trace.before(half)
-    eviction = Eviction(Popularity(), every=scale.every).fit(past, seed=seed, progress=False)
-    sized = Eviction(Popularity(), every=scale.every, by_size=True)
+    eviction = Eviction(Popularity(rounds=scale.rounds), every=scale.every).fit(
+        past, seed=seed, progress=False
+    )
+    sized = Eviction(Popularity(rounds=scale.rounds), every=scale.every, by_size=True)
     sized.fit(past, seed=seed, progress=False)
     kinds = {kind: Popularity(kind=kind).fit(past, seed=seed) for kind in KINDS[1:]}
     kinds = {"trees": eviction.popularity_, **kinds}
@@ -233,7 +230,7 @@ def placed(
     rules: dict[str, Any] = {
         **{kind: lambda day, p=p: p.predict(trace, day) for kind, p in kinds.items()},
         "truth": lambda day: trace.counts(day, day + 7),
-        # With these, one replica more saves the same a GB of each set, and what was read last stays.
+        # One replica more saves the same a GB of each set; what was read last stays on disk.
         "equal": lambda day: np.sqrt(trace.size),
         "last read": lambda day: 1e-6 * trace.size / (1 + trace.idle(day)),
     }
@@ -255,7 +252,8 @@ def regime(scale: Scale, seed: int) -> dict[str, dict[str, float]]:
     """Forecast through a campaign that nobody knew of, trained once and again."""
     half = scale.days / 2
     trace = accesses(scale.days, scale.datasets, seed=10_000 + seed, campaign=1.1 * half)
-    eviction = Eviction(Popularity(), every=7.0).fit(trace.before(half), seed=seed, progress=False)
+    eviction = Eviction(Popularity(rounds=scale.rounds), every=7.0)
+    eviction.fit(trace.before(half), seed=seed, progress=False)
     rows = {}
     for name, refit in (("once", None), ("again", 28.0)):
         rate, days = eviction.rates(trace, half, trace.end, refit=refit)

@@ -42,7 +42,7 @@ def write_accesses(folder: Path) -> None:
 REFUSES = "an access counts as one"
 CASES = {
     "popularity": Case(
-        make=lambda: Popularity(kind="trees"),
+        make=lambda: Popularity(rounds=20),
         data=trace,
         answer=lambda method, args: method.predict(args[0], 80.0),
         nan=without_time,

@@ -61,7 +61,7 @@ class Eviction(Method):
         method: Popularity,
         *,
         cache: float = 0.05,
-        every: float = 1.0,
+        every: float = 7.0,
         held_out: float = 0.4,
         by_size: bool = False,
     ) -> None:

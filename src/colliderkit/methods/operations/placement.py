@@ -54,7 +54,7 @@ def replicas(expected: Floats, size: Floats, disk: float) -> Ints:
         return np.maximum(number, 1)
 
     low, high = 1e-30, max(float(worth.max()), 1e-29)
-    for _ in range(200):
+    for _ in range(80):
         price = np.sqrt(low * high)
         if (at(price) * size).sum() > disk:
             low = price

@@ -23,10 +23,11 @@ KINDS: tuple[Kind, ...] = ("trees", "smoothed", "decay", "last", "mean")
 WINDOWS = (1.0, 3.0, 7.0, 14.0, 28.0, 90.0)  # days of which accesses are counted
 PAST = 104  # weeks that are smoothed at most
 FAR = 365.0  # days of what never was, or is not to come
+LEAVES, RATE = 16, 0.08  # of a tree, and how much of it is added
 TINY = 1e-3  # accesses that are forecast at least, so that one that comes costs no infinity
 # What each kind chooses among, on the end of the time it is trained on.
 CHOICES: dict[str, tuple[float, ...]] = {
-    "trees": (50, 150, 400),  # rounds
+    "trees": (0.125, 0.25, 0.5, 1.0),  # of the rounds
     "smoothed": (0.5, 1, 2, 4, 8),  # weeks of a Gaussian kernel
     "decay": (2, 4, 7, 14, 28, 56),  # days of an exponential
     "last": (0.0,),
@@ -51,6 +52,7 @@ class Popularity(Method):
     Args:
         kind: of the above.
         horizon: days.
+        rounds: trees at most.
         validation: the last part of the training time, on which h, tau or the number of trees are
             chosen, by the Poisson deviance.
 
@@ -68,10 +70,16 @@ class Popularity(Method):
     shape_: list[dict[str, int]]
 
     def __init__(
-        self, *, kind: Kind = "trees", horizon: float = 7.0, validation: float = 0.25
+        self,
+        *,
+        kind: Kind = "trees",
+        horizon: float = 7.0,
+        rounds: int = 200,
+        validation: float = 0.25,
     ) -> None:
         self.kind = kind
         self.horizon = horizon
+        self.rounds = rounds
         self.validation = validation
 
     def fit(
@@ -110,8 +118,14 @@ class Popularity(Method):
         live = [accesses.known(day) for day in late]
         self.tried_ = {}
         choices = CHOICES[self.kind]
+        early = accesses.before(middle)
+        if self.kind == "trees":
+            self._learn(early, max(choices), seed)
+            grown = self.trees_[0].root
         for choice in choices if len(choices) > 1 else ():
-            self._learn(accesses.before(middle), choice, seed)
+            if self.kind == "trees":  # the first so many rounds are what fewer rounds would grow
+                self.trees_[0].root = grown[: self._trees(choice)]
+            self.chosen_ = choice
             found = [self.predict(accesses, day) for day in late]
             each = [deviance(f[k], t[k]) for f, t, k in zip(found, truth, live, strict=True)]
             self.tried_[f"{choice:g}"] = float(np.mean(each))
@@ -151,11 +165,15 @@ class Popularity(Method):
             np.concatenate(targets),
             seed=derive(seed, "trees"),
             loss="poisson",
-            max_iter=int(choice),
-            learning_rate=0.08,
+            max_iter=self._trees(choice),
+            max_leaf_nodes=LEAVES,
+            learning_rate=RATE,
             early_stopping=False,
         )
         self.trees_, self.shape_ = [trees], [trees.options]
+
+    def _trees(self, share: float) -> int:
+        return max(int(share * self.rounds), 1)
 
     def _rebuild(self) -> None:
         self.trees_ = [BoostedTrees(**shape) for shape in self.shape_]
