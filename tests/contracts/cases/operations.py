@@ -49,7 +49,7 @@ CASES = {
         refuses_weight=REFUSES,
     ),
     "eviction": Case(
-        make=lambda: Eviction(Popularity(kind="decay"), every=7.0),
+        make=lambda: Eviction(Popularity(kind="decay"), held_out=0.3),
         data=trace,
         answer=lambda method, args: method.rates(args[0], 80.0, 90.0)[0],
         nan=without_time,
@@ -59,8 +59,8 @@ CASES = {
 TASK_CASES = {
     "popularity": TaskCase(
         write=write_accesses,
-        fit=lambda folder: ("--files", str(folder / "past.csv")),
-        methods={"eviction": ("--kind", "decay", "--every", "7")},
+        fit=lambda folder: ("--files", str(folder / "past.csv"), "--rounds", "20"),
+        methods={"eviction": ("--kind", "decay", "--held_out", "0.3")},
         apply=lambda folder: ("--files", folder / "past.csv"),
         evaluate=lambda folder: ("--files", str(folder / "all.csv")),
         on="eviction",
