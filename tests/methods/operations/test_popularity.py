@@ -123,7 +123,7 @@ def test_an_eviction_is_chosen_before_it_is_judged():
 
 def test_what_cannot_be_learned_from_is_named():
     trace = accesses(60, 30, seed=1)
-    with pytest.raises(InputError, match="the accesses span 20 days"):
+    with pytest.raises(InputError, match="the accesses span 19 days"):
         Popularity().fit(trace.before(20))
     with pytest.raises(InputError, match="kind 'arima' is unknown"):
         Popularity(kind="arima").fit(trace)  # type: ignore[arg-type]
