@@ -401,6 +401,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
             for name in ("cusum", "pca")
         },
         "Found",
+    ),
     "service.against_clients": lambda: service.against_clients(
         {
             f"{name}, {how}": list(zip((1, 8, 64), VALUES, strict=False))

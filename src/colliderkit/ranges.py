@@ -112,6 +112,9 @@ RANGES: dict[str, Range] = {
     "fractions": Range(0, 1),  # of signal in mixed samples, which may be pure
     **dict.fromkeys(("share", "validation", "held_out"), SHARE),
     **dict.fromkeys(("target", "input_rate"), POSITIVE),  # rates of a trigger
+    **dict.fromkeys(("cache", "caches"), SHARE),  # of the size of all data sets
+    **dict.fromkeys(("every", "horizon"), POSITIVE),  # days
+    "until": FINITE,
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
     # certification
     **dict.fromkeys(("references", "window"), FEW_ONE),

@@ -59,7 +59,7 @@ from colliderkit.tasks.account import Account
 from colliderkit.tasks.task import Evaluation
 from colliderkit.training.settings import Training
 from contracts.cases import TASK_CASES
-from contracts.cases.operations import small_runs
+from contracts.cases.data_quality import small_runs
 from samples import make_jets
 
 ROOM = 200  # bytes of a file

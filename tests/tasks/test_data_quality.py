@@ -11,7 +11,7 @@ from colliderkit.cli import main
 from colliderkit.report.results import read_results
 from colliderkit.serve.golden import read_golden
 from colliderkit.sources.files.monitors import write_monitors
-from contracts.cases.operations import small_runs
+from contracts.cases.data_quality import small_runs
 
 
 def write_table(path, seed):

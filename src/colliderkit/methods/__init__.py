@@ -64,6 +64,8 @@ METHODS = Registry(
         "fixed-settings": "colliderkit.methods.operations.fixed_settings:FixedSettings",
         "pi-controller": "colliderkit.methods.operations.pi_controller:PIController",
         "greedy-knapsack": "colliderkit.methods.operations.greedy_knapsack:GreedyKnapsack",
+        "popularity": "colliderkit.methods.operations.popularity:Popularity",
+        "eviction": "colliderkit.methods.operations.eviction:Eviction",
         "latent-dirichlet": "colliderkit.methods.search.latent:LatentDirichlet",
         "semi-supervised": "colliderkit.methods.search.semi_supervised:SemiSupervised",
         "symmetry": "colliderkit.methods.search.symmetry:Symmetry",

@@ -51,6 +51,7 @@ STUDIES = Registry(
         "network-congestion": "colliderkit.studies.network_congestion:STUDY",
         "detector-optimisation": "colliderkit.studies.detector_optimisation:STUDY",
         "inference-service": "colliderkit.studies.inference_service:STUDY",
+        "data-popularity": "colliderkit.studies.data_popularity:STUDY",
     },
 )
 

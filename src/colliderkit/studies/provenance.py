@@ -57,6 +57,7 @@ TOYS = {
     "beam-tuning": "Simulated ARES-EA",
     "prescale-control": "Simulated fills",
     "trigger-stream": "Toy of a stream",
+    "data-popularity": "Toy of accesses",
     "two-point-uncertainty": "Toy of known answer",
     "weak-supervision": "Toy of known answer",
 }

@@ -24,6 +24,7 @@ TASKS = Registry(
         "autoencoder": "colliderkit.tasks.autoencoder:AutoencoderTask",
         "semi-supervised": "colliderkit.tasks.semi_supervised:SemiSupervisedTask",
         "trigger": "colliderkit.tasks.trigger:TriggerTask",
+        "popularity": "colliderkit.tasks.popularity:PopularityTask",
         "latent": "colliderkit.tasks.latent:LatentTask",
         "symmetry": "colliderkit.tasks.symmetry:SymmetryTask",
         "weak-supervision": "colliderkit.tasks.weak_supervision:WeakSupervisionTask",

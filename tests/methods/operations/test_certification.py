@@ -12,7 +12,7 @@ from colliderkit.methods.operations.measured import products, robust_total
 from colliderkit.methods.operations.run_scores import RunScores
 from colliderkit.sources.monitors.calorimeter import made_runs
 from colliderkit.training.settings import Training
-from contracts.cases.operations import small_runs
+from contracts.cases.data_quality import small_runs
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import uproot
 from colliderkit.errors import InputError
 from colliderkit.serve.golden import read_golden, write_golden
 from colliderkit.sources.files.monitors import read_monitors, read_run_scores, write_monitors
-from contracts.cases.operations import small_runs
+from contracts.cases.data_quality import small_runs
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.root"])
