@@ -82,6 +82,10 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Operations": {
+        "caches": (
+            "A cache that forecasts misses less than LRU and closes a part of the gap to Belady",
+            "",
+        ),
         "congestion": ("Congestion is forecast better than by persistence, with time to act", ""),
     },
     "Weak supervision": {

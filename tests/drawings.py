@@ -40,6 +40,7 @@ from colliderkit.metrics.showers import (
 from colliderkit.metrics.significance import improvement
 from colliderkit.report import (
     abcd,
+    accesses,
     amplification,
     anomaly,
     calibration,
@@ -394,6 +395,15 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
             "persistence": precision_recall(X[:500] > 0.5, X[:500] > 1),
         },
         0.2,
+    ),
+    "accesses.against_disk": lambda: accesses.against_disk(
+        {name: VALUES[:3] for name in LONG}, [0.1, 0.2, 0.5], "Wait", "h"
+    ),
+    "accesses.miss_ratios": lambda: accesses.miss_ratios(
+        {name: VALUES[:3] for name in LONG}, [0.02, 0.05, 0.1], LONG[0]
+    ),
+    "accesses.over_time": lambda: accesses.over_time(
+        {name: RANDOM.uniform(0.4, 0.6, 30) for name in LONG}, np.arange(30) * 7.0, "Error", 100.0
     ),
     "network.shares": lambda: network.shares(
         {

@@ -17,6 +17,7 @@ import pytest
 import colliderkit as ck
 from colliderkit.cli import main
 from colliderkit.events.schema import FOURVECTOR
+from contracts.cases.popularity import write_accesses
 from samples import make_jets
 
 ROOT = Path(__file__).parents[2]
@@ -138,6 +139,10 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ('"hidden": [32, 32]}', '"hidden": [8]}, training=short'),
         ("members=4", "members=2, draws=64"),
         ("optimum([3.0])", "optimum([3.0], steps=3)"),
+    ],
+    "popularity.md": [
+        ("past.csv --out runs/popularity", "past.csv --rounds 20 --out runs/popularity"),
+        ("--cache 0.05", "--cache 0.05 --rounds 20"),
     ],
     "network.md": [
         ("--out runs/forecast\n", "--kind logistic --day 200 --out runs/forecast\n"),
@@ -538,6 +543,11 @@ def given_control() -> Names:
     }
 
 
+def given_popularity() -> Names:
+    write_accesses(Path("."))
+    return {}
+
+
 def given_network() -> Names:
     from colliderkit.sources.network.faults import Fault
     from colliderkit.sources.network.fluid import simulate_fluid
@@ -668,6 +678,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "data-quality.md": given_data_quality,
     "control.md": given_control,
     "network.md": given_network,
+    "popularity.md": given_popularity,
     "detector-optimisation.md": given_detector,
     "trigger.md": given_trigger,
     "unfolding.md": given_unfolding,

@@ -95,7 +95,8 @@ class Accesses:
         if count == 0:
             raise InputError(f"there are no accesses before day {day:g}; the first is on day"
                              f" {self.begin:g}.")  # fmt: skip
-        born = np.where(np.asarray(self.born) < day, self.born, np.inf)
+        known = np.asarray(self.born, dtype=np.float64)
+        born = np.where(known < day, known, np.inf)
         return replace(self, time=self.time[:count], dataset=self.dataset[:count], born=born)
 
     def counts(self, begin: float, end: float) -> Floats:

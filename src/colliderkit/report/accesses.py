@@ -1,6 +1,7 @@
 """Plots of accesses to data sets: misses of caches, forecasts over weeks, what a disk buys."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -28,7 +29,7 @@ def miss_ratios(series: Series, caches: ArrayLike, reference: str, what: str = "
         middle, error = (
             np.array([getattr(v, part) for v in values]) for part in ("value", "error")
         )
-        look = {
+        look: dict[str, Any] = {
             "color": COLOURS[i % len(COLOURS)],
             "linestyle": LINES[i // len(COLOURS) % len(LINES)],
             "marker": MARKERS[i % len(MARKERS)],
@@ -41,7 +42,7 @@ def miss_ratios(series: Series, caches: ArrayLike, reference: str, what: str = "
     below.set_xlabel("Size of the cache over that of all data sets [%]")
     for each in (axes, below):
         each.set_xscale("log")
-        each.xaxis.set_major_locator(FixedLocator(sizes))
+        each.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
         each.xaxis.set_minor_locator(NullLocator())
         each.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     legend(figure, axes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -101,9 +102,7 @@ def data_popularity(run: Run[Scale]) -> None:
     report = run.report
     report.add_stand_in(STAND_IN)
     report.add_definitions(MEASURES)
-    found = [
-        run.value(f"trace {seed}", lambda s=seed: measured(run.scale, s)) for seed in run.seeds
-    ]
+    found = [run.value(f"trace {seed}", partial(measured, run.scale, seed)) for seed in run.seeds]
     report.add_heading("Forecasts")
     report.add_results(
         table(found, "forecasts"),
@@ -162,8 +161,8 @@ def measured(scale: Scale, seed: int) -> dict[str, Any]:
     )
     sized = Eviction(Popularity(rounds=scale.rounds), every=scale.every, by_size=True)
     sized.fit(past, seed=seed, progress=False)
-    kinds = {kind: Popularity(kind=kind).fit(past, seed=seed) for kind in KINDS[1:]}
-    kinds = {"trees": eviction.popularity_, **kinds}
+    kinds: dict[str, Popularity] = {"trees": eviction.popularity_}
+    kinds |= {kind: Popularity(kind=kind).fit(past, seed=seed) for kind in KINDS[1:]}
     days = np.arange(half, scale.days - 7, 7.0)
     judged = {kind: errors(trace, days, forecasts(p, trace, days)) for kind, p in kinds.items()}
     choice = eviction.choice_

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -107,8 +108,8 @@ def data_quality(run: Run[Scale]) -> None:
     good = run.value("good runs", lambda: counted(method, scale.good, after, [2]))
     faults = {
         kind: [
-            (size, run.value(f"{kind} {size:g}", lambda k=kind, s=size, i=i: counted(
-                method, scale.bad, after, [3, i, list(FAULTS).index(k)], k, s)))
+            (size, run.value(f"{kind} {size:g}", partial(
+                counted, method, scale.bad, after, [3, i, list(FAULTS).index(kind)], kind, size)))
             for i, size in picked(SIZES[kind], scale.sizes)
         ]
         for kind in FAULTS

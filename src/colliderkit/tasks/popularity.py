@@ -225,7 +225,8 @@ class PopularityTask(Task):
         self, forecast: Popularity, accesses: Accesses, days: Any
     ) -> tuple[list[Result], dict[str, list[float]]]:
         """Judge the forecast beside those that need no training but two, on the same days."""
-        rows, errors = [], {}
+        rows: list[Result] = []
+        errors: dict[str, list[float]] = {}
         past = accesses.before(forecast.until_)
         for kind in dict.fromkeys((forecast.kind, *KINDS[1:])):
             used = forecast

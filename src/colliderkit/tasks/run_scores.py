@@ -136,12 +136,11 @@ class RunScoresTask(CertifyingTask):
         """
         table = later(method, scores_of(method, files, run=run, label=label, good=good))
         judged = judged_table(method, table)
-        return Evaluation(
-            f"{len(table)} runs judged",
-            figures(judged),
-            judged,
-            write=lambda folder: write_flags(folder / FLAGS, judged),
-        )
+
+        def write(folder: Path) -> None:
+            write_flags(folder / FLAGS, judged)
+
+        return Evaluation(f"{len(table)} runs judged", figures(judged), judged, write=write)
 
 
 def scores_of(method: RunScores, files: Files, **options: Any) -> ScoreTable:

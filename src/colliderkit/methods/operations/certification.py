@@ -300,8 +300,9 @@ class Certification(Method):
         for name, values in early.counts.items():
             flat = values.ndim == 2
             if "beta-binomial" in self.tests:
-                options = {"count": self.references, "tolerance": self.tolerance}
-                yield BetaBinomial.learned(early, name, **options)
+                yield BetaBinomial.learned(
+                    early, name, count=self.references, tolerance=self.tolerance
+                )
             if "pca" in self.tests:
                 yield Principal.learned(early, name, components=self.components)
             if "sections" in self.tests and not flat:

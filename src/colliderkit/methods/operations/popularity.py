@@ -219,7 +219,7 @@ class Popularity(Method):
         faded = np.exp(-(day - accesses.time[low:high]) / self.chosen_)
         sets = accesses.dataset[low:high]
         total = np.bincount(sets, faded, minlength=len(accesses.size))
-        return total * self.horizon / self.chosen_
+        return np.asarray(total * self.horizon / self.chosen_, dtype=np.float64)
 
     def _last(self, accesses: Accesses, day: float) -> Floats:
         return accesses.counts(day - self.horizon, day)

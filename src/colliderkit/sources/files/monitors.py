@@ -109,7 +109,7 @@ def read_monitors(
                 f"{lacking}: has no {'date' if key == 'day' else key}, which others of the files"
                 " have; read them apart."
             )
-    joined = {
+    joined: dict[str, Any] = {
         key: None if parts[0][key] is None else np.concatenate([part[key] for part in parts])
         for key in ("run", "section", "luminosity", "day", "good")
     }
@@ -255,9 +255,9 @@ def _histograms(path: Path, file: Any, kinds: Mapping[str, str]) -> dict[str, An
         parts = key.split("/")
         if not kind.startswith(("TH1", "TH2", "TProfile")) or len(parts) < 3:
             continue
-        run, section = FOLDER.match(parts[-3]), STRETCH.match(parts[-2])
-        if run and section:
-            place = int(run[1]), int(section[1])
+        folder, stretch = FOLDER.match(parts[-3]), STRETCH.match(parts[-2])
+        if folder and stretch:
+            place = int(folder[1]), int(stretch[1])
             rows.setdefault(place, {})[parts[-1]] = file[key].values()
     if not rows:
         raise InputError(
