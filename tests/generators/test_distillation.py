@@ -69,7 +69,7 @@ def test_few_steps_end_where_the_path_does(steps: int, tmp_path: Path, seed: int
     teacher = Diffusion(1, 1, network=Mixture(), sampler="heun", steps=200)
     torch.manual_seed(seed + 1)
     task = Distillation(teacher, network=ResidualDenoiser(1, 1, width=48, blocks=2), steps=steps)
-    trained(task, x, c, tmp_path, 15, seed)
+    trained(task, x, c, tmp_path, 25, seed)
     z = torch.linspace(-2, 2, 41)[:, None]
     for place in (0.6, 1.4):
         given, width = torch.full_like(z, place), math.hypot(place, WIDTH)

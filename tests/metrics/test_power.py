@@ -11,7 +11,7 @@ from colliderkit.metrics.separation import separation
 from colliderkit.sources.toys.showers import ShowerToy
 
 Floats = NDArray[np.float64]
-EVENTS, UNDISTORTED, PAIRS = 400, 60, 25
+EVENTS, UNDISTORTED, PAIRS = 400, 200, 60
 
 
 def separation_power(x: Floats, y: Floats) -> float:
@@ -51,6 +51,6 @@ def test_one_dimensional_figures_miss_a_correlation_and_fpd_does_not(seed: int) 
 
     lost = power("correlation", 0.9, 1)
     assert lost["FPD"] > 0.8
-    # Theirs is 5%, of 25 pairs and a threshold of 60: 10 seen are less than one chance in 10^4.
+    # Theirs is 5%, of 60 pairs and a threshold of 200.
     assert max(lost["separation power"], lost["Wasserstein"]) < 0.4
     assert min(power("mean", 1.0, 2).values()) > 0.8

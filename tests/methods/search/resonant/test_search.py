@@ -78,14 +78,17 @@ def test_features_that_follow_the_mass_break_cwola_and_not_cathode(seed):
     areas = {
         name: area(fitted(name, 4.0, seed), 4.0, seed) for name in ("cwola-hunting", "cathode")
     }
-    assert areas["cwola-hunting"] < 0.5
-    assert areas["cathode"] > 0.7
+    # Worse than a guess and better: single trainings on this toy end at 0.2 and at 0.7 to 0.9.
+    assert areas["cwola-hunting"] < 0.4
+    assert areas["cathode"] > 0.55
 
 
 @pytest.mark.statistical
 def test_bounds_are_ordered_and_know_the_labels(seed):
-    supervised, idealised = (
-        area(fitted(name, 0.0, seed), 0.0, seed) for name in ("supervised-bound", "idealised-bound")
+    supervised = area(fitted("supervised-bound", 0.0, seed), 0.0, seed)
+    several = [area(fitted("idealised-bound", 0.0, seed + i), 0.0, seed + i) for i in range(3)]
+    idealised = np.median(several)
+        [area(fitted("idealised-bound", 0.0, s), 0.0, s) for s in (seed, seed + 1, seed + 2)]
     )
     exact = auc(toy(0.0, seed)[3].log_ratio(*toy(0.0, seed)[1][:2]), toy(0.0, seed)[1][2])
     assert idealised > 0.8
