@@ -18,6 +18,7 @@ from colliderkit.cli.parsing import parse
 from colliderkit.cli.report import Page
 from colliderkit.cli.serve import serve
 from colliderkit.cli.study import study
+from colliderkit.cli.update import Updated
 from colliderkit.methods import METHODS
 from colliderkit.serve.inference import Limits
 from colliderkit.tasks import TASKS
@@ -107,7 +108,8 @@ def test_examples_of_the_other_verbs_are_taken_by_their_parsers(name):
         if attribute != "page":
             rest.pop(0)
         positional = ["files"] if "files" in inspect.signature(function).parameters else []
-        own = {"apply": Applied, "evaluate": Evaluated, "export": Exported, "page": Page}
+        own: dict[str, type] = {"apply": Applied, "evaluate": Evaluated, "export": Exported}
+        own |= {"update": Updated, "page": Page}
         takers = [own[attribute], function, *([] if attribute == "page" else [Reading])]
         parse("colliderkit", "", rest, takers, supplied=SUPPLIED, positional=positional)
 

@@ -62,7 +62,7 @@ def ways_down(ways: Sequence[ArrayLike], y: str, truth: tuple[str, Value]) -> Fi
     axes = figure.subplots()
     for i, way in enumerate(ways):
         label = "descents of the members" if i == 0 else None
-        axes.plot(np.asarray(way), color=COLOURS[0], alpha=0.7, label=label)
+        axes.plot(np.asarray(way), color=COLOURS[0], linewidth=1.2, label=label)
     name, best = truth
     axes.axhline(best.value, color="k", linestyle="--", label=f"{name}, {best}")
     axes.axhspan(

@@ -126,7 +126,7 @@ class PopularityTask(Task):
             caches: sizes of caches over that of all data sets.
 
         Examples:
-            colliderkit evaluate eviction 2024.csv 2025.csv --out test
+            colliderkit evaluate eviction "[2024.csv, 2025.csv]" --out test
         """
         accesses = read_and_say(files, columns, time_unit, sort)
         forecast = forecast_of(method)
