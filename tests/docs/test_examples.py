@@ -142,7 +142,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
     ],
     "popularity.md": [
         ("past.csv --out runs/popularity", "past.csv --rounds 20 --out runs/popularity"),
-        ("--cache 0.05", "--cache 0.05 --rounds 20"),
+        ("--cache 0.05", "--cache 0.05 --held_out 0.3 --rounds 20"),
     ],
     "network.md": [
         ("--out runs/forecast\n", "--kind logistic --day 200 --out runs/forecast\n"),
@@ -592,6 +592,7 @@ def given_trigger() -> Names:
     from colliderkit.training.settings import Training
 
     files = {"stream": stream(2_000, seed=1), "new": stream(2_000, seed=2)}
+    files["newest"] = stream(2_000, seed=4)
     files["leptoquark"] = signal("leptoquark", 200, seed=3)
     for name, events in files.items():
         with h5py.File(f"{name}.h5", "w") as file:
