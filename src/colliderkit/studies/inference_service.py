@@ -77,7 +77,7 @@ LIMIT = 100.0  # ms
 ENERGIES = (1_000.0, 50_000.0)  # MeV, of the showers
 # Of the diffusion in each calorimeter: the network, its options, and steps of the sampler.
 NETWORKS: dict[str, tuple[str, dict[str, Any], int]] = {
-    "smoke": ("ring-mixer", {"width": 8, "depth": 1}, 1),
+    "smoke": ("ring-mixer", {"width": 8, "depth": 1}, 2),
     "photons-368": ("ring-mixer", {"width": 32, "depth": 2}, 8),
     "electrons-6480": ("u-net", {}, 8),
 }
