@@ -7,6 +7,7 @@ from pathlib import Path
 from colliderkit.cli.fitted import Call, call
 from colliderkit.errors import InputError
 from colliderkit.files import alone, refuse_existing
+from colliderkit.tasks import TASKS
 from colliderkit.tasks.each_file import each_file
 
 __all__ = ["main"]
@@ -39,11 +40,11 @@ def main(argv: Sequence[str]) -> None:
     verb = call(argv, "apply", Applied)
     asked: Applied = verb.output
     with alone(asked.out):
-        if asked.out.suffix:
+        if asked.out.suffix or TASKS.load(verb.task).writes_folder:
             if asked.workers != 1 or asked.dask is not None:
                 raise InputError(
-                    f"{asked.out}: is one file, and workers and dask make a file of each; name a"
-                    " folder, without an extension, or leave them out."
+                    f"{asked.out}: is written of all files together, and workers and dask make a"
+                    " file of each; name a folder, without an extension, or leave them out."
                 )
             refuse_existing(asked.out, asked.force)
             verb.function()

@@ -73,7 +73,7 @@ AIMS = (
     Aim("After a new regime it pays to train again", "log error", "regime, again", "below",
         against="regime, once"),
 )  # fmt: skip
-RANKINGS = (Ranking(MISS, "lower", among=("*, 5%",), aside=("belady*",)),)
+RANKINGS = (Ranking(MISS, "lower", among=("*, 5%*",), aside=("belady*",)),)
 
 
 @dataclass(frozen=True)

@@ -79,8 +79,7 @@ AIMS = (
         for name in ("surrogate", "parametrisation")
         for what, words in (("width", "width of jets"), (HITS, "number of cells hit"))
     ),
-    Aim("Both orders of summing and reading out are as expected", READ, "*", "equal", 1.0,
-        tolerance=0.02),
+    Aim("Both orders of summing and reading out agree", READ, "*", "equal", 1.0, tolerance=0.02),
 )  # fmt: skip
 
 

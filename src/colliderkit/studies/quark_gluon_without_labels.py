@@ -56,6 +56,7 @@ SAMPLES, CLASSES = ("dijets", "Z + jet"), ("gluon", "quark")
 SHAPES = ("multiplicity", "width", "ptd", "C2", "lund_multiplicity", "softdrop_mass", "zg", "rg")
 TREES = {"max_iter": 80, "max_leaf_nodes": 8, "learning_rate": 0.08}
 SUPERVISED, CWOLA, LLP = "supervised", "without labels", "proportions"
+SAME = "AUC, same class"
 IMAGE = {"network": "cnn", "options": {"pixels": 16}, "represent": {"pixels": 16, "width": 0.8}}
 AIMS = (
     *(
@@ -65,10 +66,8 @@ AIMS = (
     ),
     Aim("Learning from proportions as good as with labels, within errors", "AUC",
         f"PFN, {LLP}", "equal", against=f"PFN, {SUPERVISED}", tolerance=0.02),
-    Aim("Quarks are the same in both samples", "AUC, same class", "quark", "equal", 0.5,
-        tolerance=0.02),
-    Aim("Gluons are the same in both samples", "AUC, same class", "gluon", "equal", 0.5,
-        tolerance=0.02),
+    Aim("Quarks are the same in both samples", SAME, "quark", "equal", 0.5, tolerance=0.02),
+    Aim("Gluons are the same in both samples", SAME, "gluon", "equal", 0.5, tolerance=0.02),
     Aim("Efficiencies from mixtures are the true ones", "efficiency, from mixtures", "*", "equal",
         over="efficiency, true"),
     Aim("Topics of the multiplicity give the fractions", "fraction of quarks, from topics", "*",
@@ -232,7 +231,7 @@ def assumption(run: Run[Scale], train: ak.Array, test: ak.Array) -> None:
         make = partial(Tagger, **NETWORKS["trees"], classes=SAMPLES, balance=True)
         scores = scored(run, f"same {name}", make, own, judge)
         values = [auc(score, judge.label) for score in scores]
-        results.append(Result.over_seeds(name, "AUC, same class", values))
+        results.append(Result.over_seeds(name, SAME, values))
     run.report.add_results(
         results,
         "Trees that tell the jets of one class by the sample that they come from; 0.5 if there is"

@@ -59,6 +59,8 @@ AIMS = (
 class CertifyingTask(Task):
     """Base of tasks that flag runs: the shifter's page, and what was calibrated."""
 
+    writes_folder = True
+
     def page(self, model: Path, evaluation: Path) -> Report:
         """Draw a shifter's page: flagged runs with the place marked, drift, what to look at.
 

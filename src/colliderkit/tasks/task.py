@@ -73,10 +73,12 @@ class Task:
 
     `methods` are names of `methods.METHODS`, chosen by ``--method``, the first if not. One whose
     constructor takes a `method` (an ensemble) is made around that of `around`; the options of both
-    are those of fit.
+    are those of fit. With `writes_folder` apply writes a folder, of all files together; else a
+    file, and the command line makes one of each of several.
     """
 
     methods: ClassVar[tuple[str, ...]]
+    writes_folder: ClassVar[bool] = False
     around: ClassVar[Mapping[str, str]] = {}
     # Extensions that `apply` writes, the first where a file that is read has another.
     written: ClassVar[tuple[str, ...]] = (".parquet", ".pq", ".root")
