@@ -35,6 +35,8 @@ SMALL = (
     " --options '{steps: 2}' --layer_options '{transforms: 1, bins: 6, hidden: [16]}'"
 )
 
+BRIEF = 'ck.Tagger("pfn", training=ck.Training(epochs=1))'
+
 # (what stands there, what is run), for each page; "" is for all.
 QUICK_SEARCH = "folds=3, members=1, options={'rounds': 5, 'leaves': 4}"
 FLOW = "--folds 2 --flow '{transforms: 1, hidden: [8], bins: 4}' --training.epochs 1"
@@ -42,6 +44,8 @@ WINDOWS = "--edges 2500,2700,2900,3100,3300,3500,3700,4000,4900"
 REDUCED: dict[str, list[tuple[str, str]]] = {
     "README.md": [
         ('"top-qcd", 5000', '"top-qcd", 150'),
+        ('ck.Tagger("pfn")', BRIEF),
+        ("--network particle-net-lite", "--network particle-net-lite --training.epochs 1"),
         ("--bootstraps 20", "--bootstraps 2"),
         ("photons-368 20000", "photons-368 300"),
         ("'[500, 8000]'", "'[500, 600]'"),
@@ -72,6 +76,8 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
     ],
     "quickstart.md": [
         ('"top-qcd", 5000', '"top-qcd", 150'),
+        ('ck.Tagger("pfn")', BRIEF),
+        ("--network pfn", "--network pfn --training.epochs 1"),
         ("generate top-qcd 5000", "generate top-qcd 100 --force"),
         ("top-qcd 1000", "top-qcd 100"),
     ],
@@ -154,6 +160,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("target=1_000", "target=50_000"),
         ("--input_rate 20000", "--input_rate 20000 --training.epochs 1"),
     ],
+    "your-files.md": [("--network pfn", "--network pfn --training.epochs 1")],
     "unfolding.md": [
         ("iterations=5", "iterations=1"),
         ("iterations=8", "iterations=2"),
