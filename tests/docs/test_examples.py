@@ -35,6 +35,8 @@ SMALL = (
     " --options '{steps: 2}' --layer_options '{transforms: 1, bins: 6, hidden: [16]}'"
 )
 
+# A command that runs on the README as it stands here.
+IN_README = ""
 BRIEF = 'ck.Tagger("pfn", training=ck.Training(epochs=1))'
 
 # (what stands there, what is run), for each page; "" is for all.
@@ -80,9 +82,10 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("--network pfn", "--network pfn --training.epochs 1"),
         ("generate top-qcd 5000", "generate top-qcd 100 --force"),
         ("top-qcd 1000", "top-qcd 100"),
+        ("study gaussian-calibration --scale smoke", "study two-point-uncertainty --scale smoke"),
     ],
     "files.md": [("FILE...", "top.root"), ("100000 --detector --workers 2", "20")],
-    "gallery.md": [("NAME --scale laptop", "gaussian-calibration --scale smoke")],
+    "gallery.md": [("NAME --scale laptop", "two-point-uncertainty --scale smoke")],
     "inference.md": [
         ("sample(20_000", "sample(2_000"),
         ("sample(100_000", "sample(4_000"),
@@ -124,6 +127,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("'[500, 2000, 8000, 64000]'", "'[500, 550, 600]'"),
         ("(500, 2000, 8000, 64000)", "(500, 550, 600), width=16, classifier=short"),
         ("--threshold 0.2", "--threshold 0.2 --width 16 --classifier.epochs 1"),
+        ("colliderkit report runs/gflash", IN_README),
     ],
     "surrogates.md": [
         ("photons-368 40000", "photons-368 300"),
@@ -131,8 +135,15 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("photons-368 --out", f"photons-368 {SMALL} --out"),
         ("--threshold 0.05", "--threshold 0.05 --width 16 --classifier.epochs 1"),
         ('network="ring-mixer"', 'network="ring-mixer", layers=short, voxels=short'),
+        ("colliderkit report runs/test", IN_README),
+        ("colliderkit export runs/surrogate --out surrogate.onnx", IN_README),
     ],
-    "tagging.md": [('"top-qcd", 5000', '"top-qcd", 150'), ("epochs 20", "epochs 1")],
+    "tagging.md": [
+        ('"top-qcd", 5000', '"top-qcd", 150'),
+        ('Tagger("pfn")', 'Tagger("pfn", training=FEW)'),
+        ("epochs 20", "epochs 1"),
+        ("colliderkit export runs/pn --files data.root --out tagger.onnx", IN_README),
+    ],
     "control.md": [
         ("DifferentiablePolicy()", "DifferentiablePolicy(iterations=2, batch_size=4, hidden=4)"),
         ("20_000", "20"),
@@ -512,7 +523,7 @@ def given_serving() -> Names:
 
 def given_tagging() -> Names:
     particles("top.root", "qcd.root", "top_test.root", "qcd_test.root", "data.root")
-    return {}
+    return {"FEW": FEW}
 
 
 def given_data_quality() -> Names:
