@@ -92,6 +92,18 @@ def test_topologies_beside_a_menu(tmp_path: Path, monkeypatch, capsys) -> None:
     assert found["loose", "rate"] == pytest.approx(100 * loose.mean())
     assert main(["report", "test"]) == 0
     assert main(["export", "trigger", "stream2.h5", "--out", "t.onnx"]) == 0
+    records = ["apply", "trigger", "stream2.h5", "--records", "j1_pt,j1_eta", "--out"]
+    assert main([*records, "kept.parquet"]) == 0
+    assert read_table("kept.parquet", "kept")["kept"].mean() == pytest.approx(
+        found["stream", "rate"] / 1000
+    )
+    small = read_table("kept.records.h5", "j1_pt,event")
+    np.testing.assert_allclose(small["j1_pt"], events[:, 9, 0], rtol=2**-11)
+    assert len(small["event"]) == 3_000
+    records[4] = "1e6 * j1_pt"
+    assert main([*records, "other.parquet"]) == 2
+    assert "two bytes hold numbers up to 65504" in capsys.readouterr().err
+    assert not list(tmp_path.glob("other*"))
     capsys.readouterr()
     for words, sentence in (
         (["--prescales", "{muno: 3}"], "the menu has no item 'muno'"),

@@ -32,6 +32,7 @@ from colliderkit.training.settings import Training
 __all__ = ["STUDY"]
 
 Floats = NDArray[np.float64]
+Signals = Mapping[str, Floats]
 
 SUMMARY = """
 An anomaly score alone is not yet a trigger. Busy events are reproduced badly because they are busy,
@@ -60,7 +61,7 @@ BELOW = 0.01  # the tail probability at which topologies are compared
 FLAT = "share with p below 0.01 / 0.01"
 COMMON = "in common with floats"
 # What a menu could cut looser: of columns by name.
-LOOSER: dict[str, Callable[[Mapping[str, Floats]], Floats]] = {
+LOOSER: dict[str, Callable[[Signals], Floats]] = {
     "HT": lambda x: np.sum([x[f"j{i}_pt"] for i in range(1, 11)], axis=0),
     "missing momentum": lambda x: x["met_pt"],
 }
@@ -161,7 +162,7 @@ def fitted(run: Run[Scale], events: Floats, seed: int) -> dict[str, Trigger]:
     return found
 
 
-def one_cut(triggers: list[Trigger], scale: Scale, signals: Mapping[str, Floats]) -> list[Result]:
+def one_cut(triggers: list[Trigger], scale: Scale, signals: Signals) -> list[Result]:
     """Return what one cut on the scores of their own keeps, which are not comparable."""
     kept: dict[str, list[Value]] = {}
     for seed, trigger in enumerate(triggers):
@@ -197,9 +198,7 @@ def beside_menu(run: Run[Scale], trigger: Trigger) -> None:
     new = toy.stream(scale.menu, seed=[22, 0])
     accepted = np.column_stack([menu.accepts(toy.columns(new)), trigger.keeps(toy.table(new))])
     found = menu_rates(accepted, [*menu.shares, 1.0], names, input_rate=INPUT_RATE)
-    report.add_results(
-        rows_of(found), "Rates after prescales and pure rates, with counting errors."
-    )
+    report.add_results(rows_of(found), "Rates after prescales, and pure rates; counting errors.")
     report.add_figure(
         item_rates(names, found.rate, found.pure, "1/s"),
         f"Rates of the items in a stream of {number(INPUT_RATE)} events a second, and the part that"
@@ -251,9 +250,7 @@ def rows_of(found: Rates) -> list[Result]:
     return [*rows, Result(ITEM, "pure / rate", part, error)]
 
 
-def few_bits(
-    run: Run[Scale], trigger: Trigger, events: Floats, signals: Mapping[str, Floats]
-) -> None:
+def few_bits(run: Run[Scale], trigger: Trigger, events: Floats, signals: Signals) -> None:
     """Put a score in fixed point, rounded and trained; compare rates, efficiencies and sets."""
     scale = run.scale
     newest, new = (toy.table(toy.stream(scale.update, seed=[23, i])) for i in range(2))

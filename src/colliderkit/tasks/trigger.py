@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.schema import weights_of
 from colliderkit.events.tables import Floats
-from colliderkit.files import existing_file
+from colliderkit.files import existing_file, refuse_existing
 from colliderkit.methods.method import load
 from colliderkit.methods.search.menu import Menu, Rates, menu_rates, rate_of
 from colliderkit.methods.search.trigger import Trigger
@@ -23,6 +23,8 @@ from colliderkit.report.trigger import item_rates, overlaps, scores_and_threshol
 from colliderkit.report.verdict import Aim
 from colliderkit.serve.trigger import Bits, export_trigger
 from colliderkit.sources import write
+from colliderkit.sources.files.expressions import split_expressions
+from colliderkit.sources.files.trigger_records import write_records
 from colliderkit.tasks import runs
 from colliderkit.tasks.autoencoder import AutoencoderTask
 from colliderkit.tasks.reading import OfSamples, Reading, beside, free_name, of_sample
@@ -108,17 +110,27 @@ class TriggerTask(Task):
         files: Files,
         *,
         out: Path,
+        records: Texts = None,
         force: bool = False,
     ) -> None:
         """Write `anomaly` and whether an event is `kept` beside all that was read.
 
         Args:
             files: ROOT, HDF5 or Parquet files.
+            records: columns or expressions that are written in two bytes each, of every event, as
+                trigger-level records: kept.records.h5 beside kept.parquet.
 
         Examples:
             colliderkit apply trigger new.h5 --out kept.parquet
+            colliderkit apply trigger new.h5 --records j1_pt,j1_eta,j1_phi --out kept.parquet
         """
+        written = split_expressions(records)
+        small = refuse_existing(out.with_suffix(".records.h5"), force) if written else None
         if features_of(method) is None:
+            if written:
+                raise InputError(
+                    "records are of tables, and the trigger takes jets; leave records out."
+                )
             parts = []
             for jets in reading.chunks(files):
                 score = method.score(jets)
@@ -127,9 +139,15 @@ class TriggerTask(Task):
                 parts.append(jets)
             write(out, ak.concatenate(parts), force=force)
             return
-        rows = reading.rows(files, features_of(method) or (), own=True)
-        score = method.score(rows.table(features_of(method) or ()))
+        names = features_of(method) or []
+        texts = [*names, *(text for text in written if text not in names)]
+        rows = reading.rows(files, texts, own=True, optional=["event"] if small else ())
+        score = method.score(rows.table(names))
         added = {SCORE: score, KEPT: score > method.threshold_}
+        if small is not None:
+            table = dict(zip(written, rows.table(written).T, strict=True))
+            event = rows.numbers("event") if "event" in rows.columns else np.arange(len(score))
+            write_records(small, table, written, event=event, force=force)
         write(out, beside(rows.own, added), force=force)
 
     def evaluate(

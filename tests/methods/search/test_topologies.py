@@ -103,8 +103,8 @@ def test_the_prior_shares_out_the_rate_in_closed_form():
         with np.errstate(divide="ignore"):
             np.testing.assert_allclose(q, p * share[of] / pi[of], rtol=2e-3)
         # The same cut, as one on the score of each topology.
-        limits = found.thresholds(cut)
-        np.testing.assert_array_equal(q < cut, scores > limits[of])
+        limits = found.thresholds(1.0001 * cut)
+        np.testing.assert_array_equal(q < 1.0001 * cut, scores > limits[of])
 
 
 def test_what_a_topology_lacks_the_others_get():

@@ -158,7 +158,8 @@ class Tails:
     pi_t and p-values that are even in ln p, q orders events as the likelihood ratio does.
 
     - `scores`, `above`: for each group rising scores, and the k at each;
-    - `slopes` (T,): of ln k beyond the highest;
+    - `slopes` (T,): in units of the score, of -1 / ln k beyond the highest; infinite where it is
+      not known;
     - `total`: n + 1; `prior` (T,), 1 in all.
     """
 
@@ -186,7 +187,7 @@ class Tails:
         # Weights in units in which one more event has weight one.
         unit = weight * weight.sum() / (weight**2).sum()
         for i in range(len(names)):
-            mine = of == i
+            mine = (of == i) & (weight > 0)
             order = np.argsort(score[mine], kind="stable")
             rising, part = score[mine][order], unit[mine][order]
             at, first = np.unique(rising, return_index=True)
@@ -194,9 +195,9 @@ class Tails:
             scores.append(at)
             above.append(reached[first])
             top = rising[-TAIL - 1 :]
-            slopes[i] = float((top[1:] - top[0]).mean()) if len(top) > 1 else 0.0
+            slopes[i] = (top[1:] - top[0]).mean() if len(top) > 1 and top[-1] > top[0] else np.inf
         shares = np.array([k[0] if len(k) else 0.0 for k in above])
-        return cls(scores, above, slopes, float(unit.sum() + 1), _prior(prior, names, shares))
+        return cls(scores, above, slopes, float(unit.sum() + 1), prior_of(prior, names, shares))
 
     @property
     def shares(self) -> Floats:
@@ -212,9 +213,8 @@ class Tails:
             mine = of == i
             if not mine.any() or not len(at):
                 continue
-            inside = np.interp(score[mine], at, above)
-            far = np.maximum(score[mine] - at[-1], 0) / max(self.slopes[i], np.finfo(float).tiny)
-            k[mine] = inside * np.exp(-far)
+            inside = np.interp(score[mine], at, above, left=above[0] + 1)
+            k[mine] = inside * np.exp(-np.maximum(score[mine] - at[-1], 0) / self.slopes[i])
         return k
 
     def tail(self, score: Floats, of: Ints) -> Floats:
@@ -255,8 +255,8 @@ class Tails:
             k = cut * self.total * self.prior[i]
             if not len(at) or k == 0:
                 found[i] = -np.inf if k > 1 else np.inf
-            elif k >= above[0]:
-                found[i] = -np.inf
+            elif k > above[0]:
+                found[i] = -np.inf if k > above[0] + 1 else np.nextafter(at[0], -np.inf)
             elif k < above[-1]:
                 found[i] = at[-1] + self.slopes[i] * np.log(above[-1] / k)
             else:
@@ -264,8 +264,11 @@ class Tails:
         return found
 
 
-def _prior(prior: Prior, names: Sequence[str], shares: Floats) -> Floats:
-    """Return the prior of each group, 1 in all."""
+def prior_of(prior: Prior, names: Sequence[str], shares: Floats) -> Floats:
+    """Return the prior of each group, 1 in all.
+
+    Raises `InputError` for one of topologies that are not among `names`, or of none.
+    """
     if prior == "stream":
         return shares / shares.sum()
     if prior == "even":

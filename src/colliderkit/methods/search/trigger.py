@@ -12,7 +12,14 @@ from colliderkit.errors import InputError
 from colliderkit.events.schema import weights_of
 from colliderkit.events.tables import Floats, Ints, as_weight, event_numbers, validation_mask
 from colliderkit.methods.method import Method
-from colliderkit.methods.search.topologies import RARE, Groups, Prior, Tails, Topologies
+from colliderkit.methods.search.topologies import (
+    RARE,
+    Groups,
+    Prior,
+    Tails,
+    Topologies,
+    prior_of,
+)
 from colliderkit.metrics.value import Value
 from colliderkit.seeds import derive
 
@@ -249,6 +256,7 @@ class Trigger(Method):
                 f"all events that are trained on are of one topology, {groups.names[0]}; leave"
                 " topologies out, or give other edges."
             )
+        prior_of(self.prior, groups.names, np.ones(len(groups.names)))  # refused before training
         return groups, groups.of[labels]
 
     def _labels(self, topologies: Topologies, events: Any) -> Ints:
