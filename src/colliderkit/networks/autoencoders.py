@@ -24,7 +24,15 @@ from colliderkit.networks.deep_sets import PFN
 from colliderkit.networks.fixed_point import WIDE, Quantiser
 from colliderkit.networks.mlp import MLP
 
-__all__ = ["Autoencoding", "Coder", "ImageCoder", "MapCoder", "SetCoder", "TableCoder"]
+__all__ = [
+    "Autoencoding",
+    "Coder",
+    "ImageCoder",
+    "MapCoder",
+    "Reproducing",
+    "SetCoder",
+    "TableCoder",
+]
 
 Parts = tuple[Tensor, ...]
 TINY = 1e-8
@@ -406,6 +414,11 @@ class Autoencoding(nn.Module):
         parts = self.coder.represent(values, None)
         return parts[0] - self.coder.decode(self._placed(self._mean(parts)))
 
+    def answer(self, values: Tensor, *, radius: bool = False) -> Tensor:
+        """Return what the score of a table or map is made of: what is decoded, or the mean of q."""
+        mean = self._mean(self.coder.represent(values, None))
+        return mean if radius else self.coder.decode(self._placed(mean))
+
     def latent(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the latent numbers z of events, (B, Z), at the mean of q."""
         return self._placed(self._mean(self.coder.represent(values, mask)))
@@ -436,6 +449,28 @@ class Autoencoding(nn.Module):
         divergence = 0.5 * (square - 1 - log_variance + 2 * self.width.log()).sum(1)
         likelihood = 0.5 * self.coder.numbers * (middle.log() + error / middle)
         return likelihood + self.beta * divergence
+
+
+class Reproducing(nn.Module):
+    """Train an autoencoder of a table to give what another one gives, its `teacher`.
+
+    ``forward`` is the mean squared difference of their answers event by event, for
+    `losses.rows.own_loss`: a network of few bits then keeps the events that the other one keeps.
+    """
+
+    def __init__(self, student: Autoencoding, teacher: Autoencoding, *, radius: bool) -> None:
+        super().__init__()
+        self.student, self.radius = student, radius
+        # In a list: it is neither trained nor saved.
+        self._teacher = [teacher.eval()]
+
+    def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the squared difference for raw columns (B, C), (B, 1)."""
+        teacher = self._teacher[0].to(values.device)
+        with torch.no_grad():
+            wanted = teacher.answer(values, radius=self.radius)
+        given = self.student.answer(values, radius=self.radius)
+        return (given - wanted).square().mean(1, keepdim=True)
 
 
 def _shares(z: Tensor, points: Tensor, mask: Tensor) -> Parts:

@@ -52,7 +52,7 @@ cuts on the score, "tails" on the tail probability p in the topology, with the s
 (prior of the stream) or the same rate for all (even prior). Pure is the rate that no other item of
 the menu keeps. "In common" is the share of the events kept in either of two ways that both keep,
 each at the same rate. "Rounded" networks have their weights rounded after training; "trained" ones
-were trained further as they are rounded.
+were then trained, as they are rounded, to give what the floats give.
 """
 ONE, TAILS = "one score, one cut", "one score, tails"
 OWN, OWN_TAILS, EVEN = "own scores, one cut", "own scores, tails", "own scores, tails, even prior"
@@ -94,7 +94,7 @@ class Scale(trigger_stream.Scale):
 
 SCALES = {
     "smoke": Scale(6_000, 3_000, 2, 500, 2e-2, settings(1, 256), menu=4_000,
-                   further=settings(1, 256), widths=(16, 4), smallest=200),
+                   further=settings(1, 256), widths=(4,), smallest=500),
     "laptop": Scale(200_000, 200_000, 8, 20_000, 1e-3, settings(5, 512)),
     "night": Scale(1_000_000, 400_000, 20, 100_000, 1e-3, settings(20, 1_024), seeds=5,
                    menu=2_000_000, further=settings(10, 1_024)),

@@ -1,5 +1,6 @@
 """Autoencoder: learn to reproduce events, and call those anomalous that are reproduced badly."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -19,7 +20,7 @@ from colliderkit.losses.rows import own_loss
 from colliderkit.methods.architecture import Architecture
 from colliderkit.methods.method import Method
 from colliderkit.names import Registry
-from colliderkit.networks.autoencoders import Autoencoding
+from colliderkit.networks.autoencoders import Autoencoding, Reproducing
 from colliderkit.ranges import check
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
@@ -185,9 +186,10 @@ class Autoencoder(Method):
         """Return a copy in fixed point: weights and hidden activations of `bits` each.
 
         The ranges are those of `events` (N, C). Without `training` the weights are rounded and no
-        more; with it they are trained further as they are rounded, quantisation-aware, on these
-        events as `fit` takes them. (The option `bits` trains for fixed point from the beginning.)
-        In fixed point a score is what integers give, exactly. Raises `InputError` for one of jets,
+        more. With it they are trained as they are rounded, quantisation-aware, to give on these
+        events, taken as `fit` takes them, what this one gives: so that the same ones are kept. (The
+        option `bits` trains for fixed point from the beginning, without a teacher.) In fixed point
+        a score is what integers give, exactly. Raises `InputError` for one of jets,
         whose networks have no fixed point, and for one that is in fixed point already.
         """
         options = dict(self.options or {})
@@ -210,8 +212,9 @@ class Autoencoder(Method):
                 other.model_.score(part)
         if training is not None:
             train, held_out = other._datasets(events, inputs, event, weight, seed)
+            radius = self.measure == "radius"
             history = fit(
-                other.model_,
+                Reproducing(other.model_, copy.deepcopy(self.model_), radius=radius),
                 own_loss,
                 train,
                 held_out,
