@@ -4,9 +4,10 @@
 
 A trigger for one in a thousand of the toy stream. Its score in 16 to 4 bits, rounded after training
 and trained as it is rounded, to give what the floats give. What counts is which of 200,000 new
-events are kept, each at a threshold of its own that as many others set. Where hls4ml is installed (extra `fpga`) and g++ is,
-the same networks are written as firmware, and its emulation is asked: of a network in fixed point
-its scores have to be ours, bit for bit; that of the floats is in hls4ml's own ``ap_fixed<W, I>``.
+events are kept, each at a threshold of its own that as many others set. Where hls4ml is installed
+(extra `fpga`) and g++ is, the same networks are written as firmware, and its emulation is asked: of
+a network in fixed point its scores have to be ours, bit for bit; that of the floats is in hls4ml's
+own ``ap_fixed<W, I>``.
 """
 
 import importlib.util

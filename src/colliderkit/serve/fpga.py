@@ -98,7 +98,7 @@ def write_firmware(
         config = hls4ml.utils.config_from_pytorch_model(
             network,
             (columns,),
-            granularity="name",
+            granularity="name" if own else "model",
             default_precision=f"ap_fixed<{bits},{integer}>",
             default_reuse_factor=reuse,
             backend=backend,

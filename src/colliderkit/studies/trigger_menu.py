@@ -20,13 +20,7 @@ from colliderkit.report.verdict import Aim
 from colliderkit.sources.toys import trigger as toy
 from colliderkit.studies import trigger_stream
 from colliderkit.studies.run import Run, Study
-from colliderkit.studies.trigger_stream import (
-    INPUT_RATE,
-    efficiencies,
-    followed,
-    settings,
-    share_of,
-)
+from colliderkit.studies.trigger_stream import efficiencies, followed, settings, share_of
 from colliderkit.training.settings import Training
 
 __all__ = ["STUDY"]
@@ -95,7 +89,8 @@ class Scale(trigger_stream.Scale):
 SCALES = {
     "smoke": Scale(6_000, 3_000, 2, 500, 2e-2, settings(1, 256), menu=4_000,
                    further=settings(1, 256), widths=(4,), smallest=500),
-    "laptop": Scale(200_000, 200_000, 8, 20_000, 1e-3, settings(5, 512)),
+    "laptop": Scale(200_000, 200_000, 6, 20_000, 1e-3, settings(5, 512),
+                    further=settings(2, 512, learning_rate=1e-3)),
     "night": Scale(1_000_000, 400_000, 20, 100_000, 1e-3, settings(20, 1_024), seeds=5,
                    menu=2_000_000, further=settings(10, 1_024)),
     "paper": Scale(4_000_000, 1_000_000, 40, 100_000, 1e-3, settings(40, 1_024), seeds=10,
@@ -146,7 +141,10 @@ def fitted(run: Run[Scale], events: Floats, seed: int) -> dict[str, Trigger]:
     """Return the triggers of a seed by name; those that differ by the prior share their scores."""
     scale = run.scale
     score = Autoencoder(latent=8, features=toy.COLUMNS, training=scale.training)
-    rate: dict[str, Any] = {"target": scale.share * INPUT_RATE, "input_rate": INPUT_RATE}
+    rate: dict[str, Any] = {
+        "target": scale.share * trigger_stream.INPUT_RATE,
+        "input_rate": trigger_stream.INPUT_RATE,
+    }
     kinds = Topologies(smallest=scale.smallest)
     method = Trigger(score, **rate, topologies=kinds, own=True)
     own = run.fitted(f"scores, seed {seed}", method, events, seed=seed, progress=False)
@@ -197,11 +195,11 @@ def beside_menu(run: Run[Scale], trigger: Trigger) -> None:
     names = [*toy.MENU, ITEM]
     new = toy.stream(scale.menu, seed=[22, 0])
     accepted = np.column_stack([menu.accepts(toy.columns(new)), trigger.keeps(toy.table(new))])
-    found = menu_rates(accepted, [*menu.shares, 1.0], names, input_rate=INPUT_RATE)
+    found = menu_rates(accepted, [*menu.shares, 1.0], names, input_rate=trigger_stream.INPUT_RATE)
     report.add_results(rows_of(found), "Rates after prescales, and pure rates; counting errors.")
     report.add_figure(
         item_rates(names, found.rate, found.pure, "1/s"),
-        f"Rates of the items in a stream of {number(INPUT_RATE)} events a second, and the part that"
+        f"Rates of the items in a stream of {number(trigger_stream.INPUT_RATE)} events a second, and the part that"
         " no other item keeps.",
     )
     report.add_figure(
@@ -209,7 +207,7 @@ def beside_menu(run: Run[Scale], trigger: Trigger) -> None:
     )
     # The same rate more, spent on a looser cut: what a menu can do without the item.
     off = np.prod(1 - accepted[:, :-1] * menu.shares, axis=1)
-    more = found.pure[-1].value / INPUT_RATE
+    more = found.pure[-1].value / trigger_stream.INPUT_RATE
     cuts = {name: loosened(of(toy.columns(new)), off, more) for name, of in LOOSER.items()}
     rows = []
     for i, which in enumerate(toy.SIGNALS):
@@ -266,10 +264,10 @@ def few_bits(run: Run[Scale], trigger: Trigger, events: Floats, signals: Signals
                 other = copy(trigger)
                 few = floats.in_fixed_point(events, bits, training=training, progress=False)
                 other.scorer_ = few
-                before = other.rate(new).value / trigger.target
-                other.update(newest)
-                rate = other.rate(new)
-            mine = other.keeps(new)
+                score = few.score(new)
+                before = trigger.rate_of(score).value / trigger.target
+                rate = other.update(newest).rate_of(score)
+            mine = score > other.threshold_
             common[how][bits] = share_of((mine & kept)[mine | kept])
             both = float(np.hypot(rate.error, other.expected().error)) / trigger.target
             rows += [
