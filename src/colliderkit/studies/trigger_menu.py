@@ -25,6 +25,7 @@ from colliderkit.training.settings import Training
 
 __all__ = ["STUDY"]
 
+INPUT_RATE = trigger_stream.INPUT_RATE
 Floats = NDArray[np.float64]
 Signals = Mapping[str, Floats]
 
@@ -142,8 +143,8 @@ def fitted(run: Run[Scale], events: Floats, seed: int) -> dict[str, Trigger]:
     scale = run.scale
     score = Autoencoder(latent=8, features=toy.COLUMNS, training=scale.training)
     rate: dict[str, Any] = {
-        "target": scale.share * trigger_stream.INPUT_RATE,
-        "input_rate": trigger_stream.INPUT_RATE,
+        "target": scale.share * INPUT_RATE,
+        "input_rate": INPUT_RATE,
     }
     kinds = Topologies(smallest=scale.smallest)
     method = Trigger(score, **rate, topologies=kinds, own=True)
@@ -195,11 +196,11 @@ def beside_menu(run: Run[Scale], trigger: Trigger) -> None:
     names = [*toy.MENU, ITEM]
     new = toy.stream(scale.menu, seed=[22, 0])
     accepted = np.column_stack([menu.accepts(toy.columns(new)), trigger.keeps(toy.table(new))])
-    found = menu_rates(accepted, [*menu.shares, 1.0], names, input_rate=trigger_stream.INPUT_RATE)
+    found = menu_rates(accepted, [*menu.shares, 1.0], names, input_rate=INPUT_RATE)
     report.add_results(rows_of(found), "Rates after prescales, and pure rates; counting errors.")
     report.add_figure(
         item_rates(names, found.rate, found.pure, "1/s"),
-        f"Rates of the items in a stream of {number(trigger_stream.INPUT_RATE)} events a second, and the part that"
+        f"Rates of the items in a stream of {number(INPUT_RATE)} events a second, and the part that"
         " no other item keeps.",
     )
     report.add_figure(
@@ -207,7 +208,7 @@ def beside_menu(run: Run[Scale], trigger: Trigger) -> None:
     )
     # The same rate more, spent on a looser cut: what a menu can do without the item.
     off = np.prod(1 - accepted[:, :-1] * menu.shares, axis=1)
-    more = found.pure[-1].value / trigger_stream.INPUT_RATE
+    more = found.pure[-1].value / INPUT_RATE
     cuts = {name: loosened(of(toy.columns(new)), off, more) for name, of in LOOSER.items()}
     rows = []
     for i, which in enumerate(toy.SIGNALS):
