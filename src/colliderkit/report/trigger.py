@@ -134,7 +134,7 @@ def item_rates(
 @drawn
 def overlaps(names: Sequence[str], shared: NDArray[np.float64]) -> Figure:
     """Draw the share of each item's events (row) that each other one (column) keeps as well."""
-    size = 3.6 + 0.55 * len(names)
+    size = min(3.6 + 0.45 * len(names), 8.4)  # half of the page
     figure = Figure(figsize=(size + 1.4, size))
     axes = figure.subplots()
     percent = 100 * shared
@@ -142,7 +142,7 @@ def overlaps(names: Sequence[str], shared: NDArray[np.float64]) -> Figure:
     for (i, j), value in np.ndenumerate(percent):
         if i != j and value >= 0.5:
             axes.text(
-                j, i, f"{value:.0f}", ha="center", va="center", size=11,
+                j, i, f"{value:.0f}", ha="center", va="center", size=10,
                 color="white" if value > 60 else "black",
             )  # fmt: skip
     places = np.arange(len(names))

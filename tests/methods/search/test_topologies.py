@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, chi2
 
 from colliderkit.errors import InputError
 from colliderkit.methods.search.topologies import RARE, Tails, Topologies
@@ -171,6 +171,22 @@ def test_tails_of_new_events_are_even_and_the_rate_is_the_target(seed):
     assert (
         binom.ppf(1e-5, kept.sum(), 0.5) - 30 < kept[0] < binom.ppf(1 - 1e-5, kept.sum(), 0.5) + 30
     )
+
+
+@pytest.mark.statistical
+def test_the_rate_of_many_topologies_has_no_bias(seed):
+    """Nine topologies with known tails, the rarest with two events above its threshold."""
+    shares = np.array([0.25, 0.30, 0.15, 0.10, 0.06, 0.02, 0.07, 0.04, 0.01])
+    random, ratios = np.random.default_rng(seed), []
+    for _ in range(60):
+        of = random.choice(9, 20_000, p=shares)
+        scores = random.chisquare(3, len(of)) * (1 + of)
+        found = tails(scores, of, "abcdefghi")
+        limits = found.thresholds(found.cut(0.01))
+        ratios.append((shares * chi2.sf(limits / (1 + np.arange(9)), 3)).sum() / 0.01)
+    counting = 200**-0.5
+    assert abs(np.mean(ratios) - 1) < 4.5 * counting / 60**0.5
+    assert abs(np.std(ratios) / counting - 1) < 4.5 / 120**0.5
 
 
 def test_own_scores_are_of_the_topology(tmp_path):
