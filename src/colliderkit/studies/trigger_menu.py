@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +128,7 @@ def trigger_menu(run: Run[Scale]) -> None:
         )
     with run.step("rates by tails"):
         report.add_results(
-            followed(run, TAILS, copy(first[TAILS]), signals),
+            followed(cast(Run[Any], run), TAILS, copy(first[TAILS]), signals),
             "Means over the updates; of the fixed threshold the last rate.",
         )
     report.add_heading("Beside a menu")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,7 +72,8 @@ def write_records(
             )
     kept = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
     with atomic_hdf5(path, force) as file:
-        for name, values in {**records, EVENT: numbers}.items():
-            chunk = (max(1, min(BATCH, len(values))),)
-            file.create_dataset(name, data=values, chunks=chunk, **kept)
+        written: dict[str, NDArray[Any]] = {**records, EVENT: numbers}
+        for name, data in written.items():
+            chunk = (max(1, min(BATCH, len(data))),)
+            file.create_dataset(name, data=data, chunks=chunk, **kept)
     return Path(path).stat().st_size
