@@ -146,7 +146,7 @@ def overlaps(names: Sequence[str], shared: NDArray[np.float64]) -> Figure:
                 color="white" if value > 60 else "black",
             )  # fmt: skip
     places = np.arange(len(names))
-    axes.set_xticks(places, list(names), rotation=60, ha="right", rotation_mode="anchor", size=12)
+    axes.set_xticks(places, list(names), rotation=90, size=12)
     axes.set_yticks(places, list(names), size=12)
     axes.tick_params(which="both", length=0)
     axes.minorticks_off()

@@ -64,7 +64,7 @@ class Scale:
 
 SCALES = {
     "smoke": Scale(30_000, 2_000),
-    "laptop": Scale(2_000_000, 100_000),
+    "laptop": Scale(1_000_000, 100_000),
     "night": Scale(20_000_000, 400_000),
     "paper": Scale(100_000_000, 1_000_000),
 }
