@@ -60,6 +60,10 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "An anomaly trigger keeps its rate, and is fast enough for one core",
             "",
         ),
+        "trigger_fixed_point": (
+            "A trigger of few bits keeps the same events if it was trained for them",
+            "",
+        ),
         "data_quality": (
             "Data quality: the joint rate is the one asked for, and no test is weaker for the rest",
             "",

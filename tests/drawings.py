@@ -424,6 +424,26 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "service.loop_times": lambda: service.loop_times(
         dict(zip(LONG, VALUES, strict=False)), VALUES[0]
     ),
+    "trigger.against_bits": lambda: trigger.against_bits(
+        {name: dict(zip((4, 8, 16), VALUES, strict=False)) for name in LONG[:3]},
+        "Events in common with floats",
+        0.9,
+    ),
+    "trigger.item_rates": lambda: trigger.item_rates(
+        LONG, VALUES[: len(LONG)], [Value(v.value / 2, v.error) for v in VALUES[: len(LONG)]], "Hz"
+    ),
+    "trigger.overlaps": lambda: trigger.overlaps(
+        LONG, np.random.default_rng(3).random((len(LONG), len(LONG)))
+    ),
+    "trigger.record_spectra": lambda: trigger.record_spectra(
+        np.linspace(80, 300, 45),
+        {
+            name: (1e6 / 10**i * np.exp(-np.linspace(0, 5, 44)), np.full(44, 1e3 / 10**i))
+            for i, name in enumerate(LONG[:2])
+        },
+        "an hour",
+    ),
+    "trigger.tails": lambda: trigger.tails({name: RANDOM.random(2_000) for name in LONG}),
     "trigger.rates": lambda: trigger.rates(
         {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"
     ),

@@ -112,6 +112,10 @@ RANGES: dict[str, Range] = {
     "fractions": Range(0, 1),  # of signal in mixed samples, which may be pure
     **dict.fromkeys(("share", "validation", "held_out"), SHARE),
     **dict.fromkeys(("target", "input_rate"), POSITIVE),  # rates of a trigger
+    "above": FINITE,  # of a column, where there is an object
+    "smallest": FEW_TWO,  # events of a topology
+    "prescales": ONE,
+    "bits": Range(2, 24),  # of numbers in fixed point
     **dict.fromkeys(("cache", "caches"), SHARE),  # of the size of all data sets
     **dict.fromkeys(("every", "horizon"), POSITIVE),  # days
     "until": FINITE,

@@ -170,6 +170,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("features=names)", "features=names, training=short)"),
         ("target=1_000", "target=50_000"),
         ("--input_rate 20000", "--input_rate 20000 --training.epochs 1"),
+        ('"jets": [2, 4]},\n)', '"jets": [2, 4]},\n    smallest=100,\n)'),
     ],
     "your-files.md": [("--network pfn", "--network pfn --training.epochs 1")],
     "unfolding.md": [
@@ -617,9 +618,12 @@ def given_trigger() -> Names:
             file["Particles"] = events
     return {
         "names": COLUMNS,
+        "np": np,
         "events": table(files["stream"]),
+        "drawn": files["new"],
         "new": table(files["new"]),
         "short": Training(epochs=1, batch_size=256),
+        "more": Training(epochs=1, batch_size=256),
     }
 
 

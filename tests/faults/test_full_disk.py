@@ -50,6 +50,7 @@ from colliderkit.sources import write
 from colliderkit.sources.datasets import catalogue
 from colliderkit.sources.files.monitors import ScoreTable, write_monitors
 from colliderkit.sources.files.showers import write_showers
+from colliderkit.sources.files.trigger_records import write_records
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.pythia import shards as pythia_shards
 from colliderkit.studies.run import Run as StudyRun
@@ -289,6 +290,7 @@ WRITERS = {
     "report/html.write": lambda folder, _: drawn(folder),
     "report/html.write_page": lambda folder, _: page(folder),
     "report/results.write_results": lambda f, _: write_results(f / "r.json", RESULTS, {}),
+    "serve/fpga.write_firmware": None,  # by hls4ml, which not everyone has
     "serve/generators.export_generator": lambda folder, _: generator(folder),
     "serve/golden.write_golden": lambda f, _: write_golden(f / "g.json", {"1": [[1, 2]] * 300}),
     "serve/hepdata.write_hepdata": lambda f, _: write_hepdata(spectrum(), f / "hepdata"),
@@ -307,6 +309,9 @@ WRITERS = {
     ),
     "sources/files/showers._write_images": lambda f, _: write_showers(
         f / "s.hdf5", np.ones(50), SHOWERS, layout="calogan"
+    ),
+    "sources/files/trigger_records.write_records": lambda f, _: write_records(
+        f / "r.h5", {"pt": np.random.default_rng(1).random(9_000)}, ["pt"], event=np.arange(9_000)
     ),
     "sources/pythia/shards.merge": lambda folder, _: merged(folder),
     "sources/pythia/shards.keep": made_shard,

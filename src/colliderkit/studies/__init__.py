@@ -45,6 +45,8 @@ STUDIES = Registry(
         "semi-supervised": "colliderkit.studies.semi_supervised:STUDY",
         "latent-structure": "colliderkit.studies.latent_structure:STUDY",
         "trigger-stream": "colliderkit.studies.trigger_stream:STUDY",
+        "trigger-menu": "colliderkit.studies.trigger_menu:STUDY",
+        "trigger-records": "colliderkit.studies.trigger_records:STUDY",
         "data-quality": "colliderkit.studies.data_quality:STUDY",
         "beam-tuning": "colliderkit.studies.beam_tuning:STUDY",
         "prescale-control": "colliderkit.studies.prescale_control:STUDY",

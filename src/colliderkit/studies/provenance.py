@@ -56,6 +56,8 @@ TOYS = {
     "semi-supervised": "Toy of known answer",
     "beam-tuning": "Simulated ARES-EA",
     "prescale-control": "Simulated fills",
+    "trigger-menu": "Toy of a stream",
+    "trigger-records": "Toy of a stream",
     "trigger-stream": "Toy of a stream",
     "data-popularity": "Toy of accesses",
     "two-point-uncertainty": "Toy of known answer",
