@@ -134,8 +134,7 @@ def item_rates(
 @drawn
 def overlaps(names: Sequence[str], shared: NDArray[np.float64]) -> Figure:
     """Draw the share of each item's events (row) that each other one (column) keeps as well."""
-    size = min(3.6 + 0.45 * len(names), 8.4)  # half of the page
-    figure = Figure(figsize=(size + 1.4, size))
+    figure = Figure(figsize=(9.8, 9.2))  # below 10: half of the page
     axes = figure.subplots()
     percent = 100 * shared
     image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
