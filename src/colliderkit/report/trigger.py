@@ -77,7 +77,7 @@ def rates(
 
 
 @drawn
-def tails(probabilities: Mapping[str, ArrayLike], bins: int = 20) -> Figure:
+def tails(probabilities: Mapping[str, ArrayLike], bins: int = 10) -> Figure:
     """Draw {topology: tail probabilities (N,) of the stream} over what even ones would be.
 
     Bars are the errors of counting.
