@@ -77,7 +77,7 @@ def rates(
 
 
 @drawn
-def tails(probabilities: Mapping[str, ArrayLike], bins: int = 20) -> Figure:
+def tails(probabilities: Mapping[str, ArrayLike], bins: int = 10) -> Figure:
     """Draw {topology: tail probabilities (N,) of the stream} over what even ones would be.
 
     Bars are the errors of counting.
@@ -134,8 +134,7 @@ def item_rates(
 @drawn
 def overlaps(names: Sequence[str], shared: NDArray[np.float64]) -> Figure:
     """Draw the share of each item's events (row) that each other one (column) keeps as well."""
-    size = min(3.6 + 0.45 * len(names), 8.4)  # half of the page
-    figure = Figure(figsize=(size + 1.4, size))
+    figure = Figure(figsize=(9.8, 9.2))  # below 10: half of the page
     axes = figure.subplots()
     percent = 100 * shared
     image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)

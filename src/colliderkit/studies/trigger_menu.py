@@ -251,15 +251,14 @@ def rows_of(found: Rates) -> list[Result]:
 
 def few_bits(run: Run[Scale], trigger: Trigger, events: Floats, signals: Signals) -> None:
     """Put a score in fixed point, rounded and trained; compare rates, efficiencies and sets."""
-    scale = run.scale
-    newest, new = (toy.table(toy.stream(scale.update, seed=[23, i])) for i in range(2))
+    newest, new = (toy.table(toy.stream(run.scale.update, seed=[23, i])) for i in range(2))
     floats: Any = trigger.scorer_
     trigger = copy(trigger).update(newest)
     kept, of_signals = trigger.keeps(new), {n: trigger.keeps(x) for n, x in signals.items()}
     rows: list[Result] = []
     common: dict[str, dict[int, Value]] = {"rounded": {}, "trained": {}}
-    for bits in scale.widths:
-        for how, training in (("rounded", None), ("trained", scale.further)):
+    for bits in run.scale.widths:
+        for how, training in (("rounded", None), ("trained", run.scale.further)):
             name = f"{bits} bits, {how}"
             with run.step(name):
                 other = copy(trigger)
@@ -269,12 +268,14 @@ def few_bits(run: Run[Scale], trigger: Trigger, events: Floats, signals: Signals
                 before = trigger.rate_of(score).value / trigger.target
                 rate = other.update(newest).rate_of(score)
             mine = score > other.threshold_
-            common[how][bits] = share_of((mine & kept)[mine | kept])
-            both = float(np.hypot(rate.error, other.expected().error)) / trigger.target
+            both = share_of((mine & kept)[mine | kept])
+            # Of all, the error is what one event more would make of it.
+            common[how][bits] = Value(both.value, both.error or 1 / (int(kept.sum()) + 2))
+            total = float(np.hypot(rate.error, other.expected().error)) / trigger.target
             rows += [
                 Result(name, COMMON, common[how][bits].value, common[how][bits].error),
                 Result(name, "bit operations", bit_operations(few.model_)),
-                Result(name, "rate / target", rate.value / trigger.target, both),
+                Result(name, "rate / target", rate.value / trigger.target, total),
                 Result(name, "rate / target, threshold of floats", before,
                        (max(before, 1.0) / (trigger.share * len(new))) ** 0.5),
                 *(trigger_stream.ratio(name, f"{n}: bits / floats", other.keeps(x), of_signals[n])
