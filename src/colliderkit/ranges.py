@@ -134,6 +134,9 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("cuts", "index", "x", "y"), FINITE),
     "errors": NOT_NEGATIVE,
     "edges": FINITE,
+    # pileup: lengths in eta and phi, pT, and the edges of rings
+    **dict.fromkeys(("grid", "radius", "spacing"), Range(0.01, 2.0)),
+    **dict.fromkeys(("forward", "offset", "rings", "slope"), NOT_NEGATIVE),
     # the ABCD plane
     "cuts": FINITE,
     **dict.fromkeys(("correlation", "nonclosure"), POSITIVE),
@@ -149,6 +152,8 @@ RANGES |= {
     "Planing.bins": FINITE,  # a number, or the edges
     "PIController.target": FINITE,  # the logarithm of a gain may be negative
     "BayesianOptimisation.random": FEW_ONE,  # settings that are drawn
+    "ConstituentSubtraction.alpha": NOT_NEGATIVE,  # a power of pT
+    "Puppi.least": NOT_NEGATIVE,  # a distance
 }
 
 
