@@ -1,0 +1,60 @@
+"""Whole events with pileup from Pythia: who is of which collision, and the same from shards."""
+
+import awkward as ak
+import numpy as np
+import pytest
+
+from colliderkit.errors import InputError
+from colliderkit.events.pileup import Particles
+from colliderkit.sources.files.collisions import read_collisions
+from colliderkit.sources.pythia import jets
+from colliderkit.sources.pythia.collisions import collisions, vertices_of
+from colliderkit.sources.pythia.shards import generate
+
+
+def test_vertices_need_two_tracks_and_room():
+    place = np.array([[0.0, 0.5, 3.0, 3.2], [5.0, 1.0, 9.0, np.nan]])
+    tracks = np.array([[9, 2, 1, 2], [0, 1, 0, 0]])
+    # 0 and 0.5 are one, 3.0 has a single track, 3.2 stands alone; of the second event none is seen.
+    assert vertices_of(place, tracks).tolist() == [2, 0]
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """A small pool of minimum-bias collisions."""
+    monkeypatch.setattr(jets, "POOL", 60)
+    jets.minimum_bias.cache_clear()
+    yield
+    jets.minimum_bias.cache_clear()
+
+
+def test_events_know_their_collisions(few, tmp_path):
+    events = collisions("pileup-qcd", 12, pileup=5.0, seed=3)
+    particles = Particles.of(events)
+    known, hard = particles.known, particles.truth == 1
+    charged = np.asarray(ak.flatten(events["particles", "charge"])) != 0
+    np.testing.assert_array_equal(known, charged & (np.abs(particles.eta) < 2.5))
+    np.testing.assert_array_equal(particles.leading, known & hard)
+    assert particles.pt.min() > 0.1
+    assert np.abs(particles.eta).max() < 4
+    assert (np.asarray(ak.num(events["z"])) == np.asarray(events["interactions"]) + 1).all()
+    assert particles.vertex.max() > 1
+    # Tracks point at the place of their collision, as the hard ones at 0.
+    z0 = np.asarray(ak.flatten(events["particles", "z0"]))
+    error = np.asarray(ak.flatten(events["particles", "z0_error"]))
+    tracks = particles.leading & (particles.pt > 1)
+    assert np.median(np.abs(z0[tracks] / error[tracks])) < 1.5
+    assert np.median(np.abs(z0[particles.vertex > 0])) > 10
+    # A file of shards has the same events, mixed.
+    path = tmp_path / "events.parquet"
+    generate("pileup-qcd", 12, path, seed=3, pileup=5.0, progress=False)
+    found, _ = read_collisions(path)
+    order = np.argsort(np.asarray(found["event"]))
+    assert ak.all(found["particles", "pt"][order] == events["particles", "pt"], axis=None)
+
+
+def test_what_has_no_collisions_is_refused(tmp_path):
+    with pytest.raises(InputError, match="'qcd' is not of whole events"):
+        collisions("qcd", 1)
+    with pytest.raises(InputError, match="leave the detector out"):
+        generate("pileup-qcd", 1, tmp_path / "x.parquet", detector=True)
