@@ -61,6 +61,7 @@ from colliderkit.report import (
     overlay,
     parameter_fit,
     pareto,
+    pileup,
     ratio,
     regression,
     search,
@@ -423,6 +424,30 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     ),
     "service.loop_times": lambda: service.loop_times(
         dict(zip(LONG, VALUES, strict=False)), VALUES[0]
+    ),
+    "pileup.against_pileup": lambda: pileup.against_pileup(
+        {
+            name: {f"mu {mu}": Value(0.1 + 0.001 * mu * (i + 1), 0.01) for mu in (20, 60, 140)}
+            for i, name in enumerate(NAMES)
+        },
+        ["mu 20", "mu 60", "mu 140"],
+        "jet pT resolution",
+        [20, 60, 140],
+    ),
+    "pileup.event_display": lambda: pileup.event_display(
+        {
+            "pt": RANDOM.exponential(1, 500) + 30 * (np.arange(500) < 3),
+            "eta": RANDOM.uniform(-4, 4, 500),
+            "phi": RANDOM.uniform(-np.pi, np.pi, 500),
+            "vertex": np.arange(500) % 3 - 1,
+            "truth": (np.arange(500) < 20).astype(float),
+        },
+        {"all": np.ones(500), "after": RANDOM.random(500), "truth": np.arange(500) < 20},
+    ),
+    "pileup.interactions": lambda: pileup.interactions(
+        np.arange(100),
+        {name: np.arange(100) + RANDOM.normal(0, 3, 100) for name in ("regression", "vertices")},
+        "interactions",
     ),
     "trigger.rates": lambda: trigger.rates(
         {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"

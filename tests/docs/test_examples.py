@@ -140,6 +140,11 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("members=4", "members=2, draws=64"),
         ("optimum([3.0])", "optimum([3.0], steps=3)"),
     ],
+    "pileup.md": [
+        ("pileup-qcd 400 --pileup 60", "pileup-qcd 12 --pileup 1"),
+        ("events.parquet --out runs/graph", "events.parquet --out runs/graph --training.epochs 1"),
+        ('PileupGraph(labels="charged")', 'PileupGraph(labels="charged", training=FEW)'),
+    ],
     "popularity.md": [
         ("past.csv --out runs/popularity", "past.csv --rounds 20 --out runs/popularity"),
         ("--cache 0.05", "--cache 0.05 --held_out 0.3 --rounds 20"),
@@ -548,6 +553,15 @@ def given_popularity() -> Names:
     return {}
 
 
+def given_pileup() -> Names:
+    from colliderkit.sources import write
+    from colliderkit.sources.toys.pileup import pileup_toy
+
+    for seed, name in enumerate(("new", "low", "high")):
+        write(f"{name}.parquet", pileup_toy(8, 5.0, seed=seed))
+    return {"FEW": ck.Training(epochs=1, batch_size=4)}
+
+
 def given_network() -> Names:
     from colliderkit.sources.network.faults import Fault
     from colliderkit.sources.network.fluid import simulate_fluid
@@ -680,6 +694,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "control.md": given_control,
     "network.md": given_network,
     "popularity.md": given_popularity,
+    "pileup.md": given_pileup,
     "detector-optimisation.md": given_detector,
     "trigger.md": given_trigger,
     "unfolding.md": given_unfolding,

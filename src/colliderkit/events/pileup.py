@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.tables import Floats, Ints
 
-__all__ = ["ACTIVITY", "UNKNOWN", "Grid", "Particles", "activity", "medians", "pairs"]
+__all__ = ["ACTIVITY", "UNKNOWN", "Grid", "Particles", "activity", "medians", "pairs", "pileup_density"]
 
 UNKNOWN = -1
 TRACKER = 2.5  # |eta| up to which charged particles have a vertex
@@ -298,6 +298,16 @@ def medians(values: ArrayLike, group: Ints, count: int) -> tuple[Floats, Ints]:
     low, high = first + (size - 1) // 2, first + size // 2
     middle[some] = (ordered[low[some]] + ordered[high[some]]) / 2
     return middle, size
+
+
+def pileup_density(particles: Particles, reach: float = 2.0) -> Floats:
+    """Return the true density [GeV] of the pileup of no known vertex within |eta| < `reach`, (N,).
+
+    sum_i (1 - truth_i) pT_i / area: what subtraction from jets would have to know.
+    """
+    pileup = particles.pt * (1 - particles.needed_truth())
+    inside = ~particles.known & (np.abs(particles.eta) < reach)
+    return particles.sums(pileup, inside) / (2 * reach * 2 * np.pi)
 
 
 # What tells how many collisions there were, by name, beside the number of vertices.

@@ -20,6 +20,7 @@ from colliderkit.metrics.value import Value
 
 __all__ = [
     "Matched",
+    "bias_and_width",
     "fake_jets",
     "match",
     "missing_momentum",
@@ -147,6 +148,22 @@ def neutral_auc(particles: Particles, weight: Floats, *, reach: float = 2.5) -> 
     if label.all() or not label.any():
         return Value(math.nan, math.nan)
     return auc(weight[asked], label)
+
+
+def bias_and_width(answer: Floats, truth: Floats) -> tuple[Value, Value]:
+    """Return mean and standard deviation of `answer` - `truth` (N,), over the mean truth."""
+    away, mean = answer - truth, truth.mean()
+
+    def width(counts: Floats) -> Floats:
+        total = counts.sum(1)
+        variance = counts @ away**2 / total - (counts @ away / total) ** 2
+        spread: Floats = np.sqrt(np.maximum(variance, 0)) / mean
+        return spread
+
+    return (
+        resampled(lambda counts: counts @ away / counts.sum(1) / mean, len(away)),
+        resampled(width, len(away)),
+    )
 
 
 def resampled(metric: Callable[[Floats], Floats], events: int, seed: int = 0) -> Value:

@@ -8,7 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from colliderkit.events.pileup import ACTIVITY, Particles, activity
+from colliderkit.events.pileup import ACTIVITY, Particles, activity, pileup_density
 from colliderkit.events.tables import Floats
 from colliderkit.methods.reconstruction.constituent_subtraction import ConstituentSubtraction
 from colliderkit.methods.reconstruction.mitigation import Mitigation
@@ -17,7 +17,7 @@ from colliderkit.methods.reconstruction.pumml import Pumml
 from colliderkit.methods.reconstruction.puppi import Puppi
 from colliderkit.methods.reconstruction.soft_killer import SoftKiller
 from colliderkit.methods.regression.quantile import QuantileRegression
-from colliderkit.metrics.pileup import resampled
+from colliderkit.metrics.pileup import bias_and_width
 from colliderkit.report.pileup import against_pileup, event_display, interactions
 from colliderkit.report.results import Result
 from colliderkit.report.verdict import Aim
@@ -25,19 +25,8 @@ from colliderkit.sources.files.collisions import read_collisions
 from colliderkit.sources.pythia.clustering import anti_kt
 from colliderkit.sources.toys.pileup import pileup_toy
 from colliderkit.studies.run import Run, Study
-from colliderkit.tasks.pileup import (
-    AREA,
-    BASELINES,
-    CHS,
-    MASS,
-    MET,
-    NONE,
-    PT,
-    flat,
-    judged,
-    series,
-    unweighted,
-)
+from colliderkit.tasks.pileup import BASELINES, CHS, MASS, MET, NONE, PT
+from colliderkit.tasks.pileup import flat, judged, series, unweighted
 from colliderkit.training.settings import Training
 
 __all__ = ["STUDY"]
@@ -198,21 +187,15 @@ def fitted(run: Run[Scale], train: ak.Array) -> dict[str, Mitigation]:
     methods: dict[str, Mitigation] = {
         name: kind().fit(some, progress=False) for name, kind in BASELINES.items()
     }
-    tuned: tuple[Mitigation, ...] = (
-        SoftKiller(tune=True),
-        ConstituentSubtraction(tune=True),
-        Puppi(tune=True),
-    )
-    for name, method in zip(TUNED, tuned, strict=True):
+    for name, kind in zip(TUNED, (SoftKiller, ConstituentSubtraction, Puppi), strict=True):
+        method: Any = kind(tune=True)
         methods[name] = run.fitted(name, method, some, progress=False)
-    size: dict[str, Any] = {"channels": scale.channels, "width": scale.width}
-    learned: dict[str, Mitigation] = {
-        SUPERVISED: PileupGraph(labels="truth", training=scale.training, **size),
-        SEMI: PileupGraph(labels="charged", training=scale.training, **size),
-        PUMML: Pumml(training=scale.training),
-    }
-    for name, method in learned.items():
-        methods[name] = run.fitted(name, method, train)
+    graph = partial(
+        PileupGraph, channels=scale.channels, width=scale.width, training=scale.training
+    )
+    methods[SUPERVISED] = run.fitted(SUPERVISED, graph(labels="truth"), train)
+    methods[SEMI] = run.fitted(SEMI, graph(labels="charged"), train)
+    methods[PUMML] = run.fitted(PUMML, Pumml(training=scale.training), train)
     return methods
 
 
@@ -261,14 +244,14 @@ def counted(run: Run[Scale]) -> None:
     scale = run.scale
     tables: dict[str, dict[str, list[Floats]]] = {"train": {}, "test": {}}
     for i, mu in enumerate(scale.tested):
-        samples = {
-            "train": partial(drawn, run, f"count {mu:g}", scale.counting, mu, seed=40 + i),
-            "test": partial(drawn, run, f"test {mu:g}", scale.test, mu, seed=10 + i),
-        }
-        for part, draw in samples.items():
-            found = run.arrays(f"activity {part} {mu:g}", lambda draw=draw: numbers(draw()))
-            for name, values in found.items():
-                tables[part].setdefault(name, []).append(values)
+        for part, (name, count, seed) in {
+            "train": (f"count {mu:g}", scale.counting, 40 + i),
+            "test": (f"test {mu:g}", scale.test, 10 + i),
+        }.items():
+            draw = partial(drawn, run, name, count, mu, seed=seed)
+            found = run.arrays(f"activity, {name}", lambda draw=draw: numbers(draw()))
+            for column, values in found.items():
+                tables[part].setdefault(column, []).append(values)
     train = {name: np.concatenate(parts) for name, parts in tables["train"].items()}
     test = {name: np.concatenate(parts) for name, parts in tables["test"].items()}
     mus = np.repeat(scale.tested, [len(part) for part in tables["test"]["interactions"]])
@@ -294,7 +277,13 @@ def counted(run: Run[Scale]) -> None:
         for name, answer in answers.items():
             for mu in scale.tested:
                 mine = mus == mu
-                rows += errors_of(name, quantity, mu, answer[mine], test[quantity][mine])
+                found = bias_and_width(answer[mine], test[quantity][mine])
+                rows += [
+                    Result(
+                        name, f"{quantity}: {what}, {label(mu)}", v.value, v.error, counting=v.error
+                    )
+                    for what, v in zip((BIAS, RESOLUTION), found, strict=True)
+                ]
         run.report.add_figure(
             interactions(test[quantity], answers, quantity, "GeV" if column == "rho" else ""),
             f"Median and central 68% of what is estimated less the truth: {quantity}.",
@@ -304,33 +293,11 @@ def counted(run: Run[Scale]) -> None:
 
 def numbers(events: ak.Array) -> dict[str, Floats]:
     """Return what is known of events, (N, 9), and what is to be found, (N,) each."""
-    particles = Particles.of(events)
-    area = 4.0 * 2 * np.pi
-    pileup = particles.pt * (1 - particles.needed_truth())
-    density = particles.sums(pileup, ~particles.known & (np.abs(particles.eta) < 2)) / area
     return {
         "activity": activity(events),
         "interactions": np.asarray(events["interactions"], dtype=np.float64),
-        "pileup density": density,
+        "pileup density": pileup_density(Particles.of(events)),
     }
-
-
-def errors_of(name: str, quantity: str, mu: float, answer: Floats, truth: Floats) -> list[Result]:
-    """Return relative bias and resolution of an estimate (N,), with bootstrapped errors."""
-    away, mean = answer - truth, truth.mean()
-
-    def width(counts: Floats) -> Floats:
-        total = counts.sum(1)
-        return np.sqrt(np.maximum(counts @ away**2 / total - (counts @ away / total) ** 2, 0))
-
-    found = {
-        BIAS: resampled(lambda n: n @ away / n.sum(1) / mean, len(away)),
-        RESOLUTION: resampled(lambda n: width(n) / mean, len(away)),
-    }
-    return [
-        Result(name, f"{quantity}: {what}, {label(mu)}", v.value, v.error, counting=v.error)
-        for what, v in found.items()
-    ]
 
 
 STUDY = Study(
