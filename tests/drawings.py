@@ -71,6 +71,7 @@ from colliderkit.report import (
     training,
     trigger,
     unfolding,
+    vertexing,
 )
 from colliderkit.training.settings import Epoch
 
@@ -448,6 +449,17 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         np.arange(100),
         {name: np.arange(100) + RANDOM.normal(0, 3, 100) for name in ("regression", "vertices")},
         "interactions",
+    ),
+    "vertexing.efficiency_over_false": lambda: vertexing.efficiency_over_false(
+        {"network": ([0.001, 0.03, 1], [0.7, 0.9, 0.95]), "annealing": ([0.01, 1], [0.8, 0.9])},
+        0.03,
+    ),
+    "vertexing.efficiency_by_tracks": lambda: vertexing.efficiency_by_tracks(
+        {name: [Value(0.5, 0.02), Value(0.9, 0.01)] for name in ("network", "annealing")},
+        [3, 10, 100],
+    ),
+    "vertexing.vertex_display": lambda: vertexing.vertex_display(
+        RANDOM.normal(0, 5, 60), np.full(60, 0.1), [-3, 0, 4], {"network": [-3.1, 4.2]}, (-10, 10)
     ),
     "trigger.rates": lambda: trigger.rates(
         {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"

@@ -156,6 +156,18 @@ PUBLIC = {
     "colliderkit.methods.reconstruction.pumml": ["Pumml"],
     "colliderkit.methods.reconstruction.puppi": ["Puppi"],
     "colliderkit.methods.reconstruction.soft_killer": ["SoftKiller"],
+    "colliderkit.methods.reconstruction.vertexing": ["VertexFinding"],
+    "colliderkit.methods.reconstruction.vertex_annealing": ["AnnealedVertices"],
+    "colliderkit.methods.reconstruction.vertex_density": ["DensityVertices", "kernel_density"],
+    "colliderkit.events.vertices": ["Tracks", "Vertices", "true_vertices"],
+    "colliderkit.metrics.vertices": [
+        "MatchedVertices",
+        "efficiency",
+        "false_rate",
+        "match_vertices",
+        "resolution",
+        "strength_at",
+    ],
     "colliderkit.events.pileup": [
         "ACTIVITY",
         "UNKNOWN",

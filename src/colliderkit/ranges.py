@@ -136,6 +136,10 @@ RANGES: dict[str, Range] = {
     "edges": FINITE,
     # pileup: lengths in eta and phi, pT, and the edges of rings
     **dict.fromkeys(("grid", "radius", "spacing"), Range(0.01, 2.0)),
+    **dict.fromkeys(("coldest", "outlier"), POSITIVE),  # of an annealing
+    "cooling": SHARE,
+    "false": NOT_NEGATIVE,  # vertices an event
+    "kernels": Range(1, 1001),
     **dict.fromkeys(("forward", "offset", "rings", "slope"), NOT_NEGATIVE),
     # the ABCD plane
     "cuts": FINITE,

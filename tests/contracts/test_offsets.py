@@ -47,6 +47,7 @@ NO_TABLE = {
 NO_TABLE |= set(ControlTask.methods)
 NO_TABLE |= {"popularity", "eviction"}  # a trace of accesses
 NO_TABLE |= {"pileup-graph", "pumml", "puppi", "soft-killer"}  # particles, not a table
+NO_TABLE |= {"density-vertices", "annealed-vertices"}
 NO_TABLE |= {"constituent-subtraction", "charged-hadron-subtraction"}
 NO_TABLE |= {"congestion-forecast", "network-anomaly"}  # counters are shares, and times
 QUICK = Training(epochs=2, batch_size=64, learning_rate=1e-2, devices=1)

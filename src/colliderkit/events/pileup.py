@@ -23,7 +23,16 @@ from numpy.typing import ArrayLike, NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.tables import Floats, Ints
 
-__all__ = ["ACTIVITY", "UNKNOWN", "Grid", "Particles", "activity", "medians", "pairs", "pileup_density"]
+__all__ = [
+    "ACTIVITY",
+    "UNKNOWN",
+    "Grid",
+    "Particles",
+    "activity",
+    "medians",
+    "pairs",
+    "pileup_density",
+]
 
 UNKNOWN = -1
 TRACKER = 2.5  # |eta| up to which charged particles have a vertex
@@ -196,9 +205,7 @@ class Grid:
         cell = self.cell(particles.eta, particles.phi)
         inside = cell >= 0
         found = np.zeros(len(particles) * self.cells)
-        np.maximum.at(
-            found, particles.event[inside] * self.cells + cell[inside], values[inside]
-        )
+        np.maximum.at(found, particles.event[inside] * self.cells + cell[inside], values[inside])
         return found.reshape(len(particles), self.cells)
 
     def density(self, particles: Particles, weight: Floats) -> Floats:

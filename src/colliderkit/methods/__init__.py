@@ -78,6 +78,8 @@ METHODS = Registry(
         "congestion-forecast": "colliderkit.methods.operations.congestion:CongestionForecast",
         "network-anomaly": "colliderkit.methods.operations.network_anomalies:NetworkAnomaly",
         "pileup-graph": "colliderkit.methods.reconstruction.pileup_graph:PileupGraph",
+        "density-vertices": "colliderkit.methods.reconstruction.vertex_density:DensityVertices",
+        "annealed-vertices": "colliderkit.methods.reconstruction.vertex_annealing:AnnealedVertices",
         "pumml": "colliderkit.methods.reconstruction.pumml:Pumml",
         "puppi": "colliderkit.methods.reconstruction.puppi:Puppi",
         "soft-killer": "colliderkit.methods.reconstruction.soft_killer:SoftKiller",

@@ -140,7 +140,9 @@ class RadiusGraph(nn.Module):
         found = []
         for low, high in itertools.pairwise(self.rings):
             inside = (distance2 >= low**2) & (distance2 < high**2)
-            first = np.concatenate([[0], np.cumsum(np.bincount(owner[inside], minlength=len(flat)))])
+            first = np.concatenate(
+                [[0], np.cumsum(np.bincount(owner[inside], minlength=len(flat)))]
+            )
             matrix = torch.sparse_csr_tensor(
                 torch.from_numpy(first.astype(np.int32)),
                 torch.from_numpy(index[inside]),

@@ -58,9 +58,7 @@ def against_pileup(
 
 
 @drawn
-def event_display(
-    particles: Mapping[str, ArrayLike], weights: Mapping[str, ArrayLike]
-) -> Figure:
+def event_display(particles: Mapping[str, ArrayLike], weights: Mapping[str, ArrayLike]) -> Figure:
     """Draw one event in eta and phi, a panel for each of {name: weights (P,)}.
 
     `particles` has pt [GeV], eta, phi, vertex and truth (P,). The area of a point is the weighted

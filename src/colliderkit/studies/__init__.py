@@ -53,6 +53,7 @@ STUDIES = Registry(
         "inference-service": "colliderkit.studies.inference_service:STUDY",
         "data-popularity": "colliderkit.studies.data_popularity:STUDY",
         "pileup": "colliderkit.studies.pileup:STUDY",
+        "vertexing": "colliderkit.studies.vertexing:STUDY",
     },
 )
 

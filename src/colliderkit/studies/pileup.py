@@ -25,8 +25,18 @@ from colliderkit.sources.files.collisions import read_collisions
 from colliderkit.sources.pythia.clustering import anti_kt
 from colliderkit.sources.toys.pileup import pileup_toy
 from colliderkit.studies.run import Run, Study
-from colliderkit.tasks.pileup import BASELINES, CHS, MASS, MET, NONE, PT
-from colliderkit.tasks.pileup import flat, judged, series, unweighted
+from colliderkit.tasks.pileup import (
+    BASELINES,
+    CHS,
+    MASS,
+    MET,
+    NONE,
+    PT,
+    flat,
+    judged,
+    series,
+    unweighted,
+)
 from colliderkit.training.settings import Training
 
 __all__ = ["STUDY"]

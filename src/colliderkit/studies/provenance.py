@@ -33,6 +33,7 @@ JETS = {
     "parameter-fit": ("ee-dijets", PARTICLES),
     "reweighting": ("ee-dijets", PARTICLES),
     "pileup": ("pileup-qcd", PARTICLES),
+    "vertexing": ("pileup-qcd", PARTICLES),
 }
 TOY = "Toy of known density"  # in place of the events of a study of `JETS`
 SHOWERS = {

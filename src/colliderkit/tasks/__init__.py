@@ -40,6 +40,7 @@ TASKS = Registry(
         "congestion": "colliderkit.tasks.network:CongestionTask",
         "network-anomaly": "colliderkit.tasks.network:NetworkAnomalyTask",
         "pileup": "colliderkit.tasks.pileup:PileupTask",
+        "vertexing": "colliderkit.tasks.vertexing:VertexingTask",
     },
 )
 

@@ -204,7 +204,7 @@ class PileupTask(Task):
 
 EXPLAINED = (
     "Jets are anti-kT, R = 0.4; the true ones have pT > 40 GeV and |eta| < 2 and are matched within"
-    " dR < 0.2. Response: the median of pT (mass) over that of the true jet; resolution: half of the"
+    " dR < 0.2. Response: the median of pT (mass) over the true jet's; resolution: half of the"
     " central 68% over the median. Fake jets: pT > 20 GeV without a true jet near. MET shift: the"
     " root mean square of what is wrong of the sum of transverse momenta. Errors by bootstrap of"
     " events."
@@ -274,9 +274,7 @@ def of_sample(rows: list[Result], sample: str) -> list[Result]:
     return [row for row in rows if row.quantity.endswith(f", {sample}")]
 
 
-def series(
-    rows: list[Result], quantity: str, samples: list[str]
-) -> Mapping[str, dict[str, Value]]:
+def series(rows: list[Result], quantity: str, samples: list[str]) -> Mapping[str, dict[str, Value]]:
     """Return {method: {sample: value}} of one quantity."""
     found: dict[str, dict[str, Value]] = {}
     for row in rows:

@@ -18,12 +18,13 @@ def events():
 
 @pytest.mark.parametrize("name", ["events.parquet", "events.root"])
 def test_what_was_written_is_read(name, events, tmp_path):
-    write(tmp_path / name, events[["particles", "vertices", "interactions", "event"]])
+    write(tmp_path / name, events)
     found, said = read_collisions(tmp_path / name)
-    for column in ("pt", "eta", "phi", "mass", "vertex", "truth", "charge"):
+    for column in ("pt", "eta", "phi", "mass", "vertex", "truth", "charge", "z0"):
         assert ak.all(found["particles", column] == events["particles", column], axis=None), column
     for column in ("vertices", "interactions", "event"):
         assert np.array_equal(found[column], events[column])
+    assert ak.all(found["vertex_z"] == events["vertex_z"], axis=None)
     assert len(said) == 1
     assert "vertex from " in said[0]
 

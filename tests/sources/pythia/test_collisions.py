@@ -37,7 +37,7 @@ def test_events_know_their_collisions(few, tmp_path):
     np.testing.assert_array_equal(particles.leading, known & hard)
     assert particles.pt.min() > 0.1
     assert np.abs(particles.eta).max() < 4
-    assert (np.asarray(ak.num(events["z"])) == np.asarray(events["interactions"]) + 1).all()
+    assert (np.asarray(ak.num(events["vertex_z"])) == np.asarray(events["interactions"]) + 1).all()
     assert particles.vertex.max() > 1
     # Tracks point at the place of their collision, as the hard ones at 0.
     z0 = np.asarray(ak.flatten(events["particles", "z0"]))

@@ -67,7 +67,7 @@ class PileupGraph(Learned):
         if self.labels not in ("truth", "charged"):
             raise InputError(f"labels is '{self.labels}'; choose truth or charged.")
         rings = list(self.rings)
-        if len(rings) < 2 or rings != sorted(set(rings)) or not 0 <= rings[0] or rings[-1] > 2:
+        if len(rings) < 2 or rings != sorted(set(rings)) or not rings[0] >= 0 or rings[-1] > 2:
             raise InputError(f"rings are {rings}; give two edges or more, rising, from 0 to 2.")
         if self.labels == "truth":
             super()._check(particles)

@@ -114,8 +114,6 @@ def _lower_half(
     middle, size = medians(alpha[where], group[where], count)
     middle[size < 2] = np.nan
     below = where & (alpha <= middle[group])
-    squares = np.bincount(
-        group[below], (alpha[below] - middle[group[below]]) ** 2, minlength=count
-    )
+    squares = np.bincount(group[below], (alpha[below] - middle[group[below]]) ** 2, minlength=count)
     number = np.bincount(group[below], minlength=count)
     return middle, np.sqrt(squares / np.maximum(number, 1))

@@ -24,6 +24,8 @@ OF_PARTICLES = {
     "from_pv": ("from_pv", "frompv", "is_pv", "ispv", "is_leading"),
     "charge": ("charge", "q"),
     "truth": ("truth", "hard_fraction", "is_hard", "ishard", "from_hard"),
+    "z0": ("z0", "dz"),
+    "z0_error": ("z0_error", "z0err", "dz_error", "dzerr"),
 }
 OF_EVENTS = {
     "vertices": ("vertices", "n_vertices", "npv", "nvtx", "pv_npvs"),
@@ -31,7 +33,8 @@ OF_EVENTS = {
     "event": ("event", "event_number"),
     "weight": ("weight", "genweight"),
 }
-ROLES = ("pt", "eta", "phi", "mass", *OF_PARTICLES, *OF_EVENTS)
+PLACES = "vertex_z"  # a list an event, of other lengths: the true vertices along the beams
+ROLES = (PLACES, "pt", "eta", "phi", "mass", *OF_PARTICLES, *OF_EVENTS)
 PREFERRED = ("particles", "PFCands", "PFCand")
 
 
@@ -156,6 +159,8 @@ def _found(
             column = lower.get(name)
             if column is not None and columns[column].level == 0:
                 texts.setdefault(role, quoted(column))
+    if PLACES in lower and columns[lower[PLACES]].level == 1:
+        texts[PLACES] = quoted(lower[PLACES])
     texts |= given
     if missed := [role for role in ("pt", "eta", "phi") if role not in texts]:
         raise InputError(
@@ -181,8 +186,12 @@ def _events(path: Path, found: Found, raw: Mapping[str, Column]) -> ak.Array:
     flat: dict[str, NDArray[Any]] = {}
     counts: NDArray[np.int64] | None = None
     single: dict[str, NDArray[Any]] = {}
+    places: ak.Array | None = None
     for role, expression in found.parts.items():
         column = expression(raw)
+        if role == PLACES:
+            places = ak.unflatten(np.asarray(column.values), column.counts)
+            continue
         if role in OF_EVENTS:
             if column.counts is not None:
                 raise InputError(f"{path}: '{role}' ({expression.text}) is one a particle.")
@@ -207,9 +216,10 @@ def _events(path: Path, found: Found, raw: Mapping[str, Column]) -> ak.Array:
         flat["truth"] = flat["truth"].astype(np.float64)
     if "event" in single:
         single["event"] = single["event"].astype(np.int64)
-    return ak.zip(
-        {"particles": ak.unflatten(ak.zip(flat), counts), **single}, depth_limit=1
-    )
+    lists = {"particles": ak.unflatten(ak.zip(flat), counts)}
+    if places is not None:
+        lists[PLACES] = places
+    return ak.zip({**lists, **single}, depth_limit=1)
 
 
 def _vertices(found: Found, flat: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:

@@ -51,8 +51,8 @@ def collisions(
     |eta| < 4, by falling pT, with ``charge``, ``vertex``, ``truth``, and for those of known
     vertices the measured ``z0`` and ``z0_error`` [mm]; ``vertices``, the number that would be
     reconstructed (those of two tracks or more, nearer than 0.7 mm as one), ``interactions``, the
-    collisions beside the hard one of which any particle is seen, ``z`` [mm], their places with the
-    hard one's first, and ``event``. Arguments and errors are those of
+    collisions beside the hard one of which any particle is seen, ``vertex_z`` [mm], their places
+    with the hard one's first, and ``event``. Arguments and errors are those of
     `colliderkit.sources.pythia.jets.jets`.
     """
     definition = process_named(process)
@@ -116,7 +116,7 @@ def _event(particles: ak.Array, number: Numbers, random: np.random.Generator) ->
             "particles": grouped(made, np.bincount(event[order], minlength=len(counts))),
             "vertices": vertices_of(place, tracks),
             "interactions": there[:, 1:].sum(1),
-            "z": z,
+            "vertex_z": z,
             "event": number,
         },
         depth_limit=1,

@@ -32,7 +32,8 @@ def pileup_toy(count: int, mu: float, *, seed: int | list[int] = 0) -> ak.Array:
 
     Returns events as `colliderkit.events.pileup` describes them, with ``truth``, ``vertices``,
     ``interactions`` and ``event``, and of charged particles within the tracker ``z0`` and
-    ``z0_error`` [mm]; ``z`` are the places of all collisions along the beams, the hard one's first.
+    ``z0_error`` [mm]; ``vertex_z`` are the places of all collisions along the beams, the hard one's
+    first.
     Raises `InputError` for a count below 1 or a negative mu.
     """
     if count < 1 or not 0 <= mu < np.inf:
@@ -65,7 +66,7 @@ def pileup_toy(count: int, mu: float, *, seed: int | list[int] = 0) -> ak.Array:
             "particles": ak.unflatten(ak.zip(particles), size),
             "vertices": 1 + random.binomial(others, 0.7),
             "interactions": others,
-            "z": ak.unflatten(z, others + 1),
+            "vertex_z": ak.unflatten(z, others + 1),
             "event": np.arange(count),
         },
         depth_limit=1,
