@@ -25,18 +25,7 @@ from colliderkit.sources.files.collisions import read_collisions
 from colliderkit.sources.pythia.clustering import anti_kt
 from colliderkit.sources.toys.pileup import pileup_toy
 from colliderkit.studies.run import Run, Study
-from colliderkit.tasks.pileup import (
-    BASELINES,
-    CHS,
-    MASS,
-    MET,
-    NONE,
-    PT,
-    flat,
-    judged,
-    series,
-    unweighted,
-)
+from colliderkit.tasks.pileup import BASELINES, CHS, MASS, MET, NONE, PT, judged, series, unweighted
 from colliderkit.training.settings import Training
 
 __all__ = ["STUDY"]
@@ -140,7 +129,7 @@ def pileup(run: Run[Scale]) -> None:
     train = drawn(run, "train", scale.train, scale.mu, seed=1)
     methods = fitted(run, train)
     rows: list[Result] = []
-    display: tuple[Particles, dict[str, Floats]] | None = None
+    nearest = min(scale.tested, key=lambda mu: abs(mu - scale.mu))
     for i, mu in enumerate(scale.tested):
         events = drawn(run, f"test {mu:g}", scale.test, mu, seed=10 + i)
         weights = {
@@ -148,12 +137,11 @@ def pileup(run: Run[Scale]) -> None:
             for name, method in methods.items()
         }
         kept = {name: found["weight"] for name, found in weights.items()}
-        rows += [
-            Result(**row)
-            for row in run.value(f"figures, mu {mu:g}", partial(figures, events, kept, mu))
-        ]
-        if mu == max(m for m in scale.tested if m <= scale.mu) or display is None:
-            display = Particles.of(events).at(0, 1), kept
+        found = run.value(f"figures, mu {mu:g}", partial(figures, events, kept, mu))
+        rows += [Result(**row) for row in found]
+        if mu == nearest:
+            run.report.add_heading("One event")
+            add_display(run, Particles.of(events).at(0, 1), kept)
     names = [label(mu) for mu in scale.tested]
     along = list(scale.tested)
     for title, quantities in (
@@ -176,8 +164,6 @@ def pileup(run: Run[Scale]) -> None:
             f"{scale.test} events with a mean of {mu:g} collisions.",
             aside=(NONE, CHS),
         )
-    assert display is not None
-    add_display(run, *display)
     run.report.add_heading("How many collisions")
     counted(run)
 
@@ -211,7 +197,7 @@ def fitted(run: Run[Scale], train: ak.Array) -> dict[str, Mitigation]:
 
 def weighted(method: Mitigation, events: ak.Array) -> Mapping[str, Floats]:
     """Return the weights of all particles."""
-    return {"weight": flat(method.weights(events)).astype(np.float32)}
+    return {"weight": ak.flatten(method.weights(events)).to_numpy().astype(np.float32)}
 
 
 def label(mu: float) -> str:
@@ -239,7 +225,6 @@ def add_display(run: Run[Scale], first: Particles, weights: Mapping[str, Floats]
         SUPERVISED: weights[SUPERVISED][:size],
         "truth": first.needed_truth(),
     }
-    run.report.add_heading("One event")
     run.report.add_figure(
         event_display(columns, shown),
         "All particles of one event, what two methods leave, and the truth. The area of a point is"
@@ -260,8 +245,8 @@ def counted(run: Run[Scale]) -> None:
         }.items():
             draw = partial(drawn, run, name, count, mu, seed=seed)
             found = run.arrays(f"activity, {name}", lambda draw=draw: numbers(draw()))
-            for column, values in found.items():
-                tables[part].setdefault(column, []).append(values)
+            for key, values in found.items():
+                tables[part].setdefault(key, []).append(values)
     train = {name: np.concatenate(parts) for name, parts in tables["train"].items()}
     test = {name: np.concatenate(parts) for name, parts in tables["test"].items()}
     mus = np.repeat(scale.tested, [len(part) for part in tables["test"]["interactions"]])
@@ -270,9 +255,11 @@ def counted(run: Run[Scale]) -> None:
     for quantity, column in (("interactions", "vertices"), ("pileup density", "rho")):
         only = [ACTIVITY.index(column)]
         answers: dict[str, Floats] = {}
-        for name, chosen in ((COUNTED, list(range(len(ACTIVITY)))), (ALONE, only)):
-            if quantity != "interactions" and name == ALONE:
-                continue
+        inputs = {COUNTED: list(range(len(ACTIVITY))), ALONE: only}
+        if column == "rho":
+            answers[MEDIAN] = test["activity"][:, only[0]]
+            del inputs[ALONE]
+        for name, chosen in inputs.items():
             model = run.fitted(
                 f"{quantity} by {name}",
                 QuantileRegression(training=training, hidden=(32, 32)),
@@ -282,18 +269,13 @@ def counted(run: Run[Scale]) -> None:
                 progress=False,
             )
             answers[name] = model.predict(test["activity"][:, chosen]).estimate
-        if quantity != "interactions":
-            answers[MEDIAN] = test["activity"][:, only[0]]
         for name, answer in answers.items():
             for mu in scale.tested:
                 mine = mus == mu
                 found = bias_and_width(answer[mine], test[quantity][mine])
-                rows += [
-                    Result(
-                        name, f"{quantity}: {what}, {label(mu)}", v.value, v.error, counting=v.error
-                    )
-                    for what, v in zip((BIAS, RESOLUTION), found, strict=True)
-                ]
+                for what, v in zip((BIAS, RESOLUTION), found, strict=True):
+                    of = f"{quantity}: {what}, {label(mu)}"
+                    rows.append(Result(name, of, v.value, v.error, counting=v.error))
         run.report.add_figure(
             interactions(test[quantity], answers, quantity, "GeV" if column == "rho" else ""),
             f"Median and central 68% of what is estimated less the truth: {quantity}.",

@@ -53,8 +53,25 @@ def test_events_know_their_collisions(few, tmp_path):
     assert ak.all(found["particles", "pt"][order] == events["particles", "pt"], axis=None)
 
 
+def test_the_detector_keeps_tracks_and_shares(few):
+    events = collisions("pileup-qcd", 10, pileup=5.0, seed=3, detector=True)
+    particles = Particles.of(events)
+    charge = np.asarray(ak.flatten(events["particles", "charge"]))
+    np.testing.assert_array_equal(particles.known, charge != 0)
+    np.testing.assert_array_equal(
+        particles.truth[particles.known], particles.leading[particles.known]
+    )
+    share = particles.truth[~particles.known]
+    assert ((share > 0) & (share < 1)).any()
+    # The hard part of all that is seen is about the hard collision's momentum.
+    exact = Particles.of(collisions("pileup-qcd", 10, pileup=5.0, seed=3))
+    ratio = particles.sums(particles.truth * particles.pt) / exact.sums(exact.truth * exact.pt)
+    assert 0.6 < np.median(ratio) < 1.2
+    assert np.array_equal(particles.vertices, exact.vertices)
+
+
 def test_what_has_no_collisions_is_refused(tmp_path):
     with pytest.raises(InputError, match="'qcd' is not of whole events"):
         collisions("qcd", 1)
-    with pytest.raises(InputError, match="leave the detector out"):
-        generate("pileup-qcd", 1, tmp_path / "x.parquet", detector=True)
+    with pytest.raises(InputError, match="makes no pairs"):
+        generate("pileup-qcd", 1, tmp_path / "x.parquet", paired=True)

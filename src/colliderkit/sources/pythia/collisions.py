@@ -1,7 +1,8 @@
 """Events with pileup from Pythia 8: all particles, with the collision that each is known to be of.
 
-At particle level: momenta are exact, and a charged particle within the tracker is known to be of
-the collision that made it.
+At particle level momenta are exact, and a charged particle within the tracker is known to be of the
+collision that made it. With the detector the tracks that it finds are, and a tower knows which
+share of its energy the hard collision made.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -58,14 +59,21 @@ def collisions(
     definition = process_named(process)
     if not definition.collisions:
         raise InputError(f"process '{process}' is not of whole events; take its jets.")
-    if detector:
-        raise InputError(f"process '{process}' makes particles; leave the detector out.")
-    reconstruct = reconstruction(process, seed, False, pileup)
+    overlaid = reconstruction(process, seed, False, pileup)
+    response = Detector() if detector is True else detector
 
     def events_of(batch: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
         hard = final_state(batch.prt, vertices=True)
         hard["collision"] = ak.zeros_like(hard["pid"])
-        return _event(reconstruct(hard, number, random), number, random)
+        particles = overlaid(hard, number, random)
+        if response:
+            seen = response.reconstruct(particles, random)
+        else:
+            seen = track_parameters(particles, random)
+            seen["truth"] = ak.values_astype(seen["collision"] == 0, np.float64)
+        places = places_of(particles)
+        columns = {"particles": labelled(seen), **places, "event": number}
+        return ak.zip(columns, depth_limit=1)
 
     tune = Tune.of(settings, parameters)
     return collected(
@@ -73,54 +81,58 @@ def collisions(
     )
 
 
-def _event(particles: ak.Array, number: Numbers, random: np.random.Generator) -> ak.Array:
-    """Return events of particles that know their collision."""
-    particles = track_parameters(particles, random)
-    counts = np.asarray(ak.num(particles))
+def labelled(seen: ak.Array) -> ak.Array:
+    """Return what is kept of the particles, by falling pT: pt, eta, phi, mass, vertex, truth, ..."""
+    counts = np.asarray(ak.num(seen))
     event = np.repeat(np.arange(len(counts)), counts)
-    columns: dict[str, NDArray[Any]] = {
-        name: flat(particles[name])
-        for name in ("px", "py", "pz", "E", "charge", "collision", "z", "z0", "z0_error")
-    }
-    pt = np.hypot(columns["px"], columns["py"])
-    eta = np.arcsinh(columns["pz"] / np.maximum(pt, 1e-9))
-    charged = columns["charge"] != 0
-    tracker = charged & (np.abs(eta) < TRACKER)
-    most = int(columns["collision"].max(initial=0)) + 1
-    key = event * most + columns["collision"]
-    # What a collision makes at once has its place; the median leaves decays in flight out.
-    place, size = medians(columns["z"], key, len(counts) * most)
-    tracks = np.bincount(key[tracker & (pt > TRACK)], minlength=len(place))
-    place, size, tracks = (x.reshape(len(counts), most) for x in (place, size, tracks))
+    four = {name: flat(seen[name]).astype(np.float64) for name in ("px", "py", "pz", "E")}
+    pt = np.hypot(four["px"], four["py"])
+    eta = np.arcsinh(four["pz"] / np.maximum(pt, 1e-9))
     keep = (pt > LEAST) & (np.abs(eta) < REACH)
     order = np.flatnonzero(keep)[np.lexsort((-pt[keep], event[keep]))]
-    momentum2 = (pt * np.cosh(eta)) ** 2
-    known = tracker[order]
-    made = {
-        "pt": pt[order],
-        "eta": eta[order],
-        "phi": np.arctan2(columns["py"], columns["px"])[order],
-        "mass": np.sqrt(np.maximum(columns["E"] ** 2 - momentum2, 0.0))[order],
-        "charge": columns["charge"][order].astype(np.int8),
-        "vertex": np.where(known, columns["collision"][order], UNKNOWN).astype(np.int32),
-        "truth": (columns["collision"][order] == 0).astype(np.float32),
-        "z0": np.where(known, columns["z0"][order], 0.0),
-        "z0_error": np.where(known, columns["z0_error"][order], 0.0),
+    collision = flat(seen["collision"])
+    known = (flat(seen["charge"]) != 0) & (np.abs(eta) < TRACKER) & (collision >= 0)
+    mass2 = four["E"] ** 2 - (pt * np.cosh(eta)) ** 2
+    columns: dict[str, NDArray[Any]] = {
+        "pt": pt,
+        "eta": eta,
+        "phi": np.arctan2(four["py"], four["px"]),
+        "mass": np.sqrt(np.maximum(mass2, 0.0)),
+        "charge": flat(seen["charge"]).astype(np.int8),
+        "vertex": np.where(known, collision, UNKNOWN).astype(np.int32),
+        "truth": flat(seen["truth"]),
+        "z0": np.where(known, flat(seen["z0"]), 0.0),
+        "z0_error": np.where(known, flat(seen["z0_error"]), 0.0),
     }
-    made = {n: v.astype(np.float32) if v.dtype == np.float64 else v for n, v in made.items()}
-    there = size > 0
+    made = {
+        name: (values.astype(np.float32) if values.dtype == np.float64 else values)[order]
+        for name, values in columns.items()
+    }
+    return grouped(made, np.bincount(event[order], minlength=len(counts)))
+
+
+def places_of(particles: ak.Array) -> dict[str, Any]:
+    """Return ``vertices``, ``interactions``, ``vertex_z`` of events, from all their particles."""
+    counts = np.asarray(ak.num(particles))
+    event = np.repeat(np.arange(len(counts)), counts)
+    collision = flat(particles["collision"])
+    most = int(collision.max(initial=0)) + 1
+    key = event * most + collision
+    # What a collision makes at once has its place; the median leaves decays in flight out.
+    place, size = medians(flat(particles["z"]), key, len(counts) * most)
+    pt = np.hypot(flat(particles["px"]), flat(particles["py"]))
+    central = np.abs(flat(particles["pz"])) < np.sinh(TRACKER) * pt
+    tracker = (flat(particles["charge"]) != 0) & central & (pt > TRACK)
+    tracks = np.bincount(key[tracker], minlength=len(place)).reshape(len(counts), most)
+    place, there = place.reshape(len(counts), most), size.reshape(len(counts), most) > 0
+    found = vertices_of(place, tracks)
     there[:, 0] = True  # the hard one, whatever of it is seen
-    z = ak.unflatten(np.where(size > 0, place, 0.0)[there].astype(np.float32), there.sum(1))
-    return ak.zip(
-        {
-            "particles": grouped(made, np.bincount(event[order], minlength=len(counts))),
-            "vertices": vertices_of(place, tracks),
-            "interactions": there[:, 1:].sum(1),
-            "vertex_z": z,
-            "event": number,
-        },
-        depth_limit=1,
-    )
+    z = np.where(np.isfinite(place), place, 0.0)[there].astype(np.float32)
+    return {
+        "vertices": found,
+        "interactions": there[:, 1:].sum(1),
+        "vertex_z": ak.unflatten(z, there.sum(1)),
+    }
 
 
 def vertices_of(place: NDArray[np.float64], tracks: NDArray[np.int64]) -> NDArray[np.int64]:

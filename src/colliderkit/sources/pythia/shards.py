@@ -161,8 +161,6 @@ def check(request: Request, workers: int) -> None:
     for name in names:
         if request.paired:
             check_unmatched(name)
-        if process_named(name).collisions and request.detector:
-            raise InputError(f"process '{name}' makes particles; leave the detector out.")
         request.tune.check(name)
 
 
