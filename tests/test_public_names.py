@@ -182,6 +182,7 @@ PUBLIC = {
     "colliderkit.metrics.pileup": [
         "Matched",
         "bias_and_width",
+        "compared",
         "fake_jets",
         "match",
         "missing_momentum",

@@ -7,6 +7,7 @@ import pytest
 from colliderkit.events.jets import Jets
 from colliderkit.events.pileup import Particles
 from colliderkit.metrics.pileup import (
+    compared,
     fake_jets,
     match,
     missing_momentum,
@@ -60,6 +61,15 @@ def test_spread_is_that_of_quantiles():
     median, half = spread(np.append(ratio, np.nan), np.append(event, 0), 100)
     assert median.value == pytest.approx(1.0, abs=1e-3)
     assert half.value == pytest.approx(0.6827 / 2, abs=1e-3)
+
+
+def test_a_response_is_as_wide_as_itself_without_an_error():
+    random = np.random.default_rng(1)
+    ratio, event = random.normal(1, 0.1, 500), np.arange(500) % 50
+    same = compared(ratio, event, ratio, event, 50)
+    assert (same.value, same.error) == (1.0, 0.0)
+    wide = compared(1 + 2 * (ratio - np.median(ratio)), event, ratio / np.median(ratio), event, 50)
+    assert wide.value == pytest.approx(2.0, rel=1e-2)
 
 
 @pytest.mark.statistical

@@ -294,7 +294,7 @@ def _walk(
 
 
 def medians(values: ArrayLike, group: Ints, count: int) -> tuple[Floats, Ints]:
-    """Return the median of `values` (P,) in each of `count` groups, NaN of none, and their sizes."""
+    """Return the median of `values` (P,) in each of `count` groups, NaN of none, and sizes."""
     given = np.asarray(values, dtype=np.float64)
     order = np.lexsort((given, group))
     size = np.bincount(group, minlength=count)

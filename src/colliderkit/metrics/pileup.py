@@ -21,6 +21,7 @@ from colliderkit.metrics.value import Value
 __all__ = [
     "Matched",
     "bias_and_width",
+    "compared",
     "fake_jets",
     "match",
     "missing_momentum",
@@ -86,29 +87,55 @@ def spread(ratio: Floats, event: Ints, events: int) -> tuple[Value, Value]:
 
     NaN is left out. Errors are by bootstrap of the `events` that jets (M,) belong to.
     """
-    good = np.isfinite(ratio)
-    values, of = ratio[good], event[good]
-    if not len(values):
+    quantiles = _quantiles(ratio, event)
+    if quantiles is None:
         none = Value(math.nan, math.nan)
         return none, none
-    order = np.argsort(values, kind="stable")
-    values, of = values[order], of[order]
+    return (
+        resampled(lambda counts: quantiles(counts)[:, 1], events),
+        resampled(lambda counts: _half(quantiles(counts)), events),
+    )
+
+
+def compared(
+    ratio: Floats, event: Ints, other_ratio: Floats, other_event: Ints, events: int
+) -> Value:
+    """Return the resolution of one response over that of another, on the same `events`.
+
+    The bootstrap resamples the events of both together: what they have in common falls out.
+    """
+    one, other = _quantiles(ratio, event), _quantiles(other_ratio, other_event)
+    if one is None or other is None:
+        return Value(math.nan, math.nan)
+    return resampled(lambda counts: _half(one(counts)) / _half(other(counts)), events)
+
+
+def _quantiles(ratio: Floats, event: Ints) -> Callable[[Floats], Floats] | None:
+    """Return what gives quantiles (R, 3) of jets, each as often as its event is (R, events)."""
+    good = np.isfinite(ratio)
+    if not good.any():
+        return None
+    order = np.argsort(ratio[good], kind="stable")
+    values, of = ratio[good][order], event[good][order]
 
     def quantiles(counts: Floats) -> Floats:
-        """Return three quantiles (R, 3) of the jets, each as often as its event is drawn."""
-        weight = np.cumsum(counts[:, of], axis=1)
-        levels = np.array([LOW, 0.5, HIGH])
+        drawn = counts[:, of]
+        reached = np.cumsum(drawn, axis=1)
         # The middle of each jet's share, as of numpy's usual quantiles of many.
-        return np.array(
-            [
-                np.interp(levels * w[-1], w - 0.5 * c, values) if w[-1] > 0 else [np.nan] * 3
-                for w, c in zip(weight, counts[:, of], strict=True)
-            ]
-        )
+        middle = reached - 0.5 * drawn
+        levels = np.array([LOW, 0.5, HIGH])
+        rows = [
+            np.interp(levels * total[-1], place, values) if total[-1] > 0 else [np.nan] * 3
+            for total, place in zip(reached, middle, strict=True)
+        ]
+        return np.array(rows)
 
-    middle = resampled(lambda n: quantiles(n)[:, 1], events)
-    half = resampled(lambda n: (lambda q: (q[:, 2] - q[:, 0]) / 2 / q[:, 1])(quantiles(n)), events)
-    return middle, half
+    return quantiles
+
+
+def _half(quantiles: Floats) -> Floats:
+    half: Floats = (quantiles[:, 2] - quantiles[:, 0]) / 2 / quantiles[:, 1]
+    return half
 
 
 def fake_jets(true: Jets, jets: Jets) -> Value:

@@ -82,7 +82,7 @@ def collisions(
 
 
 def labelled(seen: ak.Array) -> ak.Array:
-    """Return what is kept of the particles, by falling pT: pt, eta, phi, mass, vertex, truth, ..."""
+    """Return what is kept of particles, by falling pT, in the columns of `events.pileup`."""
     counts = np.asarray(ak.num(seen))
     event = np.repeat(np.arange(len(counts)), counts)
     four = {name: flat(seen[name]).astype(np.float64) for name in ("px", "py", "pz", "E")}
