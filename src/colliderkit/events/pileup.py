@@ -78,7 +78,8 @@ class Particles:
                     continue
                 have = ", ".join(particles.fields)
                 raise InputError(f"{what}: particles have no column '{name}'; they have {have}.")
-            values = np.asarray(ak.to_numpy(ak.flatten(particles[name])), dtype=np.float64)
+            column = ak.fill_none(ak.flatten(particles[name]), np.nan)
+            values = np.asarray(ak.to_numpy(column), dtype=np.float64)
             low, high = {"pt": (0, np.inf), "mass": (0, np.inf), "truth": (0, 1)}.get(
                 name, (-np.inf, np.inf)
             )
@@ -230,11 +231,10 @@ def pairs(
     the P particles (E,) and the squared distances (E,) of all neighbours. Cells of `radius` are
     looked through, so that the time is that of the pairs. `radius` is 2 at most.
     """
-    grid = Grid(radius, np.abs(particles.eta).max(initial=radius) + 1e-6)
+    reach = float(np.abs(particles.eta).max(initial=radius)) + 1e-6
     # Cells are at least as wide as the radius: what is near stands in a cell beside.
-    rows = max(int(2 * grid.reach / radius), 1)
-    columns = int(2 * np.pi / radius)
-    row = ((particles.eta + grid.reach) / (2 * grid.reach) * rows).astype(np.int64)
+    rows, columns = max(int(2 * reach / radius), 1), int(2 * np.pi / radius)
+    row = ((particles.eta + reach) / (2 * reach) * rows).astype(np.int64)
     turn = np.floor((particles.phi + np.pi) / (2 * np.pi) * columns).astype(np.int64) % columns
     key = (particles.event * rows + row) * columns + turn
     chosen = np.flatnonzero(sources)

@@ -10,6 +10,7 @@ pileup, so that its logarithm goes on as a straight line to densities of which n
 """
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -140,15 +141,18 @@ class RadiusGraph(nn.Module):
         found = []
         for low, high in itertools.pairwise(self.rings):
             inside = (distance2 >= low**2) & (distance2 < high**2)
-            first = np.concatenate(
-                [[0], np.cumsum(np.bincount(owner[inside], minlength=len(flat)))]
-            )
-            matrix = torch.sparse_csr_tensor(
-                torch.from_numpy(first.astype(np.int32)),
-                torch.from_numpy(index[inside]),
-                torch.ones(int(inside.sum()), dtype=rows.dtype),
-                (len(flat), len(flat)),
-            )
+            heard = np.bincount(owner[inside], minlength=len(flat))
+            first = np.concatenate([[0], np.cumsum(heard)]).astype(np.int32)
+            ones = torch.ones(int(inside.sum()), dtype=rows.dtype)
+            with warnings.catch_warnings():
+                # That such tensors are a beta version of torch's is nothing a user could mend.
+                warnings.filterwarnings("ignore", message=".*Sparse CSR", category=UserWarning)
+                matrix = torch.sparse_csr_tensor(
+                    torch.from_numpy(first),
+                    torch.from_numpy(index[inside]),
+                    ones,
+                    (len(flat), len(flat)),
+                )
             found.append(matrix.to(rows.device))
         return found
 

@@ -125,7 +125,7 @@ def test_padding_and_batch_mates_change_nothing(network, samples):
     if isinstance(network, PummlNetwork):
         torch.testing.assert_close(together[1], alone[0])
         return
-    torch.testing.assert_close(together[1][mask[1]], alone[0][own[0]])
+    torch.testing.assert_close(together[1][mask[1]], alone[0][own[0]], rtol=1e-4, atol=1e-5)
 
 
 def test_images_hold_the_sums_of_pt(samples):
@@ -145,7 +145,7 @@ def test_images_hold_the_sums_of_pt(samples):
     # A turn by one coarse cell turns the answer by one.
     share = network.shares(image)
     turned = {n: x.roll(4 if x.shape[2] > 63 else 1, 2) for n, x in image.items()}
-    torch.testing.assert_close(network.shares(turned), share.roll(1, 2))
+    torch.testing.assert_close(network.shares(turned), share.roll(1, 2), rtol=1e-4, atol=1e-5)
 
 
 def test_what_cannot_be_learned_from_is_refused(samples):

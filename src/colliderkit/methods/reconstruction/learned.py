@@ -23,6 +23,8 @@ from colliderkit.training.settings import Epoch, Training
 
 __all__ = ["Learned"]
 
+AT_ONCE = 4  # events
+
 
 class Learned(Mitigation):
     """Train a network on events; a subclass gives the network, its loss and the weights.
@@ -108,8 +110,8 @@ class Learned(Mitigation):
     def _weights(self, particles: Particles) -> Floats:
         self.network_.eval()
         data, found = ragged(particles), []
-        # Event by event: padded to the longest of all, many would not fit.
-        for number in torch.arange(len(particles)).split(8):
+        # Few events at a time: of many the pairs of neighbours would not fit.
+        for number in torch.arange(len(particles)).split(AT_ONCE):
             values, mask = data.padded(number)
             found.append(self._shares(values, mask).double().numpy())
         share: Floats = np.concatenate(found)

@@ -175,7 +175,7 @@ def _fill(
 ) -> None:
     bins = density.shape[2]
     for i in range(len(z)):
-        far = 4 * error[i]
+        far = 5 * error[i]
         low = max(int((z[i] - far + reach) / width), 0)
         high = min(int((z[i] + far + reach) / width) + 1, bins)
         for k in range(low, high):
