@@ -82,7 +82,7 @@ def test_the_errors_are_those_of_many_samples(seed):
     for i in range(2):
         scatter = np.std([pair[i].value for pair in found], ddof=1)
         quoted = np.mean([pair[i].error for pair in found])
-        # The scatter of 80 is known to 8%, and the mean bootstrap of quantiles is some per cent wide.
+        # The scatter of 80 is known to 8%, and a bootstrap of quantiles is some per cent wide.
         assert abs(quoted / scatter - 1) < 0.3
 
 

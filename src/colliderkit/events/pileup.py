@@ -334,19 +334,16 @@ def activity(events: ak.Array) -> Floats:
     one = np.ones(len(particles.pt))
     known, leading = particles.known, particles.leading
     central = np.abs(particles.eta) < TRACKER
-    # The forward cells are those of a grid of all eta, without the ones that the tracker sees.
-    both = Grid(0.5, 5.0)
-    forward = np.abs(both.centres()[0]) > TRACKER
-    unknown = both.sums(particles, np.where(known, 0.0, particles.pt)) / both.area
-    seen = unknown[:, forward].sum(0) > 0  # cells beyond the detector stay empty
-    outer = unknown[:, forward][:, seen]
+    every = Grid(0.5, 4.0)
+    forward = np.abs(every.centres()[0]) > TRACKER
+    unknown = every.sums(particles, np.where(known, 0.0, particles.pt)) / every.area
     columns = [
         particles.vertices,
         particles.sums(one, known & ~leading),
         particles.sums(particles.pt, known & ~leading),
         particles.sums(particles.pt, leading),
         np.median(unknown[:, ~forward], axis=1),
-        np.median(outer, axis=1) if outer.shape[1] else np.zeros(len(particles)),
+        np.median(unknown[:, forward], axis=1),
         particles.sums(one, ~known),
         particles.sums(particles.pt, ~known & central),
         particles.sums(particles.pt, ~known & ~central),
