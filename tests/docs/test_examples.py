@@ -562,7 +562,7 @@ def given_pileup() -> Names:
     from colliderkit.sources import write
     from colliderkit.sources.toys.pileup import pileup_toy
 
-    for seed, name in enumerate(("new", "low", "high")):
+    for seed, name in enumerate(("new", "test")):
         write(f"{name}.parquet", pileup_toy(8, 5.0, seed=seed))
     return {"FEW": ck.Training(epochs=1, batch_size=4)}
 

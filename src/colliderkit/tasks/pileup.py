@@ -1,5 +1,6 @@
 """The task of pileup mitigation: fit, apply, evaluate and page."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
+from colliderkit.errors import InputError
 from colliderkit.events.jets import Jets
 from colliderkit.events.pileup import Particles
 from colliderkit.events.tables import Floats
@@ -108,30 +110,35 @@ class PileupTask(Task):
         write(out, ak.with_field(events, particles, "particles"), force=force)
 
     def evaluate(
-        self, method: Mitigation, reading: Reading, *, samples: dict[str, list[str] | str]
+        self,
+        method: Mitigation,
+        reading: Reading,
+        files: Files,
+        *,
+        edges: list[float] | None = None,
     ) -> Evaluation:
         r"""Measure jets, missing momentum and fake jets after mitigation, beside the usual methods.
 
         Args:
-            samples: files of events with truth by name, as of different pileup.
+            files: files of events with truth that the fit has not seen.
+            edges: of bins of the number of interactions (of vertices where that is not known), as
+                [0, 40, 80, 160], each of which has a table of its own.
 
         Examples:
-            colliderkit evaluate mitigation --samples '{mu 20: low.parquet, mu 140: high.parquet}' \
-              --out mitigation-test
+            colliderkit evaluate mitigation test.parquet --edges '[0, 40, 80, 160]' --out test
         """
+        events = events_of(reading, files)
+        samples = in_bins(events, edges)
         rows: list[Result] = []
         kept: dict[str, Any] = {}
-        size = 0
-        for name, files in samples.items():
-            events = events_of(reading, files)
-            size += len(events)
-            particles = Particles.of(events, str(files))
+        for name, some in samples.items():
+            particles = Particles.of(some, name)
             true = anti_kt(particles, particles.needed_truth())
-            weight = flat(method.weights(events))
+            weight = flat(method.weights(some))
             rows += judged(method.name, name, particles, weight, true)
             for other, kind in BASELINES.items():
-                baseline = kind().fit(events, progress=False)
-                rows += judged(other, name, particles, flat(baseline.weights(events)), true)
+                baseline = kind().fit(some, progress=False)
+                rows += judged(other, name, particles, flat(baseline.weights(some)), true)
             rows += unweighted(name, particles, true)
             first = particles.at(0, 1)
             kept = {
@@ -139,7 +146,7 @@ class PileupTask(Task):
                 "weight": weight[: len(first.pt)],
             }
         about = {"samples": list(samples)}
-        return Evaluation(f"pileup mitigation of {size} events", rows, kept, about)
+        return Evaluation(f"pileup mitigation of {len(events)} events", rows, kept, about)
 
     def page(self, model: Path, evaluation: Path) -> Report:
         """Draw an evaluation: resolutions by sample, and an event before and after.
@@ -226,6 +233,25 @@ def events_of(reading: Reading, files: Files) -> ak.Array:
     for line in said:
         account(line)
     return events
+
+
+def in_bins(events: ak.Array, edges: list[float] | None) -> dict[str, ak.Array]:
+    """Return the events of each bin of the number of interactions by its name, all without bins."""
+    if edges is None:
+        return {"all events": events}
+    what = "interactions" if "interactions" in events.fields else "vertices"
+    number = np.asarray(events[what]) if what in events.fields else Particles.of(events).vertices
+    found = {}
+    for low, high in itertools.pairwise(edges):
+        some = events[(number >= low) & (number < high)]
+        if len(some):
+            found[f"{low:g} to {high:g} {what}"] = some
+    if not found:
+        raise InputError(
+            f"no event has {what} within edges {edges}; they go from {number.min():g} to"
+            f" {number.max():g}."
+        )
+    return found
 
 
 def judged(

@@ -37,7 +37,7 @@ def answer(method: Any, args: tuple[Any, ...]) -> np.ndarray:
 
 
 def write_events(folder: Path) -> None:
-    for seed, name in enumerate(("events", "low", "high")):
+    for seed, name in enumerate(("events", "low")):
         write(folder / f"{name}.parquet", pileup_toy(12, 4.0 + 2 * seed, seed=seed))
 
 
@@ -70,8 +70,7 @@ TASK_CASES = {
         },
         apply=lambda folder: ("--files", folder / "low.parquet"),
         evaluate=lambda folder: (
-            "--samples",
-            f"{{mu 6: {folder / 'low.parquet'}, mu 8: {folder / 'high.parquet'}}}",
+            *("--files", str(folder / "low.parquet"), "--edges", "[0, 7, 100]"),
         ),
     ),
 }

@@ -81,7 +81,7 @@ def test_momenta_and_names_of_ones_own(tmp_path):
         ({"a_pt": 1, "a_eta": 1, "a_phi": 1, "b_pt": 1, "b_eta": 1, "b_phi": 1}, {}, "several"),
         ({"a_pt": 1, "a_eta": 1, "a_phi": 1}, {"collection": "c"}, "has no particles 'c_pt'"),
         ({"a_pt": 1, "a_eta": 1, "a_phi": 1}, {"columns": {"vtx": "a_pt"}}, "'vtx', which is no"),
-        ({"a_pt": 1, "a_eta": 1, "a_phi": 1}, {"columns": {"vertex": "n"}}, "has no column 'n'"),
+        ({"a_pt": 1, "a_eta": 1, "a_phi": 1}, {"columns": {"vertex": "n"}}, "no column 'n'"),
     ],
 )
 def test_one_sentence_says_what_is_missing(columns, options, sentence, tmp_path):
