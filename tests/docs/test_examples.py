@@ -141,12 +141,12 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("optimum([3.0])", "optimum([3.0], steps=3)"),
     ],
     "pileup.md": [
-        ("pileup-qcd 400 --pileup 60", "pileup-qcd 12 --pileup 1"),
+        ("pileup-qcd 400 --pileup 60 --out events.parquet", "pileup-qcd 5 --out made.parquet"),
         ("events.parquet --out runs/graph", "events.parquet --out runs/graph --training.epochs 1"),
         ('PileupGraph(labels="charged")', 'PileupGraph(labels="charged", training=FEW)'),
     ],
     "vertexing.md": [
-        ("pileup-qcd 1000 --pileup 60", "pileup-qcd 12 --pileup 1"),
+        ("pileup-qcd 1000 --pileup 60 --out events.parquet", "pileup-qcd 5 --out made.parquet"),
         ("--out runs/vertices\n", "--out runs/vertices --training.epochs 1\n"),
         ("DensityVertices(false=0.03)", "DensityVertices(false=0.03, training=FEW)"),
     ],
@@ -562,8 +562,8 @@ def given_pileup() -> Names:
     from colliderkit.sources import write
     from colliderkit.sources.toys.pileup import pileup_toy
 
-    for seed, name in enumerate(("new", "test")):
-        write(f"{name}.parquet", pileup_toy(8, 5.0, seed=seed))
+    for seed, name in enumerate(("events", "new", "test")):
+        write(f"{name}.parquet", pileup_toy(12, 5.0, seed=seed))
     return {"FEW": ck.Training(epochs=1, batch_size=4)}
 
 
@@ -571,8 +571,8 @@ def given_vertexing() -> Names:
     from colliderkit.sources import write
     from colliderkit.sources.toys.pileup import pileup_toy
 
-    for seed, name in enumerate(("new", "test")):
-        write(f"{name}.parquet", pileup_toy(8, 5.0, seed=seed))
+    for seed, name in enumerate(("events", "new", "test")):
+        write(f"{name}.parquet", pileup_toy(12, 5.0, seed=seed))
     return {"FEW": ck.Training(epochs=1, batch_size=4)}
 
 
