@@ -135,7 +135,7 @@ RANGES: dict[str, Range] = {
     "errors": NOT_NEGATIVE,
     "edges": FINITE,
     # pileup: lengths in eta and phi, pT, and the edges of rings
-    **dict.fromkeys(("grid", "radius", "spacing"), Range(0.01, 2.0)),
+    **dict.fromkeys(("cell", "grid", "radius", "spacing"), Range(0.01, 2.0)),
     **dict.fromkeys(("coldest", "outlier"), POSITIVE),  # of an annealing
     "cooling": SHARE,
     "false": NOT_NEGATIVE,  # vertices an event

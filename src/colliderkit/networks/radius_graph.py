@@ -146,7 +146,7 @@ class RadiusGraph(nn.Module):
             ones = torch.ones(int(inside.sum()), dtype=rows.dtype)
             with warnings.catch_warnings():
                 # That such tensors are a beta version of torch's is nothing a user could mend.
-                warnings.filterwarnings("ignore", message=".*Sparse CSR", category=UserWarning)
+                warnings.filterwarnings("ignore", message="(?i).*sparse", category=UserWarning)
                 matrix = torch.sparse_csr_tensor(
                     torch.from_numpy(first),
                     torch.from_numpy(index[inside]),

@@ -57,7 +57,7 @@ CASES = {
     "pileup-graph": Case(
         make=lambda: PileupGraph(channels=2, width=8, rounds=1, training=QUICK), **LEARNED
     ),
-    "pumml": Case(make=lambda: Pumml(training=QUICK), **LEARNED),
+    "pumml": Case(make=lambda: Pumml(cell=0.4, training=QUICK), **LEARNED),
 }
 TASK_CASES = {
     "pileup": TaskCase(
@@ -65,7 +65,7 @@ TASK_CASES = {
         fit=lambda folder: ("--files", str(folder / "events.parquet")),
         methods={
             "pileup-graph": (*SMALL, "--channels", "2", "--width", "8", "--rounds", "1"),
-            "pumml": SMALL,
+            "pumml": (*SMALL, "--cell", "0.4"),
             "puppi": ("--tune", "true"),
         },
         apply=lambda folder: ("--files", folder / "low.parquet"),

@@ -62,7 +62,7 @@ def test_momenta_and_names_of_ones_own(tmp_path):
     found, said = read_collisions(
         tmp_path / "own.parquet", columns={"vertex": "where(who > 0, 1, 0)", "interactions": "mu"}
     )
-    assert found["particles", "pt"].to_list() == pytest.approx([[5.0, 4.0], [17**0.5]])
+    assert ak.flatten(found["particles", "pt"]).to_list() == pytest.approx([5.0, 4.0, 17**0.5])
     eta = np.arcsinh(np.array([-3 / 5, 0.0, -1 / 17**0.5]))
     np.testing.assert_allclose(ak.flatten(found["particles", "eta"]), eta, atol=1e-12)
     assert found["interactions"].to_list() == [20.0, 30.0]

@@ -5,6 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from colliderkit.events.pileup import Grid
 from colliderkit.methods.reconstruction.learned import Learned
 from colliderkit.networks.pumml import PummlNetwork
 from colliderkit.training.settings import Training
@@ -25,6 +26,8 @@ class Pumml(Learned):
     it. How the network differs from the published one stands at `PummlNetwork`.
 
     Args:
+        cell: side of a coarse cell; those of charged particles are a quarter of it.
+        reach: |eta| of the images; what lies beyond is left as it was.
         validation: the share of events that chooses the epoch.
         training: epochs, batch size, learning rate and the like; a batch is of whole events.
     """
@@ -36,14 +39,19 @@ class Pumml(Learned):
     def __init__(
         self,
         *,
+        cell: float = 0.1,
+        reach: float = 4.0,
         validation: float = 0.2,
         training: Training = Training(epochs=20, batch_size=4, learning_rate=2e-3),
     ) -> None:
+        self.cell = cell
+        self.reach = reach
         self.validation = validation
         self.training = training
 
     def _rebuild(self) -> None:
-        self.network_ = PummlNetwork()
+        grid = Grid(self.cell, self.reach)
+        self.network_ = PummlNetwork(rows=grid.rows, columns=grid.columns, reach=self.reach)
 
     @staticmethod
     def _objective(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
