@@ -24,6 +24,7 @@ __all__ = ["COLUMNS", "RadiusGraph"]
 
 COLUMNS = ("pt", "eta", "phi", "vertex", "truth", "vertices")  # of the values, in this order
 INPUTS = 4  # of a particle
+MOST = 50.0  # GeV, from which on a particle counts no more
 GOLDEN = 0.6180339887498949  # whose multiples fill [0, 1) evenly
 Edges = list[Tensor]  # a sparse matrix (P, P) for each ring
 
@@ -89,8 +90,8 @@ class RadiusGraph(nn.Module):
             shown = torch.where(asked, torch.full_like(vertex, UNKNOWN), vertex)
         logit = self._logits(rows[:, 0], shown, self.edges(rows, counts))
         logit = logit - torch.log(rows[:, 5].clamp_min(1.0) / self.usual)
-        # A weight is one of momentum: hard particles count for more, up to a limit.
-        weight = asked * rows[:, 0].clamp(max=10.0)
+        # A weight is one of momentum: hard particles count for more.
+        weight = asked * rows[:, 0].clamp(max=MOST)
         whole = rows.new_zeros(*mask.shape, 3)
         whole[mask] = torch.stack([logit, truth, weight], 1)
         return whole

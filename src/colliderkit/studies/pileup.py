@@ -113,7 +113,7 @@ settings = partial(Training, schedule="one-cycle", learning_rate=5e-3)
 MUS = (20.0, 60.0, 100.0, 140.0)
 SCALES = {
     "smoke": Scale(10, 2, 8, 20, 6.0, (4.0, 8.0), settings(1, 4), 2, 8, toy=True),
-    "laptop": Scale(100, 30, 80, 120, 60.0, MUS, settings(10, 2)),
+    "laptop": Scale(100, 30, 80, 120, 60.0, MUS, settings(16, 2)),
     "night": Scale(1_000, 200, 1_000, 1_000, 60.0, (20.0, 40.0, 60.0, 80.0, 100.0, 120.0, 140.0),
                    settings(20, 4), 16, 64),
     "paper": Scale(20_000, 500, 5_000, 5_000, 60.0,

@@ -22,7 +22,7 @@ class PileupGraph(Learned):
     """Weigh each particle of no known vertex by P(of the hard collision | what surrounds it).
 
     A `RadiusGraph` passes messages between particles within 0.4 of each other and is trained by
-    binary cross entropy, a particle counting by its pT (up to 10 GeV): its answer is then the
+    binary cross entropy, a particle counting by its pT (up to 50 GeV): its answer is then the
     expected share of the hard collision, which as a weight makes the least squared error of a sum
     of momenta that weights can make without knowing of other particles' fates.
 
