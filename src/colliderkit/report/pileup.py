@@ -14,6 +14,7 @@ __all__ = ["against_pileup", "event_display", "interactions"]
 
 SHOWN = 1.0  # pT [GeV] of a point of size 1
 FARTHEST = 4.0  # |eta| of a display
+MOST, HARD = 10, 20.0  # rings of a display, and the pT [GeV] within one
 
 
 @drawn
@@ -63,7 +64,7 @@ def event_display(particles: Mapping[str, ArrayLike], weights: Mapping[str, Arra
 
     `particles` has pt [GeV], eta, phi, vertex and truth (P,). The area of a point is the weighted
     pT. Charged particles of the leading vertex, those of others and what is of no known vertex have
-    their colours; a ring is about each cell of 0.4 where the hard collision has 20 GeV and more.
+    their colours; rings of 0.4 are about the directions of 20 GeV and more of the hard collision.
     """
     columns: dict[str, NDArray[Any]] = {name: np.asarray(x) for name, x in particles.items()}
     figure = Figure(figsize=(16.4, 7.6))
@@ -94,6 +95,7 @@ def event_display(particles: Mapping[str, ArrayLike], weights: Mapping[str, Arra
             axes.plot(eta + 0.4 * np.cos(turn), phi + 0.4 * np.sin(turn), "k-", linewidth=1.0)
         axes.set_title(f"{name}: {pt.sum():.0f} GeV")
         axes.set_xlabel(r"$\eta$")
+        axes.set_aspect("equal")
     panels[0].set_xlim(-FARTHEST, FARTHEST)
     panels[0].set_ylim(-np.pi, np.pi)
     panels[0].set_ylabel(r"$\phi$")
@@ -102,19 +104,18 @@ def event_display(particles: Mapping[str, ArrayLike], weights: Mapping[str, Arra
 
 
 def _hard_cells(columns: Mapping[str, NDArray[Any]]) -> list[tuple[float, float]]:
-    """Return the directions of the cells in which the hard collision has 20 GeV and more."""
-    hard = columns["pt"] * columns["truth"]
-    up = np.floor((columns["eta"] + FARTHEST) / 0.8).astype(np.int64)
-    turn = np.floor((columns["phi"] + np.pi) / (2 * np.pi) * 8).astype(np.int64) % 8
-    cell = up * 8 + turn
-    found = []
-    for number in np.unique(cell):
-        mine = cell == number
-        total = hard[mine].sum()
-        if total > 20:
-            # About the hardest particle, so that the turn at pi does not matter.
-            top = np.flatnonzero(mine)[np.argmax(hard[mine])]
-            found.append((float(columns["eta"][top]), float(columns["phi"][top])))
+    """Return where the hard collision has 20 GeV and more within 0.4 of its hardest particles."""
+    left = columns["pt"] * columns["truth"]
+    found: list[tuple[float, float]] = []
+    while len(found) < MOST:
+        top = int(np.argmax(left))
+        eta, phi = float(columns["eta"][top]), float(columns["phi"][top])
+        turn = np.remainder(columns["phi"] - phi + np.pi, 2 * np.pi) - np.pi
+        near = np.hypot(columns["eta"] - eta, turn) < 0.4
+        if left[top] <= 0 or left[near].sum() < HARD:
+            break
+        found.append((eta, phi))
+        left = np.where(near, 0.0, left)
     return found
 
 
