@@ -67,7 +67,7 @@ def event_display(particles: Mapping[str, ArrayLike], weights: Mapping[str, Arra
     their colours; rings of 0.4 are about the directions of 20 GeV and more of the hard collision.
     """
     columns: dict[str, NDArray[Any]] = {name: np.asarray(x) for name, x in particles.items()}
-    figure = Figure(figsize=(16.4, 7.6))
+    figure = Figure(figsize=(16.4, 2.0 + 13.0 / len(weights)))
     panels = figure.subplots(1, len(weights), sharex=True, sharey=True, squeeze=False)[0]
     vertex = columns["vertex"]
     kinds = {

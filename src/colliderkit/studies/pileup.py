@@ -228,7 +228,7 @@ def add_display(run: Run[Scale], first: Particles, weights: Mapping[str, Floats]
     run.report.add_figure(
         event_display(columns, shown),
         "All particles of one event, what two methods leave, and the truth. The area of a point is"
-        " its pT; rings are about directions in which the hard collision has 20 GeV and more. Above, the"
+        " its pT; rings are where the hard collision has 20 GeV and more. Above, the"
         " sum of all pT.",
         wide=True,
     )
