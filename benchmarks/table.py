@@ -55,6 +55,12 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "",
         ),
     },
+    "Reconstruction": {
+        "pileup": (
+            "A graph network removes pileup better than tuned PUPPI and SoftKiller, at every mu",
+            "",
+        ),
+    },
     "Searches": {
         "anomaly_trigger": (
             "An anomaly trigger keeps its rate, and is fast enough for one core",

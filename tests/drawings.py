@@ -61,6 +61,7 @@ from colliderkit.report import (
     overlay,
     parameter_fit,
     pareto,
+    pileup,
     ratio,
     regression,
     search,
@@ -70,6 +71,7 @@ from colliderkit.report import (
     training,
     trigger,
     unfolding,
+    vertexing,
 )
 from colliderkit.training.settings import Epoch
 
@@ -444,6 +446,41 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         "an hour",
     ),
     "trigger.tails": lambda: trigger.tails({name: RANDOM.random(2_000) for name in LONG}),
+    "pileup.against_pileup": lambda: pileup.against_pileup(
+        {
+            name: {f"mu {mu}": Value(0.1 + 0.001 * mu * (i + 1), 0.01) for mu in (20, 60, 140)}
+            for i, name in enumerate(NAMES)
+        },
+        ["mu 20", "mu 60", "mu 140"],
+        "jet pT resolution",
+        [20, 60, 140],
+    ),
+    "pileup.event_display": lambda: pileup.event_display(
+        {
+            "pt": RANDOM.exponential(1, 500) + 30 * (np.arange(500) < 3),
+            "eta": RANDOM.uniform(-4, 4, 500),
+            "phi": RANDOM.uniform(-np.pi, np.pi, 500),
+            "vertex": np.arange(500) % 3 - 1,
+            "truth": (np.arange(500) < 20).astype(float),
+        },
+        {"all": np.ones(500), "after": RANDOM.random(500), "truth": np.arange(500) < 20},
+    ),
+    "pileup.interactions": lambda: pileup.interactions(
+        np.arange(100),
+        {name: np.arange(100) + RANDOM.normal(0, 3, 100) for name in ("regression", "vertices")},
+        "interactions",
+    ),
+    "vertexing.efficiency_over_false": lambda: vertexing.efficiency_over_false(
+        {"network": ([0.001, 0.03, 1], [0.7, 0.9, 0.95]), "annealing": ([0.01, 1], [0.8, 0.9])},
+        0.03,
+    ),
+    "vertexing.efficiency_by_tracks": lambda: vertexing.efficiency_by_tracks(
+        {name: [Value(0.5, 0.02), Value(0.9, 0.01)] for name in ("network", "annealing")},
+        [3, 10, 100],
+    ),
+    "vertexing.vertex_display": lambda: vertexing.vertex_display(
+        RANDOM.normal(0, 5, 60), np.full(60, 0.1), [-3, 0, 4], {"network": [-3.1, 4.2]}, (-10, 10)
+    ),
     "trigger.rates": lambda: trigger.rates(
         {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"
     ),

@@ -138,6 +138,13 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("cuts", "index", "x", "y"), FINITE),
     "errors": NOT_NEGATIVE,
     "edges": FINITE,
+    # pileup: lengths in eta and phi, pT, and the edges of rings
+    **dict.fromkeys(("cell", "grid", "radius", "spacing"), Range(0.01, 2.0)),
+    **dict.fromkeys(("coldest", "outlier"), POSITIVE),  # of an annealing
+    "cooling": SHARE,
+    "false": NOT_NEGATIVE,  # vertices an event
+    "kernels": Range(1, 1001),
+    **dict.fromkeys(("forward", "offset", "rings", "slope"), NOT_NEGATIVE),
     # the ABCD plane
     "cuts": FINITE,
     **dict.fromkeys(("correlation", "nonclosure"), POSITIVE),
@@ -153,6 +160,8 @@ RANGES |= {
     "Planing.bins": FINITE,  # a number, or the edges
     "PIController.target": FINITE,  # the logarithm of a gain may be negative
     "BayesianOptimisation.random": FEW_ONE,  # settings that are drawn
+    "ConstituentSubtraction.alpha": NOT_NEGATIVE,  # a power of pT
+    "Puppi.least": NOT_NEGATIVE,  # a distance
 }
 
 

@@ -157,6 +157,16 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("members=4", "members=2, draws=64"),
         ("optimum([3.0])", "optimum([3.0], steps=3)"),
     ],
+    "pileup.md": [
+        ("pileup-qcd 400 --pileup 60 --out events.parquet", "pileup-qcd 5 --out made.parquet"),
+        ("events.parquet --out runs/graph", "events.parquet --out runs/graph --training.epochs 1"),
+        ('PileupGraph(labels="charged")', 'PileupGraph(labels="charged", training=FEW)'),
+    ],
+    "vertexing.md": [
+        ("pileup-qcd 1000 --pileup 60 --out events.parquet", "pileup-qcd 5 --out made.parquet"),
+        ("--out runs/vertices\n", "--out runs/vertices --training.epochs 1\n"),
+        ("DensityVertices(false=0.03)", "DensityVertices(false=0.03, training=FEW)"),
+    ],
     "popularity.md": [
         ("past.csv --out runs/popularity", "past.csv --rounds 20 --out runs/popularity"),
         ("--cache 0.05", "--cache 0.05 --held_out 0.3 --rounds 20"),
@@ -567,6 +577,24 @@ def given_popularity() -> Names:
     return {}
 
 
+def given_pileup() -> Names:
+    from colliderkit.sources import write
+    from colliderkit.sources.toys.pileup import pileup_toy
+
+    for seed, name in enumerate(("events", "new", "test")):
+        write(f"{name}.parquet", pileup_toy(12, 5.0, seed=seed))
+    return {"FEW": ck.Training(epochs=1, batch_size=4)}
+
+
+def given_vertexing() -> Names:
+    from colliderkit.sources import write
+    from colliderkit.sources.toys.pileup import pileup_toy
+
+    for seed, name in enumerate(("events", "new", "test")):
+        write(f"{name}.parquet", pileup_toy(12, 5.0, seed=seed))
+    return {"FEW": ck.Training(epochs=1, batch_size=4)}
+
+
 def given_network() -> Names:
     from colliderkit.sources.network.faults import Fault
     from colliderkit.sources.network.fluid import simulate_fluid
@@ -702,6 +730,8 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "control.md": given_control,
     "network.md": given_network,
     "popularity.md": given_popularity,
+    "pileup.md": given_pileup,
+    "vertexing.md": given_vertexing,
     "detector-optimisation.md": given_detector,
     "trigger.md": given_trigger,
     "unfolding.md": given_unfolding,

@@ -77,5 +77,13 @@ METHODS = Registry(
         "run-scores": "colliderkit.methods.operations.run_scores:RunScores",
         "congestion-forecast": "colliderkit.methods.operations.congestion:CongestionForecast",
         "network-anomaly": "colliderkit.methods.operations.network_anomalies:NetworkAnomaly",
+        "pileup-graph": "colliderkit.methods.reconstruction.pileup_graph:PileupGraph",
+        "density-vertices": "colliderkit.methods.reconstruction.vertex_density:DensityVertices",
+        "annealed-vertices": "colliderkit.methods.reconstruction.vertex_annealing:AnnealedVertices",
+        "pumml": "colliderkit.methods.reconstruction.pumml:Pumml",
+        "puppi": "colliderkit.methods.reconstruction.puppi:Puppi",
+        "soft-killer": "colliderkit.methods.reconstruction.soft_killer:SoftKiller",
+        "constituent-subtraction": "colliderkit.methods.reconstruction.constituent_subtraction:ConstituentSubtraction",  # noqa: E501
+        "charged-hadron-subtraction": "colliderkit.methods.reconstruction.charged_subtraction:ChargedHadronSubtraction",  # noqa: E501
     },
 )

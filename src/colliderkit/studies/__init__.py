@@ -54,6 +54,8 @@ STUDIES = Registry(
         "detector-optimisation": "colliderkit.studies.detector_optimisation:STUDY",
         "inference-service": "colliderkit.studies.inference_service:STUDY",
         "data-popularity": "colliderkit.studies.data_popularity:STUDY",
+        "pileup": "colliderkit.studies.pileup:STUDY",
+        "vertexing": "colliderkit.studies.vertexing:STUDY",
     },
 )
 

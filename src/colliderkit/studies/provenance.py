@@ -32,6 +32,8 @@ JETS = {
     "refinement": ("z-jets", f"two {DETECTOR}s"),
     "parameter-fit": ("ee-dijets", PARTICLES),
     "reweighting": ("ee-dijets", PARTICLES),
+    "pileup": ("pileup-qcd", PARTICLES),
+    "vertexing": ("pileup-qcd", PARTICLES),
 }
 TOY = "Toy of known density"  # in place of the events of a study of `JETS`
 SHOWERS = {

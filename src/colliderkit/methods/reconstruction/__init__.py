@@ -1,0 +1,1 @@
+"""Reconstruction: what was there, from what a detector saw of it."""
