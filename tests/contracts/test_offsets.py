@@ -47,6 +47,7 @@ NO_TABLE = {
 NO_TABLE |= set(ControlTask.methods)
 NO_TABLE |= {"popularity", "eviction"}  # a trace of accesses
 NO_TABLE |= {"congestion-forecast", "network-anomaly"}  # counters are shares, and times
+NO_TABLE |= {"edge-tracks", "embedded-tracks", "helix-tracks"}  # helices through the beam
 QUICK = Training(epochs=2, batch_size=64, learning_rate=1e-2, devices=1)
 Answer = Callable[[float], NDArray[Any]]
 

@@ -149,6 +149,11 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ('kind="trees"', 'kind="smoothing"'),
         ("1_440", "200"),
     ],
+    "tracking.md": [
+        ("tracker-helices 40", "tracker-helices 6"),
+        ("volumes=[7, 8, 9]", "volumes=[7, 8, 9], width=8, training=FEW"),
+        ("fit tracking events", "fit tracking events --width 8 --training.epochs 1"),
+    ],
     "trigger.md": [
         ("features=names)", "features=names, training=short)"),
         ("target=1_000", "target=50_000"),
@@ -681,6 +686,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "network.md": given_network,
     "popularity.md": given_popularity,
     "detector-optimisation.md": given_detector,
+    "tracking.md": lambda: {"FEW": FEW},
     "trigger.md": given_trigger,
     "unfolding.md": given_unfolding,
     "weak-supervision.md": given_weak_supervision,

@@ -77,5 +77,8 @@ METHODS = Registry(
         "run-scores": "colliderkit.methods.operations.run_scores:RunScores",
         "congestion-forecast": "colliderkit.methods.operations.congestion:CongestionForecast",
         "network-anomaly": "colliderkit.methods.operations.network_anomalies:NetworkAnomaly",
+        "edge-tracks": "colliderkit.methods.reconstruction.edge_tracks:EdgeTracks",
+        "embedded-tracks": "colliderkit.methods.reconstruction.embedded_tracks:EmbeddedTracks",
+        "helix-tracks": "colliderkit.methods.reconstruction.helix_tracks:HelixTracks",
     },
 )

@@ -52,6 +52,7 @@ STUDIES = Registry(
         "detector-optimisation": "colliderkit.studies.detector_optimisation:STUDY",
         "inference-service": "colliderkit.studies.inference_service:STUDY",
         "data-popularity": "colliderkit.studies.data_popularity:STUDY",
+        "tracking": "colliderkit.studies.tracking:STUDY",
     },
 )
 

@@ -56,6 +56,7 @@ TOYS = {
     "semi-supervised": "Toy of known answer",
     "beam-tuning": "Simulated ARES-EA",
     "prescale-control": "Simulated fills",
+    "tracking": "ACTS Fatras, pions in the TrackML detector",
     "trigger-stream": "Toy of a stream",
     "data-popularity": "Toy of accesses",
     "two-point-uncertainty": "Toy of known answer",

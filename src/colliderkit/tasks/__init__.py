@@ -39,6 +39,7 @@ TASKS = Registry(
         "run-scores": "colliderkit.tasks.run_scores:RunScoresTask",
         "congestion": "colliderkit.tasks.network:CongestionTask",
         "network-anomaly": "colliderkit.tasks.network:NetworkAnomalyTask",
+        "tracking": "colliderkit.tasks.tracking:TrackingTask",
     },
 )
 

@@ -1,0 +1,127 @@
+"""Plots of tracking: an event's hits and tracks, efficiencies and fakes, time against hits."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
+
+from colliderkit.report.plots import COLOURS, drawn, legend, styles
+
+__all__ = ["event_display", "rates_along", "time_against_hits"]
+
+FREE = "#9aa3ad"  # hits of no track
+
+
+@drawn
+def event_display(
+    x: ArrayLike,
+    y: ArrayLike,
+    z: ArrayLike,
+    tracks: ArrayLike,
+    missed: ArrayLike | None = None,
+) -> Figure:
+    """Draw the hits (H,) of one event in mm across and along the beam, and lines along its tracks.
+
+    Hits of no track are grey; those where `missed` (H,) is true, of particles that should have been
+    found, are ringed.
+    """
+    across, up, along = (np.asarray(a, dtype=np.float64) for a in (x, y, z))
+    labels = np.asarray(tracks)
+    radius = np.hypot(across, up)
+    # Below the beam and above it, as the detector is cut.
+    side = np.where(up >= 0, radius, -radius)
+    figure = Figure(figsize=(16.4, 7.6))
+    panels = figure.subplots(1, 2, width_ratios=(1, 1.25))
+    order = np.lexsort((radius, labels))
+    order = order[labels[order] != 0]
+    pieces = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(order) else []
+    free = labels == 0
+    ringed = np.zeros(len(labels), dtype=bool) if missed is None else np.asarray(missed, dtype=bool)
+    for axes, (first, second) in zip(panels, ((across, up), (along, side)), strict=True):
+        lines = [np.column_stack([first[p], second[p]]) for p in pieces if len(p) > 1]
+        colours = [COLOURS[i % len(COLOURS)] for i in range(len(lines))]
+        axes.add_collection(LineCollection(lines, colors=colours, linewidths=1.0, alpha=0.8))
+        axes.scatter(first[~free], second[~free], s=6, color="k", linewidths=0, zorder=3)
+        axes.scatter(first[free], second[free], s=9, color=FREE, linewidths=0, zorder=2)
+        axes.scatter(
+            *(first[ringed], second[ringed]), s=60, facecolors="none", edgecolors=COLOURS[2],
+            linewidths=1.4, zorder=4,
+        )  # fmt: skip
+        axes.autoscale_view()
+    panels[0].set_aspect("equal", adjustable="datalim")
+    panels[0].set_xlabel("x [mm]")
+    panels[0].set_ylabel("y [mm]")
+    panels[1].set_xlabel("z [mm]")
+    panels[1].set_ylabel("r [mm], with the sign of y")
+    dot = {"linestyle": "none", "marker": "o"}
+    entries = [
+        Line2D([], [], color=COLOURS[0], linewidth=2.0, label=f"{len(pieces)} tracks"),
+        Line2D([], [], color="k", markersize=4, label=f"{int((~free).sum())} hits on them", **dot),
+        Line2D([], [], color=FREE, markersize=5, label=f"{int(free.sum())} other hits", **dot),
+    ]
+    if ringed.any():
+        entries.append(
+            Line2D(
+                [], [], color=COLOURS[2], markersize=10, markerfacecolor="none",
+                label=f"{int(ringed.sum())} hits of missed particles", **dot,
+            )
+        )  # fmt: skip
+    for entry in entries:
+        panels[0].add_line(entry)
+    legend(figure, panels[0])
+    return figure
+
+
+@drawn
+def rates_along(
+    series: Mapping[str, Mapping[str, Sequence[float]]],
+    quantity: str,
+    label: str,
+    *,
+    logarithmic: bool = False,
+    bound: float | None = None,
+) -> Figure:
+    """Draw shares with their errors in bins of a quantity, {name: `metrics.tracking.by_bins`}.
+
+    `quantity` is along x, `label` what the shares are; a line is drawn at `bound`.
+    """
+    figure = Figure()
+    axes = figure.subplots()
+    look = styles(list(series))
+    for name, found in series.items():
+        centre, half, share, error = (
+            np.asarray(found[key], dtype=np.float64) for key in ("centre", "half", "share", "error")
+        )
+        axes.errorbar(
+            centre, share, error, half, fmt="o", color=look[name]["color"], linewidth=1.8, label=name
+        )
+    if bound is not None:
+        axes.axhline(bound, color="k", linestyle="--", linewidth=1.2)
+    if logarithmic:
+        axes.set_xscale("log")
+    axes.set_xlabel(quantity)
+    axes.set_ylabel(label)
+    legend(figure, axes)
+    return figure
+
+
+@drawn
+def time_against_hits(series: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
+    """Draw milliseconds an event against its hits, {name: {hits (n,), time (n,), error (n,)}}."""
+    figure = Figure()
+    axes = figure.subplots()
+    look = styles(list(series))
+    for name, found in series.items():
+        axes.errorbar(
+            *(found["hits"], found["time"], found["error"]),
+            fmt="o-", color=look[name]["color"], linewidth=1.8, label=name,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("Hits in the event")
+    axes.set_ylabel("Time [ms]")
+    legend(figure, axes)
+    return figure
