@@ -151,6 +151,7 @@ RANGES: dict[str, Range] = {
 # Where a name means two things: the parameter of one class or function, "OWNER.NAME".
 RANGES |= {
     "TransportDecorrelation.levels": FEW_TWO,
+    "helices.noise": NOT_NEGATIVE,  # hits on a layer
     "WindowScan.width": FEW_ONE,
     "Planing.bins": FINITE,  # a number, or the edges
     "PIController.target": FINITE,  # the logarithm of a gain may be negative

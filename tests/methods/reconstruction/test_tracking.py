@@ -43,12 +43,12 @@ def test_a_doublet_knows_its_helix_exactly():
     hits = helix_hits(2, vertices=1, particles=40, layers=layers, missed=0.0, seed=3)
     # Through the beam: vertices within 0.01 mm of it.
     first, second = consecutive(hits)
-    made = helices(hits, first, second)
+    made = helices(hits, first, second, 0 * first)
     owner = hits.particle_rows()[first]
     particles = hits.particles
     wanted = -particles.charge * CURVATURE * FIELD / particles.pt
     long = made.length > 30
-    np.testing.assert_allclose(made.curvature[long], wanted[owner][long], atol=2e-5)
+    np.testing.assert_allclose(made.curvature[long], wanted[owner][long], atol=1e-4)
     cot = (particles.pz / particles.pt)[owner]
     np.testing.assert_allclose(made.cot[long], cot[long], rtol=2e-3, atol=2e-3)
     z0 = particles.vz[owner]
@@ -100,7 +100,7 @@ def chain_of(links: list[tuple[int, int]], triplets: list[tuple[int, int]], hits
     """Return a graph of numbered hits on a line, with doublets and triplets as they are given."""
     inner, outer = np.array(links, dtype=np.int64).reshape(-1, 2).T
     nothing = np.zeros(len(inner))
-    made = Doublets(inner, outer, *([nothing] * 6))
+    made = Doublets(inner, outer, 0 * inner, *([nothing] * 6))
     before, after = np.array(triplets, dtype=np.int64).reshape(-1, 2).T
     zero = np.zeros(len(before))
     r = 30.0 + 20 * np.arange(hits)

@@ -1,7 +1,7 @@
 """Doublets and triplets of hits that may lie on one helix, in windows learned from true tracks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ __all__ = ["Doublets", "LayerMap", "Triplets", "learn_map", "make_doublets", "ma
 PIECE = 1 << 20  # pairs that are looked at together
 COVERED = 0.998  # of the true doublets: the pairs of layers that the map keeps
 KEPT, MARGIN = 0.999, 1.3  # of what is true, inside a window, and how much wider it is made
+WIDEST = 3.0  # radian: a step turns by less than half a circle
 BENDS = 6  # bins of curvature in which the windows of triplets are learned
+FARTHEST = 60.0  # standard deviations that a window may have
 FEWEST = 20  # true triplets that a window is learned from
 
 
@@ -27,7 +29,9 @@ class LayerMap:
       one; `turn` (M,): the largest step in azimuth between them, in radian;
     - `curvature`: the largest 1/R in 1/mm; `vertex` (2,): where along the beam tracks begin, in mm;
     - `bends` (B,): curvatures at which `across` and `along` (B,) hold, the widths in mm of the
-      residuals of triplets (one standard deviation), and `widest` (2,): the windows in units of it.
+      residuals of triplets (one standard deviation), `factor` (M, 2): how much wider they are where
+      the outer step is of that pair of layers (strips), and `widest` (2,): the windows in units of
+      the product.
     """
 
     inner: Ints
@@ -38,6 +42,7 @@ class LayerMap:
     bends: Floats
     across: Floats
     along: Floats
+    factor: Floats
     widest: Floats
 
 
@@ -51,11 +56,12 @@ class Doublets:
         cot = (z_b - z_a) / (s_b - s_a),  z0 = z_a - cot s_a,  phi0 = phi_a - arcsin(r_a / 2R):
 
     `curvature` in 1/mm, signed, `cot`, `z0` in mm, `phi0` in radian, `length` s_b - s_a and
-    `radius` r_b in mm.
+    `radius` r_b in mm. `pair` (E,) int64 is the pair of layers, a row of the map.
     """
 
     inner: Ints
     outer: Ints
+    pair: Ints
     curvature: Floats
     cot: Floats
     z0: Floats
@@ -110,7 +116,6 @@ def learn_map(hits: TrackerHits, *, pt: float) -> LayerMap:
             f"the events have {len(first)} steps of true tracks above {pt:g} GeV from hit to hit;"
             f" give events with {FEWEST} or more."
         )
-    true = helices(hits, first, second)
     pairs = np.stack([hits.surface[first], hits.surface[second]], axis=1)
     found, which, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
     which = which.reshape(-1)
@@ -121,41 +126,48 @@ def learn_map(hits: TrackerHits, *, pt: float) -> LayerMap:
     turn = np.abs(wrapped(phi[second] - phi[first]))
     turns = np.array([np.quantile(turn[which == k], KEPT) for k in kept])
     inside = np.isin(which, kept)
+    true = helices(hits, first, second, np.minimum(np.searchsorted(kept, which), len(kept) - 1))
     # Of steps between modules that overlap the curvature says little.
     long = true.length > np.quantile(true.length, 0.2)
     curvature = float(np.quantile(np.abs(true.curvature[long]), KEPT)) * MARGIN
     low, high = np.quantile(true.z0[long], [1 - KEPT, KEPT])
     middle, half = (low + high) / 2, (high - low) / 2 * MARGIN
     rough = LayerMap(
-        *(found[kept, 0], found[kept, 1], turns * MARGIN + 1e-3, curvature),
+        *(found[kept, 0], found[kept, 1], np.minimum(turns * MARGIN + 1e-3, WIDEST), curvature),
         np.array([middle - half, middle + half]),
-        *(np.zeros(1), np.ones(1), np.ones(1), np.full(2, np.inf)),
+        *(np.zeros(1), np.ones(1), np.ones(1), np.ones((len(kept), 2)), np.full(2, np.inf)),
     )
     pieces = make_triplets(true.at(inside), rough, len(hits.x))
-    before, after = pieces.before, pieces.after
-    if len(before) < FEWEST:
+    if len(pieces) < FEWEST:
         raise InputError(
-            f"the events have {len(before)} triplets of hits of true tracks above {pt:g} GeV; give"
+            f"the events have {len(pieces)} triplets of hits of true tracks above {pt:g} GeV; give"
             f" events with {FEWEST} or more, of particles with three hits."
         )
-    kept_true = true.at(inside)
-    bend = np.abs(kept_true.curvature[before] + kept_true.curvature[after]) / 2
+    return replace(rough, **units(true.at(inside), pieces, len(kept)))
+
+
+def units(made: Doublets, triplets: Triplets, pairs: int) -> dict[str, Floats]:
+    """Return what a map says of residuals, from those of true triplets in mm."""
+    before, after = triplets.before, triplets.after
+    bend = np.abs(made.curvature[before] + made.curvature[after]) / 2
     edges = np.quantile(bend, np.linspace(0, 1, min(BENDS, len(bend) // FEWEST) + 1))
     bins = np.clip(np.searchsorted(edges, bend, "right") - 1, 0, len(edges) - 2)
-    widths = [
-        np.array([spread(residual[bins == k]) for k in range(len(edges) - 1)])
-        for residual in (pieces.across, pieces.along)
-    ]
     bends = np.array([np.median(bend[bins == k]) for k in range(len(edges) - 1)])
-    scaled = [
-        np.abs(residual) / np.interp(bend, bends, width)
-        for residual, width in zip((pieces.across, pieces.along), widths, strict=True)
-    ]
-    widest = np.array([np.quantile(s, KEPT) * MARGIN for s in scaled])
-    return LayerMap(
-        *(rough.inner, rough.outer, rough.turn, rough.curvature, rough.vertex),
-        *(bends, widths[0], widths[1], np.minimum(widest, 60.0)),
-    )
+    factor, of = np.ones((pairs, 2)), made.pair[after]
+    enough = np.flatnonzero(np.bincount(of, minlength=pairs) >= FEWEST)
+    widths, widest = [], []
+    for i, residual in enumerate((triplets.across, triplets.along)):
+        widths.append(np.array([spread(residual[bins == k]) for k in range(len(bends))]))
+        scaled = residual / np.interp(bend, bends, widths[i])
+        factor[enough, i] = [spread(scaled[of == k]) for k in enough]
+        widest.append(np.quantile(np.abs(scaled) / factor[of, i], KEPT) * MARGIN)
+    return {
+        "bends": bends,
+        "across": widths[0],
+        "along": widths[1],
+        "factor": factor,
+        "widest": np.minimum(widest, FARTHEST),
+    }
 
 
 def consecutive(hits: TrackerHits, good: NDArray[np.bool_] | None = None) -> tuple[Ints, Ints]:
@@ -169,8 +181,8 @@ def consecutive(hits: TrackerHits, good: NDArray[np.bool_] | None = None) -> tup
     return order[:-1][same], order[1:][same]
 
 
-def helices(hits: TrackerHits, inner: Ints, outer: Ints) -> Doublets:
-    """Return the helices through the beam of pairs of hits (E,)."""
+def helices(hits: TrackerHits, inner: Ints, outer: Ints, pair: Ints) -> Doublets:
+    """Return the helices through the beam of pairs of hits (E,), on the pairs of layers `pair`."""
     xa, ya, za, xb, yb, zb = (
         column[rows] for rows in (inner, outer) for column in (hits.x, hits.y, hits.z)
     )
@@ -183,7 +195,7 @@ def helices(hits: TrackerHits, inner: Ints, outer: Ints) -> Doublets:
     length = np.maximum(np.abs(sb - sa), 0.1)
     cot = (zb - za) / length
     phi0 = np.arctan2(ya, xa) - turned
-    return Doublets(inner, outer, curvature, cot, za - cot * sa, phi0, length, rb)
+    return Doublets(inner, outer, pair, curvature, cot, za - cot * sa, phi0, length, rb)
 
 
 def arcs(r: Floats, curvature: Floats) -> tuple[Floats, Floats]:
@@ -200,9 +212,9 @@ def make_doublets(hits: TrackerHits, known: LayerMap, *, most: int) -> Doublets:
     Hits are looked for among those of the layers that the map names, sorted by azimuth: time and
     memory grow as the number of doublets.
     """
-    parts = [helices(hits, np.zeros(0, np.int64), np.zeros(0, np.int64))]
-    for inner, outer in candidates(hits, known):
-        made = helices(hits, inner, outer)
+    parts = [helices(hits, *(np.zeros(0, dtype=np.int64) for _ in range(3)))]
+    for inner, outer, pair in candidates(hits, known):
+        made = helices(hits, inner, outer, pair)
         good = np.abs(made.curvature) < known.curvature
         good |= made.length < 5.0  # overlaps of modules: two hits at one place
         good &= ((made.z0 > known.vertex[0]) & (made.z0 < known.vertex[1])) | (made.length < 5.0)
@@ -214,8 +226,11 @@ def make_doublets(hits: TrackerHits, known: LayerMap, *, most: int) -> Doublets:
     return Doublets(*columns)
 
 
-def candidates(hits: TrackerHits, known: LayerMap) -> Iterator[tuple[Ints, Ints]]:
-    """Yield pairs of an inner and an outer hit near in azimuth, those of an inner hit together."""
+def candidates(hits: TrackerHits, known: LayerMap) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Yield inner and outer hits near in azimuth, and their pairs of layers.
+
+    Those of one inner hit come together.
+    """
     surfaces = np.unique(np.concatenate([known.inner, known.outer]))
     place = np.searchsorted(surfaces, hits.surface)
     place = np.minimum(place, len(surfaces) - 1)
@@ -255,7 +270,7 @@ def candidates(hits: TrackerHits, known: LayerMap) -> Iterator[tuple[Ints, Ints]
         outer = rows[np.repeat(low[part], sizes[part]) + ranks(sizes[part])]
         # Of two at the same radius the one that is first in the file.
         outward = (r[outer] > r[inner]) | ((r[outer] == r[inner]) & (outer > inner))
-        yield inner[outward], outer[outward]
+        yield inner[outward], outer[outward], np.repeat(step[part], sizes[part])[outward]
 
 
 def straightest(made: Doublets, most: int) -> Doublets:
@@ -293,8 +308,9 @@ def make_triplets(made: Doublets, known: LayerMap, hits: int) -> Triplets:
         cot = np.where(one > other, made.cot[before], made.cot[after])
         across = made.radius[before] * (made.curvature[after] - made.curvature[before]) / 2 * lever
         along = (made.cot[after] - made.cot[before]) / np.sqrt(1 + cot**2) * lever
-        across = across / np.interp(bend, known.bends, known.across)
-        along = along / np.interp(bend, known.bends, known.along)
+        factor = known.factor[made.pair[after]]
+        across = across / (np.interp(bend, known.bends, known.across) * factor[:, 0])
+        along = along / (np.interp(bend, known.bends, known.along) * factor[:, 1])
         good = (np.abs(across) < known.widest[0]) & (np.abs(along) < known.widest[1])
         parts.append((before[good], after[good], across[good], along[good]))
     if not parts:

@@ -438,6 +438,8 @@ def linked(graph: HitGraph, score: Floats, threshold: float) -> Ints:
         keep = ~(left[inner] | reached[outer])
         order, inner, outer = order[keep], inner[keep], outer[keep]
     links = np.concatenate(taken) if taken else np.zeros(0, dtype=np.int64)
+    if not len(links):
+        return np.zeros(size, dtype=np.int64)
     links = links[~broken(graph, links, score)]
     joined = coo_matrix(
         (np.ones(len(links)), (made.inner[links], made.outer[links])), shape=(size, size)

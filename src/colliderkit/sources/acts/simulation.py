@@ -6,14 +6,14 @@ chain; the two configurations that it reads from files are written here, for eac
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import Any, Iterator
+from typing import Any
 
 import awkward as ak
 import numpy as np
@@ -36,7 +36,7 @@ SPREAD = (0.0125, 0.0125, 55.5)  # mm: of the vertices
 FIELD = 2.0  # T
 # Beyond these, in mm, a particle is born outside of the tracker, and ACTS has no volume for it.
 RADIUS, LENGTH = 1_080.0, 3_030.0
-PARAMETERS = ("d0", "z0", "phi", "theta", "qop")  # of a track at the beam: mm, radian, 1/GeV
+COLUMNS = ("d0", "z0", "phi", "theta", "qop")  # of a track at the beam: mm, radian, 1/GeV
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Guns:
 
 @dataclass(frozen=True)
 class Simulated:
-    """Hits with truth, and tracks: lists of an event by name (`PARAMETERS`, hit_id), or None."""
+    """Hits with truth, and tracks: lists of an event by name (`COLUMNS`, hit_id), or None."""
 
     hits: TrackerHits
     tracks: dict[str, ak.Array] | None
@@ -144,7 +144,7 @@ def simulate(
             )
             if tracks:
                 add_tracking(chain, geometry, field, folder, level)
-            add_tables(chain, folder, level, tracks)
+            add_tables(chain, folder, level, "ambi" if tracks else "")
             chain.run()
         return collected(folder, first, tracks)
 
@@ -327,8 +327,8 @@ def add_tracking(chain: Any, geometry: Any, field: Any, folder: Path, level: Any
     )
 
 
-def add_tables(chain: Any, folder: Path, level: Any, tracks: bool) -> None:
-    """Add what writes particles, hits and tracks as Parquet."""
+def add_tables(chain: Any, folder: Path, level: Any, tracks: str) -> None:
+    """Add what writes particles, hits and, of a kind of ACTS' names, tracks as Parquet."""
     acts = acts_module()
     arrow, schemas = acts.examples.arrow, acts.arrow
     tables = {"particle_table": "particles", "hit_table": "hits"}
@@ -353,8 +353,8 @@ def add_tables(chain: Any, folder: Path, level: Any, tracks: bool) -> None:
         chain.addAlgorithm(
             arrow.ArrowTrackOutputConverter(
                 level=level,
-                inputTracks="ambi_tracks",
-                inputTrackParticleMatching="ambi_track_particle_matching",
+                inputTracks=f"{tracks}_tracks",
+                inputTrackParticleMatching=f"{tracks}_track_particle_matching",
                 inputMeasurementSimHitsMap="measurement_simhits_map",
                 outputTable="track_table",
             )
@@ -401,7 +401,7 @@ def collected(folder: Path, first: int, tracks: bool) -> Simulated:
     if not tracks:
         return Simulated(made, None)
     found = ak.from_parquet(folder / "tracks")
-    named = {name: ak.values_astype(found[name], np.float64) for name in PARAMETERS}
+    named = {name: ak.values_astype(found[name], np.float64) for name in COLUMNS}
     named["hit_id"] = ak.values_astype(found.hit_ids, np.int64) + 1
     return Simulated(made, named)
 
