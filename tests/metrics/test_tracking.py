@@ -156,6 +156,8 @@ def test_the_denominator_is_what_is_stated():
 
 
 def test_shares_in_bins():
-    found = by_bins(np.array([True, False, True, True]), np.array([0.5, 0.6, 1.5, 9.0]), [0, 1, 2, 3])
+    found = by_bins(
+        np.array([True, False, True, True]), np.array([0.5, 0.6, 1.5, 9.0]), [0, 1, 2, 3]
+    )
     assert found["centre"].tolist() == [0.5, 1.5]
     assert found["share"].tolist() == [0.5, 1.0]

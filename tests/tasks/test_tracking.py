@@ -32,7 +32,9 @@ def test_an_event_of_four_files_is_scored_by_one_command(fitted, tmp_path, capsy
     assert main(["evaluate", str(fitted / "model"), *words]) == 0
     printed = capsys.readouterr().out
     assert "TrackML score" in printed
-    rows = {(r.subject, r.quantity): r.value for r in read_results(tmp_path / "scored/results.json")}
+    rows = {
+        (r.subject, r.quantity): r.value for r in read_results(tmp_path / "scored/results.json")
+    }
     assert rows["helix-tracks", "TrackML score"] > 0.8
     assert ("validation events of the fit", "TrackML score") in rows
     lines = list(csv.DictReader((tmp_path / "scored" / "tracks.csv").open()))

@@ -130,9 +130,7 @@ class Matches:
         return _share(int(np.maximum(found - 1, 0).sum()), int(found.sum()))
 
 
-def match(
-    event: ArrayLike, particle: ArrayLike, track: ArrayLike, *, fewest: int = 1
-) -> Matches:
+def match(event: ArrayLike, particle: ArrayLike, track: ArrayLike, *, fewest: int = 1) -> Matches:
     """Count the hits (H,) that each track shares with each particle of its event.
 
     `particle` is 0 for noise and `track` for hits of none; tracks of fewer than `fewest` hits are
@@ -185,7 +183,9 @@ def of_interest(hits: TrackerHits, matches: Matches, interest: Interest) -> NDAr
     return chosen & (rows >= 0) & (good[rows] if len(good) else False)
 
 
-def figures(hits: TrackerHits, tracks: Ints, interest: Interest, *, fewest: int = 3) -> dict[str, Value]:
+def figures(
+    hits: TrackerHits, tracks: Ints, interest: Interest, *, fewest: int = 3
+) -> dict[str, Value]:
     """Return what is found in events, by name: efficiencies, fakes, duplicates, TrackML score.
 
     Tracks of fewer than `fewest` hits are none. The error of the score is that of its mean over
@@ -280,9 +280,7 @@ def hit_weights(hits: TrackerHits) -> Floats:
     return weight / np.where(total > 0, total, 1.0)[hits.event]
 
 
-def by_bins(
-    passed: NDArray[np.bool_], values: Floats, edges: ArrayLike
-) -> Mapping[str, Floats]:
+def by_bins(passed: NDArray[np.bool_], values: Floats, edges: ArrayLike) -> Mapping[str, Floats]:
     """Return the share that passed in bins of a quantity: centre, half width, share, its error.
 
     Bins without entries are left out.

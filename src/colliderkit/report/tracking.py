@@ -96,7 +96,14 @@ def rates_along(
             np.asarray(found[key], dtype=np.float64) for key in ("centre", "half", "share", "error")
         )
         axes.errorbar(
-            centre, share, error, half, fmt="o", color=look[name]["color"], linewidth=1.8, label=name
+            centre,
+            share,
+            error,
+            half,
+            fmt="o",
+            color=look[name]["color"],
+            linewidth=1.8,
+            label=name,
         )
     if bound is not None:
         axes.axhline(bound, color="k", linestyle="--", linewidth=1.2)

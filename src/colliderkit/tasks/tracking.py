@@ -61,7 +61,13 @@ TrackML score is the share of the weights of all hits that is on matched tracks 
 """
 AIMS = (
     Aim("97% of the particles are found", "efficiency, double majority", "*-tracks", "above", 0.97),
-    Aim("One track in a hundred is a fake, at most", "fakes, double majority", "*-tracks", "below", 0.01),
+    Aim(
+        "One track in a hundred is a fake, at most",
+        "fakes, double majority",
+        "*-tracks",
+        "below",
+        0.01,
+    ),
 )
 
 

@@ -74,7 +74,9 @@ def test_the_windows_hold_the_true_steps_and_few_others(events):
     triplets, own = graph.triplets, graph.doublets
     a, b = own.inner[triplets.before], own.outer[triplets.before]
     c = own.outer[triplets.after]
-    good = np.array([steps.get(i) == j and steps.get(j) == k for i, j, k in zip(a, b, c, strict=True)])
+    good = np.array(
+        [steps.get(i) == j and steps.get(j) == k for i, j, k in zip(a, b, c, strict=True)]
+    )
     for residual in (triplets.across[good], triplets.along[good]):
         assert 0.7 < np.diff(np.quantile(residual, [0.16, 0.84]))[0] / 2 < 1.4
 

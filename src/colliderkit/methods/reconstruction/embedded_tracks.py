@@ -34,7 +34,7 @@ __all__ = ["EmbeddedTracks"]
 Loss = Literal["condensation", "hinge"]
 LOSSES: tuple[Loss, ...] = ("condensation", "hinge")
 APART = 1e3  # between the events of a portion, in the embedding
-RADII = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
+RADII = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 BETAS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 
 

@@ -10,15 +10,17 @@ from colliderkit.metrics.tracking import Interest
 
 __all__ = ["HelixTracks"]
 
-LACKING = 9.0  # chi2 that stands for a triplet where a track begins or ends
+LACKING = 16.0  # chi2 that stands for a triplet where a track begins or ends
+STEP = 4.0  # mm of a step that weigh as much as one of chi2
 
 
 class HelixTracks(TrackFinder):
     """Find tracks by how well three hits lie on a helix through the beam: seeds, followed.
 
     A doublet is worth minus the chi2 of its best triplet inwards and of its best outwards, each of
-    the residuals across and along the beam in units of what true triplets of that curvature have; 9
-    stands for one that is lacking. Windows and units are learned from true tracks, as a classical
+    the residuals across and along the beam in units of what true triplets have there, 16 for one
+    that is lacking, and minus one for every 4 mm of its length: a step over a hit of its own track
+    is as good a helix, and wrong. Windows and units are learned from true tracks, as a classical
     algorithm is tuned on simulation; there is no network.
 
     Args:
@@ -56,4 +58,4 @@ class HelixTracks(TrackFinder):
         out, into = np.full(count, LACKING), np.full(count, LACKING)
         np.minimum.at(out, triplets.before, chi2)
         np.minimum.at(into, triplets.after, chi2)
-        return -(out + into)
+        return -(out + into + graph.doublets.length / STEP)

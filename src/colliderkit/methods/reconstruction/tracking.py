@@ -33,7 +33,7 @@ from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit
 from colliderkit.training.settings import Epoch, Training
 
-__all__ = ["DOUBLET", "PARAMETERS", "TRIPLET", "TRAINING", "HitGraph", "TrackFinder"]
+__all__ = ["DOUBLET", "PARAMETERS", "TRAINING", "TRIPLET", "HitGraph", "TrackFinder"]
 
 AT_ONCE = 20_000  # hits of events that are worked on together
 SHORTEST = 3  # hits of a track
@@ -240,7 +240,9 @@ class LearnedTracks(TrackFinder):
             torch.manual_seed(derive(seed, "network"))
             self._rebuild()
         graphs = [
-            TrainingGraph.of(HitGraph.of(part.at([n]), self.map_, self.neighbours), self.map_, self.pt)
+            TrainingGraph.of(
+                HitGraph.of(part.at([n]), self.map_, self.neighbours), self.map_, self.pt
+            )
             for part in (train, held)
             for n in range(len(part))
         ]

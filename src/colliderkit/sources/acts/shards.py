@@ -92,7 +92,9 @@ def generate_tracks(
             raise InputError(f"{name} is {value}; it must be at least 1.")
     if not 0 <= pileup < 1000:
         raise InputError(f"pileup is {pileup:g}; it must be at least 0 and below 1000.")
-    if guns is not None and (min(guns.vertices, guns.particles) < 1 or not 0 < guns.pt[0] <= guns.pt[1]):
+    if guns is not None and (
+        min(guns.vertices, guns.particles) < 1 or not 0 < guns.pt[0] <= guns.pt[1]
+    ):
         raise InputError(
             f"{guns.vertices} vertices of {guns.particles} particles, pt {guns.pt[0]:g} to"
             f" {guns.pt[1]:g} GeV: numbers must be at least 1, and pt positive and rise."

@@ -379,7 +379,9 @@ def collected(folder: Path, first: int, tracks: bool) -> Simulated:
     ids, made_by = renumbered(of, known, event, owner)
     x, y, z = (flat(hits[name]).astype(np.float64) for name in ("x", "y", "z"))
     measured = np.isfinite(x)
-    number = np.arange(len(x)) - np.repeat(starts(event, count), np.bincount(event, minlength=count))
+    number = np.arange(len(x)) - np.repeat(
+        starts(event, count), np.bincount(event, minlength=count)
+    )
     numbers = np.arange(first, first + count)
     columns: dict[str, Any] = {
         name: flat(particles[name]) for name in ("px", "py", "pz", "vx", "vy", "vz", "charge")
@@ -401,8 +403,12 @@ def collected(folder: Path, first: int, tracks: bool) -> Simulated:
     if not tracks:
         return Simulated(made, None)
     found = ak.from_parquet(folder / "tracks")
-    named = {name: ak.values_astype(found[name], np.float64) for name in COLUMNS}
-    named["hit_id"] = ak.values_astype(found.hit_ids, np.int64) + 1
+    # Arrow's lists may hold nothing; these do not.
+    sizes = np.asarray(ak.num(found.d0))
+    named = {n: ak.unflatten(flat(found[n]).astype(np.float64), sizes) for n in COLUMNS}
+    each = np.asarray(ak.flatten(ak.num(found.hit_ids, axis=2), axis=None))
+    ids = np.asarray(ak.flatten(found.hit_ids, axis=None)).astype(np.int64) + 1
+    named["hit_id"] = ak.unflatten(ak.unflatten(ids, each), sizes)
     return Simulated(made, named)
 
 
@@ -437,9 +443,7 @@ def renumbered(
     return number, np.where(key[rows] == wanted, number[rows], 0)
 
 
-def collisions(
-    record: ak.Array, pool: ak.Array, mean: float, *, seed: Sequence[int]
-) -> Beam:
+def collisions(record: ak.Array, pool: ak.Array, mean: float, *, seed: Sequence[int]) -> Beam:
     """Overlay `mean` collisions of a pool on each event, each at a vertex of its own.
 
     `record` and `pool` are events of `sources.pythia.jets.events`; the pool is drawn from with
@@ -453,7 +457,9 @@ def collisions(
     parts = [record, pool[drawn]] if len(drawn) else [record]
     of = np.concatenate([np.arange(count), np.repeat(np.arange(count), many)])
     joined = ak.concatenate(parts)
-    vertex = np.concatenate([np.ones(count, dtype=np.int64), ranks_in(np.repeat(np.arange(count), many)) + 2])
+    vertex = np.concatenate(
+        [np.ones(count, dtype=np.int64), ranks_in(np.repeat(np.arange(count), many)) + 2]
+    )
     sizes = np.asarray(ak.num(joined.px))
     at = random.normal(size=(len(of), 3)) * SPREAD
     columns = {name: flat(joined[name]).astype(np.float64) for name in ("px", "py", "pz")}

@@ -14,7 +14,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.hits import Particles, TrackerHits
 from colliderkit.events.tables import Ints
 from colliderkit.files import atomic_file, atomic_folder, existing_file
-from colliderkit.sources.files.columns import missing
+from colliderkit.sources.files.columns import missing, readable
 from colliderkit.sources.files.csv import CsvTable
 from colliderkit.sources.files.formats import Paths, is_glob, paths_of
 from colliderkit.sources.files.parquet import ParquetTable, write_parquet
@@ -201,7 +201,8 @@ def read_tracks(path: str | Path, hits: TrackerHits) -> Ints:
     for name in ("event_id", "hit_id"):
         if name not in table.columns:
             raise missing(table.path, name, table.columns)
-    found = table.awkward(["event_id", "hit_id"], 0, table.rows)
+    with readable(table.path, "Parquet"):
+        found = ak.from_parquet(table.path, columns=["event_id", "hit_id"])
     numbers, lists = np.asarray(found["event_id"]), found["hit_id"]
     place = np.searchsorted(numbers, hits.number)
     place = np.minimum(place, max(len(numbers) - 1, 0))
