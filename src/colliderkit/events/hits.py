@@ -18,7 +18,7 @@ LARGEST = 25e3  # mm: no tracker is larger, and one in micrometres would be
 
 @dataclass(frozen=True)
 class Particles:
-    """Charged particles of N events, flat: those of event n are the rows offsets[n] to offsets[n+1].
+    """Charged particles of N events, flat: of event n the rows offsets[n] to offsets[n+1].
 
     - `id` (P,) int64, above 0 and unique in an event: what `TrackerHits.particle` names;
     - `px`, `py`, `pz` (P,) in GeV and `vx`, `vy`, `vz` (P,) in mm, where they are born;
@@ -62,7 +62,7 @@ class Particles:
 
 @dataclass(frozen=True)
 class TrackerHits:
-    """Hits of N events in a tracker, flat: those of event n are the rows offsets[n] to offsets[n+1].
+    """Hits of N events in a tracker, flat: of event n the rows offsets[n] to offsets[n+1].
 
     - `x`, `y`, `z` (H,) float64 in mm, the beam along z;
     - `volume`, `layer`, `module` (H,) int64: where, by the numbers of the geometry;
@@ -260,7 +260,7 @@ class TrackerHits:
         return np.where(found, order[place], -1)
 
     def truth(self, verb: str) -> Ints:
-        """Return `particle` (H,); raise `InputError` where no truth is known, which `verb` needs."""
+        """Return `particle` (H,); raise `InputError` where it is not known, and `verb` needs it."""
         if self.particle is None:
             raise InputError(
                 f"the hits do not say which particle has made them, and {verb} needs it; give files"
@@ -270,7 +270,7 @@ class TrackerHits:
 
 
 def offsets_of(event: Ints, count: int) -> Ints:
-    """Return where the rows of each of `count` events begin, and end (N + 1,); `event` (H,) rises."""
+    """Return where the rows of `count` events begin, and the last end; `event` (H,) rises."""
     return np.concatenate([[0], np.cumsum(np.bincount(event, minlength=count))]).astype(np.int64)
 
 
@@ -288,8 +288,8 @@ def check_units(x: Floats, y: Floats, z: Floats, what: str) -> None:
     largest = float(max(np.hypot(x, y).max(), np.abs(z).max()))
     if largest > LARGEST:
         raise InputError(
-            f"{what}: a hit is {largest / 1e3:.4g} m from the centre, if it is in mm; give positions"
-            " in mm (are they in micrometres?)."
+            f"{what}: a hit is {largest / 1e3:.4g} m from the centre, if it is in mm; give"
+            " positions in mm (are they in micrometres?)."
         )
     innermost, outermost = float(np.hypot(x, y).min()), float(np.hypot(x, y).max())
     # Beam pipes are of 20 mm and more: in cm the first layer would lie inside of one.

@@ -316,7 +316,7 @@ def _share(part: int, whole: int) -> Value:
 
 
 def _pairs(event: Ints, label: Ints, keep: NDArray[np.bool_]) -> tuple[Ints, Ints]:
-    """Return the pairs (event, label) that there are, (K, 2), and the pair (H,) of each row, or -1."""
+    """Return the pairs (event, label) that there are (K, 2), and that of each row (H,), or -1."""
     which = np.full(len(event), -1)
     if not keep.any():
         return np.zeros((0, 2), dtype=np.int64), which

@@ -63,7 +63,7 @@ class HitEmbedding(nn.Module):
     """Embed hits so that those of a track lie together: where a doublet's helix goes, averaged.
 
     What a doublet says of its helix, `parameters` (E, P), is averaged over the doublets of a hit
-    by their scores, and over neighbouring hits in each of `rounds`, so that hits of one chain agree.
+    by their scores, and over neighbouring hits in each of `rounds`: hits of one chain agree.
     Coordinates are a linear map of that and a correction by what the doublets' states say; beta, in
     (0, 1), how much a hit stands for its track.
     """

@@ -219,7 +219,7 @@ def dense(
     if rows:
         report.add_results(
             rows,
-            "The same methods, trained on single events, on ten events of several test events each.",
+            "The same methods, trained on single events, on ten events of several test events.",
         )
 
 

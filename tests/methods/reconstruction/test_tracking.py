@@ -1,4 +1,4 @@
-"""Finding tracks: helices are found, chains are what they should be, and odd events are answered."""
+"""Finding tracks: helices are found, chains are what they are, and odd events are answered."""
 
 from dataclasses import replace
 
@@ -147,8 +147,8 @@ def test_helices_are_found(events, fitted):
 
 @pytest.mark.statistical
 def test_networks_learn_to_find_tracks(seed):
-    events = helix_hits(60, vertices=8, particles=10, noise=2.0, seed=seed + 1)
-    train, test = events.at(slice(0, 40)), events.at(slice(40, None))
+    events = helix_hits(50, vertices=5, particles=10, noise=2.0, seed=seed + 1)
+    train, test = events.at(slice(0, 35)), events.at(slice(35, None))
     training = Training(epochs=4, batch_size=4, learning_rate=5e-3, devices=1)
     options = {"width": 16, "rounds": 2, "training": training}
     for method, least in ((EdgeTracks(**options), 0.93), (EmbeddedTracks(**options), 0.8)):

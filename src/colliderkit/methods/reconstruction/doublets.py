@@ -171,7 +171,7 @@ def units(made: Doublets, triplets: Triplets, pairs: int) -> dict[str, Floats]:
 
 
 def consecutive(hits: TrackerHits, good: NDArray[np.bool_] | None = None) -> tuple[Ints, Ints]:
-    """Return the hits before and after (n,) of each step of a true track, in order of the radius."""
+    """Return the hits before and after (n,) each step of a true track, in order of the radius."""
     particle = hits.truth("fit")
     made = particle != NOISE
     rows = np.flatnonzero(made if good is None else made & good)
@@ -328,7 +328,7 @@ def ranks(sizes: Ints) -> Ints:
 
 
 def cut(sizes: Ints, together: Ints) -> Iterator[slice]:
-    """Yield slices of rows whose `sizes` are some `PIECE` in all; equal `together` stay together."""
+    """Yield slices of rows with `sizes` of some `PIECE` in all; equal `together` stay together."""
     total = np.cumsum(sizes)
     begin = 0
     while begin < len(sizes):

@@ -42,7 +42,7 @@ class EmbeddedTracks(LearnedTracks):
     """Find tracks by an embedding of hits: object condensation (2002.03605) or a hinge.
 
     A network on doublets and triplets (`networks.line_graph`) says what helix each hit may be on;
-    averaged over a hit's neighbours by their scores, that gives its coordinates. They are trained by
+    averaged over a hit's neighbours by their scores, that gives its coordinates, trained by
 
     - "condensation": attraction to the hit of the largest beta of a particle, repulsion from that
       of others, beta to 1 for one hit of each; hits within a radius of a hit whose beta is above a

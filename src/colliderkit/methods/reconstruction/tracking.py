@@ -67,8 +67,8 @@ class TrackFinder(Method):
     """Base of methods that find tracks: a map of layers, a graph of hits, a threshold.
 
     `fit` learns from true tracks of `pt` GeV and more which layers follow each other and how far a
-    helix strays (`doublets.LayerMap`), trains what a member trains, and sets what there is to choose
-    on the `validation` share of the events, which trains nothing. Doublets are scored, and linked
+    helix strays (`doublets.LayerMap`), trains what a member trains, and chooses a threshold on
+    the `validation` share of the events, which trains nothing. Doublets are scored, and linked
     from the best score down, each hit at most once inwards and once outwards; a chain of three
     hits or more is a track.
 
@@ -310,7 +310,7 @@ class TrainingGraph:
         wanted = particle != NOISE
         if len(known_to.id):
             wanted &= (rows >= 0) & (known_to.pt > pt)[rows]
-        values, number, sizes = np.unique(particle, return_inverse=True, return_counts=True)
+        _, number, sizes = np.unique(particle, return_inverse=True, return_counts=True)
         wanted &= sizes[number] >= SHORTEST
         objects = np.full(len(there), -1)
         if wanted.any():

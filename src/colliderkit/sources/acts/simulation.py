@@ -41,7 +41,7 @@ COLUMNS = ("d0", "z0", "phi", "theta", "qop")  # of a track at the beam: mm, rad
 
 @dataclass(frozen=True)
 class Beam:
-    """Particles (P,) of events, flat, to be simulated: (N + 1,) `offsets`, GeV, mm and PDG codes."""
+    """Particles (P,) of events to be simulated, flat: `offsets` (N + 1,), GeV, mm, PDG codes."""
 
     offsets: Ints
     pid: Ints
@@ -429,7 +429,7 @@ def starts(event: Ints, count: int) -> Ints:
 def renumbered(
     of: Ints, known: NDArray[Any], event: Ints, owner: NDArray[Any]
 ) -> tuple[Ints, Ints]:
-    """Return numbers from 1 on of particles (P,) of events, and of those of hits (H,), 0 for none."""
+    """Return numbers from 1 on of particles (P,) of events, and those of hits (H,), 0 for none."""
     count = int(max(of.max(initial=-1), event.max(initial=-1))) + 1
     number = np.arange(len(of)) - np.repeat(starts(of, count), np.bincount(of, minlength=count)) + 1
     _, rank = np.unique(np.concatenate([known, owner]), return_inverse=True)

@@ -471,7 +471,7 @@ def _of_parquet(tables: Sequence[Path], truth: bool) -> dict[str, Any]:
 def _lists(
     table: ParquetTable, needed: Sequence[str], optional: Sequence[str], begin: int
 ) -> tuple[dict[str, Any], Ints]:
-    """Return columns of lists, flat, with their `sizes` (N,), and the numbers (N,) of the events."""
+    """Return columns of lists, flat, with their `sizes` (N,), and the numbers (N,) of events."""
     for name in needed:
         if name not in table.columns:
             raise missing(table.path, name, table.columns)
