@@ -127,7 +127,7 @@ class TrackFinder(Method):
         self.sample_ = {
             name: [value.value, value.error]
             for name, value in found.items()
-            if np.isfinite([value.value, value.error]).all()
+            if np.isfinite(value.value)
         }
         return self
 
