@@ -91,15 +91,17 @@ def rates_along(
     figure = Figure()
     axes = figure.subplots()
     look = styles(list(series))
-    for name, found in series.items():
+    for i, (name, found) in enumerate(series.items()):
         centre, half, share, error = (
             np.asarray(found[key], dtype=np.float64) for key in ("centre", "half", "share", "error")
         )
+        # Side by side in a bin, where many are near 1.
+        aside = 0.3 * half * (i - (len(series) - 1) / 2)
         axes.errorbar(
-            centre,
+            centre + aside,
             share,
             error,
-            half,
+            [half + aside, half - aside],
             fmt="o",
             color=look[name]["color"],
             linewidth=1.8,

@@ -40,6 +40,29 @@ def test_hits_truth_and_tracks(tmp_path):
     assert found["fakes, double majority"].value < 0.1
 
 
+def test_the_kalman_filter_fits_tracks_with_pulls_of_unit_width():
+    pytest.importorskip("acts")
+    from colliderkit.sources.acts.refit import PARAMETERS, refit
+
+    guns = Guns(10, 10, (0.5, 5.0), 2.0)
+    hits = simulation.simulate(guns, 5, seed=4).hits
+    pixels = np.isin(hits.volume, PIXEL_VOLUMES)
+    event = hits.event * 10_000 + hits.particle
+    many = np.bincount(event, weights=pixels)[event] > 2
+    fitted = refit(guns, 5, hits, np.where(pixels & many, hits.particle, 0), seed=4)
+    assert len(fitted.event) > 400
+    pulls = fitted.pulls[fitted.primary & np.isfinite(fitted.pulls).all(1)]
+    assert len(pulls) > 400
+    for i, name in enumerate(PARAMETERS):
+        core = pulls[np.abs(pulls[:, i]) < 5, i]
+        assert len(core) > 0.97 * len(pulls), name
+        # The width of 400 pulls is known to 3.5%, and its tails are not normal.
+        assert 0.8 < core.std() < 1.2, name
+        assert abs(np.median(core)) < 0.3, name
+    with pytest.raises(InputError, match="5 events of hits are given for 4"):
+        refit(guns, 4, hits, hits.particle, seed=4)
+
+
 def test_other_seeds_make_other_events_and_numbers_are_checked(tmp_path):
     with pytest.raises(InputError, match="count is 0"):
         generate_tracks(0, tmp_path / "x", guns=GUNS)

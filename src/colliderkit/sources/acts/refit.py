@@ -28,6 +28,7 @@ from colliderkit.sources.acts.simulation import (
 
 __all__ = ["PARAMETERS", "FittedTracks", "refit"]
 
+STRAIGHT = 0.5  # mm from the beam within which a helix is taken for a line
 PARAMETERS = ("d0", "z0", "phi", "theta", "qop")  # mm, mm, radian, radian, 1/GeV
 
 
@@ -91,7 +92,7 @@ def refit(
             chain.addAlgorithm(covariance_reader(covariances, level))
             add_tables(chain, folder, level, tracks="kf")
             chain.run()
-        return _fitted(folder, covariances)
+        return _fitted(folder, hits, covariances)
 
 
 def proto_tracks(hits: TrackerHits, tracks: Ints, level: Any) -> Any:
@@ -136,7 +137,7 @@ def add_fit(chain: Any, geometry: Any, field: Any, folder: Path, level: Any) -> 
     chain.addAlgorithm(
         examples.SpacePointMaker(
             level=level,
-            inputMeasurements="measurements",
+            inputMeasurements="measurement_subset",
             outputSpacePoints="spacepoints",
             trackingGeometry=geometry,
             geometrySelection=examples.json.readJsonGeometryList(pixels),
@@ -199,34 +200,33 @@ def covariance_reader(found: list[Floats], level: Any) -> Any:
     return Covariances()
 
 
-def _fitted(folder: Path, covariances: list[Floats]) -> FittedTracks:
+def _fitted(folder: Path, hits: TrackerHits, covariances: list[Floats]) -> FittedTracks:
     """Read the tracks' table, and the truth of the particles that they are of."""
     tracks, particles = (ak.from_parquet(folder / name) for name in ("tracks", "particles"))
     event = np.repeat(np.arange(len(tracks)), np.asarray(ak.num(tracks.d0)))
     values = np.stack([flat(tracks[name]).astype(np.float64) for name in PARAMETERS], axis=1)
     errors = np.sqrt(np.concatenate(covariances)[:, range(5), range(5)])
-    of = np.repeat(np.arange(len(particles)), np.asarray(ak.num(particles.px)))
-    px, py, pz, charge = (
-        flat(particles[name]).astype(np.float64) for name in ("px", "py", "pz", "charge")
-    )
+    names = ("px", "py", "pz", "charge", "vx", "vy", "vz")
+    px, py, pz, charge, x, y, z = (flat(particles[name]).astype(np.float64) for name in names)
     pt = np.hypot(px, py)
+    # Of what is born near the beam, where a path is straight; of others ACTS has no perigee here.
+    near = np.where(np.hypot(x, y) < STRAIGHT, 1.0, np.nan)
     true = np.stack(
         [
-            flat(particles.perigee_d0),
-            flat(particles.perigee_z0),
+            near * (y * px - x * py) / pt,
+            near * (z - (x * px + y * py) / pt * pz / pt),
             np.arctan2(py, px),
             np.arctan2(pt, pz),
             charge / np.hypot(pt, pz),
         ],
         axis=1,
     )
-    ids, majority = flat(particles.particle_id), flat(tracks.majority_particle_id)
-    values_of, rank = np.unique(np.concatenate([ids, majority]), return_inverse=True)
-    key = of * len(values_of) + rank[: len(ids)]
-    wanted = event * len(values_of) + rank[len(ids) :]
-    order = np.argsort(key, kind="stable")
-    rows = order[np.minimum(np.searchsorted(key[order], wanted), len(key) - 1)]
-    known = key[rows] == wanted
+    # Particles of an event are numbered from 1 on, as those of the hits.
+    begins = np.cumsum(np.asarray(ak.num(particles.px)))
+    begins = np.concatenate([[0], begins[:-1]])
+    owner = majority(hits, event, tracks.hit_ids)
+    rows = begins[event] + np.maximum(owner, 1) - 1
+    known = owner > 0
     return FittedTracks(
         event,
         values,
@@ -234,3 +234,22 @@ def _fitted(folder: Path, covariances: list[Floats]) -> FittedTracks:
         np.where(known[:, None], true[rows], np.nan),
         known & flat(particles.primary)[rows].astype(bool),
     )
+
+
+def majority(hits: TrackerHits, event: Ints, lists: ak.Array) -> Ints:
+    """Return the particle (K,) that most hits of each track are of, of equal ones the first."""
+    particle = hits.truth("a pull")
+    sizes = np.asarray(ak.flatten(ak.num(lists, axis=2), axis=None))
+    ids = np.asarray(ak.flatten(lists, axis=None)).astype(np.int64) + 1
+    of = np.repeat(event, sizes)
+    most = int(max(ids.max(initial=0), hits.id.max(initial=0))) + 1
+    key = hits.event * most + hits.id
+    order = np.argsort(key, kind="stable")
+    owner = particle[order[np.searchsorted(key[order], of * most + ids)]]
+    track = np.repeat(np.arange(len(sizes)), sizes)
+    pairs, counts = np.unique(np.stack([track, owner]), axis=1, return_counts=True)
+    best = np.lexsort((-counts, pairs[0]))
+    first = best[np.r_[True, np.diff(pairs[0][best]) > 0]]
+    found = np.zeros(len(sizes), dtype=np.int64)
+    found[pairs[0][first]] = pairs[1][first]
+    return found

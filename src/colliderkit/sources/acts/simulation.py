@@ -105,8 +105,10 @@ def acts_version() -> str:
 @cache
 def detector() -> Any:
     """Return the TrackML detector, built once a process, in 2 s."""
-    examples = acts_module().examples
-    return examples.GenericDetector(examples.GenericDetector.Config())
+    acts = acts_module()
+    configuration = acts.examples.GenericDetector.Config()
+    configuration.logLevel = acts.logging.ERROR
+    return acts.examples.GenericDetector(configuration)
 
 
 def simulate(
