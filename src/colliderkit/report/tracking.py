@@ -1,18 +1,18 @@
 """Plots of tracking: an event's hits and tracks, efficiencies and fakes, time against hits."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from colliderkit.report.plots import COLOURS, drawn, legend, styles
 
 __all__ = ["event_display", "rates_along", "time_against_hits"]
 
-FREE = "#9aa3ad"  # hits of no track
+FREE = "#76808c"  # hits of no track
 
 
 @drawn
@@ -40,37 +40,41 @@ def event_display(
     pieces = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(order) else []
     free = labels == 0
     ringed = np.zeros(len(labels), dtype=bool) if missed is None else np.asarray(missed, dtype=bool)
+    named = {
+        "track": f"{len(pieces)} tracks",
+        "on": f"{int((~free).sum())} hits on them",
+        "free": f"{int(free.sum())} other hits",
+        "missed": f"{int(ringed.sum())} hits of missed particles",
+    }
     for axes, (first, second) in zip(panels, ((across, up), (along, side)), strict=True):
         lines = [np.column_stack([first[p], second[p]]) for p in pieces if len(p) > 1]
         colours = [COLOURS[i % len(COLOURS)] for i in range(len(lines))]
-        axes.add_collection(LineCollection(lines, colors=colours, linewidths=1.0, alpha=0.8))
-        axes.scatter(first[~free], second[~free], s=6, color="k", linewidths=0, zorder=3)
-        axes.scatter(first[free], second[free], s=9, color=FREE, linewidths=0, zorder=2)
-        axes.scatter(
-            *(first[ringed], second[ringed]), s=60, facecolors="none", edgecolors=COLOURS[2],
-            linewidths=1.4, zorder=4,
+        axes.add_collection(
+            LineCollection(
+                lines, colors=colours, linewidths=1.0, alpha=0.8, label=named["track"]
+            )
         )  # fmt: skip
+        dot: dict[str, Any] = {"linestyle": "none", "marker": "o", "markeredgewidth": 0}
+        axes.plot(
+            *(first[free], second[free]), color=FREE, markeredgecolor=FREE, markersize=3.5,
+            label=named["free"], **dot,
+        )  # fmt: skip
+        axes.plot(
+            *(first[~free], second[~free]), color="k", markeredgecolor="k", markersize=2.5,
+            label=named["on"], **dot,
+        )  # fmt: skip
+        if ringed.any():
+            axes.plot(
+                *(first[ringed], second[ringed]), markersize=9, markerfacecolor="none",
+                color=COLOURS[2], markeredgecolor=COLOURS[2], label=named["missed"],
+                **{**dot, "markeredgewidth": 1.4},
+            )  # fmt: skip
         axes.autoscale_view()
     panels[0].set_aspect("equal", adjustable="datalim")
     panels[0].set_xlabel("x [mm]")
     panels[0].set_ylabel("y [mm]")
     panels[1].set_xlabel("z [mm]")
     panels[1].set_ylabel("r [mm], with the sign of y")
-    dot = {"linestyle": "none", "marker": "o"}
-    entries = [
-        Line2D([], [], color=COLOURS[0], linewidth=2.0, label=f"{len(pieces)} tracks"),
-        Line2D([], [], color="k", markersize=4, label=f"{int((~free).sum())} hits on them", **dot),
-        Line2D([], [], color=FREE, markersize=5, label=f"{int(free.sum())} other hits", **dot),
-    ]
-    if ringed.any():
-        entries.append(
-            Line2D(
-                [], [], color=COLOURS[2], markersize=10, markerfacecolor="none",
-                label=f"{int(ringed.sum())} hits of missed particles", **dot,
-            )
-        )  # fmt: skip
-    for entry in entries:
-        panels[0].add_line(entry)
     legend(figure, panels[0])
     return figure
 
