@@ -81,9 +81,6 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             " tenth of its events, and of a few thousand background test events ten are kept",
         ),
     },
-    "Reconstruction": {
-        "tracking": ("Tracks are found in pixels as a Kalman filter finds them in all layers", ""),
-    },
     "Operations": {
         "caches": (
             "A cache that forecasts misses less than LRU and closes a part of the gap to Belady",

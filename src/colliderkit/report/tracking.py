@@ -31,8 +31,10 @@ def event_display(
     across, up, along = (np.asarray(a, dtype=np.float64) for a in (x, y, z))
     labels = np.asarray(tracks)
     radius = np.hypot(across, up)
-    # Below the beam and above it, as the detector is cut.
-    side = np.where(up >= 0, radius, -radius)
+    # Below the beam and above it, as the detector is cut; a track is on one side.
+    _, which = np.unique(labels, return_inverse=True)
+    middle = np.bincount(which, up)[which] if len(up) else up
+    side = np.where(np.where(labels == 0, up, middle) >= 0, radius, -radius)
     figure = Figure(figsize=(16.4, 7.6))
     panels = figure.subplots(1, 2, width_ratios=(1, 1.25))
     order = np.lexsort((radius, labels))

@@ -156,7 +156,9 @@ class TrackingTask(Task):
         rows = rows_of(method.name, found)
         took = seconds_of(method, hits)
         rows += rows_of(method.name, {"time [ms]": took.times(1e3)})
-        rows += rows_of(SAMPLE, {name: Value(*pair) for name, pair in method.sample_.items()})
+        rows += rows_of(
+            SAMPLE, {name: Value(pair[0], pair[1]) for name, pair in method.sample_.items()}
+        )
         note = {
             "interest": str(wanted),
             "curves": curves_of(hits, tracks, wanted),
@@ -201,9 +203,13 @@ class TrackingTask(Task):
         """Say what the validation events gave."""
         assert isinstance(method, TrackFinder)
         pairs = len(method.map_.inner)
-        found = "; ".join(f"{n} {Value(*v)}" for n, v in list(method.sample_.items())[:1])
-        more = [n for n in ("fakes, double majority", "TrackML score") if n in method.sample_]
-        found = "; ".join([found, *(f"{n} {Value(*method.sample_[n])}" for n in more)])
+        shown = ("efficiency, double majority", "fakes, double majority", "TrackML score")
+        given = {
+            name: Value(method.sample_[name][0], method.sample_[name][1])
+            for name in shown
+            if name in method.sample_
+        }
+        found = "; ".join(f"{name} {value}" for name, value in given.items())
         return f"{pairs} pairs of layers; on events that chose the threshold: {found}"
 
 

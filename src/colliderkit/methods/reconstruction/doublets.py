@@ -143,11 +143,12 @@ def learn_map(hits: TrackerHits, *, pt: float) -> LayerMap:
             f"the events have {len(pieces)} triplets of hits of true tracks above {pt:g} GeV; give"
             f" events with {FEWEST} or more, of particles with three hits."
         )
-    return replace(rough, **units(true.at(inside), pieces, len(kept)))
+    return units(rough, true.at(inside), pieces)
 
 
-def units(made: Doublets, triplets: Triplets, pairs: int) -> dict[str, Floats]:
-    """Return what a map says of residuals, from those of true triplets in mm."""
+def units(known: LayerMap, made: Doublets, triplets: Triplets) -> LayerMap:
+    """Return a map with its units of residuals, from those of true triplets in mm."""
+    pairs = len(known.inner)
     before, after = triplets.before, triplets.after
     bend = np.abs(made.curvature[before] + made.curvature[after]) / 2
     edges = np.quantile(bend, np.linspace(0, 1, min(BENDS, len(bend) // FEWEST) + 1))
@@ -161,13 +162,14 @@ def units(made: Doublets, triplets: Triplets, pairs: int) -> dict[str, Floats]:
         scaled = residual / np.interp(bend, bends, widths[i])
         factor[enough, i] = [spread(scaled[of == k]) for k in enough]
         widest.append(np.quantile(np.abs(scaled) / factor[of, i], KEPT) * MARGIN)
-    return {
-        "bends": bends,
-        "across": widths[0],
-        "along": widths[1],
-        "factor": factor,
-        "widest": np.minimum(widest, FARTHEST),
-    }
+    return replace(
+        known,
+        bends=bends,
+        across=widths[0],
+        along=widths[1],
+        factor=factor,
+        widest=np.minimum(widest, FARTHEST),
+    )
 
 
 def consecutive(hits: TrackerHits, good: NDArray[np.bool_] | None = None) -> tuple[Ints, Ints]:

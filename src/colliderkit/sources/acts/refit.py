@@ -99,7 +99,7 @@ def proto_tracks(hits: TrackerHits, tracks: Ints, level: Any) -> Any:
     """Return an algorithm that writes tracks as lists of ACTS' measurements."""
     examples = acts_module().examples
 
-    class ProtoTracks(examples.IAlgorithm):  # type: ignore[misc, name-defined]
+    class ProtoTracks(examples.IAlgorithm):  # type: ignore[name-defined]
         """Write the tracks of each event."""
 
         def __init__(self) -> None:
@@ -184,7 +184,7 @@ def covariance_reader(found: list[Floats], level: Any) -> Any:
     """Return an algorithm that appends the covariances (K, 6, 6) of each event's tracks."""
     examples = acts_module().examples
 
-    class Covariances(examples.IAlgorithm):  # type: ignore[misc, name-defined]
+    class Covariances(examples.IAlgorithm):  # type: ignore[name-defined]
         """Read the fitted tracks of each event."""
 
         def __init__(self) -> None:

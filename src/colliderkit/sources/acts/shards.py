@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -122,6 +123,7 @@ def _generated(
                 total=request.count,
                 completed=request.count - sum(request.size(n) for n in missing),
             )
+            made: Iterator[tuple[int, Simulated]]
             if pool is None:
                 made = ((n, make_shard(request, n)) for n in missing)
             else:

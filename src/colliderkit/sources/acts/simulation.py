@@ -192,7 +192,7 @@ def reader(events: Beam, level: Any) -> Any:
     acts = acts_module()
     examples = acts.examples
 
-    class Reader(examples.IReader):  # type: ignore[misc, name-defined]
+    class Reader(examples.IReader):  # type: ignore[name-defined]
         """Fill ACTS' container of particles."""
 
         def __init__(self) -> None:

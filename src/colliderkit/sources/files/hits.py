@@ -431,8 +431,8 @@ def _of_parquet(tables: Sequence[Path], truth: bool) -> dict[str, Any]:
                 f"{path}: has no column particle_id, and what is asked for needs to know which"
                 " particle has made a hit; give files with truth, or apply without."
             )
-        optional = ("event_id", "hit_id", "volume_id", "layer_id", "module_id", "surface_id")
-        optional += ("weight",) if truth else ()
+        optional = ["event_id", "hit_id", "volume_id", "layer_id", "module_id", "surface_id"]
+        optional += ["weight"] if truth else []
         flat, numbers = _lists(table, needed, optional, begin)
         flat["event"] = np.repeat(numbers, flat.pop("sizes"))
         hits.append(flat | {"numbers": numbers})

@@ -113,7 +113,7 @@ def helix_hits(
     shuffled = random.permutation(len(columns["event"]))
     columns = {name: values[shuffled] for name, values in columns.items()}
     of, owner = columns["event"].astype(np.int64), columns["owner"].astype(np.int64)
-    number = owner - of * each + 1
+    own = owner - of * each + 1
     which = columns["layer"].astype(np.int64)
     return TrackerHits.checked(
         of,
@@ -123,7 +123,7 @@ def helix_hits(
         volume=np.array([layer.volume for layer in layers])[which],
         layer=np.array([layer.number for layer in layers])[which],
         id=numbered(of, count),
-        particle=np.where(owner >= 0, number, 0),
+        particle=np.where(owner >= 0, own, 0),
         particles={
             "event": event,
             "id": np.arange(total) % max(each, 1) + 1,
