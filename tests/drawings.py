@@ -68,6 +68,7 @@ from colliderkit.report import (
     service,
     significance,
     slices,
+    tracking,
     training,
     trigger,
     unfolding,
@@ -114,6 +115,14 @@ def showers(count: int, seed: int, scale: float = 100.0) -> Showers:
     random = np.random.default_rng(seed)
     voxels = random.gamma(0.5, scale, (count, TOY.voxels)).astype(np.float32)
     return Showers.checked(np.linspace(40.0, 60.0, count) * TOY.voxels, voxels, geometry=TOY)
+
+
+def tracker_event() -> tuple:
+    """Make hits of three particles and noise: x, y, z in mm and their tracks."""
+    from colliderkit.sources.toys.tracker import helix_hits
+
+    hits = helix_hits(1, vertices=1, particles=3, noise=2.0, seed=1)
+    return hits.x, hits.y, hits.z, hits.particle
 
 
 def spectra(counts: tuple[int, ...] = (2000, 2000, 40)) -> tuple[dict, dict]:
@@ -668,6 +677,30 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         },
         np.array([0.05, 0.15, 0.35]),
         "Energy in the last two layers / total",
+    ),
+    "tracking.event_display": lambda: tracking.event_display(
+        *tracker_event()[:3], tracker_event()[3], tracker_event()[3] == 3
+    ),
+    "tracking.rates_along": lambda: tracking.rates_along(
+        {
+            name: {
+                "centre": [0.5, 2.0, 6.0],
+                "half": [0.2, 1.0, 3.0],
+                "share": [0.9, 0.95 - 0.02 * i, 0.99],
+                "error": [0.02, 0.01, 0.01],
+            }
+            for i, name in enumerate(LONG)
+        },
+        "$p_T$ [GeV]",
+        "Efficiency (double majority)",
+        logarithmic=True,
+        bound=0.97,
+    ),
+    "tracking.time_against_hits": lambda: tracking.time_against_hits(
+        {
+            name: {"hits": [1e3, 3e3, 1e4], "time": [8.0 + i, 30.0, 120.0], "error": [0.5, 1, 2]}
+            for i, name in enumerate(LONG)
+        }
     ),
     "training.training": lambda: training.training(histories()),
     "unfolding.by_bin": lambda: unfolding.by_bin(

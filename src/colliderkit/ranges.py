@@ -120,6 +120,12 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("every", "horizon"), POSITIVE),  # days
     "until": FINITE,
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
+    # a tracker
+    **dict.fromkeys(("eta", "pt"), NOT_NEGATIVE),  # of particles, in GeV
+    "radius": POSITIVE,  # mm
+    **dict.fromkeys(("dimensions", "hits", "vertices"), FEW_ONE),
+    "missed": Range(0, 1, open="most"),  # share of hits
+    "volumes": NONE,  # of a detector, by their numbers
     # certification
     **dict.fromkeys(("references", "window"), FEW_ONE),
     **dict.fromkeys(("discovery", "learning", "rate"), SHARE),
@@ -156,6 +162,7 @@ RANGES: dict[str, Range] = {
 # Where a name means two things: the parameter of one class or function, "OWNER.NAME".
 RANGES |= {
     "TransportDecorrelation.levels": FEW_TWO,
+    "helices.noise": NOT_NEGATIVE,  # hits on a layer
     "WindowScan.width": FEW_ONE,
     "Planing.bins": FINITE,  # a number, or the edges
     "PIController.target": FINITE,  # the logarithm of a gain may be negative

@@ -151,6 +151,7 @@ COMMANDS = commands()
 def test_every_number_has_its_range() -> None:
     """Of verbs, tasks, methods, networks and generators."""
     takers = [Run, study.study, generate.generate, generate.shoot, generate.parametrise]
+    takers += [generate.helices, generate.fire, generate.overlay]
     for name in TASKS:
         task = TASKS.load(name)
         takers += [getattr(task, verb) for verb in task.offers()]

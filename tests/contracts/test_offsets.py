@@ -50,6 +50,7 @@ NO_TABLE |= {"pileup-graph", "pumml", "puppi", "soft-killer"}  # particles, not 
 NO_TABLE |= {"density-vertices", "annealed-vertices"}
 NO_TABLE |= {"constituent-subtraction", "charged-hadron-subtraction"}
 NO_TABLE |= {"congestion-forecast", "network-anomaly"}  # counters are shares, and times
+NO_TABLE |= {"edge-tracks", "embedded-tracks", "helix-tracks"}  # helices through the beam
 QUICK = Training(epochs=2, batch_size=64, learning_rate=1e-2, devices=1)
 Answer = Callable[[float], NDArray[Any]]
 

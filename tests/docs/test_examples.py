@@ -176,6 +176,11 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ('kind="trees"', 'kind="smoothing"'),
         ("1_440", "200"),
     ],
+    "tracking.md": [
+        ("tracker-helices 40", "tracker-helices 6"),
+        ("volumes=[7, 8, 9]", "volumes=[7, 8, 9], width=8, training=FEW"),
+        ("fit tracking events", "fit tracking events --width 8 --training.epochs 1"),
+    ],
     "trigger.md": [
         ("features=names)", "features=names, training=short)"),
         ("target=1_000", "target=50_000"),
@@ -733,6 +738,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "pileup.md": given_pileup,
     "vertexing.md": given_vertexing,
     "detector-optimisation.md": given_detector,
+    "tracking.md": lambda: {"FEW": FEW},
     "trigger.md": given_trigger,
     "unfolding.md": given_unfolding,
     "weak-supervision.md": given_weak_supervision,

@@ -48,11 +48,13 @@ from colliderkit.serve.unfolded_events import write_unfolded
 from colliderkit.sources import shards as sources_shards
 from colliderkit.sources import write
 from colliderkit.sources.datasets import catalogue
+from colliderkit.sources.files.hits import write_hits, write_submission, write_trackml
 from colliderkit.sources.files.monitors import ScoreTable, write_monitors
 from colliderkit.sources.files.showers import write_showers
 from colliderkit.sources.files.trigger_records import write_records
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.pythia import shards as pythia_shards
+from colliderkit.sources.toys.tracker import helix_hits
 from colliderkit.studies.run import Run as StudyRun
 from colliderkit.studies.run import Study
 from colliderkit.tasks import control, data_quality, run_scores, runs
@@ -275,6 +277,7 @@ def advised(folder: Path, monkeypatch) -> None:
 
 SHOWERS = RANDOM.exponential(size=(50, 504)).astype(np.float32)
 GEOMETRY = calorimeter("photons-368").geometry
+TRACKER = helix_hits(5, seed=1)
 LONG = {"request": "x" * ROOM}
 
 # By the function that writes: what calls it, in an empty folder.
@@ -299,6 +302,11 @@ WRITERS = {
     "serve/triton.write_repository": lambda f, _: write_repository(exported(), f / "r", "toy"),
     "serve/unfolded_events.write_unfolded": lambda f, _: write_unfolded(unfolded(), f / "u.h5"),
     "sources/datasets/catalogue._download": downloaded,
+    "sources/files/hits.write_hits": lambda f, _: write_hits(f / "h", TRACKER),
+    "sources/files/hits.write_submission": lambda f, _: write_submission(
+        f / "s.csv", TRACKER, TRACKER.particle
+    ),
+    "sources/files/hits.write_trackml": lambda f, _: write_trackml(f / "t", TRACKER),
     "sources/files/monitors.write_monitors": lambda f, _: write_monitors(
         f / "m.parquet", small_runs(9, 1)
     ),

@@ -29,7 +29,8 @@ def generate(
 ) -> None:
     """Generate jets with Pythia 8 and FastJet and write them as Parquet.
 
-    In place of a process, a calorimeter: ``generate photons-368 --help``.
+    In place of a process, a calorimeter or a tracker: ``generate photons-368 --help``,
+    ``generate tracker-helices --help``.
 
     Args:
         process: a process, or a sample of several such as top-qcd.
@@ -161,8 +162,167 @@ def parametrise(
     print(f"generated: {path}")
 
 
+def helices(
+    process: str,
+    count: int,
+    *,
+    out: Path,
+    vertices: int = 20,
+    particles: int = 10,
+    pt: tuple[float, float] = (0.3, 10.0),
+    eta: float = 2.5,
+    noise: float = 0.0,
+    missed: float = 0.01,
+    strips: bool = False,
+    trackml: bool = False,
+    seed: int = 0,
+    force: bool = False,
+) -> None:
+    """Draw hits of helices in a tracker of TrackML's radii, without matter, and write a folder.
+
+    Args:
+        process: tracker-helices.
+        count: events.
+        out: the folder, with hits.parquet and particles.parquet.
+        vertices: collisions of an event.
+        particles: charged ones of each.
+        pt: the lowest and the highest transverse momentum, in GeV, log-uniform.
+        eta: the largest pseudorapidity.
+        noise: mean number of hits on each layer that are of no particle.
+        missed: share of hits that are lost.
+        strips: the barrel's strips too, and not the pixels alone.
+        trackml: write the four CSV files of each event in place of Parquet.
+        seed: fixes every hit.
+        force: overwrite `out`.
+
+    Examples:
+        colliderkit generate tracker-helices 500 --out events
+    """
+    from colliderkit.files import refuse_existing
+    from colliderkit.sources.files.hits import write_hits, write_trackml
+    from colliderkit.sources.toys.tracker import PIXELS, STRIPS, helix_hits
+
+    refuse_existing(out, force)
+    made = helix_hits(
+        count,
+        vertices=vertices,
+        particles=particles,
+        pt=pt,
+        eta=eta,
+        noise=noise,
+        missed=missed,
+        layers=(*PIXELS, *STRIPS) if strips else PIXELS,
+        seed=seed,
+    )
+    (write_trackml if trackml else write_hits)(out, made, force=force)
+    print(f"generated: {out}")
+
+
+def fire(
+    process: str,
+    count: int,
+    *,
+    out: Path,
+    vertices: int = 20,
+    particles: int = 10,
+    pt: tuple[float, float] = (0.3, 10.0),
+    eta: float = 2.5,
+    tracks: bool = False,
+    seed: int = 0,
+    workers: int = 1,
+    dask: str | None = None,
+    force: bool = False,
+) -> None:
+    """Shoot charged pions into the TrackML detector with ACTS, and write a folder of hits.
+
+    Args:
+        process: tracker-guns.
+        count: events.
+        out: the folder, with hits.parquet, particles.parquet and tracks.parquet.
+        vertices: collisions of an event.
+        particles: pions of each.
+        pt: the lowest and the highest transverse momentum, in GeV, log-uniform.
+        eta: the largest pseudorapidity.
+        tracks: find tracks with ACTS' combinatorial Kalman filter too.
+        seed: fixes every hit, whatever the number of workers.
+        workers: processes side by side.
+        dask: address of a Dask scheduler to work on instead.
+        force: overwrite `out`, and shards of another request.
+
+    Examples:
+        colliderkit generate tracker-guns 500 --tracks true --out events --workers 2
+    """
+    from colliderkit.sources.acts.shards import generate_tracks
+    from colliderkit.sources.acts.simulation import Guns
+
+    path = generate_tracks(
+        count,
+        out,
+        guns=Guns(vertices, particles, pt, eta),
+        tracks=tracks,
+        seed=seed,
+        workers=workers,
+        dask=dask,
+        force=force,
+    )
+    print(f"generated: {path}")
+
+
+def overlay(
+    process: str,
+    count: int,
+    *,
+    out: Path,
+    hard: str = "minimum-bias",
+    pileup: float = 20.0,
+    tracks: bool = False,
+    seed: int = 0,
+    workers: int = 1,
+    dask: str | None = None,
+    force: bool = False,
+) -> None:
+    """Simulate Pythia's collisions with pileup in the TrackML detector, and write a folder of hits.
+
+    Args:
+        process: tracker-pythia.
+        count: events.
+        out: the folder, with hits.parquet, particles.parquet and tracks.parquet.
+        hard: the process of the first collision, one of ``generate --list``.
+        pileup: mean number of minimum-bias collisions overlaid.
+        tracks: find tracks with ACTS' combinatorial Kalman filter too.
+        seed: fixes every hit, whatever the number of workers.
+        workers: processes side by side.
+        dask: address of a Dask scheduler to work on instead.
+        force: overwrite `out`, and shards of another request.
+
+    Examples:
+        colliderkit generate tracker-pythia 100 --hard top --pileup 20 --out events
+    """
+    from colliderkit.sources.acts.shards import generate_tracks
+
+    path = generate_tracks(
+        count,
+        out,
+        process=hard,
+        pileup=pileup,
+        tracks=tracks,
+        seed=seed,
+        workers=workers,
+        dask=dask,
+        force=force,
+    )
+    print(f"generated: {path}")
+
+
+TRACKERS: dict[str, tuple[str, Callable[..., None]]] = {
+    "tracker-helices": ("helices on TrackML's pixel layers, without matter", helices),
+    "tracker-guns": ("charged pions in the TrackML detector, by ACTS", fire),
+    "tracker-pythia": ("Pythia with pileup in the TrackML detector, by ACTS", overlay),
+}
+
+
 def listed() -> list[str]:
-    """Return a line for each sample, process and calorimeter."""
+    """Return a line for each sample, process, calorimeter and tracker."""
     lines = ["samples of several classes (Pythia 8):"]
     lines += [
         f"  {name:<16} {', '.join(f'{process} ({label})' for process, label in parts)}"
@@ -174,11 +334,13 @@ def listed() -> list[str]:
     for name in CALORIMETERS:
         geometry = calorimeter(name).geometry
         lines.append(f"  {name:<16} {len(geometry.layers)} layers, {geometry.voxels} voxels")
+    lines += ["", "trackers:"]
+    lines += [f"  {name:<16} {title}" for name, (title, _) in TRACKERS.items()]
     return lines
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse and run; a calorimeter in place of a process has the options of showers."""
+    """Parse and run; a calorimeter or a tracker in place of a process has options of its own."""
     function: Callable[..., None] = generate
     if argv and argv[0] == "--list":
         print("\n".join(listed()))
@@ -187,4 +349,6 @@ def main(argv: Sequence[str]) -> None:
     process = words[0] if words else option(argv, "process")
     if process in CALORIMETERS:
         function = parametrise if option(argv[len(words) :], "simulation") == "gflash" else shoot
+    elif process in TRACKERS:
+        function = TRACKERS[process][1]
     run(function, argv, "colliderkit generate", positional=["process", "count"])

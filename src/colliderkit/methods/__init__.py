@@ -85,5 +85,8 @@ METHODS = Registry(
         "soft-killer": "colliderkit.methods.reconstruction.soft_killer:SoftKiller",
         "constituent-subtraction": "colliderkit.methods.reconstruction.constituent_subtraction:ConstituentSubtraction",  # noqa: E501
         "charged-hadron-subtraction": "colliderkit.methods.reconstruction.charged_subtraction:ChargedHadronSubtraction",  # noqa: E501
+        "edge-tracks": "colliderkit.methods.reconstruction.edge_tracks:EdgeTracks",
+        "embedded-tracks": "colliderkit.methods.reconstruction.embedded_tracks:EmbeddedTracks",
+        "helix-tracks": "colliderkit.methods.reconstruction.helix_tracks:HelixTracks",
     },
 )

@@ -56,6 +56,7 @@ STUDIES = Registry(
         "data-popularity": "colliderkit.studies.data_popularity:STUDY",
         "pileup": "colliderkit.studies.pileup:STUDY",
         "vertexing": "colliderkit.studies.vertexing:STUDY",
+        "tracking": "colliderkit.studies.tracking:STUDY",
     },
 )
 

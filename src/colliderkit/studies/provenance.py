@@ -60,6 +60,7 @@ TOYS = {
     "prescale-control": "Simulated fills",
     "trigger-menu": "Toy of a stream",
     "trigger-records": "Toy of a stream",
+    "tracking": "ACTS Fatras, pions in the TrackML detector",
     "trigger-stream": "Toy of a stream",
     "data-popularity": "Toy of accesses",
     "two-point-uncertainty": "Toy of known answer",

@@ -41,6 +41,7 @@ TASKS = Registry(
         "network-anomaly": "colliderkit.tasks.network:NetworkAnomalyTask",
         "pileup": "colliderkit.tasks.pileup:PileupTask",
         "vertexing": "colliderkit.tasks.vertexing:VertexingTask",
+        "tracking": "colliderkit.tasks.tracking:TrackingTask",
     },
 )
 

@@ -1,0 +1,527 @@
+"""Find tracks of charged particles in the hits of a tracker: what all methods of it share."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor, nn
+
+from colliderkit.errors import InputError
+from colliderkit.events.hits import NOISE, TrackerHits
+from colliderkit.events.tables import Floats, Ints
+from colliderkit.methods.method import Method
+from colliderkit.methods.reconstruction.doublets import (
+    Doublets,
+    LayerMap,
+    Triplets,
+    consecutive,
+    learn_map,
+    make_doublets,
+    make_triplets,
+)
+from colliderkit.metrics.tracking import Interest, figures
+from colliderkit.networks.line_graph import LineGraph
+from colliderkit.progress import progress_bar
+from colliderkit.seeds import derive
+from colliderkit.training.batches import Dataset
+from colliderkit.training.fit import fit
+from colliderkit.training.settings import Epoch, Training
+
+__all__ = ["DOUBLET", "PARAMETERS", "TRAINING", "TRIPLET", "HitGraph", "TrackFinder"]
+
+AT_ONCE = 20_000  # hits of events that are worked on together
+SHORTEST = 3  # hits of a track
+DOUBLET, TRIPLET, PARAMETERS = 12, 5, 5  # numbers of each that a network sees
+TRAINING = Training(batch_size=4, learning_rate=2e-3)
+PLACES = 40  # thresholds that are tried on the validation events
+EFFICIENCY, FAKES = "efficiency, double majority", "fakes, double majority"
+
+
+@dataclass(frozen=True)
+class HitGraph:
+    """Doublets of some events, those that a triplet has, and their triplets."""
+
+    hits: TrackerHits
+    doublets: Doublets
+    triplets: Triplets
+
+    @classmethod
+    def of(cls, hits: TrackerHits, known: LayerMap, most: int) -> Self:
+        """Build the graph of some events within the windows of a map."""
+        doublets = make_doublets(hits, known, most=most)
+        triplets = make_triplets(doublets, known, len(hits.x))
+        used = np.zeros(len(doublets), dtype=bool)
+        used[triplets.before] = used[triplets.after] = True
+        number = np.cumsum(used) - 1
+        ends = number[triplets.before], number[triplets.after]
+        return cls(hits, doublets.at(used), Triplets(*ends, triplets.across, triplets.along))
+
+
+class TrackFinder(Method):
+    """Base of methods that find tracks: a map of layers, a graph of hits, a threshold.
+
+    `fit` learns from true tracks of `pt` GeV and more which layers follow each other and how far a
+    helix strays (`doublets.LayerMap`), trains what a member trains, and chooses a threshold on
+    the `validation` share of the events, which trains nothing. Doublets are scored, and linked
+    from the best score down, each hit at most once inwards and once outwards; a chain of three
+    hits or more is a track.
+
+    A member has `_learn(train, held, ...)` and `_scores(graph) -> (E,)`.
+    """
+
+    map_: LayerMap
+    threshold_: float
+    sample_: dict[str, list[float]]
+
+    pt: float
+    volumes: list[int] | None
+    neighbours: int
+    validation: float
+    interest: Interest
+
+    def fit(
+        self,
+        hits: TrackerHits,
+        *,
+        weight: ArrayLike | None = None,
+        seed: int = 0,
+        folder: str | Path | None = None,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> Self:
+        """Learn from N events with truth, and return self.
+
+        Raises `InputError` for events without truth, fewer than two, positions that are not
+        finite, weights, and as `doublets.learn_map` does.
+        """
+        self._begin(seed=seed, folder=folder, resume=resume, hits=hits)
+        if weight is not None:
+            raise InputError("tracks of all events count alike; leave weight out.")
+        check_finite(hits)
+        hits.truth("fit")
+        if hits.particles is None:
+            raise InputError(
+                "the events do not say what their particles are, and the windows are those of"
+                f" particles above {self.pt:g} GeV; give the particles too."
+            )
+        if len(hits) < 2:
+            raise InputError(
+                f"{len(hits)} event is given; give two or more, one to choose a threshold with."
+            )
+        used = self._used(hits)
+        random = np.random.default_rng(derive(seed, "validation"))
+        order = random.permutation(len(hits))
+        count = min(max(round(self.validation * len(hits)), 1), len(hits) - 1)
+        held, train = used.at(np.sort(order[:count])), used.at(np.sort(order[count:]))
+        self.map_ = learn_map(train, pt=self.pt)
+        self._learn(train, held, seed=seed, folder=folder, resume=resume, progress=progress)
+        self._choose(held)
+        tracks = np.concatenate([self._labels(g) for g in self._graphs(held)])
+        found = figures(held, tracks, self.interest)
+        self.sample_ = {
+            name: [value.value, value.error]
+            for name, value in found.items()
+            if np.isfinite(value.value)
+        }
+        return self
+
+    def find(self, hits: TrackerHits, *, progress: bool = False) -> Ints:
+        """Return the track (H,) of each hit, numbered from 1 on in each event, 0 for none.
+
+        Hits outside of `volumes` are of none. Raises `InputError` for positions that are not
+        finite, and where no hit is on a layer that was learned from.
+        """
+        known = self.map_  # first: not fitted is said before all else
+        check_finite(hits)
+        inside = self._inside(hits)
+        used = hits.where(inside)
+        on_map = np.isin(used.surface, np.concatenate([known.inner, known.outer]))
+        if len(hits.x) and not on_map.any():
+            raise InputError(
+                "no hit is on a layer that tracks were learned from: those are volume and layer"
+                f" {places(known.inner)}, these {places(hits.surface)}; fit on events of this"
+                " detector."
+            )
+        labels = np.zeros(len(hits.x), dtype=np.int64)
+        parts = []
+        with progress_bar(shown=progress) as bar:
+            task = bar.add_task("events", total=len(used))
+            for graph in self._graphs(used):
+                parts.append(self._labels(graph))
+                bar.advance(task, len(graph.hits))
+        if parts:
+            labels[inside] = np.concatenate(parts)
+        return labels
+
+    def _learn(
+        self,
+        train: TrackerHits,
+        held: TrackerHits,
+        *,
+        seed: int,
+        folder: str | Path | None,
+        resume: bool,
+        progress: bool,
+    ) -> None:
+        """Train what the scores need, if anything."""
+
+    def _scores(self, graph: HitGraph) -> Floats:
+        """Return how much each doublet (E,) is a step of a track; more is better."""
+        raise NotImplementedError
+
+    def _labels(self, graph: HitGraph) -> Ints:
+        """Return the tracks (H,) of some events."""
+        return linked(graph, self._scores(graph), self.threshold_)
+
+    def _choose(self, held: TrackerHits) -> None:
+        """Set the threshold that loses least: efficiency less fakes, on events of no training."""
+        graphs = [(graph, self._scores(graph)) for graph in self._graphs(held)]
+        scores = np.concatenate([score for _, score in graphs])
+        tried = np.unique(np.quantile(scores, np.linspace(0, 1, PLACES))) if len(scores) else [0.0]
+
+        def worth(threshold: float) -> float:
+            tracks = [linked(graph, score, threshold) for graph, score in graphs]
+            return gain(figures(held, np.concatenate(tracks), self.interest))
+
+        self.threshold_ = best([float(t) for t in tried], worth)
+
+    def _graphs(self, hits: TrackerHits) -> Iterator[HitGraph]:
+        """Yield graphs of some events at a time."""
+        for begin, end in portions(np.diff(hits.offsets)):
+            yield HitGraph.of(hits.at(slice(begin, end)), self.map_, self.neighbours)
+
+    def _inside(self, hits: TrackerHits) -> NDArray[np.bool_]:
+        if self.volumes is None:
+            return np.ones(len(hits.x), dtype=bool)
+        return np.isin(hits.volume, self.volumes)
+
+    def _used(self, hits: TrackerHits) -> TrackerHits:
+        inside = self._inside(hits)
+        if len(hits.x) and not inside.any():
+            raise InputError(
+                f"no hit is in the volumes {', '.join(map(str, self.volumes or []))}; hits are in"
+                f" {', '.join(map(str, np.unique(hits.volume).tolist()))}."
+            )
+        return hits if inside.all() else hits.where(inside)
+
+
+class LearnedTracks(TrackFinder):
+    """Base of members with a network on the graph of hits (`networks.line_graph`)."""
+
+    resumable: ClassVar[bool] = True
+
+    network_: LineGraph
+    history_: list[Epoch]
+
+    width: int
+    rounds: int
+    training: Training
+
+    def _rebuild(self) -> None:
+        self.network_ = LineGraph(DOUBLET, TRIPLET, width=self.width, rounds=self.rounds)
+
+    def _learn(
+        self,
+        train: TrackerHits,
+        held: TrackerHits,
+        *,
+        seed: int,
+        folder: str | Path | None,
+        resume: bool,
+        progress: bool,
+    ) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive(seed, "network"))
+            self._rebuild()
+        graphs = [
+            TrainingGraph.of(
+                HitGraph.of(part.at([n]), self.map_, self.neighbours), self.map_, self.pt
+            )
+            for part in (train, held)
+            for n in range(len(part))
+        ]
+        losses = self._losses(graphs)
+        numbers = torch.arange(len(graphs), dtype=torch.float32)[:, None]
+        data = Dataset(numbers, torch.zeros(len(graphs)), torch.ones(len(graphs)))
+        self.history_ = fit(
+            losses,
+            mean_loss,
+            data.at(torch.arange(len(train))),
+            data.at(torch.arange(len(train), len(graphs))),
+            self.training,
+            folder=None if folder is None else Path(folder),
+            seed=derive(seed, "training"),
+            resume=resume,
+            title=self.name,
+            progress=progress,
+        )
+
+    def _losses(self, graphs: list["TrainingGraph"]) -> "GraphLosses":
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def _scores(self, graph: HitGraph) -> Floats:
+        seen = inputs(graph, self.map_)
+        logits, _ = self.network_(*seen.network)
+        return logits.double().numpy()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Hold what networks see of a graph: `network` of `LineGraph`, `parameters` (E, 5)."""
+
+    network: tuple[Tensor, Tensor, Tensor, Tensor, int]
+    parameters: Tensor
+
+
+@dataclass(frozen=True)
+class TrainingGraph:
+    """One event: what a network sees, and its truth.
+
+    `steps` (E,): 1 for doublets of consecutive hits of a particle; `objects` (n,): the particle of
+    each hit that a doublet has, -1 for none, of the rows `there` (n,); `pairs` (2, P): consecutive
+    hits of one, as places in `there`.
+    """
+
+    inputs: Inputs
+    steps: Tensor
+    there: Tensor
+    objects: Tensor
+    pairs: Tensor
+
+    @classmethod
+    def of(cls, graph: HitGraph, known: LayerMap, pt: float) -> Self:
+        """Return the truth of one event beside what is seen of it."""
+        hits, made = graph.hits, graph.doublets
+        first, second = consecutive(hits)
+        count = len(hits.x)
+        true = np.isin(made.inner * count + made.outer, first * count + second)
+        there = np.union1d(made.inner, made.outer)
+        particle = hits.truth("fit")[there]
+        rows = hits.particle_rows()[there]
+        known_to = hits.particles
+        assert known_to is not None
+        wanted = particle != NOISE
+        if len(known_to.id):
+            wanted &= (rows >= 0) & (known_to.pt > pt)[rows]
+        _, number, sizes = np.unique(particle, return_inverse=True, return_counts=True)
+        wanted &= sizes[number] >= SHORTEST
+        objects = np.full(len(there), -1)
+        if wanted.any():
+            objects[wanted] = np.unique(particle[wanted], return_inverse=True)[1]
+        place = np.full(count, -1)
+        place[there] = np.arange(len(there))
+        pairs = np.stack([place[first], place[second]])
+        pairs = pairs[:, (pairs >= 0).all(0)]
+        pairs = pairs[:, objects[pairs[0]] >= 0] if len(there) else pairs[:, :0]
+        return cls(
+            inputs(graph, known),
+            torch.as_tensor(true, dtype=torch.float32),
+            torch.as_tensor(there),
+            torch.as_tensor(objects),
+            torch.as_tensor(pairs),
+        )
+
+
+class GraphLosses(nn.Module):
+    """Losses of events by their number: (B, 1) numbers in, (B,) losses out."""
+
+    def __init__(self, graphs: list[TrainingGraph], network: LineGraph) -> None:
+        super().__init__()
+        self.graphs = graphs
+        self.network = network
+
+    def forward(self, numbers: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the loss of each event."""
+        return torch.stack([self.one(self.graphs[int(n)], numbers.device) for n in numbers[:, 0]])
+
+    def one(self, graph: TrainingGraph, device: torch.device) -> Tensor:
+        """Return the loss of one event."""
+        logits, _ = self.network(*on(graph.inputs.network, device))
+        return step_loss(logits, graph.steps.to(device))
+
+
+def on(parts: tuple[Any, ...], device: torch.device) -> tuple[Any, ...]:
+    """Return tensors on a device."""
+    return tuple(p.to(device) if isinstance(p, Tensor) else p for p in parts)
+
+
+def step_loss(logits: Tensor, steps: Tensor) -> Tensor:
+    """Return the mean cross-entropy of doublets, 0 of none."""
+    each = nn.functional.binary_cross_entropy_with_logits(logits, steps, reduction="sum")
+    return each / max(len(steps), 1)
+
+
+def mean_loss(losses: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return the mean over events."""
+    return (losses * weight).sum() / weight.sum()
+
+
+def inputs(graph: HitGraph, known: LayerMap) -> Inputs:
+    """Return what networks see of a graph, float32, each number of the order of 1."""
+    hits, made, triplets = graph.hits, graph.doublets, graph.triplets
+    count = len(made)
+    middle, half = known.vertex.mean(), np.ptp(known.vertex) / 2
+    bend = made.curvature / known.curvature
+    z0 = np.clip((made.z0 - middle) / half, -2, 2)
+    r = hits.r
+    begun = np.bincount(triplets.before, minlength=count)
+    ended = np.bincount(triplets.after, minlength=count)
+    doublets = [
+        np.clip(bend, -2, 2),
+        np.clip(np.abs(bend), 0, 2),
+        np.arcsinh(made.cot) / 2,
+        z0,
+        np.log(made.length / 40.0),
+        r[made.inner] / 200.0,
+        r[made.outer] / 200.0,
+        hits.z[made.inner] / 500.0,
+        hits.z[made.outer] / 500.0,
+        np.log1p(begun),
+        np.log1p(ended),
+        hits.surface[made.inner] == hits.surface[made.outer],
+    ]
+    across, along = np.arcsinh(triplets.across), np.arcsinh(triplets.along)
+    apart = np.arcsinh((made.z0[triplets.after] - made.z0[triplets.before]) / 2.0)
+    residuals = [across, along, np.abs(across), np.abs(along), apart]
+    parameters = [
+        np.clip(bend, -2, 2),
+        np.arcsinh(made.cot),
+        z0 * 2,
+        2 * np.cos(made.phi0),
+        2 * np.sin(made.phi0),
+    ]
+    return Inputs(
+        (
+            stacked(doublets),
+            stacked(residuals),
+            torch.as_tensor(np.stack([triplets.before, triplets.after])),
+            torch.as_tensor(np.stack([made.inner, made.outer])),
+            len(hits.x),
+        ),
+        stacked(parameters),
+    )
+
+
+def stacked(columns: list[NDArray[Any]]) -> Tensor:
+    """Return columns (n,) as a float32 tensor (n, C)."""
+    return torch.as_tensor(np.stack(columns, axis=1).astype(np.float32))
+
+
+def linked(graph: HitGraph, score: Floats, threshold: float) -> Ints:
+    """Return the tracks (H,) that doublets of at least a threshold make, from the best down.
+
+    Of doublets that begin, or end, in one hit the best is taken, and the others of both hits are
+    dropped; so on until none is left. Where the two doublets of a hit are of no common triplet the
+    worse of them is cut.
+    """
+    made, hits = graph.doublets, graph.hits
+    order = np.argsort(-score, kind="stable")
+    order = order[score[order] >= threshold]
+    inner, outer = made.inner[order], made.outer[order]
+    taken: list[Ints] = []
+    size = len(hits.x)
+    while len(order):
+        rank = np.arange(len(order))
+        # The last that is written stays: the best.
+        leaving, arriving = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+        leaving[inner[::-1]] = rank[::-1]
+        arriving[outer[::-1]] = rank[::-1]
+        chosen = (leaving[inner] == rank) & (arriving[outer] == rank)
+        taken.append(order[chosen])
+        left, reached = np.zeros(size, dtype=bool), np.zeros(size, dtype=bool)
+        left[inner[chosen]] = reached[outer[chosen]] = True
+        keep = ~(left[inner] | reached[outer])
+        order, inner, outer = order[keep], inner[keep], outer[keep]
+    links = np.concatenate(taken) if taken else np.zeros(0, dtype=np.int64)
+    if not len(links):
+        return np.zeros(size, dtype=np.int64)
+    links = links[~broken(graph, links, score)]
+    joined = coo_matrix(
+        (np.ones(len(links)), (made.inner[links], made.outer[links])), shape=(size, size)
+    )
+    _, parts = connected_components(joined, directed=False)
+    return numbered(parts, hits)
+
+
+def broken(graph: HitGraph, links: Ints, score: Floats) -> NDArray[np.bool_]:
+    """Return which links (n,) are the worse of two that meet in a hit and share no triplet."""
+    made, triplets = graph.doublets, graph.triplets
+    into = np.full(len(graph.hits.x), -1)
+    into[made.outer[links]] = links
+    before = into[made.inner[links]]
+    meet = before >= 0
+    key = triplets.before * len(made) + triplets.after
+    apart = meet & ~np.isin(before * len(made) + links, key)
+    worse = np.zeros(len(made), dtype=bool)
+    one, other = before[apart], links[apart]
+    worse[np.where(score[one] < score[other], one, other)] = True
+    return worse[links]
+
+
+def numbered(parts: Ints, hits: TrackerHits) -> Ints:
+    """Return tracks (H,) numbered from 1 on in each event, of parts of three hits and more."""
+    sizes = np.bincount(parts) if len(parts) else np.zeros(0, dtype=np.int64)
+    good = sizes[parts] >= SHORTEST if len(parts) else np.zeros(0, dtype=bool)
+    labels = np.zeros(len(parts), dtype=np.int64)
+    if not good.any():
+        return labels
+    event = hits.event
+    found, which = np.unique(parts[good], return_inverse=True)
+    of = np.empty(len(found), dtype=np.int64)
+    of[which] = event[good]  # a part is of one event
+    order = np.argsort(of, kind="stable")
+    many = np.bincount(of, minlength=len(hits))
+    rank = np.empty(len(found), dtype=np.int64)
+    rank[order] = np.arange(len(found)) - np.repeat(np.cumsum(many) - many, many) + 1
+    labels[good] = rank[which]
+    return labels
+
+
+def gain(found: dict[str, Any]) -> float:
+    """Return what a choice is worth: efficiency less fakes; of events without tracks 0."""
+    one, other = found[EFFICIENCY].value, found[FAKES].value
+    return float(np.nan_to_num(one)) - float(np.nan_to_num(other))
+
+
+def best(choices: list[Any], worth: Any) -> Any:
+    """Return the choice that is worth most: of equal ones that in the middle."""
+    values = np.array([worth(choice) for choice in choices])
+    top = np.flatnonzero(values >= values.max() - 1e-12)
+    return choices[int(top[len(top) // 2])]
+
+
+def portions(sizes: Ints) -> Iterator[tuple[int, int]]:
+    """Yield the first event and the one after the last of portions of some `AT_ONCE` hits."""
+    begin, held = 0, 0
+    for n, size in enumerate(sizes.tolist()):
+        if held and held + size > AT_ONCE:
+            yield begin, n
+            begin, held = n, 0
+        held += size
+    if len(sizes):
+        yield begin, len(sizes)
+
+
+def places(surfaces: Ints) -> str:
+    """Write volumes and layers."""
+    found = np.unique(surfaces)[:6]
+    return ", ".join(f"{s // 65_536} {s % 65_536}" for s in found.tolist())
+
+
+def check_finite(hits: TrackerHits) -> None:
+    """Raise `InputError` for a position that is not finite, by its hit and event."""
+    for name in ("x", "y", "z"):
+        bad = ~np.isfinite(getattr(hits, name))
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise InputError(
+                f"{name} is {getattr(hits, name)[row]} in hit {hits.id[row]} of event"
+                f" {hits.number[hits.event[row]]}; mend it or leave the hit out."
+            )

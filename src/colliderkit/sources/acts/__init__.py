@@ -1,0 +1,1 @@
+"""Tracks in the TrackML detector by ACTS: Fatras simulates, the Kalman filter finds them."""
