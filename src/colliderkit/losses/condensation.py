@@ -11,7 +11,7 @@ largest charge, the terms of an event of N hits, K objects and noise are
 
 An object counts the same whatever its hits, unlike in the paper, where the sum over hits comes
 first. Afterwards hits of large beta are the objects, and what is near one is of it
-(`condensed`, in `metrics.clustering`).
+(`methods.reconstruction.condensation`).
 """
 
 from typing import NamedTuple

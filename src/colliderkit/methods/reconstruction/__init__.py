@@ -1,0 +1,1 @@
+"""Reconstruct events: cluster hits, find tracks, build particles, remove pileup."""
