@@ -116,6 +116,15 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("every", "horizon"), POSITIVE),  # days
     "until": FINITE,
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
+    # clusters of calorimeter hits
+    **dict.fromkeys(("distance", "density", "link", "mean"), POSITIVE),
+    **dict.fromkeys(("q_min", "side", "least_energy"), NOT_NEGATIVE),
+    "outlier": Range(1),
+    # neutral energy beside tracks
+    **dict.fromkeys(("depths", "rings", "remainder"), NOT_NEGATIVE),
+    "core": POSITIVE,
+    "ranges": FEW_ONE,
+    **dict.fromkeys(("dimensions", "space", "propagated"), WIDTH),
     # certification
     **dict.fromkeys(("references", "window"), FEW_ONE),
     **dict.fromkeys(("discovery", "learning", "rate"), SHARE),
@@ -147,6 +156,9 @@ RANGES |= {
     "TransportDecorrelation.levels": FEW_TWO,
     "WindowScan.width": FEW_ONE,
     "Planing.bins": FINITE,  # a number, or the edges
+    "NeutralEnergy.size": WIDTH,  # pixels
+    "NeutralShare.size": WIDTH,
+    "CLUE.depth": POSITIVE,  # what z is multiplied by
     "PIController.target": FINITE,  # the logarithm of a gain may be negative
     "BayesianOptimisation.random": FEW_ONE,  # settings that are drawn
 }

@@ -11,8 +11,6 @@ from colliderkit.sources.pythia.shards import generate as generate_sample
 
 __all__ = ["generate", "main"]
 
-OVERLAP = "overlapping-showers"
-
 
 def generate(
     process: str,
@@ -32,7 +30,7 @@ def generate(
     """Generate jets with Pythia 8 and FastJet and write them as Parquet.
 
     In place of a process, a calorimeter: ``generate photons-368 --help``; with ``--layout library``
-    a library of its showers, and overlapping-showers makes events of one.
+    a library of its showers, and overlapping-showers and pion-pairs make events of one.
 
     Args:
         process: a process, or a sample of several such as top-qcd.
@@ -253,6 +251,40 @@ def overlap(
     print(f"generated: {write_hits(out, hits, force=force)}")
 
 
+def pair(
+    process: Literal["pion-pairs"],
+    count: int,
+    *,
+    out: Path,
+    library: Path,
+    reach: float = 120.0,
+    seed: int = 0,
+    force: bool = False,
+) -> None:
+    """Draw pairs of a charged and a neutral pion from a library, with the track of the first.
+
+    Args:
+        process: pion-pairs.
+        count: pairs.
+        out: the .parquet file, hits with their truth and track_x, track_y and track_p.
+        library: the .hdf5 file of ``generate ecal-hcal COUNT --layout library --particle pi+,pi0``.
+        reach: how far from the first the second enters at most, in x and in y, in mm.
+        seed: fixes every pair.
+        force: overwrite `out`.
+
+    Examples:
+        colliderkit generate pion-pairs 1000 --library pions.hdf5 --out pairs.parquet
+    """
+    from colliderkit.sources import write
+    from colliderkit.sources.datasets.pion_pairs import pion_pairs
+    from colliderkit.sources.files.calorimeter_hits import hit_columns, track_columns
+    from colliderkit.sources.files.shower_libraries import read_library
+
+    pairs = pion_pairs(read_library(library), count, reach=reach, seed=seed)
+    write(out, {**hit_columns(pairs.hits), **track_columns(pairs.track)}, force=force)
+    print(f"generated: {out}")
+
+
 def listed() -> list[str]:
     """Return a line for each sample, process and calorimeter."""
     lines = ["samples of several classes (Pythia 8):"]
@@ -266,8 +298,14 @@ def listed() -> list[str]:
     for name in CALORIMETERS:
         geometry = calorimeter(name).geometry
         lines.append(f"  {name:<16} {len(geometry.layers)} layers, {geometry.voxels} voxels")
-    lines += ["", "events of a library of showers (--layout library):", f"  {OVERLAP}"]
+    lines += ["", "events of a library of showers (--layout library):", *(f"  {n}" for n in FROM_LIBRARY)]
     return lines
+
+
+FROM_LIBRARY: dict[str, Callable[..., None]] = {
+    "overlapping-showers": overlap,
+    "pion-pairs": pair,
+}
 
 
 def main(argv: Sequence[str]) -> None:
@@ -282,6 +320,6 @@ def main(argv: Sequence[str]) -> None:
     if process in CALORIMETERS:
         function = parametrise if option(given, "simulation") == "gflash" else shoot
         function = collect if option(given, "layout") == "library" else function
-    elif process == OVERLAP:
-        function = overlap
+    elif process in FROM_LIBRARY:
+        function = FROM_LIBRARY[process]
     run(function, argv, "colliderkit generate", positional=["process", "count"])

@@ -77,5 +77,9 @@ METHODS = Registry(
         "run-scores": "colliderkit.methods.operations.run_scores:RunScores",
         "congestion-forecast": "colliderkit.methods.operations.congestion:CongestionForecast",
         "network-anomaly": "colliderkit.methods.operations.network_anomalies:NetworkAnomaly",
+        "neutral-energy": "colliderkit.methods.reconstruction.neutral_energy:NeutralEnergy",
+        "parametrised-subtraction": "colliderkit.methods.reconstruction.subtraction:ParametrisedSubtraction",  # noqa: E501
+        "clue": "colliderkit.methods.reconstruction.clue:CLUE",
+        "shower-clustering": "colliderkit.methods.reconstruction.shower_clustering:ShowerClustering",  # noqa: E501
     },
 )

@@ -52,6 +52,8 @@ STUDIES = Registry(
         "detector-optimisation": "colliderkit.studies.detector_optimisation:STUDY",
         "inference-service": "colliderkit.studies.inference_service:STUDY",
         "data-popularity": "colliderkit.studies.data_popularity:STUDY",
+        "pi-plus-pi-zero": "colliderkit.studies.pi_plus_pi_zero:STUDY",
+        "clustering": "colliderkit.studies.clustering:STUDY",
     },
 )
 

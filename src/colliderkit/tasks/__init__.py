@@ -39,6 +39,8 @@ TASKS = Registry(
         "run-scores": "colliderkit.tasks.run_scores:RunScoresTask",
         "congestion": "colliderkit.tasks.network:CongestionTask",
         "network-anomaly": "colliderkit.tasks.network:NetworkAnomalyTask",
+        "neutral-energy": "colliderkit.tasks.neutral_energy:NeutralEnergyTask",
+        "clustering": "colliderkit.tasks.clustering:ClusteringTask",
     },
 )
 

@@ -98,6 +98,7 @@ class CLUE(Method):
             raise InputError("CLUE counts clusters, and has no weights; leave weight out.")
         if self.kind not in ("space", "layers"):
             raise InputError(f"kind is '{self.kind}'; choose space or layers.")
+        hits = hits.check()
         self.chosen_ = {
             name: getattr(self, name) for name in ("distance", "density", "depth", "link")
         }

@@ -53,7 +53,7 @@ class ShowerClustering(Method):
         blocks: exchanges between neighbours.
         neighbours: of each hit.
         q_min: the least charge of a hit.
-        least: GeV that a particle has to leave to be an object; hits of others are noise.
+        least_energy: GeV that a particle has to leave to be an object; hits of others are noise.
         validation: the share of the events that chooses the epoch and the settings.
         training: epochs, batch size, learning rate and the like.
 
@@ -78,7 +78,7 @@ class ShowerClustering(Method):
         blocks: int = 2,
         neighbours: int = 16,
         q_min: float = 0.5,
-        least: float = LEAST,
+        least_energy: float = LEAST,
         validation: float = 0.1,
         training: Training = Training(epochs=20, batch_size=16, learning_rate=2e-3),
     ) -> None:
@@ -87,7 +87,7 @@ class ShowerClustering(Method):
         self.blocks = blocks
         self.neighbours = neighbours
         self.q_min = q_min
-        self.least = least
+        self.least_energy = least_energy
         self.validation = validation
         self.training = training
 
@@ -125,7 +125,7 @@ class ShowerClustering(Method):
         with torch.no_grad():
             self.network_.mean.copy_(torch.from_numpy(columns.mean(0)))
             self.network_.scale.copy_(torch.from_numpy(1 / np.maximum(spread, 1e-6)))
-        label = hits.majority(self.least)
+        label = hits.majority(self.least_energy)
         truth = np.zeros(len(label))
         own = label >= 0
         truth[own] = hits.deposit[hits.particle_offsets[hits.event[own]] + label[own]]
@@ -186,7 +186,7 @@ class ShowerClustering(Method):
         scores = {
             (threshold, distance): f1(
                 match_clusters(
-                    hits, self._clusters(hits, outputs, threshold, distance), least=self.least
+                    hits, self._clusters(hits, outputs, threshold, distance), least=self.least_energy
                 )
             )
             for threshold in THRESHOLDS
@@ -196,7 +196,7 @@ class ShowerClustering(Method):
         found = match_clusters(
             hits,
             self._clusters(hits, outputs, self.threshold_, self.distance_),
-            least=self.least,
+            least=self.least_energy,
         )
         middle = found.response()[0].value
         self.scale_ = 1 / middle if middle > 0 else 1.0  # of NaN, too

@@ -6,7 +6,8 @@ Columns, in the manner of ColliderML's calorimeter hits:
 - `contrib_particle_ids` and `contrib_energies` [GeV]: lists in each hit, what particles left there;
 - `particle_id`, `particle_energy` [GeV] and `particle_pdg` of each particle of the event.
 
-The last five are the truth, and may be absent. `cluster` of each hit and `cluster_energy`,
+The last five are the truth, and may be absent. `track_x`, `track_y` [mm] and `track_p` [GeV], a
+number an event, are where its one track enters the calorimeter, and its momentum. `cluster` of each hit and `cluster_energy`,
 `cluster_x`, `cluster_y`, `cluster_z` of each cluster are what a method adds.
 """
 
@@ -24,11 +25,12 @@ from colliderkit.sources.files.columns import missing, readable
 from colliderkit.sources.files.formats import Paths, paths_of
 from colliderkit.sources.files.jets import write
 
-__all__ = ["hit_columns", "read_hits", "write_hits"]
+__all__ = ["hit_columns", "read_hits", "read_tracks", "track_columns", "write_hits"]
 
 PLACE = ("x", "y", "z")
 ENERGY = ("energy", "total_energy")
 TRUTH = ("contrib_particle_ids", "contrib_energies", "particle_id")
+TRACK = ("track_x", "track_y", "track_p")
 EXCESS = 1e-3  # relative, of what particles left over what a cell reads: rounding
 
 
@@ -176,6 +178,29 @@ def write_hits(
         raise InputError(f"{path}: hits of a calorimeter are written as .parquet.")
     write(path, hit_columns(hits, clusters), force=force)
     return path
+
+
+def read_tracks(path: Paths) -> NDArray[np.float64]:
+    """Read the track of each event, (E, 3): x and y [mm] where it enters, momentum [GeV].
+
+    Raises `InputError` for a file without the columns `track_x`, `track_y` and `track_p`.
+    """
+    parts = []
+    for file in paths_of(path):
+        with readable(existing_file(file), "Parquet"):
+            table = ak.from_parquet(file)
+        for name in TRACK:
+            if name not in table.fields:
+                raise missing(file, name, dict.fromkeys(table.fields))
+            if table[name].ndim != 1:
+                raise InputError(f"{file}: column '{name}' is not one number an event.")
+        parts.append(np.stack([ak.to_numpy(table[name]).astype(np.float64) for name in TRACK], 1))
+    return np.concatenate(parts)
+
+
+def track_columns(track: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Return the columns of tracks (E, 3), as `read_tracks` reads them."""
+    return dict(zip(TRACK, np.asarray(track).T, strict=True))
 
 
 def _row(values: NDArray[Any], counts: NDArray[np.int64]) -> ak.Array:
