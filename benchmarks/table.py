@@ -133,6 +133,13 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         "metric_power": ("Metrics of showers see what distorts a toy of known density", ""),
         "pulls": ("Unbiased distances have pulls of mean 0 and width 1", ""),
     },
+    "Reconstruction": {
+        "calorimeter": (
+            "Overlapping showers are found with their energies, and the neutral energy beside a"
+            " track",
+            "",
+        ),
+    },
     "Running the experiment": {
         "control": ("Policies beat Bayesian optimisation and a knapsack, within all limits", ""),
     },

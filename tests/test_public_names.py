@@ -176,6 +176,23 @@ PUBLIC = {
         "features",
     ],
     "colliderkit.methods.operations.network_anomalies": ["DETECTORS", "NetworkAnomaly"],
+    "colliderkit.methods.reconstruction.clue": ["CLUE", "clue"],
+    "colliderkit.methods.reconstruction.condensation": ["condensed"],
+    "colliderkit.methods.reconstruction.neutral_energy": [
+        "NEUTRAL",
+        "NeutralEnergy",
+        "checked_tracks",
+        "neutral_energy",
+        "neutral_shares",
+    ],
+    "colliderkit.methods.reconstruction.shower_clustering": [
+        "FEATURES",
+        "ShowerClustering",
+        "features",
+    ],
+    "colliderkit.methods.reconstruction.subtraction": ["ParametrisedSubtraction"],
+    "colliderkit.events.calorimeter.hits": ["CalorimeterHits", "Clusters", "ranges"],
+    "colliderkit.losses.condensation": ["LARGEST", "Condensation", "condensation_loss"],
     "colliderkit.methods.simulation.detector_optimisation": [
         "Descent",
         "DetectorOptimisation",

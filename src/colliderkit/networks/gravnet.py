@@ -19,10 +19,15 @@ def nearest(space: Tensor, mask: Tensor, neighbours: int) -> Tensor:
     `space` (B, N, S), `mask` (B, N) True where a hit is real; where an event has fewer than k, the
     rest are places of padding or, of padded hits, any. No gradient.
     """
+    if torch.compiler.is_exporting():
+        # Of any length, with k hits of padding at least: what exports adds them.
+        squared = (space[:, :, None] - space[:, None]).square().sum(3)
+        far = squared.masked_fill(~mask[:, None], torch.inf)
+        return far.topk(neighbours, dim=2, largest=False).indices
     size = space.shape[1]
     count = min(neighbours, size)
     with torch.no_grad():
-        if size <= DENSE or torch.compiler.is_exporting() or space.device.type != "cpu":
+        if size <= DENSE or space.device.type != "cpu":
             distance = torch.cdist(space, space)
             distance = distance.masked_fill(~mask[:, None], torch.inf)
             return distance.topk(count, dim=2, largest=False).indices

@@ -53,6 +53,7 @@ STUDIES = Registry(
         "inference-service": "colliderkit.studies.inference_service:STUDY",
         "data-popularity": "colliderkit.studies.data_popularity:STUDY",
         "pi-plus-pi-zero": "colliderkit.studies.pi_plus_pi_zero:STUDY",
+        "particle-identification": "colliderkit.studies.particle_identification:STUDY",
         "clustering": "colliderkit.studies.clustering:STUDY",
     },
 )

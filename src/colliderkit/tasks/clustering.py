@@ -19,6 +19,7 @@ from colliderkit.report.clustering import in_bins, responses, showers_and_cluste
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result, read_results
 from colliderkit.report.verdict import Aim
+from colliderkit.serve.clustering import export_clustering
 from colliderkit.sources.files.calorimeter_hits import read_hits, write_hits
 from colliderkit.tasks import runs
 from colliderkit.tasks.account import account
@@ -126,6 +127,31 @@ class ClusteringTask(Task):
         title = f"{method.name} on {number(len(hits))} events, {number(len(hits.energy))} hits"
         about = {"method": method.name, "least": least_energy}
         return Evaluation(title, rows, events, about, write)
+
+    def export(
+        self,
+        method: ShowerClustering | CLUE,
+        *,
+        files: Files,
+        out: Path,
+        force: bool = False,
+    ) -> str:
+        """Write the network as one ONNX file: from hits to beta, factor and place of each.
+
+        Args:
+            files: Parquet files of hits that the file is checked on.
+
+        Examples:
+            colliderkit export clusters test.parquet --out clusters.onnx
+        """
+        if isinstance(method, CLUE):
+            raise InputError(
+                "CLUE has no network to export; its settings are in method.json, or fit"
+                " shower-clustering."
+            )
+        hits = read_and_say(files)
+        difference = export_clustering(method, out, hits, force=force)
+        return f"differs from torch by {difference:.1e} at most on {number(len(hits))} events"
 
     def page(self, model: Path, evaluation: Path) -> Report:
         """Draw an evaluation: an event, efficiency and response by energy.

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from colliderkit.events.calorimeter.geometry import Geometry, Grid
 from colliderkit.events.calorimeter.hits import CalorimeterHits
+from colliderkit.events.calorimeter.library import ShowerLibrary
 from colliderkit.methods.reconstruction.clue import CLUE
 from colliderkit.methods.reconstruction.shower_clustering import ShowerClustering
 from colliderkit.sources.files.calorimeter_hits import write_hits
@@ -38,6 +40,26 @@ def small_events(count: int, seed: int) -> CalorimeterHits:
         share_hit=np.concatenate([hit.reshape(-1), last]),
         share_particle=np.concatenate([owner.reshape(-1), particle[:, 1, 0]]),
         share_energy=shares,
+    )
+
+
+def small_library() -> ShowerLibrary:
+    """Two layers of 4 x 4 cells of 10 mm and 2 x 2 of 20 mm; an electron's and a pion's shower."""
+    geometry = Geometry("small", (Grid(0, 4, 4, 40.0, 40.0), Grid(1, 2, 2, 40.0, 40.0)))
+    return ShowerLibrary(
+        geometry,
+        np.array([5.0, 20.0]),
+        np.array([0, 1]),
+        ("e-", "pi+"),
+        np.array([0, 1]),
+        np.array([1000.0, 2000.0]),
+        np.zeros(2),
+        np.zeros(2),
+        np.array([0, 2, 4]),
+        # The electron: cells (row 1, column 2) of layer 0 and (0, 1) of layer 1.
+        np.array([6, 17, 6, 19]),
+        np.array([9.0, 1.0, 4.0, 10.0]),
+        "made by hand",
     )
 
 
@@ -87,5 +109,6 @@ TASK_CASES = {
         methods={"shower-clustering": SMALL, "clue": ("--distance", "20", "--density", "0.1")},
         apply=lambda folder: ("--files", folder / "test.parquet"),
         evaluate=lambda folder: ("--files", folder / "test.parquet"),
+        export=lambda folder: ("--files", folder / "test.parquet"),
     ),
 }

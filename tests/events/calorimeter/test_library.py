@@ -6,36 +6,17 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
-from colliderkit.events.calorimeter.library import ShowerLibrary, calibration, overlay
+from colliderkit.events.calorimeter.geometry import Geometry, Layer
+from colliderkit.events.calorimeter.library import calibration, overlay
 from colliderkit.events.calorimeter.overlay import Digitiser
-
-
-def small() -> ShowerLibrary:
-    """Two layers of 4 x 4 cells of 10 mm and of 2 x 2 of 20 mm; an electron's and a pion's shower."""
-    geometry = Geometry("small", (Grid(0, 4, 4, 40.0, 40.0), Grid(1, 2, 2, 40.0, 40.0)))
-    return ShowerLibrary(
-        geometry,
-        np.array([5.0, 20.0]),
-        np.array([0, 1]),
-        ("e-", "pi+"),
-        np.array([0, 1]),
-        np.array([1000.0, 2000.0]),
-        np.zeros(2),
-        np.zeros(2),
-        np.array([0, 2, 4]),
-        # The electron: cells (row 1, column 2) of layer 0 and (0, 1) of layer 1.
-        np.array([6, 17, 6, 19]),
-        np.array([9.0, 1.0, 4.0, 10.0]),
-        "made by hand",
-    )
+from contracts.cases.clustering import small_library
 
 
 ONES = np.ones(2)
 
 
 def test_showers_add_up_in_cells_and_keep_their_shares() -> None:
-    hits = overlay(small(), [0, 1, 0], [0, 0, 20], [0, 0, -20], [0, 0, 1], events=2, factors=ONES)
+    hits = overlay(small_library(), [0, 1, 0], [0, 0, 20], [0, 0, -20], [0, 0, 1], events=2, factors=ONES)
     assert hits.offsets.tolist() == [0, 3, 5]
     assert hits.energy * 1e3 == pytest.approx([13, 1, 10, 9, 1])
     assert hits.particle_energy.tolist() == [1, 2, 1]
@@ -53,7 +34,7 @@ def test_showers_add_up_in_cells_and_keep_their_shares() -> None:
 def test_a_cell_is_read_once_and_shares_sum_to_the_reading() -> None:
     readout = Digitiser(noise=0.5, threshold=5.0)
     hits = overlay(
-        small(), [0, 1], [0, 0], [0, 0], [0, 0], events=1, factors=ONES, readout=readout, seed=4
+        small_library(), [0, 1], [0, 0], [0, 0], [0, 0], events=1, factors=ONES, readout=readout, seed=4
     )
     assert len(hits.energy) == 2  # the electron's 1 MeV of layer 1 is below the threshold
     sums = np.bincount(hits.share_hit, hits.share_energy)
@@ -65,7 +46,7 @@ def test_calibration_is_by_electrons_where_they_are_and_by_hadrons_behind() -> N
     random = np.random.default_rng(1)
     seen = np.array([[40.0, 0.0]] * 20 + [[20.0, 30.0]] * 20) * random.uniform(0.5, 2, (40, 1))
     library = replace(
-        small(),
+        small_library(),
         kind=np.repeat([0, 1], 20),
         incident=seen @ [25.0, 100.0],
         x=np.zeros(40),
@@ -85,7 +66,7 @@ def test_calibration_is_by_electrons_where_they_are_and_by_hadrons_behind() -> N
 
 
 def test_what_is_wrong_is_said() -> None:
-    library = small()
+    library = small_library()
     with pytest.raises(InputError, match="moved by multiples of 20 mm"):
         overlay(library, [0], [10.0], [0.0], [0], events=1)
     with pytest.raises(InputError, match="a shower is none of the 2"):

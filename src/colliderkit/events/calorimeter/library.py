@@ -27,7 +27,7 @@ PDG = {
     **{"kaon0L": 130, "kaon0S": 310, "proton": 2212, "anti_proton": -2212},
     **{"neutron": 2112, "anti_neutron": -2112},
 }
-SHOWERS = ("gamma", "e-", "e+")  # whose showers are contained where hadrons' are not
+SHOWERS = ("gamma", "e-", "e+", "pi0")  # whose showers are contained where hadrons' are not
 HALF = 1 << 14  # cells that a shower may be moved from the middle in either direction
 ENOUGH = 0.02  # of electromagnetic energy in a section, to calibrate it by that
 
