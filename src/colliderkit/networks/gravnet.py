@@ -34,7 +34,8 @@ def nearest(space: Tensor, mask: Tensor, neighbours: int) -> Tensor:
         from scipy.spatial import cKDTree
 
         found = torch.zeros(*mask.shape, count, dtype=torch.int64)
-        for event, (places, real) in enumerate(zip(space.numpy(), mask.numpy(), strict=True)):
+        events = zip(space.detach().numpy(), mask.numpy(), strict=True)
+        for event, (places, real) in enumerate(events):
             own = np.flatnonzero(real)
             if len(own) == 0:
                 continue

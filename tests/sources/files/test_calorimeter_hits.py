@@ -55,6 +55,7 @@ def test_hits_of_other_names_and_ids_are_read(tmp_path: Path) -> None:
         ({"x": np.nan}, r"hit 0 of event 0 \(counted from 0\) has a position"),
         ({"y": [[1.0]]}, "'y' and 'energy' differ in their numbers of hits"),
         ({"z": [1.0]}, "'z' is not a list of numbers in each event"),
+        ({"particle_id": [[0, 1, 1]]}, r"event 0 .* has the particle_id 1 twice"),
         ({"contrib_energies": [[[1.0]]]}, "its contributions do not fit its hits"),
     ],
 )

@@ -88,8 +88,8 @@ def _truth(
     ids = _lists(path, "contrib_particle_ids", table["contrib_particle_ids"], 3)
     left = _lists(path, "contrib_energies", table["contrib_energies"], 3)
     each = ak.num(ids, axis=2)
-    same = ak.to_list(ak.num(ids)) == counts.tolist() and bool(ak.all(each == ak.num(left, axis=2)))
-    if not same:
+    same = all(ak.to_list(ak.num(lists)) == counts.tolist() for lists in (ids, left))
+    if not same or not bool(ak.all(each == ak.num(left, axis=2), axis=None)):
         raise InputError(f"{path}: its contributions do not fit its hits, one list a hit each.")
     own = _lists(path, "particle_id", table["particle_id"], 2)
     particles = ak.to_numpy(ak.num(own)).astype(np.int64)
@@ -101,6 +101,12 @@ def _truth(
     # Of each (event, id) the place among all particles: a search in the sorted pairs.
     order = np.lexsort((named, owner))
     keys = np.stack([owner[order], named[order]], axis=1)
+    if len(np.unique(keys, axis=0)) < len(keys):
+        twice = int(np.argmax((np.diff(keys, axis=0) == 0).all(1)))
+        raise InputError(
+            f"{path}: event {keys[twice, 0]} (counted from 0) has the particle_id"
+            f" {keys[twice, 1]} twice; keep one."
+        )
     pairs, inverse = np.unique(
         np.concatenate([keys, np.stack([event, wanted], axis=1)]), axis=0, return_inverse=True
     )
@@ -209,7 +215,9 @@ def _row(values: NDArray[Any], counts: NDArray[np.int64]) -> ak.Array:
 
 def _lists(path: Path, name: str, column: ak.Array, depth: int) -> ak.Array:
     """Return a column if it is lists of numbers as deep as it should be."""
-    column = ak.drop_none(column, axis=1) if column.ndim > 1 else column
+    # Nulls of a row are left out; where another column has none there, the numbers differ.
+    for axis in range(1, column.ndim):
+        column = ak.drop_none(column, axis=axis)
     if column.ndim != depth:
         word = "a list of lists" if depth == 3 else "a list"
         raise InputError(f"{path}: column '{name}' is not {word} of numbers in each event.")
