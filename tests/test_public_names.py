@@ -190,6 +190,7 @@ PUBLIC = {
         "ShowerClustering",
         "features",
     ],
+    "colliderkit.methods.reconstruction.superresolution": ["Superresolution"],
     "colliderkit.methods.reconstruction.subtraction": ["ParametrisedSubtraction"],
     "colliderkit.events.calorimeter.hits": ["CalorimeterHits", "Clusters", "ranges"],
     "colliderkit.losses.condensation": ["LARGEST", "Condensation", "condensation_loss"],

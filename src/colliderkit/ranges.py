@@ -81,7 +81,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("bootstraps", "column", "orders", "replicas", "depth"), FEW_NONE),
     "steps": NONE,
     **dict.fromkeys(("devices", "workers"), Range(1, 4096)),
-    **dict.fromkeys(("seed", "sample_seed"), SEED),
+    **dict.fromkeys(("seed", "sample_seed", "noise_seed"), SEED),
     # a server
     **dict.fromkeys(("batch", "request_rows", "message"), FEW_ONE),
     **dict.fromkeys(("processes", "threads"), Range(1, 4096)),
@@ -122,6 +122,7 @@ RANGES: dict[str, Range] = {
     "outlier": Range(1),
     # neutral energy beside tracks
     **dict.fromkeys(("depths", "rings", "remainder"), NOT_NEGATIVE),
+    **dict.fromkeys(("coarse", "fine"), POSITIVE),
     "core": POSITIVE,
     "ranges": FEW_ONE,
     **dict.fromkeys(("dimensions", "space", "propagated"), WIDTH),
@@ -156,6 +157,8 @@ RANGES |= {
     "TransportDecorrelation.levels": FEW_TWO,
     "WindowScan.width": FEW_ONE,
     "Planing.bins": FINITE,  # a number, or the edges
+    **dict.fromkeys(("Superresolution.noise", "Superresolution.threshold"), NOT_NEGATIVE),
+    "Superresolution.size": WIDTH,
     "NeutralEnergy.size": WIDTH,  # pixels
     "NeutralShare.size": WIDTH,
     "CLUE.depth": POSITIVE,  # what z is multiplied by

@@ -48,6 +48,7 @@ NO_TABLE |= set(ControlTask.methods)
 NO_TABLE |= {"popularity", "eviction"}  # a trace of accesses
 # Hits of a calorimeter, in mm and GeV, whose places are taken from their middle.
 NO_TABLE |= {"clue", "shower-clustering", "neutral-energy", "parametrised-subtraction"}
+NO_TABLE |= {"superresolution"}
 NO_TABLE |= {"congestion-forecast", "network-anomaly"}  # counters are shares, and times
 QUICK = Training(epochs=2, batch_size=64, learning_rate=1e-2, devices=1)
 Answer = Callable[[float], NDArray[Any]]

@@ -47,7 +47,7 @@ def test_a_cell_has_the_mean_of_its_pixels_and_one_outside_its_own() -> None:
     network.network.forward = lambda image: plane  # type: ignore[method-assign]
     with torch.no_grad():
         network.outside.fill_(-7.0)
-    logit = network(HITS, MASK)
+    logit = network(HITS, MASK)[..., 0]
     # Rows are 8 apart: pixels (4, 2), (4, 3), (5, 2), (5, 3) are 34, 35, 42, 43.
     assert logit[0].tolist() == [27.0, 38.5, -7.0]
     assert logit[1, :2].tolist() == [0.0, (55 + 63) / 2]

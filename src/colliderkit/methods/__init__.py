@@ -78,6 +78,7 @@ METHODS = Registry(
         "congestion-forecast": "colliderkit.methods.operations.congestion:CongestionForecast",
         "network-anomaly": "colliderkit.methods.operations.network_anomalies:NetworkAnomaly",
         "neutral-energy": "colliderkit.methods.reconstruction.neutral_energy:NeutralEnergy",
+        "superresolution": "colliderkit.methods.reconstruction.superresolution:Superresolution",
         "parametrised-subtraction": "colliderkit.methods.reconstruction.subtraction:ParametrisedSubtraction",  # noqa: E501
         "clue": "colliderkit.methods.reconstruction.clue:CLUE",
         "shower-clustering": "colliderkit.methods.reconstruction.shower_clustering:ShowerClustering",  # noqa: E501

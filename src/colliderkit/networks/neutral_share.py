@@ -71,7 +71,7 @@ def _twice(inputs: int, outputs: int) -> nn.Module:
 
 
 class NeutralShare(nn.Module):
-    """Logit of the neutral share of each hit: (B, N, 7) by `COLUMNS` and a mask -> (B, N).
+    """Logit of the neutral share of each hit: (B, N, 7) by `COLUMNS`, a mask -> (B, N, outputs).
 
     Images of ln(1 + 50 E) of each layer, of the track at its pixel and of ln p pass a network on
     images; "graph" is a `GravNet` on the hits themselves. A hit with no pixel in the window has a
@@ -82,28 +82,35 @@ class NeutralShare(nn.Module):
         kind: "dilated", "unet" or "graph".
         size: S, pixels of a side of the window.
         channels: of the network.
+        outputs: numbers of each hit; the first is the logit of the share.
     """
 
     spans: Tensor
 
     def __init__(
-        self, *, widths: Sequence[int], kind: Kind = "dilated", size: int = 32, channels: int = 24
+        self,
+        *,
+        widths: Sequence[int],
+        kind: Kind = "dilated",
+        size: int = 32,
+        channels: int = 24,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
-        self.size, self.kind = size, kind
+        self.size, self.kind, self.outputs = size, kind, outputs
         self.register_buffer("spans", torch.tensor(list(widths)), persistent=False)
         layers = len(widths)
-        self.outside = nn.Parameter(torch.zeros(()))
+        self.outside = nn.Parameter(torch.zeros(outputs))
         self.network: nn.Module
         if kind == "graph":
-            self.network = GravNet(inputs=6 + layers, outputs=1, width=2 * channels, neighbours=16)
+            self.network = GravNet(inputs=6 + layers, outputs=outputs, width=2 * channels)
         else:
             made = DilatedCNN if kind == "dilated" else ImageUNet
-            self.network = made(layers + 2, layers, channels)
+            self.network = made(layers + 2, layers * outputs, channels)
 
     def forward(self, hits: Tensor, mask: Tensor) -> Tensor:
         if self.kind == "graph":
-            answer: Tensor = self.network(self._features(hits), mask)[..., 0]
+            answer: Tensor = self.network(self._features(hits), mask)
             return answer
         batch, layers, size = len(hits), len(self.spans), self.size
         places = self._pixels(hits, mask)
@@ -113,13 +120,14 @@ class NeutralShare(nn.Module):
             image = image.index_add(0, pixels[inside], energy[inside])
         image = image.view(batch, layers, size, size)
         shares = self.network(torch.cat([torch.log1p(50 * image), self._track(hits, mask)], 1))
-        flat = shares.flatten()
-        logit = self.outside.expand(batch * hits.shape[1])
+        flat = shares.view(batch, self.outputs, -1).transpose(1, 2).reshape(-1, self.outputs)
+        answers = self.outside.expand(batch * hits.shape[1], self.outputs)
         for rows, pixels, inside, _ in places:
-            count = inside.sum(1)
-            mean = (flat[pixels.clamp(0, len(flat) - 1)] * inside).sum(1) / count.clamp(min=1)
-            logit = logit.index_copy(0, rows, torch.where(count > 0, mean, self.outside))
-        return logit.view(hits.shape[:2])
+            count = inside.sum(1)[:, None]
+            chosen = flat[pixels.clamp(0, len(flat) - 1)] * inside[..., None]
+            mean = chosen.sum(1) / count.clamp(min=1)
+            answers = answers.index_copy(0, rows, torch.where(count > 0, mean, self.outside))
+        return answers.view(*hits.shape[:2], self.outputs)
 
     def _pixels(
         self, hits: Tensor, mask: Tensor

@@ -40,6 +40,7 @@ TASKS = Registry(
         "congestion": "colliderkit.tasks.network:CongestionTask",
         "network-anomaly": "colliderkit.tasks.network:NetworkAnomalyTask",
         "neutral-energy": "colliderkit.tasks.neutral_energy:NeutralEnergyTask",
+        "superresolution": "colliderkit.tasks.superresolution:SuperresolutionTask",
         "clustering": "colliderkit.tasks.clustering:ClusteringTask",
     },
 )

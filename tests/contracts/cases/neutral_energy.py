@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from colliderkit.events.calorimeter.coarse import coarser
 from colliderkit.events.calorimeter.hits import CalorimeterHits
 from colliderkit.events.tables import Floats
 from colliderkit.methods.reconstruction.neutral_energy import NeutralEnergy
 from colliderkit.methods.reconstruction.subtraction import ParametrisedSubtraction
+from colliderkit.methods.reconstruction.superresolution import Superresolution
 from colliderkit.sources import write
 from colliderkit.sources.files.calorimeter_hits import hit_columns, track_columns
 from colliderkit.training.settings import Training
@@ -74,6 +76,8 @@ def write_pairs(folder: Path) -> None:
     for seed, name in enumerate(("train", "test")):
         hits, track = small_pairs(40, seed)
         write(folder / f"{name}.parquet", {**hit_columns(hits), **track_columns(track)})
+    read = coarser(hits, DEPTHS, (20.0, 20.0))
+    write(folder / "read.parquet", {**hit_columns(read), **track_columns(track)})
 
 
 CASES = {
@@ -83,6 +87,20 @@ CASES = {
         ),
         data=pairs,
         answer=lambda method, args: method.predict(*args),
+        nan=with_nan,
+        refuses_weight="events count once each",
+    ),
+    "superresolution": Case(
+        make=lambda: Superresolution(
+            (20.0, 20.0),
+            size=8,
+            channels=4,
+            noise=1.0,
+            threshold=1.0,
+            training=Training(epochs=1, batch_size=8, learning_rate=1e-2),
+        ),
+        data=pairs,
+        answer=lambda method, args: method.predict(method.read_out(args[0]), args[1])[1],
         nan=with_nan,
         refuses_weight="events count once each",
     ),
@@ -96,6 +114,12 @@ CASES = {
 }
 SMALL = ("--size", "8", "--channels", "4", "--training.epochs", "1")
 TASK_CASES = {
+    "superresolution": TaskCase(
+        write=write_pairs,
+        fit=lambda folder: ("--files", folder / "train.parquet", "--coarse", "20,20", *SMALL),
+        apply=lambda folder: ("--files", folder / "read.parquet"),
+        evaluate=lambda folder: ("--files", folder / "test.parquet"),
+    ),
     "neutral-energy": TaskCase(
         write=write_pairs,
         fit=lambda folder: ("--files", folder / "train.parquet"),

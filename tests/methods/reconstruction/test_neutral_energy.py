@@ -84,6 +84,9 @@ def test_what_is_wrong_is_said() -> None:
         method.fit(hits, track[1:])
     with pytest.raises(InputError, match=r"the track of event 2 .* momentum of -1 GeV"):
         method.fit(hits, np.where(np.arange(20)[:, None] == 2, [0.0, 0.0, -1.0], track))
+    far = np.where(np.arange(20)[:, None] == 4, [900.0, 0.0, 5.0], track)
+    with pytest.raises(InputError, match=r"the track of event 4 .* far outside of the hits"):
+        method.fit(hits, far)
     moved = replace(hits, position=hits.position + [3.0, 0.0, 0.0])
     with pytest.raises(InputError, match="is no cell of 10 mm on pixels of 10 mm"):
         method.fit(moved, track)

@@ -103,6 +103,8 @@ class NeutralEnergy(Method):
         hits, tracks = hits.check(), checked_tracks(track, hits)
         if self.kind not in ("dilated", "unet", "graph"):
             raise InputError(f"kind is '{self.kind}'; choose dilated, unet or graph.")
+        if self.kind == "unet" and self.size % 4:
+            raise InputError(f"size is {self.size}, and a unet halves it twice; take a multiple of 4.")
         if not hits.known:
             raise InputError("the hits have no true particles to learn from; give a simulation.")
         depths, widths = self.depths, self.widths
@@ -151,7 +153,7 @@ class NeutralEnergy(Method):
                 values, mask = inputs.padded(events)
                 if mask.any():
                     low, high = hits.offsets[int(events[0])], hits.offsets[int(events[-1]) + 1]
-                    logits = network(values, mask)[mask]
+                    logits = network(values, mask)[mask][:, 0]
                     found[low:high] = torch.sigmoid(logits).double().numpy()
         return found
 
@@ -209,13 +211,17 @@ class _WithTruth(nn.Module):
         self.network = network
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
-        logit = self.network(values[..., : len(COLUMNS)], mask)
+        logit = self.network(values[..., : len(COLUMNS)], mask)[..., 0]
         parts = [logit, values[..., 3], values[..., len(COLUMNS)], mask.to(logit.dtype)]
         return torch.stack(parts, dim=2)
 
 
 def checked_tracks(track: ArrayLike, hits: CalorimeterHits) -> Floats:
-    """Return one track (E, 3) of each event; raise `InputError` for another shape or a NaN."""
+    """Return one track (E, 3) of each event.
+
+    Raises `InputError` for another shape, a NaN, a momentum that is not positive, and a track that
+    enters farther beside all hits than these are wide.
+    """
     tracks = as_table(track, "the tracks", ("x", "y", "momentum"))
     if len(tracks) != len(hits):
         raise InputError(f"{len(tracks)} tracks for {len(hits)} events; give one of each.")
@@ -225,6 +231,17 @@ def checked_tracks(track: ArrayLike, hits: CalorimeterHits) -> Floats:
             f"the track of event {bad} (counted from 0) has a momentum of {tracks[bad, 2]:g} GeV;"
             " it must be positive."
         )
+    if len(hits.position):
+        low, high = hits.position[:, :2].min(0), hits.position[:, :2].max(0)
+        room = np.maximum(high - low, 1.0)
+        outside = ((tracks[:, :2] < low - room) | (tracks[:, :2] > high + room)).any(1)
+        if outside.any():
+            bad = int(np.argmax(outside))
+            raise InputError(
+                f"the track of event {bad} (counted from 0) enters at x, y ="
+                f" {tracks[bad, :2].tolist()} mm, far outside of the hits, which lie between"
+                f" {low.tolist()} and {high.tolist()} mm; give its place where it enters, in mm."
+            )
     return tracks
 
 

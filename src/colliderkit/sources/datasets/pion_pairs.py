@@ -57,7 +57,7 @@ def pion_pairs(
     events: int,
     *,
     reach: float = 120.0,
-    widths: ArrayLike = WIDTHS,
+    widths: ArrayLike | None = WIDTHS,
     factors: ArrayLike | None = None,
     readout: Digitiser | None = READOUT,
     seed: int = 0,
@@ -66,7 +66,8 @@ def pion_pairs(
 
     Each is drawn with replacement. The pi+ enters anywhere in one of the largest cells that are
     read out, the pi0 is moved by whole cells of the library to within `reach` in x and in y. Sums
-    of cells of `widths` (L,) [mm] are read out once. Raises `InputError` where one of the two kinds
+    of cells of `widths` (L,) [mm] are read out once; with None the cells of the library are, and
+    nothing is read out. Raises `InputError` where one of the two kinds
     is missing.
     """
     for name in ("pi+", "pi0"):
@@ -78,7 +79,7 @@ def pion_pairs(
         for name in ("pi+", "pi0")
     )
     step = library.step
-    largest = int(max(np.asarray(widths, dtype=np.float64)) // step)
+    largest = 1 if widths is None else int(max(np.asarray(widths, dtype=np.float64)) // step)
     begin = random.integers(-(largest // 2), largest - largest // 2, (events, 2)) * step
     steps = int(reach // step)
     away = random.integers(-steps, steps + 1, (events, 2)) * step
@@ -93,7 +94,9 @@ def pion_pairs(
         events=events,
         factors=calibration(library) if factors is None else factors,
     )
-    hits = coarser(fine, library.z, widths, readout=readout, seed=derive(seed, "noise"))
+    hits = fine
+    if widths is not None:
+        hits = coarser(fine, library.z, widths, readout=readout, seed=derive(seed, "noise"))
     places = np.stack([library.x[shower], library.y[shower]], axis=1) + moves
     places = places.reshape(events, 2, 2)
     kinetic = library.incident[charged] / 1e3
