@@ -141,6 +141,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("pion-pairs 1000", "pion-pairs 40"),
         ("train.parquet --out runs/neutral", f"train.parquet {QUICK_SHARES} --out runs/neutral"),
         ("NeutralEnergy(kind", "NeutralEnergy(training=FEW, kind"),
+        ("160.0)).fit", "160.0), training=FEW, channels=4).fit"),
     ],
     "control.md": [
         ("DifferentiablePolicy()", "DifferentiablePolicy(iterations=2, batch_size=4, hidden=4)"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from colliderkit.events.calorimeter.library import calibration
+from colliderkit.events.calorimeter.library import ShowerLibrary, calibration
 from colliderkit.events.tables import Floats
 from colliderkit.methods.reconstruction.neutral_energy import (
     NeutralEnergy,
@@ -14,6 +14,7 @@ from colliderkit.methods.reconstruction.neutral_energy import (
     neutral_shares,
 )
 from colliderkit.methods.reconstruction.subtraction import ParametrisedSubtraction
+from colliderkit.methods.reconstruction.superresolution import Superresolution
 from colliderkit.metrics.particle_flow import direction_error, residual_bins
 from colliderkit.metrics.response import Profile
 from colliderkit.metrics.value import Value, number
@@ -27,6 +28,7 @@ from colliderkit.sources.files.shower_libraries import read_library
 from colliderkit.sources.geant4.library import generate_library
 from colliderkit.studies.run import Run, Study
 from colliderkit.tasks.neutral_energy import NOTHING, ORACLE, WIDTH, neutral_rows
+from colliderkit.tasks.superresolution import EVEN, MISPLACED, misplaced_rows
 from colliderkit.training.settings import Training
 
 __all__ = ["STUDY"]
@@ -63,6 +65,8 @@ AIMS = (
         "below", 0.7),
     Aim("Its bias is below 2% in each bin", BIAS, f"{BEST}, *", "within", (-0.02, 0.02)),
     Aim("It is better than the subtraction over all", WIDTH, BEST, "below", against=SUBTRACTION),
+    Aim("Superresolution is better than even division", MISPLACED, "superresolution", "below",
+        against=EVEN),
     Aim("The subtraction is better than nothing", WIDTH, SUBTRACTION, "below", against=NOTHING),
 )  # fmt: skip
 
@@ -117,6 +121,7 @@ def pi_plus_pi_zero(run: Run[Scale]) -> None:
     shares |= {NOTHING: [np.ones_like(true)], ORACLE: [true]}
     add_residuals(run, judging, shares, true)
     add_bins(run, judging, shares, true)
+    add_superresolution(run, train, test, factors)
 
 
 def shot(run: Run[Scale], path: Any) -> None:
@@ -240,6 +245,35 @@ def add_bins(
             f"{quantity} of the neutral energy, {counts.min()} to {counts.max()} pairs a bin.",
         )
     report.add_results(rows, "In bins of E_n / E_c; errors of ratios take both for independent.")
+
+
+def add_superresolution(
+    run: Run[Scale], train: ShowerLibrary, test: ShowerLibrary, factors: Floats
+) -> None:
+    """Learn the library's own cells from those that are read out, and compare."""
+    fine, judged = (
+        pion_pairs(part, max(count // 3, 1), widths=None, factors=factors, seed=derive(2, name))
+        for part, count, name in ((train, run.scale.train, "train"), (test, run.scale.test, "test"))
+    )
+    judged = judged.at(slice(0, 1000))
+    cells = [float(grid.width / grid.columns) for grid in train.grids]
+    training = Training(epochs=run.scale.epochs, batch_size=16, learning_rate=2e-3)
+    method = Superresolution(
+        WIDTHS, depths=[float(z) for z in train.z], fine=cells, channels=run.scale.channels,
+        noise=READOUT.noise, threshold=READOUT.threshold, training=training,
+    )  # fmt: skip
+    fitted = run.fitted("superresolution", method, fine.hits, fine.track)
+    rows, misplaced = misplaced_rows(fitted, judged.hits, judged.track, seed=3)
+    run.report.add_heading("Superresolution")
+    run.report.add_results(
+        rows,
+        f"Cells of {', '.join(f'{w:g}' for w in WIDTHS)} mm are divided into ones of"
+        f" {', '.join(f'{w:g}' for w in cells)} mm: the energy that is then in wrong cells.",
+    )
+    run.report.add_figure(
+        responses(misplaced, np.linspace(0, 0.8, 41), "Share of the energy in wrong cells"),
+        "Share of the energy of a pair that is put into wrong fine cells.",
+    )
 
 
 def value_of(profiles: list[Profile], name: str, error: str, place: int) -> Value:
