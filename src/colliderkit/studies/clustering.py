@@ -170,7 +170,7 @@ def clustered(
         TUNED: run.fitted("CLUE", CLUE(tune=True), choosing),
         LAYERS: run.fitted("CLUE in layers", CLUE(kind="layers", tune=True), choosing),
     }
-    training = Training(epochs=scale.epochs, batch_size=16, learning_rate=2e-3)
+    training = Training(epochs=scale.epochs, batch_size=8, learning_rate=2e-3)
     networks = [
         run.fitted(
             f"network, seed {seed}", ShowerClustering(width=scale.width, training=training),

@@ -80,7 +80,7 @@ class ShowerClustering(Method):
         q_min: float = 0.5,
         least_energy: float = LEAST,
         validation: float = 0.1,
-        training: Training = Training(epochs=20, batch_size=16, learning_rate=2e-3),
+        training: Training = Training(epochs=20, batch_size=8, learning_rate=2e-3),
     ) -> None:
         self.dimensions = dimensions
         self.width = width
