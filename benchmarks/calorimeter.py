@@ -5,8 +5,8 @@
 Runs the studies `clustering` and `pi-plus-pi-zero` into folders of RUNS (or reads what is there),
 and judges their results: clusters beside CLUE tuned on other events of the same showers, widths of
 the neutral energy beside the parametrised subtraction, bin by bin. Events a second are drawn from
-the library, on one thread, CPU time. The event of 100,000 hits is made of showers in one square, and
-is clustered in a process of its own, whose peak memory is counted.
+the library, on one thread, CPU time. The event of 100,000 hits is made of showers in one square,
+and is clustered in a process of its own, whose peak memory is counted.
 """
 
 import json

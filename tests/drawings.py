@@ -75,7 +75,6 @@ from colliderkit.report import (
     unfolding,
 )
 from colliderkit.training.settings import Epoch
-
 from contracts.cases.clustering import small_events
 from contracts.cases.neutral_energy import small_pairs
 
@@ -358,7 +357,10 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         {name: ([100, 1000, 10_000], [1.0, 8.0, 90.0]) for name in LONG}, "Time [ms]"
     ),
     "clustering.in_bins": lambda: clustering.in_bins(
-        {name: VALUES[:3] for name in LONG}, [0.1, 1.0, 10.0, 100.0], "Energy [GeV]", "Efficiency",
+        {name: VALUES[:3] for name in LONG},
+        [0.1, 1.0, 10.0, 100.0],
+        "Energy [GeV]",
+        "Efficiency",
         target=0.05,
     ),
     "clustering.responses": lambda: clustering.responses(

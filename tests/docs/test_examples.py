@@ -132,7 +132,10 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("silicon-tungsten 2000", "silicon-tungsten 4 --energies '[1000, 1100]'"),
         ("overlapping-showers 5000", "overlapping-showers 40"),
         ("overlapping-showers 1000", "overlapping-showers 40"),
-        ("fit clustering train.parquet", "fit clustering train.parquet --width 8 --training.epochs 1"),
+        (
+            "fit clustering train.parquet",
+            "fit clustering train.parquet --width 8 --training.epochs 1",
+        ),
     ],
     "neutral-energy.md": [
         ("ecal-hcal 1000", "ecal-hcal 5"),

@@ -61,7 +61,10 @@ def test_a_library_does_not_depend_on_its_workers_and_goes_on(
         generate_library(SMALL, PARTICLES, 12, out, **options)
     monkeypatch.setattr(module, "write_library", write)
     assert len(list((tmp_path / "two.hdf5.shards").glob("*.hdf5"))) == 5
-    one, two = read_library(library), read_library(generate_library(SMALL, PARTICLES, 12, out, **options))
+    one, two = (
+        read_library(library),
+        read_library(generate_library(SMALL, PARTICLES, 12, out, **options)),
+    )
     for name in ("kind", "incident", "x", "y", "offsets", "voxel", "energy"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name), name)
     assert not (tmp_path / "two.hdf5.shards").exists()
@@ -85,7 +88,9 @@ def test_hadrons_shower_and_muons_pass(library: Path) -> None:
     assert (found.x.std(), found.y.std()) == pytest.approx((20 / 12**0.5,) * 2, rel=0.35)
     hits = overlay(found, np.arange(48), np.zeros(48), np.zeros(48), np.arange(48), events=48)
     total = np.bincount(hits.event, hits.energy, 48)
-    assert total[found.kind == 0].sum() == pytest.approx(found.of("e-").incident.sum() / 1e3, rel=0.1)
+    assert total[found.kind == 0].sum() == pytest.approx(
+        found.of("e-").incident.sum() / 1e3, rel=0.1
+    )
 
 
 def test_electrons_alone_keep_their_physics_and_pions_have_their_own(tmp_path: Path) -> None:
@@ -116,7 +121,9 @@ def test_ready_calorimeters_of_cells_have_their_depth() -> None:
     assert imaging.geometry.voxels == 22 * 48 * 48
     assert hadronic.geometry.voxels == 3 * 64 * 64 + 3 * 32 * 32
     # Tungsten has a radiation length of 3.50 mm, lead of 5.61 mm.
-    assert sum(s.absorber_thickness for s in imaging.samplings) / 3.50 == pytest.approx(20.4, abs=0.1)
+    assert sum(s.absorber_thickness for s in imaging.samplings) / 3.50 == pytest.approx(
+        20.4, abs=0.1
+    )
     lead = sum(s.periods * s.absorber_thickness for s in hadronic.samplings[:3])
     assert lead / 5.61 + 66 * 4 / 140 == pytest.approx(25, abs=1)
     assert np.diff(imaging.middles) == pytest.approx([2.6] * 9 + [4.7] * 12)

@@ -298,7 +298,11 @@ def listed() -> list[str]:
     for name in CALORIMETERS:
         geometry = calorimeter(name).geometry
         lines.append(f"  {name:<16} {len(geometry.layers)} layers, {geometry.voxels} voxels")
-    lines += ["", "events of a library of showers (--layout library):", *(f"  {n}" for n in FROM_LIBRARY)]
+    lines += [
+        "",
+        "events of a library of showers (--layout library):",
+        *(f"  {n}" for n in FROM_LIBRARY),
+    ]
     return lines
 
 

@@ -56,7 +56,13 @@ class GravNetBlock(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, space: int = 4, propagated: int = 22, neighbours: int = 16
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        space: int = 4,
+        propagated: int = 22,
+        neighbours: int = 16,
     ) -> None:
         super().__init__()
         self.neighbours = neighbours

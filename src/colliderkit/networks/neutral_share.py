@@ -129,9 +129,7 @@ class NeutralShare(nn.Module):
             answers = answers.index_copy(0, rows, torch.where(count > 0, mean, self.outside))
         return answers.view(*hits.shape[:2], self.outputs)
 
-    def _pixels(
-        self, hits: Tensor, mask: Tensor
-    ) -> list[tuple[Tensor, Tensor, Tensor, float]]:
+    def _pixels(self, hits: Tensor, mask: Tensor) -> list[tuple[Tensor, Tensor, Tensor, float]]:
         """Return, for each width of cells, the hits and their pixels (n, k^2), inside or not."""
         flat, real = hits.flatten(0, 1), mask.flatten()
         layer = flat[:, 2].long().clamp(0, len(self.spans) - 1)

@@ -24,13 +24,11 @@ from colliderkit.sources.geant4.library import generate_library
 from colliderkit.studies.run import Run, Study
 from colliderkit.tasks.clustering import (
     EFFICIENCY,
-    LOOSE,
     MILLISECONDS,
     ORACLE,
     PUBLISHED,
     PURITY,
     RESPONSE,
-    WIDTH,
     clustering_rows,
 )
 from colliderkit.training.settings import Training

@@ -50,9 +50,9 @@ place where the pion enters.
 """
 MEASURES = """
 The neutral energy of an event is the sum of f E over its cells; the residual is (estimate - truth)
-/ truth, the truth the sum with the true shares. Widths are half of the central 68%. No shower of the
-test is in a pair of the training. Bins are of the neutral over the charged energy as read out. The
-subtraction knows mean and spread of E / p, and the order of rings by density, from the charged
+/ truth, the truth the sum with the true shares. Widths are half of the central 68%. No shower of
+the test is in a pair of the training. Bins are of the neutral over the charged energy as read out.
+The subtraction knows mean and spread of E / p, and the order of rings by density, from the charged
 showers of the training.
 """
 SUBTRACTION = "parametrised subtraction"

@@ -264,4 +264,3 @@ def read_and_say(files: Files) -> CalorimeterHits:
         )
         account(f"places taken as mm: {spans}; energies as GeV, {number(hits.energy.sum())} in all")
     return hits
-

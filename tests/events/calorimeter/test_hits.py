@@ -47,7 +47,9 @@ def test_clusters_have_sums_and_means_by_energy() -> None:
     assert found.offsets.tolist() == [0, 1, 1, 3]
     assert found.collected.tolist() == [1, 5, 7]
     assert found.energy.tolist() == [1, 10, 7]
-    assert found.position[2] == pytest.approx((3 * np.array([6, 7, 8]) + 4 * np.array([9, 10, 11])) / 7)
+    assert found.position[2] == pytest.approx(
+        (3 * np.array([6, 7, 8]) + 4 * np.array([9, 10, 11])) / 7
+    )
     assert found.cluster(hits).tolist() == [0, -1, 2, 2, 1]
 
 
@@ -55,7 +57,11 @@ def test_clusters_have_sums_and_means_by_energy() -> None:
     ("name", "value", "sentence"),
     [
         ("position", np.full((5, 3), np.nan), r"hit 0 of event 0 .* position that is \[nan"),
-        ("energy", [1, 2, 3, 0.0, 5], r"hit 1 of event 2 \(counted from 0\) has an energy of 0 GeV"),
+        (
+            "energy",
+            [1, 2, 3, 0.0, 5],
+            r"hit 1 of event 2 \(counted from 0\) has an energy of 0 GeV",
+        ),
         ("energy", [1, 2, 3, -1, 5], "must be positive"),
         ("offsets", [0, 2, 1, 5], "do not rise from 0"),
         ("offsets", [0, 2, 2, 6], "5 positions and 5 energies for 6 hits"),

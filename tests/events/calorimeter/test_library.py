@@ -11,12 +11,13 @@ from colliderkit.events.calorimeter.library import calibration, overlay
 from colliderkit.events.calorimeter.overlay import Digitiser
 from contracts.cases.clustering import small_library
 
-
 ONES = np.ones(2)
 
 
 def test_showers_add_up_in_cells_and_keep_their_shares() -> None:
-    hits = overlay(small_library(), [0, 1, 0], [0, 0, 20], [0, 0, -20], [0, 0, 1], events=2, factors=ONES)
+    hits = overlay(
+        small_library(), [0, 1, 0], [0, 0, 20], [0, 0, -20], [0, 0, 1], events=2, factors=ONES
+    )
     assert hits.offsets.tolist() == [0, 3, 5]
     assert hits.energy * 1e3 == pytest.approx([13, 1, 10, 9, 1])
     assert hits.particle_energy.tolist() == [1, 2, 1]
@@ -34,7 +35,15 @@ def test_showers_add_up_in_cells_and_keep_their_shares() -> None:
 def test_a_cell_is_read_once_and_shares_sum_to_the_reading() -> None:
     readout = Digitiser(noise=0.5, threshold=5.0)
     hits = overlay(
-        small_library(), [0, 1], [0, 0], [0, 0], [0, 0], events=1, factors=ONES, readout=readout, seed=4
+        small_library(),
+        [0, 1],
+        [0, 0],
+        [0, 0],
+        [0, 0],
+        events=1,
+        factors=ONES,
+        readout=readout,
+        seed=4,
     )
     assert len(hits.energy) == 2  # the electron's 1 MeV of layer 1 is below the threshold
     sums = np.bincount(hits.share_hit, hits.share_energy)

@@ -55,9 +55,7 @@ def test_it_is_the_definition_event_by_event(monkeypatch: pytest.MonkeyPatch) ->
         assert label.tolist() == [seeds.index(w) if w >= 0 else -1 for w in wanted]
     # In many small blocks it says the same.
     monkeypatch.setattr(module, "PAIRS", 50)
-    monkeypatch.setattr(
-        module, "_blocks", lambda x, reach: np.array_split(np.arange(len(x)), 7)
-    )
+    monkeypatch.setattr(module, "_blocks", lambda x, reach: np.array_split(np.arange(len(x)), 7))
     np.testing.assert_array_equal(clue(x, energy, event, **SETTINGS), found)
 
 

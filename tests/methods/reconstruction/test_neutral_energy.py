@@ -87,7 +87,7 @@ def test_what_is_wrong_is_said() -> None:
     far = np.where(np.arange(20)[:, None] == 4, [900.0, 0.0, 5.0], track)
     with pytest.raises(InputError, match=r"the track of event 4 .* far outside of the hits"):
         method.fit(hits, far)
-    moved = replace(hits, position=hits.position + [3.0, 0.0, 0.0])
+    moved = replace(hits, position=hits.position + np.array([3.0, 0.0, 0.0]))
     with pytest.raises(InputError, match="is no cell of 10 mm on pixels of 10 mm"):
         method.fit(moved, track)
     with pytest.raises(InputError, match="2 depths and 1 widths"):

@@ -32,7 +32,7 @@ def test_separate_showers_are_found_with_their_energies(seed: int) -> None:
 
 def test_moving_an_event_across_the_axis_changes_nothing() -> None:
     events = small_events(3, 1)
-    moved = replace(events, position=events.position + [50.0, -20.0, 0.0])
+    moved = replace(events, position=events.position + np.array([50.0, -20.0, 0.0]))
     np.testing.assert_allclose(features(moved), features(events), atol=1e-9)
 
 

@@ -105,7 +105,7 @@ class CalorimeterHits:
         if not len(hit) == len(particle) == len(left):
             raise InputError(f"{what}: its shares have different lengths; give three columns.")
         for numbers, count, kind in ((hit, len(cells), "hit"), (particle, len(own), "particle")):
-            if len(numbers) and not (0 <= numbers.min() and numbers.max() < count):
+            if len(numbers) and not (numbers.min() >= 0 and numbers.max() < count):
                 raise InputError(f"{what}: a share is of a {kind} that does not exist.")
         if not (np.isfinite(left) & (left > 0)).all():
             raise InputError(f"{what}: a share of energy is not positive; leave it out.")

@@ -191,7 +191,9 @@ def overlay(
         raise InputError(f"events do not rise from 0 to {events - 1} at most; sort the showers.")
     steps = [np.round(move / library.step) for move in moves]
     if any((abs(s * library.step - m) > 1e-6).any() for s, m in zip(steps, moves, strict=True)):
-        raise InputError(f"showers are moved by multiples of {library.step:g} mm, the largest cell.")
+        raise InputError(
+            f"showers are moved by multiples of {library.step:g} mm, the largest cell."
+        )
     scale = calibration(library) if factors is None else np.asarray(factors, dtype=np.float64)
     cell, starts = ranges(library.offsets, chosen)
     particle = np.repeat(np.arange(len(chosen)), np.diff(starts))

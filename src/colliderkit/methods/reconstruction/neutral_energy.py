@@ -104,7 +104,9 @@ class NeutralEnergy(Method):
         if self.kind not in ("dilated", "unet", "graph"):
             raise InputError(f"kind is '{self.kind}'; choose dilated, unet or graph.")
         if self.kind == "unet" and self.size % 4:
-            raise InputError(f"size is {self.size}, and a unet halves it twice; take a multiple of 4.")
+            raise InputError(
+                f"size is {self.size}, and a unet halves it twice; take a multiple of 4."
+            )
         if not hits.known:
             raise InputError("the hits have no true particles to learn from; give a simulation.")
         depths, widths = self.depths, self.widths
@@ -116,7 +118,8 @@ class NeutralEnergy(Method):
         self.widths_ = [float(width) for width in widths]
         if len(self.depths_) != len(self.widths_):
             raise InputError(
-                f"{len(self.depths_)} depths and {len(self.widths_)} widths; give one of each layer."
+                f"{len(self.depths_)} depths and {len(self.widths_)} widths; give one of each"
+                " layer."
             )
         held = validation_mask(np.arange(len(hits)), self.validation, derive(seed, "validation"))
         with torch.random.fork_rng(devices=[]):
@@ -157,9 +160,7 @@ class NeutralEnergy(Method):
                     found[low:high] = torch.sigmoid(logits).double().numpy()
         return found
 
-    def _inputs(
-        self, hits: CalorimeterHits, tracks: Floats, known: Floats | None = None
-    ) -> Ragged:
+    def _inputs(self, hits: CalorimeterHits, tracks: Floats, known: Floats | None = None) -> Ragged:
         """Return what the network sees of each hit, by `COLUMNS`, and behind it what is known."""
         layer = layers_of(hits.position[:, 2], self.depths_)
         widths = np.asarray(self.widths_, dtype=np.float64)
@@ -257,4 +258,3 @@ def neutral_shares(hits: CalorimeterHits) -> Floats:
 def neutral_energy(hits: CalorimeterHits, share: ArrayLike) -> Floats:
     """Return sum f E of each event, (E,) [GeV], of shares f (H,)."""
     return np.bincount(hits.event, hits.energy * np.asarray(share), len(hits))
-

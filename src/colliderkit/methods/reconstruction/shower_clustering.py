@@ -186,7 +186,9 @@ class ShowerClustering(Method):
         scores = {
             (threshold, distance): f1(
                 match_clusters(
-                    hits, self._clusters(hits, outputs, threshold, distance), least=self.least_energy
+                    hits,
+                    self._clusters(hits, outputs, threshold, distance),
+                    least=self.least_energy,
                 )
             )
             for threshold in THRESHOLDS

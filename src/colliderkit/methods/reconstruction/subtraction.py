@@ -35,8 +35,8 @@ class ParametrisedSubtraction(Method):
         ranges: of momentum, equally many showers each.
         remainder: spreads of E below which the rest is no neutral particle.
 
-    After `fit`: `depths_` (L,), `edges_` (K + 1,) of momentum, `response_`, `spread_` (K, L) of E / p and
-    `order_` (K, L, L R) of the rings, by the layer that is densest.
+    After `fit`: `depths_` (L,), `edges_` (K + 1,) of momentum, `response_` and `spread_` (K, L) of
+    E / p, and `order_` (K, L, L R) of the rings, by the layer that is densest.
     """
 
     name: ClassVar[str] = "parametrised-subtraction"
@@ -122,9 +122,7 @@ class ParametrisedSubtraction(Method):
         order = self.order_[part, depth]
         sorted_rings = np.take_along_axis(rings, order, axis=1)
         before = np.cumsum(sorted_rings, axis=1) - sorted_rings
-        removed = np.clip(
-            (expected[:, None] - before) / np.maximum(sorted_rings, 1e-9), 0.0, 1.0
-        )
+        removed = np.clip((expected[:, None] - before) / np.maximum(sorted_rings, 1e-9), 0.0, 1.0)
         left = np.ones_like(rings)
         np.put_along_axis(left, order, 1 - removed, axis=1)
         near = (left * rings).sum(1)

@@ -30,8 +30,9 @@ def overlapping_showers(
 
     An event has a Poisson number of showers of this `mean`, one at least, or with `fixed` always
     `mean`; each is drawn from the library with replacement and moved by whole cells to anywhere in
-    a square of `side` [mm]. Layers are multiplied by `factors` (L,), the calibration by this library
-    if not given. Thousands of events a second. Raises `InputError` for an empty library, and numbers that make no events.
+    a square of `side` [mm]. Layers are multiplied by `factors` (L,), the calibration by this
+    library if not given. Thousands of events a second. Raises `InputError` for an empty library,
+    and numbers that make no events.
     """
     if len(library) == 0:
         raise InputError("the library holds no showers; generate some.")
@@ -39,7 +40,9 @@ def overlapping_showers(
         raise InputError(f"{events} events of {mean:g} showers in {side:g} mm: give positive ones.")
     random = np.random.default_rng(derive(seed, "overlapping showers"))
     counts = (
-        np.full(events, max(1, round(mean))) if fixed else np.maximum(random.poisson(mean, events), 1)
+        np.full(events, max(1, round(mean)))
+        if fixed
+        else np.maximum(random.poisson(mean, events), 1)
     )
     total = int(counts.sum())
     reach = int(side / 2 // library.step)

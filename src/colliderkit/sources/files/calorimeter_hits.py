@@ -7,8 +7,9 @@ Columns, in the manner of ColliderML's calorimeter hits:
 - `particle_id`, `particle_energy` [GeV] and `particle_pdg` of each particle of the event.
 
 The last five are the truth, and may be absent. `track_x`, `track_y` [mm] and `track_p` [GeV], a
-number an event, are where its one track enters the calorimeter, and its momentum. `cluster` of each hit and `cluster_energy`,
-`cluster_x`, `cluster_y`, `cluster_z` of each cluster are what a method adds.
+number an event, are where its one track enters the calorimeter, and its momentum. `cluster` of each
+hit and `cluster_energy`, `cluster_x`, `cluster_y`, `cluster_z` of each cluster are what a method
+adds.
 """
 
 from pathlib import Path

@@ -78,7 +78,7 @@ def read_library(path: str | Path) -> ShowerLibrary:
     )
     geometry = Geometry(texts["geometry"], grids)
     voxel, energy = columns["voxel"].astype(np.int64), columns["energy"].astype(np.float64)
-    if len(voxel) and not (0 <= voxel.min() and voxel.max() < geometry.voxels):
+    if len(voxel) and not (voxel.min() >= 0 and voxel.max() < geometry.voxels):
         raise InputError(f"{path}: holds cells that its geometry has not, the file is damaged.")
     if not (np.isfinite(energy) & (energy >= 0)).all():
         raise InputError(f"{path}: holds energies that are negative or not finite; make it anew.")

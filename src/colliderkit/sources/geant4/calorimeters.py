@@ -139,9 +139,7 @@ def _silicon_tungsten() -> Calorimeter:
     10 layers of 2.1 mm and 12 of 4.2 mm of tungsten, 20 radiation lengths and about one interaction
     length: hadrons begin in it and are not contained.
     """
-    geometry = Geometry(
-        "silicon-tungsten", tuple(Grid(i, 48, 48, 480.0, 480.0) for i in range(22))
-    )
+    geometry = Geometry("silicon-tungsten", tuple(Grid(i, 48, 48, 480.0, 480.0) for i in range(22)))
     samplings = tuple(Sampling("G4_W", 2.1 if i < 10 else 4.2, "G4_Si", 0.5) for i in range(22))
     return Calorimeter(geometry, samplings, 350.0)
 

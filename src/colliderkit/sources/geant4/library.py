@@ -213,9 +213,7 @@ def _middle(grids: Sequence[Grid]) -> np.ndarray:
 def _empty(request: LibraryRequest) -> ShowerLibrary:
     """Return a library without showers of a request's calorimeter."""
     samplings = request.calorimeter.samplings
-    slabs = [
-        (s.absorber, s.absorber_thickness, s.active, s.active_thickness) for s in samplings
-    ]
+    slabs = [(s.absorber, s.absorber_thickness, s.active, s.active_thickness) for s in samplings]
     kinds = list(dict.fromkeys(slabs))
     nothing = np.zeros(0)
     none = np.zeros(0, dtype=np.int64)

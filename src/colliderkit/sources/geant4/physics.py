@@ -46,10 +46,10 @@ DATA_FREE_HADRONS = "Geant4, data-free FTFP_BERT"
 MISSING = {
     DATA_FREE: "Rayleigh scattering, fluorescence, Seltzer-Berger bremsstrahlung, all that is"
     " nuclear",
-    DATA_FREE_HADRONS: "neutron capture and tables of low-energy neutrons, photo- and electronuclear"
-    " reactions, discrete nuclear levels, inelastic scattering of light ions, bremsstrahlung and"
-    " pairs of muons, Rayleigh scattering, fluorescence, Seltzer-Berger bremsstrahlung; neutrons are"
-    f" dropped after {GATE:g} ns",
+    DATA_FREE_HADRONS: "neutron capture and tables of low-energy neutrons, photonuclear and"
+    " electronuclear reactions, discrete nuclear levels, inelastic scattering of light ions,"
+    " bremsstrahlung and pairs of muons, Rayleigh scattering, fluorescence, Seltzer-Berger"
+    f" bremsstrahlung; neutrons are dropped after {GATE:g} ns",
     STOCK: "",
 }
 # Geant4's names of what may enter a calorimeter.

@@ -67,7 +67,9 @@ def simulate(
     beam = beam or Beam()
     places = np.zeros((len(energy), 2)) if entry is None else np.asarray(entry, dtype=np.float64)
     if places.shape != (len(energy), 2):
-        raise InputError(f"entry has shape {places.shape}; give x and y of {len(energy)} particles.")
+        raise InputError(
+            f"entry has shape {places.shape}; give x and y of {len(energy)} particles."
+        )
     run = _Run.of(calorimeter, cut, physics or physics_name(beam.particle))
     return run.shoot(energy, places, beam, seed, progress)
 
