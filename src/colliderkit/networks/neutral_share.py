@@ -120,7 +120,7 @@ class NeutralShare(nn.Module):
             image = image.index_add(0, pixels[inside], energy[inside])
         image = image.view(batch, layers, size, size)
         shares = self.network(torch.cat([torch.log1p(50 * image), self._track(hits, mask)], 1))
-        flat = shares.view(batch, self.outputs, -1).transpose(1, 2).reshape(-1, self.outputs)
+        flat = shares.reshape(batch, self.outputs, -1).transpose(1, 2).reshape(-1, self.outputs)
         answers = self.outside.expand(batch * hits.shape[1], self.outputs)
         for rows, pixels, inside, _ in places:
             count = inside.sum(1)[:, None]

@@ -22,10 +22,10 @@ RINGS = (0.0, 10.0, 20.0, 30.0, 60.0)
 
 @pytest.mark.statistical
 def test_the_network_is_better_than_the_subtraction_and_that_than_nothing(seed: int) -> None:
-    train, test = small_pairs(300, 10 + seed), small_pairs(200, 2000 + seed)
+    train, test = small_pairs(150, 10 + seed), small_pairs(100, 2000 + seed)
     truth = neutral_energy(test[0], neutral_shares(test[0]))
     subtraction = ParametrisedSubtraction(rings=RINGS, core=15.0, ranges=3).fit(*train)
-    training = Training(epochs=15, batch_size=16, learning_rate=1e-2)
+    training = Training(epochs=12, batch_size=16, learning_rate=1e-2)
     widths = []
     for start in (seed, seed + 1, seed + 2):
         network = NeutralEnergy(size=8, channels=8, training=training)

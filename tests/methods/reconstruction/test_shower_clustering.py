@@ -13,12 +13,12 @@ from colliderkit.training.settings import Training
 from contracts.cases.clustering import small_events
 
 
-def fitted(seed: int, epochs: int = 12) -> ShowerClustering:
+def fitted(seed: int, epochs: int = 10) -> ShowerClustering:
     training = Training(epochs=epochs, batch_size=16, learning_rate=1e-2)
     method = ShowerClustering(
         dimensions=2, width=16, blocks=1, neighbours=6, validation=0.2, training=training
     )
-    return method.fit(small_events(150, 10 + seed), seed=seed, progress=False)
+    return method.fit(small_events(120, 10 + seed), seed=seed, progress=False)
 
 
 @pytest.mark.statistical

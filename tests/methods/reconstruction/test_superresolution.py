@@ -12,7 +12,7 @@ from colliderkit.training.settings import Training
 from contracts.cases.neutral_energy import small_pairs
 
 
-def fitted(seed: int, count: int = 200, epochs: int = 10) -> Superresolution:
+def fitted(seed: int, count: int = 100, epochs: int = 8) -> Superresolution:
     training = Training(epochs=epochs, batch_size=16, learning_rate=1e-2)
     method = Superresolution(
         (20.0, 20.0), size=8, channels=8, noise=1.0, threshold=1.0, training=training
@@ -22,7 +22,7 @@ def fitted(seed: int, count: int = 200, epochs: int = 10) -> Superresolution:
 
 @pytest.mark.statistical
 def test_cells_are_divided_better_than_evenly(seed: int) -> None:
-    hits, track = small_pairs(100, 3000 + seed)
+    hits, track = small_pairs(60, 3000 + seed)
     shares = []
     for start in (seed, seed + 1, seed + 2):
         method = fitted(start)
@@ -32,7 +32,7 @@ def test_cells_are_divided_better_than_evenly(seed: int) -> None:
 
 
 def test_fine_cells_hold_what_their_coarse_one_reads() -> None:
-    method = fitted(1, count=20, epochs=1)
+    method = fitted(1, count=40, epochs=1)
     hits, track = small_pairs(5, 1)
     read = method.read_out(hits)
     cells, share = method.predict(read, track)

@@ -123,8 +123,9 @@ def _truth(
         )
     amount = _flat(ak.flatten(left, axis=2))
     sums = np.bincount(hit, amount, len(energy))
-    if (sums > (1 + EXCESS) * energy).any():
-        bad = int(np.argmax(sums > (1 + EXCESS) * energy))
+    over = (sums > (1 + EXCESS) * energy) & (energy > 0)  # others are refused by their energy
+    if over.any():
+        bad = int(np.argmax(over))
         raise InputError(
             f"{path}: the contributions to a hit sum to {sums[bad]:g} GeV and its energy is"
             f" {energy[bad]:g} GeV; give both on the scale of the hit."
