@@ -95,8 +95,8 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(30, 1e3, 2e3, 60, 8, 30, 1, 1, width=12, crowded=(6, 12)),
-    "laptop": Scale(1_000, 1e3, 20e3, 3_000, 200, 1_000, 10, 2),
+    "smoke": Scale(16, 1e3, 1.5e3, 40, 4, 20, 1, 1, width=8, crowded=(6, 12)),
+    "laptop": Scale(500, 1e3, 20e3, 2_000, 100, 500, 8, 1),
     "night": Scale(10_000, 1e3, 20e3, 20_000, 400, 4_000, 30, 3, crowded=(6, 24, 96, 384, 1536)),
     "paper": Scale(100_000, 1e3, 100e3, 500_000, 1_000, 20_000, 50, 5, width=96),
 }

@@ -87,8 +87,8 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(24, 2e3, 3e3, 60, 150, 1, 1, 6, (BEST,)),
-    "laptop": Scale(1_000, 2e3, 20e3, 3_000, 5_000, 12, 1, kinds=("dilated CNN", "U-Net")),
+    "smoke": Scale(16, 2e3, 2.5e3, 40, 120, 1, 1, 6, (BEST,)),
+    "laptop": Scale(500, 2e3, 20e3, 2_000, 4_000, 10, 1, kinds=(BEST,)),
     "night": Scale(6_000, 2e3, 20e3, 20_000, 20_000, 30, 3),
     "paper": Scale(50_000, 2e3, 50e3, 500_000, 50_000, 40, 5, 48),
 }
