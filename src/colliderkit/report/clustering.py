@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from colliderkit.events.calorimeter.hits import CalorimeterHits, Clusters
 from colliderkit.metrics.clustering import match_clusters
 from colliderkit.metrics.value import Value
+from colliderkit.report.curves import record
 from colliderkit.report.plots import COLOURS, WIDTHS, drawn, legend, styles
 
 __all__ = ["against_hits", "in_bins", "responses", "showers_and_clusters"]
@@ -58,10 +59,11 @@ def showers_and_clusters(
         # Grey lies below, and large marks below small ones.
         order = np.lexsort((-area, group >= 0))
         for row, (along, up) in enumerate(((x, y), (z, y))):
-            axes[row, i].scatter(
+            marks = axes[row, i].scatter(
                 along[order], up[order], area[order], shade[order], alpha=0.75, linewidths=0.3,
                 edgecolors="white",
             )  # fmt: skip
+            record(marks, x=along, y=up, energy=one.energy, group=group)
         count = len(np.unique(group[group >= 0]))
         axes[0, i].set_title(f"{name}: {count}", loc="left")
         axes[0, i].set_xlabel("x [mm]")

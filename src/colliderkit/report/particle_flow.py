@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.events.calorimeter.hits import CalorimeterHits
+from colliderkit.report.curves import record
 from colliderkit.report.plots import WIDTHS, drawn
 
 __all__ = ["shares_of_an_event"]
@@ -47,6 +48,7 @@ def shares_of_an_event(
                 x[here], y[here], area[here], share[here], cmap="coolwarm", vmin=0, vmax=1,
                 marker="s", linewidths=0.4, edgecolors="0.4",
             )  # fmt: skip
+            record(marks, x=x[here], y=y[here], energy=energy[here], value=share[here])
             panel.plot(*place[:2], marker="x", color="k", markersize=14, markeredgewidth=2.4)
             if i == 0:
                 panel.set_title(f"z = {depths[number]:g} mm, {sums[number]:.1f} GeV", loc="left")
