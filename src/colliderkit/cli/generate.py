@@ -1,5 +1,6 @@
 """Make collider events."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -298,11 +299,9 @@ def listed() -> list[str]:
     for name in CALORIMETERS:
         geometry = calorimeter(name).geometry
         lines.append(f"  {name:<16} {len(geometry.layers)} layers, {geometry.voxels} voxels")
-    lines += [
-        "",
-        "events of a library of showers (--layout library):",
-        *(f"  {n}" for n in FROM_LIBRARY),
-    ]
+    lines += ["", "events of a library of showers (CALORIMETER --layout library makes one):"]
+    for name, make in FROM_LIBRARY.items():
+        lines.append(f"  {name:<20} {(inspect.getdoc(make) or '').splitlines()[0]}")
     return lines
 
 
