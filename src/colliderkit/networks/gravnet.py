@@ -70,9 +70,10 @@ class GravNetBlock(nn.Module):
         self.give = nn.Linear(inputs, propagated)
         self.out = nn.Linear(inputs + 2 * propagated, outputs)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, near: Tensor | None = None) -> Tensor:
+        """Return the new features; `near` (B, N, k) are neighbours that are known already."""
         space, given = self.place(x), self.give(x)
-        near = nearest(space, mask, self.neighbours)
+        near = nearest(space, mask, self.neighbours) if near is None else near
         offset = gathered(space, near) - space[:, :, None]
         real = gathered(mask[..., None].to(x.dtype), near)[..., 0]
         weight = torch.exp(-FALL * offset.square().sum(3)) * real
@@ -95,7 +96,9 @@ class GravNet(nn.Module):
 
     The features are standardised by `mean` and `scale` (C,), which a method sets; then `blocks` of
     dense layers and an exchange, whose outputs are all seen by the last layers. The mean of all
-    hits of the event is given to each before an exchange.
+    hits of the event is given to each before an exchange. Neighbours are found once, in the space
+    of the first exchange, which is most of the time; later ones weight these by places of their
+    own.
 
     Args:
         inputs: features of a hit.
@@ -109,6 +112,8 @@ class GravNet(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    before: Any  # nn.ModuleList, of whose members mypy knows nothing
+    blocks: Any
 
     def __init__(
         self,
@@ -144,9 +149,13 @@ class GravNet(nn.Module):
         x = (features - self.mean) * self.scale * real
         count = real.sum(1, keepdim=True).clamp(min=1)
         seen = [x]
+        near: Tensor | None = None
         for before, block in zip(self.before, self.blocks, strict=True):
             event = ((x * real).sum(1, keepdim=True) / count).expand_as(x)
-            x = block(before(torch.cat([x, event], dim=2)), mask)
+            x = before(torch.cat([x, event], dim=2))
+            if near is None:
+                near = nearest(block.place(x), mask, block.neighbours)
+            x = block(x, mask, near)
             seen.append(x)
         out: Tensor = self.last(torch.cat(seen, dim=2))
         return out * real
