@@ -1,6 +1,7 @@
 """Plots of clusters of calorimeter hits: event displays, efficiencies, responses, times."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ def showers_and_clusters(
             colour[matching.cluster] = matching.particle
         panels[name] = np.where(own.label >= 0, np.append(colour, 0)[own.label], -1)
     figure = Figure(figsize=(WIDTHS["wide"], 11.0))
-    axes = figure.subplots(2, len(panels), sharex="row", sharey="row", squeeze=False)
+    axes: Any = figure.subplots(2, len(panels), sharex="row", sharey="row", squeeze=False)
     x, y, z = one.position.T
     area = AREA * np.sqrt(one.energy / one.energy.max(initial=1e-30)) + 4
     palette = np.array([*COLOURS, NONE])

@@ -1,6 +1,7 @@
 """Plots of particle flow: the neutral share of each calorimeter cell of an event."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -36,7 +37,7 @@ def shares_of_an_event(
     chosen = np.sort(np.argsort(-sums)[:LAYERS])
     place = np.asarray(track, dtype=np.float64)
     figure = Figure(figsize=(WIDTHS["wide"], 4.2 * len(shares) + 0.6), layout="compressed")
-    axes = figure.subplots(len(shares), len(chosen), sharex=True, sharey=True, squeeze=False)
+    axes: Any = figure.subplots(len(shares), len(chosen), sharex=True, sharey=True, squeeze=False)
     area = AREA * np.sqrt(energy / energy.max(initial=1e-30)) + 3
     marks = None
     for i, (name, values) in enumerate(shares.items()):

@@ -217,7 +217,7 @@ def clue(
     seed = (rho >= density) & (delta > distance)
     noise = (rho < density) & (delta > reach)
     # Followers: each knows the hit that it follows, and after log2 H steps of all the last.
-    last = np.where(seed | noise, np.arange(count), higher)
+    last: Ints = np.where(seed | noise, np.arange(count), higher)
     while not np.array_equal(after := last[last], last):
         last = after
     seeds = np.flatnonzero(seed)

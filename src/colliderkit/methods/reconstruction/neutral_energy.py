@@ -186,7 +186,7 @@ class NeutralEnergy(Method):
             *(place - corner)[event].T,
             tracks[event, 2],
         ]
-        names = COLUMNS
+        names: tuple[str, ...] = COLUMNS
         if known is not None:
             columns += list(known.T)
             names = (*COLUMNS, *(f"known {i}" for i in range(known.shape[1])))
