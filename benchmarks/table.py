@@ -56,6 +56,11 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "Reconstruction": {
+        "calorimeter": (
+            "Overlapping showers are found with their energies, and the neutral energy beside a"
+            " track",
+            "",
+        ),
         "pileup": (
             "A graph network removes pileup better than tuned PUPPI and SoftKiller, at every mu",
             "",

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from colliderkit import metrics
 from colliderkit.events.calorimeter import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.features import features
+from colliderkit.events.calorimeter.hits import Clusters
 from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.methods.inference.estimates import Estimate
 from colliderkit.methods.inference.nuisances import Nuisance
@@ -46,6 +47,7 @@ from colliderkit.report import (
     calibration,
     calorimeter,
     classifiers,
+    clustering,
     conditioning,
     control,
     data_quality,
@@ -61,6 +63,7 @@ from colliderkit.report import (
     overlay,
     parameter_fit,
     pareto,
+    particle_flow,
     pileup,
     ratio,
     regression,
@@ -75,6 +78,8 @@ from colliderkit.report import (
     vertexing,
 )
 from colliderkit.training.settings import Epoch
+from contracts.cases.clustering import small_events
+from contracts.cases.neutral_energy import small_pairs
 
 RANDOM = np.random.default_rng(0)
 LABEL = np.repeat([0, 1], 2000)
@@ -95,6 +100,8 @@ PT = np.geomspace(50, 500, 7)
 CURVES = {"one": closure(SEEN, TRUTH, PT), "other": closure(1.05 * SEEN, TRUTH, PT)}
 TOY = Geometry("toy", (Layer(0, (0, 5, 40)), Layer(1, (0, 4, 10, 20), 6), Layer(5, (0, 30))))
 GRID = Geometry("grid", (Grid(0, 4, 4, 40.0, 40.0), Grid(1, 8, 8, 40.0, 40.0)))
+SHOWERS_OF_EVENTS = small_events(3, 1)
+PAIRS = small_pairs(3, 1)
 LONG = ("minimise the pairs", "MDMM below half of its value", "weighted sum, 1:10")
 
 
@@ -356,6 +363,30 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         "Size: hits a section",
         first=LONG[0],
         good=0.05,
+    ),
+    "clustering.against_hits": lambda: clustering.against_hits(
+        {name: ([100, 1000, 10_000], [1.0, 8.0, 90.0]) for name in LONG}, "Time [ms]"
+    ),
+    "clustering.in_bins": lambda: clustering.in_bins(
+        {name: VALUES[:3] for name in LONG},
+        [0.1, 1.0, 10.0, 100.0],
+        "Energy [GeV]",
+        "Efficiency",
+        target=0.05,
+    ),
+    "clustering.responses": lambda: clustering.responses(
+        {name: RANDOM.normal(1, 0.2, 500) for name in LONG}, np.linspace(0, 2, 41), "Response"
+    ),
+    "clustering.showers_and_clusters": lambda: clustering.showers_and_clusters(
+        SHOWERS_OF_EVENTS,
+        {"network": Clusters.of(SHOWERS_OF_EVENTS, np.tile(np.arange(24) % 4 - 1, 3))},
+        1,
+    ),
+    "particle_flow.shares_of_an_event": lambda: particle_flow.shares_of_an_event(
+        PAIRS[0],
+        {name: RANDOM.uniform(size=len(PAIRS[0].energy)) for name in ("truth", "network")},
+        1,
+        PAIRS[1][1],
     ),
     "control.convergence": lambda: control.convergence(
         {name: RANDOM.lognormal(3 - np.arange(30)[:, None] / 10, size=(30, 20)) for name in LONG},

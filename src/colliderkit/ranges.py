@@ -81,7 +81,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("bootstraps", "column", "orders", "replicas", "depth"), FEW_NONE),
     "steps": NONE,
     **dict.fromkeys(("devices", "workers"), Range(1, 4096)),
-    **dict.fromkeys(("seed", "sample_seed"), SEED),
+    **dict.fromkeys(("seed", "sample_seed", "noise_seed"), SEED),
     # a server
     **dict.fromkeys(("batch", "request_rows", "message"), FEW_ONE),
     **dict.fromkeys(("processes", "threads"), Range(1, 4096)),
@@ -126,6 +126,16 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("dimensions", "hits", "vertices"), FEW_ONE),
     "missed": Range(0, 1, open="most"),  # share of hits
     "volumes": NONE,  # of a detector, by their numbers
+    # clusters of calorimeter hits
+    **dict.fromkeys(("distance", "density", "link", "mean"), POSITIVE),
+    **dict.fromkeys(("q_min", "side", "least_energy"), NOT_NEGATIVE),
+    "outlier": Range(1),
+    # neutral energy beside tracks
+    **dict.fromkeys(("depths", "rings", "remainder"), NOT_NEGATIVE),
+    **dict.fromkeys(("coarse", "fine"), POSITIVE),
+    "core": POSITIVE,
+    "ranges": FEW_ONE,
+    **dict.fromkeys(("dimensions", "space", "propagated"), WIDTH),
     # certification
     **dict.fromkeys(("references", "window"), FEW_ONE),
     **dict.fromkeys(("discovery", "learning", "rate"), SHARE),
@@ -165,6 +175,11 @@ RANGES |= {
     "helices.noise": NOT_NEGATIVE,  # hits on a layer
     "WindowScan.width": FEW_ONE,
     "Planing.bins": FINITE,  # a number, or the edges
+    **dict.fromkeys(("Superresolution.noise", "Superresolution.threshold"), NOT_NEGATIVE),
+    "Superresolution.size": WIDTH,
+    "NeutralEnergy.size": WIDTH,  # pixels
+    "NeutralShare.size": WIDTH,
+    "CLUE.depth": POSITIVE,  # what z is multiplied by
     "PIController.target": FINITE,  # the logarithm of a gain may be negative
     "BayesianOptimisation.random": FEW_ONE,  # settings that are drawn
     "ConstituentSubtraction.alpha": NOT_NEGATIVE,  # a power of pT

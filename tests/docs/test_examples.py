@@ -43,6 +43,7 @@ BRIEF = 'ck.Tagger("pfn", training=ck.Training(epochs=1))'
 QUICK_SEARCH = "folds=3, members=1, options={'rounds': 5, 'leaves': 4}"
 FLOW = "--folds 2 --flow '{transforms: 1, hidden: [8], bins: 4}' --training.epochs 1"
 WINDOWS = "--edges 2500,2700,2900,3100,3300,3500,3700,4000,4900"
+QUICK_SHARES = "--size 16 --channels 4 --training.epochs 1"
 REDUCED: dict[str, list[tuple[str, str]]] = {
     "README.md": [
         ('"top-qcd", 5000', '"top-qcd", 150'),
@@ -143,6 +144,24 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ('Tagger("pfn")', 'Tagger("pfn", training=FEW)'),
         ("epochs 20", "epochs 1"),
         ("colliderkit export runs/pn --files data.root --out tagger.onnx", IN_README),
+    ],
+    "clustering.md": [
+        ("silicon-tungsten 2000", "silicon-tungsten 4 --energies '[1000, 1100]'"),
+        ("overlapping-showers 5000", "overlapping-showers 40"),
+        ("overlapping-showers 1000", "overlapping-showers 40"),
+        (
+            "fit clustering train.parquet",
+            "fit clustering train.parquet --width 8 --training.epochs 1",
+        ),
+    ],
+    "neutral-energy.md": [
+        ("ecal-hcal 1000", "ecal-hcal 5"),
+        ("'[2000, 20000]'", "'[2000, 2100]'"),
+        ("pion-pairs 3000", "pion-pairs 40"),
+        ("pion-pairs 1000", "pion-pairs 40"),
+        ("train.parquet --out runs/neutral", f"train.parquet {QUICK_SHARES} --out runs/neutral"),
+        ("NeutralEnergy(kind", "NeutralEnergy(training=FEW, kind"),
+        ("160.0)).fit", "160.0), training=FEW, channels=4).fit"),
     ],
     "control.md": [
         ("DifferentiablePolicy()", "DifferentiablePolicy(iterations=2, batch_size=4, hidden=4)"),
@@ -734,6 +753,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "data-quality.md": given_data_quality,
     "control.md": given_control,
     "network.md": given_network,
+    "neutral-energy.md": lambda: {"FEW": FEW},
     "popularity.md": given_popularity,
     "pileup.md": given_pileup,
     "vertexing.md": given_vertexing,

@@ -50,6 +50,7 @@ from colliderkit.sources import write
 from colliderkit.sources.datasets import catalogue
 from colliderkit.sources.files.hits import write_hits, write_submission, write_trackml
 from colliderkit.sources.files.monitors import ScoreTable, write_monitors
+from colliderkit.sources.files.shower_libraries import write_library
 from colliderkit.sources.files.showers import write_showers
 from colliderkit.sources.files.trigger_records import write_records
 from colliderkit.sources.geant4.calorimeters import calorimeter
@@ -62,6 +63,7 @@ from colliderkit.tasks.account import Account
 from colliderkit.tasks.task import Evaluation
 from colliderkit.training.settings import Training
 from contracts.cases import TASK_CASES
+from contracts.cases.clustering import small_library
 from contracts.cases.data_quality import small_runs
 from samples import make_jets
 
@@ -278,6 +280,7 @@ def advised(folder: Path, monkeypatch) -> None:
 SHOWERS = RANDOM.exponential(size=(50, 504)).astype(np.float32)
 GEOMETRY = calorimeter("photons-368").geometry
 TRACKER = helix_hits(5, seed=1)
+LIBRARY = small_library()
 LONG = {"request": "x" * ROOM}
 
 # By the function that writes: what calls it, in an empty folder.
@@ -312,6 +315,9 @@ WRITERS = {
     ),
     "sources/files/parquet.write_parquet": lambda folder, _: jets(folder, "jets.parquet"),
     "sources/files/root.write_root": lambda folder, _: jets(folder, "jets.root"),
+    "sources/files/shower_libraries.write_library": lambda f, _: write_library(
+        f / "l.hdf5", LIBRARY
+    ),
     "sources/files/showers.write_in_parts": lambda f, _: write_showers(
         f / "s.hdf5", np.ones(50), SHOWERS
     ),

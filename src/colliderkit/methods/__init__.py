@@ -88,5 +88,10 @@ METHODS = Registry(
         "edge-tracks": "colliderkit.methods.reconstruction.edge_tracks:EdgeTracks",
         "embedded-tracks": "colliderkit.methods.reconstruction.embedded_tracks:EmbeddedTracks",
         "helix-tracks": "colliderkit.methods.reconstruction.helix_tracks:HelixTracks",
+        "neutral-energy": "colliderkit.methods.reconstruction.neutral_energy:NeutralEnergy",
+        "superresolution": "colliderkit.methods.reconstruction.superresolution:Superresolution",
+        "parametrised-subtraction": "colliderkit.methods.reconstruction.subtraction:ParametrisedSubtraction",  # noqa: E501
+        "clue": "colliderkit.methods.reconstruction.clue:CLUE",
+        "shower-clustering": "colliderkit.methods.reconstruction.shower_clustering:ShowerClustering",  # noqa: E501
     },
 )

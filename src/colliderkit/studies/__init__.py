@@ -57,6 +57,9 @@ STUDIES = Registry(
         "pileup": "colliderkit.studies.pileup:STUDY",
         "vertexing": "colliderkit.studies.vertexing:STUDY",
         "tracking": "colliderkit.studies.tracking:STUDY",
+        "pi-plus-pi-zero": "colliderkit.studies.pi_plus_pi_zero:STUDY",
+        "particle-identification": "colliderkit.studies.particle_identification:STUDY",
+        "clustering": "colliderkit.studies.clustering:STUDY",
     },
 )
 

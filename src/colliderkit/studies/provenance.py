@@ -45,6 +45,12 @@ SHOWERS = {
     "event-overlay": "Pythia 8 jets, photons in lead and liquid argon",
     "fast-calo-slices": "photons",
 }
+# Of these there are hadrons among the particles.
+HADRON_SHOWERS = {
+    "particle-identification": "tungsten and silicon",
+    "pi-plus-pi-zero": "lead, iron and liquid argon",
+    "clustering": "overlapping showers in tungsten and silicon",
+}
 TOYS = {
     "amplification": TOY,
     "data-quality": "Made monitors of a calorimeter",
@@ -74,14 +80,14 @@ def source_of(study: str, *, toy: bool = False) -> str:
         return TOY
     if study in JETS:
         return of_process(*JETS[study])
-    if study in SHOWERS:
+    if study in SHOWERS or study in HADRON_SHOWERS:
         from colliderkit.sources.geant4.physics import physics_name
 
         try:
-            physics = physics_name()
+            physics = physics_name("pi+" if study in HADRON_SHOWERS else "e-")
         except InputError:  # showers that were simulated elsewhere
             physics = "Geant4"
-        return f"{physics}, {SHOWERS[study]}"
+        return f"{physics}, {(SHOWERS | HADRON_SHOWERS)[study]}"
     return TOYS.get(study, "")
 
 

@@ -42,6 +42,9 @@ TASKS = Registry(
         "pileup": "colliderkit.tasks.pileup:PileupTask",
         "vertexing": "colliderkit.tasks.vertexing:VertexingTask",
         "tracking": "colliderkit.tasks.tracking:TrackingTask",
+        "neutral-energy": "colliderkit.tasks.neutral_energy:NeutralEnergyTask",
+        "superresolution": "colliderkit.tasks.superresolution:SuperresolutionTask",
+        "clustering": "colliderkit.tasks.clustering:ClusteringTask",
     },
 )
 
