@@ -116,7 +116,7 @@ def spans(blocks: Sequence[Any]) -> dict[int, Span]:
 def _images(drawing: Drawing, span: Span, kinds: Sequence[str], source: str) -> dict[str, bytes]:
     """Return a drawing in some formats at its size on the page; the same gives the same bytes."""
     figure, images = drawing.figure, {}
-    fixed = {"svg.hashsalt": "colliderkit", "figure.constrained_layout.use": False}
+    fixed: dict[Any, Any] = {"svg.hashsalt": "colliderkit", "figure.constrained_layout.use": False}
     with style(), matplotlib.rc_context(fixed):
         fit_to_page(figure, span)
         mark(figure, source if drawing.source is None else drawing.source)
