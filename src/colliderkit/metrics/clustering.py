@@ -120,7 +120,8 @@ def overlaps(hits: CalorimeterHits, clusters: Clusters) -> Overlaps:
     inside = cluster >= 0
     key = cluster[inside] * len(hits.pdg) + hits.share_particle[inside]
     pairs, which = np.unique(key, return_inverse=True)
-    shared = np.bincount(which, hits.share_energy[inside], len(pairs))
+    left = np.bincount(which, hits.share_energy[inside], len(pairs))
+    shared = np.asarray(left, dtype=np.float64)
     one, other = pairs // len(hits.pdg), pairs % len(hits.pdg)
     union = clusters.collected[one] + hits.deposit[other] - shared
     return Overlaps(one, other, shared, shared / union)

@@ -78,7 +78,7 @@ def coarser(
     key = np.stack([hits.event, layer, row, column], axis=1)
     cells, which = np.unique(key, axis=0, return_inverse=True)
     which = which.reshape(-1)
-    energy = np.bincount(which, hits.energy, len(cells))
+    energy = np.asarray(np.bincount(which, hits.energy, len(cells)), dtype=np.float64)
     reading: Floats = energy
     if readout is not None:
         reading = readout(energy * GEV, np.random.default_rng(seed)) / GEV

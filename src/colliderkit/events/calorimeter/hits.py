@@ -170,7 +170,8 @@ class CalorimeterHits:
     @property
     def deposit(self) -> Floats:
         """What each particle left in the hits of its event, (P,) [GeV]."""
-        return np.bincount(self.share_particle, self.share_energy, len(self.pdg))
+        left = np.bincount(self.share_particle, self.share_energy, len(self.pdg))
+        return np.asarray(left, dtype=np.float64)
 
     def at(self, events: Any) -> Self:
         """Return some events: by a mask (E,), numbers (n,) or a slice."""
@@ -241,7 +242,7 @@ class Clusters:
         inside = labels >= 0
         cluster = offsets[hits.event[inside]] + labels[inside]
         energy = hits.energy[inside]
-        collected = np.bincount(cluster, energy, offsets[-1])
+        collected = np.asarray(np.bincount(cluster, energy, offsets[-1]), dtype=np.float64)
         position = np.stack(
             [
                 np.bincount(cluster, energy * hits.position[inside, axis], offsets[-1])

@@ -118,7 +118,8 @@ class ShowerLibrary:
         shower = np.repeat(np.arange(len(self)), np.diff(self.offsets))
         layers = len(self.geometry.layers)
         index = shower * layers + self.geometry.layer[self.voxel]
-        return np.bincount(index, self.energy, len(self) * layers).reshape(len(self), layers)
+        sums = np.bincount(index, self.energy, len(self) * layers).reshape(len(self), layers)
+        return np.asarray(sums, dtype=np.float64)
 
     def dense(self) -> NDArray[np.float32]:
         """Return all showers with their empty cells, (N, V) float32 [MeV]."""
