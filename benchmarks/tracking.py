@@ -26,7 +26,8 @@ from colliderkit.metrics.tracking import Interest, figures
 from colliderkit.sources.acts import simulation
 from colliderkit.sources.acts.shards import generate_tracks
 from colliderkit.sources.acts.simulation import PIXEL_VOLUMES, Guns
-from colliderkit.sources.files.hits import TRACKS, read_hits, read_tracks
+from colliderkit.sources.files.hits import TRACKS, read_hits
+from colliderkit.sources.files.tracks import read_tracks
 from colliderkit.tasks.tracking import seconds_of
 from colliderkit.training.settings import Training
 from comparison import options, row, save

@@ -276,11 +276,9 @@ PUBLIC = {
     "colliderkit.sources.files.hits": [
         "TRACKS",
         "HitFiles",
-        "joined",
         "read_hits",
-        "read_tracks",
+        "write_csv",
         "write_hits",
-        "write_submission",
         "write_trackml",
     ],
     "colliderkit.metrics.anomaly": [

@@ -48,10 +48,11 @@ from colliderkit.serve.unfolded_events import write_unfolded
 from colliderkit.sources import shards as sources_shards
 from colliderkit.sources import write
 from colliderkit.sources.datasets import catalogue
-from colliderkit.sources.files.hits import write_hits, write_submission, write_trackml
+from colliderkit.sources.files.hits import write_hits, write_trackml
 from colliderkit.sources.files.monitors import ScoreTable, write_monitors
 from colliderkit.sources.files.shower_libraries import write_library
 from colliderkit.sources.files.showers import write_showers
+from colliderkit.sources.files.tracks import write_submission
 from colliderkit.sources.files.trigger_records import write_records
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.pythia import shards as pythia_shards
@@ -306,7 +307,7 @@ WRITERS = {
     "serve/unfolded_events.write_unfolded": lambda f, _: write_unfolded(unfolded(), f / "u.h5"),
     "sources/datasets/catalogue._download": downloaded,
     "sources/files/hits.write_hits": lambda f, _: write_hits(f / "h", TRACKER),
-    "sources/files/hits.write_submission": lambda f, _: write_submission(
+    "sources/files/tracks.write_submission": lambda f, _: write_submission(
         f / "s.csv", TRACKER, TRACKER.particle
     ),
     "sources/files/hits.write_trackml": lambda f, _: write_trackml(f / "t", TRACKER),

@@ -1,6 +1,6 @@
 """Hits of a tracker, the particles that made them, and what a track is: labels of hits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.tables import Floats, Ints
 
-__all__ = ["Particles", "TrackerHits", "offsets_of", "rows_of"]
+__all__ = ["Particles", "TrackerHits", "joined", "offsets_of", "rows_of"]
 
 NOISE = 0  # the particle of a hit that none has made
 LARGEST = 25e3  # mm: no tracker is larger, and one in micrometres would be
@@ -279,6 +279,37 @@ def rows_of(offsets: Ints, events: Ints) -> tuple[Ints, Ints]:
     sizes = np.diff(offsets)[events]
     begins = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     return begins, np.repeat(offsets[events] - begins[:-1], sizes) + np.arange(begins[-1])
+
+
+def joined(parts: Sequence[TrackerHits]) -> TrackerHits:
+    """Return the events of several samples, one after another, numbered as they are."""
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("x", "y", "z", "volume", "layer", "module", "id", "number")
+    }
+    for name in ("particle", "weight"):
+        if all(getattr(part, name) is not None for part in parts):
+            columns[name] = np.concatenate([getattr(part, name) for part in parts])
+    made = [part.particles for part in parts]
+    known = [m for m in made if m is not None]
+    if len(known) == len(parts):
+        names = [
+            f
+            for f in ("id", "px", "py", "pz", "vx", "vy", "vz", "charge", "primary", "vertex")
+            if _has(known, f)
+        ]
+        own: dict[str, Any] = {n: np.concatenate([getattr(m, n) for m in known]) for n in names}
+        columns["particles"] = Particles(offsets=_offsets(known), **own)
+    return TrackerHits(offsets=_offsets(parts), **columns)
+
+
+def _has(parts: Sequence[Any], name: str) -> bool:
+    return all(getattr(part, name) is not None for part in parts)
+
+
+def _offsets(parts: Sequence[Any]) -> Ints:
+    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def check_units(x: Floats, y: Floats, z: Floats, what: str) -> None:

@@ -20,7 +20,8 @@ from colliderkit.report.results import Result
 from colliderkit.report.tracking import time_against_hits
 from colliderkit.report.verdict import Aim, Ranking
 from colliderkit.sources.acts.simulation import PIXEL_VOLUMES, Guns
-from colliderkit.sources.files.hits import TRACKS, read_hits, read_tracks, write_hits
+from colliderkit.sources.files.hits import TRACKS, read_hits, write_hits
+from colliderkit.sources.files.tracks import read_tracks
 from colliderkit.sources.toys.tracker import helix_hits
 from colliderkit.studies.run import Run, Study
 from colliderkit.tasks.tracking import (

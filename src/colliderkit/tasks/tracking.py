@@ -26,7 +26,8 @@ from colliderkit.report.html import Report
 from colliderkit.report.results import Result, read_results
 from colliderkit.report.tracking import event_display, rates_along
 from colliderkit.report.verdict import Aim
-from colliderkit.sources.files.hits import read_hits, write_submission
+from colliderkit.sources.files.hits import read_hits
+from colliderkit.sources.files.tracks import write_submission
 from colliderkit.tasks import runs
 from colliderkit.tasks.account import account
 from colliderkit.tasks.task import Evaluation, Inputs, Task

@@ -59,10 +59,10 @@ SMALL = ("--width", "4", "--rounds", "1", "--training.epochs", "1")
 TASK_CASES = {
     "tracking": TaskCase(
         write=write,
-        fit=lambda folder: ("--files", str(folder / "train" / "hits.parquet")),
+        fit=lambda folder: ("--files", f"{folder}/train/hits.parquet"),
         methods={"edge-tracks": SMALL, "embedded-tracks": SMALL},
-        apply=lambda folder: (str(folder / "test" / "hits.parquet"),),
-        evaluate=lambda folder: (str(folder / "test" / "hits.parquet"),),
+        apply=lambda folder: (f"{folder}/test/hits.parquet",),
+        evaluate=lambda folder: (f"{folder}/test/hits.parquet",),
         applied="tracks.csv",
     ),
 }

@@ -10,7 +10,8 @@ from colliderkit.metrics.tracking import Interest, figures
 from colliderkit.sources.acts import simulation
 from colliderkit.sources.acts.shards import generate_tracks
 from colliderkit.sources.acts.simulation import PIXEL_VOLUMES, Guns, collisions
-from colliderkit.sources.files.hits import TRACKS, read_hits, read_tracks
+from colliderkit.sources.files.hits import TRACKS, read_hits
+from colliderkit.sources.files.tracks import read_tracks
 
 GUNS = Guns(2, 10, (0.5, 5.0), 2.0)
 

@@ -5,16 +5,9 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.events.hits import TrackerHits
-from colliderkit.sources.files.hits import (
-    TRACKS,
-    joined,
-    read_hits,
-    read_tracks,
-    write_hits,
-    write_submission,
-    write_trackml,
-)
+from colliderkit.events.hits import TrackerHits, joined
+from colliderkit.sources.files.hits import TRACKS, read_hits, write_hits, write_trackml
+from colliderkit.sources.files.tracks import read_tracks, write_submission
 from colliderkit.sources.toys.tracker import helix_hits
 
 

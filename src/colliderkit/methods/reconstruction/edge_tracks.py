@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from colliderkit.methods.reconstruction.tracking import (
+from colliderkit.methods.reconstruction.learned_tracks import (
     TRAINING,
     GraphLosses,
     LearnedTracks,

@@ -12,20 +12,17 @@ from colliderkit.events.hits import TrackerHits
 from colliderkit.events.tables import Floats, Ints
 from colliderkit.losses.condensation import condensation_loss
 from colliderkit.losses.hinge_embedding import hinge_embedding
-from colliderkit.methods.reconstruction.tracking import (
+from colliderkit.methods.reconstruction.learned_tracks import (
     PARAMETERS,
     TRAINING,
     GraphLosses,
-    HitGraph,
     LearnedTracks,
     TrainingGraph,
-    best,
-    gain,
     inputs,
-    numbered,
     on,
     step_loss,
 )
+from colliderkit.methods.reconstruction.tracking import HitGraph, best, gain, numbered
 from colliderkit.metrics.tracking import Interest, figures
 from colliderkit.networks.line_graph import HitEmbedding, LineGraph
 from colliderkit.training.settings import Training

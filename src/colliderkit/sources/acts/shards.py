@@ -13,6 +13,7 @@ import awkward as ak
 import numpy as np
 
 from colliderkit.errors import InputError
+from colliderkit.events.hits import joined
 from colliderkit.files import alone, refuse_existing
 from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive
@@ -23,7 +24,7 @@ from colliderkit.sources.acts.simulation import (
     collisions,
     simulate,
 )
-from colliderkit.sources.files.hits import TRACKS, joined, read_hits, write_hits
+from colliderkit.sources.files.hits import TRACKS, read_hits, write_hits
 from colliderkit.sources.shards import FORMAT, claim, executor, finished
 
 __all__ = ["generate_tracks"]

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.events.hits import Particles, TrackerHits
+from colliderkit.events.hits import TrackerHits
 from colliderkit.events.tables import Ints
-from colliderkit.files import atomic_file, atomic_folder, existing_file
-from colliderkit.sources.files.columns import missing, readable
+from colliderkit.files import atomic_folder, existing_file
+from colliderkit.sources.files.columns import missing
 from colliderkit.sources.files.csv import CsvTable
 from colliderkit.sources.files.formats import Paths, is_glob, paths_of
 from colliderkit.sources.files.parquet import ParquetTable, write_parquet
@@ -22,11 +22,9 @@ from colliderkit.sources.files.parquet import ParquetTable, write_parquet
 __all__ = [
     "TRACKS",
     "HitFiles",
-    "joined",
     "read_hits",
-    "read_tracks",
+    "write_csv",
     "write_hits",
-    "write_submission",
     "write_trackml",
 ]
 
@@ -136,7 +134,7 @@ def write_trackml(folder: str | Path, hits: TrackerHits, *, force: bool = False)
             mine = slice(hits.offsets[n], hits.offsets[n + 1])
             stem = part / f"event{number:09d}"
             ids = hits.id[mine]
-            _write(
+            write_csv(
                 f"{stem}-hits.csv",
                 {
                     "hit_id": ids,
@@ -146,7 +144,7 @@ def write_trackml(folder: str | Path, hits: TrackerHits, *, force: bool = False)
             )
             nothing = np.zeros(len(ids), dtype=np.int64)
             cells = {"hit_id": ids, "ch0": nothing, "ch1": nothing, "value": nothing + 1.0}
-            _write(f"{stem}-cells.csv", cells)
+            write_csv(f"{stem}-cells.csv", cells)
             made = hits.particles
             if made is None or hits.particle is None or rows is None:
                 continue
@@ -156,7 +154,7 @@ def write_trackml(folder: str | Path, hits: TrackerHits, *, force: bool = False)
                 for name in ("px", "py", "pz")
             }
             weight = nothing + 1.0 if hits.weight is None else hits.weight[mine]
-            _write(
+            write_csv(
                 f"{stem}-truth.csv",
                 {
                     "hit_id": ids,
@@ -168,7 +166,7 @@ def write_trackml(folder: str | Path, hits: TrackerHits, *, force: bool = False)
             )
             own = slice(made.offsets[n], made.offsets[n + 1])
             of_hits = which[which >= 0] - made.offsets[n]
-            _write(
+            write_csv(
                 f"{stem}-particles.csv",
                 {
                     "particle_id": made.id[own],
@@ -181,80 +179,8 @@ def write_trackml(folder: str | Path, hits: TrackerHits, *, force: bool = False)
     return Path(folder)
 
 
-def write_submission(
-    path: str | Path, hits: TrackerHits, tracks: Ints, *, force: bool = False
-) -> Path:
-    """Write a CSV of event_id, hit_id, track_id, as a TrackML submission; 0 is no track."""
-    columns = {"event_id": hits.number[hits.event], "hit_id": hits.id, "track_id": tracks}
-    with atomic_file(path, force) as part:
-        _write(part, columns)
-    return Path(path)
-
-
-def read_tracks(path: str | Path, hits: TrackerHits) -> Ints:
-    """Return the tracks (H,) of hits that tracks.parquet has, by the ids of their hits, 0 for none.
-
-    A hit of several tracks is taken for one of the first. Hits that are not among `hits` are left
-    out. Raises `InputError` for events that are not those of the hits.
-    """
-    table = ParquetTable(Path(path))
-    for name in ("event_id", "hit_id"):
-        if name not in table.columns:
-            raise missing(table.path, name, table.columns)
-    with readable(table.path, "Parquet"):
-        found = ak.from_parquet(table.path, columns=["event_id", "hit_id"])
-    numbers, lists = np.asarray(found["event_id"]), found["hit_id"]
-    place = np.searchsorted(numbers, hits.number)
-    place = np.minimum(place, max(len(numbers) - 1, 0))
-    if len(hits) and (not len(numbers) or (numbers[place] != hits.number).any()):
-        raise InputError(f"{table.path}: has no row for each event of the hits; write it anew.")
-    lists = lists[place]
-    each = ak.num(lists, axis=2)
-    track = ak.flatten(ak.broadcast_arrays(ak.local_index(lists, axis=1), lists)[0], axis=None)
-    event = np.repeat(np.arange(len(hits)), np.asarray(ak.sum(each, axis=1)))
-    ids = np.asarray(ak.flatten(lists, axis=None)).astype(np.int64)
-    labels = np.zeros(len(hits.x), dtype=np.int64)
-    if not len(ids) or not len(hits.x):
-        return labels
-    most = int(max(ids.max(), hits.id.max())) + 1
-    key = hits.event * most + hits.id
-    order = np.argsort(key, kind="stable")
-    wanted = event * most + ids
-    row = order[np.minimum(np.searchsorted(key[order], wanted), len(key) - 1)]
-    here = key[row] == wanted
-    # Written from the last on, so that the first stays.
-    labels[row[here][::-1]] = np.asarray(track)[here][::-1] + 1
-    return labels
-
-
-def joined(parts: Sequence[TrackerHits]) -> TrackerHits:
-    """Return the events of several samples, one after another, numbered as they are."""
-    columns: dict[str, Any] = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("x", "y", "z", "volume", "layer", "module", "id", "number")
-    }
-    for name in ("particle", "weight"):
-        if all(getattr(part, name) is not None for part in parts):
-            columns[name] = np.concatenate([getattr(part, name) for part in parts])
-    made = [part.particles for part in parts]
-    known = [m for m in made if m is not None]
-    if len(known) == len(parts):
-        names = [f for f in ("id", *MADE, "charge", "primary", "vertex") if _has(known, f)]
-        own: dict[str, Any] = {n: np.concatenate([getattr(m, n) for m in known]) for n in names}
-        columns["particles"] = Particles(offsets=_offsets(known), **own)
-    return TrackerHits(offsets=_offsets(parts), **columns)
-
-
-def _has(parts: Sequence[Any], name: str) -> bool:
-    return all(getattr(part, name) is not None for part in parts)
-
-
-def _offsets(parts: Sequence[Any]) -> Ints:
-    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-
-
-def _write(path: str | Path, columns: Mapping[str, NDArray[Any]]) -> None:
+def write_csv(path: str | Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """Write columns of numbers by name."""
     import pyarrow as pa
     import pyarrow.csv
 
