@@ -71,7 +71,6 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("data_members", "members", "others", "iterations", "repetitions"), FEW_ONE),
     **dict.fromkeys(("restarts", "measurements"), FEW_ONE),  # of a search, of a trial
     "trials": ONE,
-    "window": FEW_TWO,  # readings of a session that an update goes through
     "size": Range(0, 1, open="least"),  # of a simplex, in half the range of a setting
     "discount": Range(0, 1, open="most"),  # of a reward
     **dict.fromkeys(("proportional", "integral"), NOT_NEGATIVE),
@@ -122,8 +121,8 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
     # a tracker
     **dict.fromkeys(("eta", "pt"), NOT_NEGATIVE),  # of particles, in GeV
-    "radius": POSITIVE,  # mm
-    **dict.fromkeys(("dimensions", "hits", "vertices"), FEW_ONE),
+    "born": POSITIVE,  # mm from the beam
+    **dict.fromkeys(("hits", "vertices"), FEW_ONE),
     "missed": Range(0, 1, open="most"),  # share of hits
     "volumes": NONE,  # of a detector, by their numbers
     # clusters of calorimeter hits
@@ -149,20 +148,17 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("cut", "energies", "luminosity", "without"), POSITIVE),
     **dict.fromkeys(("bands", "pileup", "prior", "template", "threshold"), NOT_NEGATIVE),
     "angle": Range(-math.pi / 2, math.pi / 2, open="least most"),
-    **dict.fromkeys(("index", "x", "y"), FINITE),
     **dict.fromkeys(("edges", "sidebands", "signal_region", "windows"), FINITE),
     **dict.fromkeys(("cuts", "index", "x", "y"), FINITE),
     "errors": NOT_NEGATIVE,
-    "edges": FINITE,
     # pileup: lengths in eta and phi, pT, and the edges of rings
     **dict.fromkeys(("cell", "grid", "radius", "spacing"), Range(0.01, 2.0)),
-    **dict.fromkeys(("coldest", "outlier"), POSITIVE),  # of an annealing
+    **dict.fromkeys(("coldest",), POSITIVE),  # of an annealing
     "cooling": SHARE,
     "false": NOT_NEGATIVE,  # vertices an event
     "kernels": Range(1, 1001),
-    **dict.fromkeys(("forward", "offset", "rings", "slope"), NOT_NEGATIVE),
+    **dict.fromkeys(("forward", "offset", "slope"), NOT_NEGATIVE),
     # the ABCD plane
-    "cuts": FINITE,
     **dict.fromkeys(("correlation", "nonclosure"), POSITIVE),
     "regions": FEW_ONE,
     # The outer bins of an unfolding may be open.

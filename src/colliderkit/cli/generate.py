@@ -459,7 +459,7 @@ def listed() -> list[str]:
     for name in CALORIMETERS:
         geometry = calorimeter(name).geometry
         lines.append(f"  {name:<16} {len(geometry.layers)} layers, {geometry.voxels} voxels")
-    lines += ["", "trackers:"]
+    lines += ["", "trackers (helices, or ACTS):"]
     lines += [f"  {name:<16} {title}" for name, (title, _) in TRACKERS.items()]
     lines += ["", "events of a library of showers (CALORIMETER --layout library makes one):"]
     for name, make in FROM_LIBRARY.items():

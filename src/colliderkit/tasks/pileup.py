@@ -78,7 +78,6 @@ class PileupTask(Task):
                 collision made.
 
         Examples:
-            colliderkit generate pileup-qcd 400 --pileup 60 --out events.parquet
             colliderkit fit pileup events.parquet --out mitigation
             colliderkit fit pileup events.parquet --method puppi --tune true --out puppi
         """

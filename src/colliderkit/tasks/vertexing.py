@@ -41,7 +41,6 @@ class VertexingTask(Task):
                 particles, the vertex of each, and vertex_z [mm], the places of the true vertices.
 
         Examples:
-            colliderkit generate pileup-qcd 1000 --pileup 60 --out events.parquet
             colliderkit fit vertexing events.parquet --out vertices
         """
         events = events_of(reading, files)
