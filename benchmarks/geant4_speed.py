@@ -68,7 +68,9 @@ def bare(name: str, count: int) -> float:
     from colliderkit.sources.geant4.physics import geant4, physics_list
 
     g4 = geant4()
-    run = SimpleNamespace(energy=energies(count), beam=Beam(CALORIMETERS[name]))
+    run = SimpleNamespace(
+        energy=energies(count), entry=np.zeros((count, 2)), beam=Beam(CALORIMETERS[name])
+    )
     manager = g4.G4RunManager()
     kept = [simulation._construction(g4, calorimeter(name)), physics_list(0.7)]
     for part in kept:

@@ -55,9 +55,24 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "",
         ),
     },
+    "Reconstruction": {
+        "calorimeter": (
+            "Overlapping showers are found with their energies, and the neutral energy beside a"
+            " track",
+            "",
+        ),
+        "pileup": (
+            "A graph network removes pileup better than tuned PUPPI and SoftKiller, at every mu",
+            "",
+        ),
+    },
     "Searches": {
         "anomaly_trigger": (
             "An anomaly trigger keeps its rate, and is fast enough for one core",
+            "",
+        ),
+        "trigger_fixed_point": (
+            "A trigger of few bits keeps the same events if it was trained for them",
             "",
         ),
         "data_quality": (

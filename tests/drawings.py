@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from colliderkit import metrics
 from colliderkit.events.calorimeter import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.features import features
+from colliderkit.events.calorimeter.hits import Clusters
 from colliderkit.events.calorimeter.showers import Showers
 from colliderkit.methods.inference.estimates import Estimate
 from colliderkit.methods.inference.nuisances import Nuisance
@@ -46,6 +47,7 @@ from colliderkit.report import (
     calibration,
     calorimeter,
     classifiers,
+    clustering,
     conditioning,
     control,
     data_quality,
@@ -61,6 +63,8 @@ from colliderkit.report import (
     overlay,
     parameter_fit,
     pareto,
+    particle_flow,
+    pileup,
     ratio,
     regression,
     search,
@@ -71,8 +75,11 @@ from colliderkit.report import (
     training,
     trigger,
     unfolding,
+    vertexing,
 )
 from colliderkit.training.settings import Epoch
+from contracts.cases.clustering import small_events
+from contracts.cases.neutral_energy import small_pairs
 
 RANDOM = np.random.default_rng(0)
 LABEL = np.repeat([0, 1], 2000)
@@ -93,6 +100,8 @@ PT = np.geomspace(50, 500, 7)
 CURVES = {"one": closure(SEEN, TRUTH, PT), "other": closure(1.05 * SEEN, TRUTH, PT)}
 TOY = Geometry("toy", (Layer(0, (0, 5, 40)), Layer(1, (0, 4, 10, 20), 6), Layer(5, (0, 30))))
 GRID = Geometry("grid", (Grid(0, 4, 4, 40.0, 40.0), Grid(1, 8, 8, 40.0, 40.0)))
+SHOWERS_OF_EVENTS = small_events(3, 1)
+PAIRS = small_pairs(3, 1)
 LONG = ("minimise the pairs", "MDMM below half of its value", "weighted sum, 1:10")
 
 
@@ -355,6 +364,30 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         first=LONG[0],
         good=0.05,
     ),
+    "clustering.against_hits": lambda: clustering.against_hits(
+        {name: ([100, 1000, 10_000], [1.0, 8.0, 90.0]) for name in LONG}, "Time [ms]"
+    ),
+    "clustering.in_bins": lambda: clustering.in_bins(
+        {name: VALUES[:3] for name in LONG},
+        [0.1, 1.0, 10.0, 100.0],
+        "Energy [GeV]",
+        "Efficiency",
+        target=0.05,
+    ),
+    "clustering.responses": lambda: clustering.responses(
+        {name: RANDOM.normal(1, 0.2, 500) for name in LONG}, np.linspace(0, 2, 41), "Response"
+    ),
+    "clustering.showers_and_clusters": lambda: clustering.showers_and_clusters(
+        SHOWERS_OF_EVENTS,
+        {"network": Clusters.of(SHOWERS_OF_EVENTS, np.tile(np.arange(24) % 4 - 1, 3))},
+        1,
+    ),
+    "particle_flow.shares_of_an_event": lambda: particle_flow.shares_of_an_event(
+        PAIRS[0],
+        {name: RANDOM.uniform(size=len(PAIRS[0].energy)) for name in ("truth", "network")},
+        1,
+        PAIRS[1][1],
+    ),
     "control.convergence": lambda: control.convergence(
         {name: RANDOM.lognormal(3 - np.arange(30)[:, None] / 10, size=(30, 20)) for name in LONG},
         "Error [µm]",
@@ -432,6 +465,61 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     ),
     "service.loop_times": lambda: service.loop_times(
         dict(zip(LONG, VALUES, strict=False)), VALUES[0]
+    ),
+    "trigger.against_bits": lambda: trigger.against_bits(
+        {name: dict(zip((4, 8, 16), VALUES, strict=False)) for name in LONG[:3]},
+        "Events in common with floats",
+        0.9,
+    ),
+    "trigger.item_rates": lambda: trigger.item_rates(
+        LONG, VALUES[: len(LONG)], [Value(v.value / 2, v.error) for v in VALUES[: len(LONG)]], "Hz"
+    ),
+    "trigger.overlaps": lambda: trigger.overlaps(
+        LONG, np.random.default_rng(3).random((len(LONG), len(LONG)))
+    ),
+    "trigger.record_spectra": lambda: trigger.record_spectra(
+        np.linspace(80, 300, 45),
+        {
+            name: (1e6 / 10**i * np.exp(-np.linspace(0, 5, 44)), np.full(44, 1e3 / 10**i))
+            for i, name in enumerate(LONG[:2])
+        },
+        "an hour",
+    ),
+    "trigger.tails": lambda: trigger.tails({name: RANDOM.random(2_000) for name in LONG}),
+    "pileup.against_pileup": lambda: pileup.against_pileup(
+        {
+            name: {f"mu {mu}": Value(0.1 + 0.001 * mu * (i + 1), 0.01) for mu in (20, 60, 140)}
+            for i, name in enumerate(NAMES)
+        },
+        ["mu 20", "mu 60", "mu 140"],
+        "jet pT resolution",
+        [20, 60, 140],
+    ),
+    "pileup.event_display": lambda: pileup.event_display(
+        {
+            "pt": RANDOM.exponential(1, 500) + 30 * (np.arange(500) < 3),
+            "eta": RANDOM.uniform(-4, 4, 500),
+            "phi": RANDOM.uniform(-np.pi, np.pi, 500),
+            "vertex": np.arange(500) % 3 - 1,
+            "truth": (np.arange(500) < 20).astype(float),
+        },
+        {"all": np.ones(500), "after": RANDOM.random(500), "truth": np.arange(500) < 20},
+    ),
+    "pileup.interactions": lambda: pileup.interactions(
+        np.arange(100),
+        {name: np.arange(100) + RANDOM.normal(0, 3, 100) for name in ("regression", "vertices")},
+        "interactions",
+    ),
+    "vertexing.efficiency_over_false": lambda: vertexing.efficiency_over_false(
+        {"network": ([0.001, 0.03, 1], [0.7, 0.9, 0.95]), "annealing": ([0.01, 1], [0.8, 0.9])},
+        0.03,
+    ),
+    "vertexing.efficiency_by_tracks": lambda: vertexing.efficiency_by_tracks(
+        {name: [Value(0.5, 0.02), Value(0.9, 0.01)] for name in ("network", "annealing")},
+        [3, 10, 100],
+    ),
+    "vertexing.vertex_display": lambda: vertexing.vertex_display(
+        RANDOM.normal(0, 5, 60), np.full(60, 0.1), [-3, 0, 4], {"network": [-3.1, 4.2]}, (-10, 10)
     ),
     "trigger.rates": lambda: trigger.rates(
         {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"

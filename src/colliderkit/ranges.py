@@ -81,7 +81,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("bootstraps", "column", "orders", "replicas", "depth"), FEW_NONE),
     "steps": NONE,
     **dict.fromkeys(("devices", "workers"), Range(1, 4096)),
-    **dict.fromkeys(("seed", "sample_seed"), SEED),
+    **dict.fromkeys(("seed", "sample_seed", "noise_seed"), SEED),
     # a server
     **dict.fromkeys(("batch", "request_rows", "message"), FEW_ONE),
     **dict.fromkeys(("processes", "threads"), Range(1, 4096)),
@@ -112,16 +112,30 @@ RANGES: dict[str, Range] = {
     "fractions": Range(0, 1),  # of signal in mixed samples, which may be pure
     **dict.fromkeys(("share", "validation", "held_out"), SHARE),
     **dict.fromkeys(("target", "input_rate"), POSITIVE),  # rates of a trigger
+    "above": FINITE,  # of a column, where there is an object
+    "smallest": FEW_TWO,  # events of a topology
+    "prescales": ONE,
+    "bits": Range(2, 24),  # of numbers in fixed point
     **dict.fromkeys(("cache", "caches"), SHARE),  # of the size of all data sets
     **dict.fromkeys(("every", "horizon"), POSITIVE),  # days
     "until": FINITE,
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
     # a tracker
     **dict.fromkeys(("eta", "pt"), NOT_NEGATIVE),  # of particles, in GeV
-    "radius": POSITIVE,  # mm
+    "born": POSITIVE,  # mm from the beam
     **dict.fromkeys(("dimensions", "hits", "vertices"), FEW_ONE),
     "missed": Range(0, 1, open="most"),  # share of hits
     "volumes": NONE,  # of a detector, by their numbers
+    # clusters of calorimeter hits
+    **dict.fromkeys(("distance", "density", "link", "mean"), POSITIVE),
+    **dict.fromkeys(("q_min", "side", "least_energy"), NOT_NEGATIVE),
+    "outlier": Range(1),
+    # neutral energy beside tracks
+    **dict.fromkeys(("depths", "rings", "remainder"), NOT_NEGATIVE),
+    **dict.fromkeys(("coarse", "fine"), POSITIVE),
+    "core": POSITIVE,
+    "ranges": FEW_ONE,
+    **dict.fromkeys(("dimensions", "space", "propagated"), WIDTH),
     # certification
     **dict.fromkeys(("references", "window"), FEW_ONE),
     **dict.fromkeys(("discovery", "learning", "rate"), SHARE),
@@ -140,6 +154,13 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("cuts", "index", "x", "y"), FINITE),
     "errors": NOT_NEGATIVE,
     "edges": FINITE,
+    # pileup: lengths in eta and phi, pT, and the edges of rings
+    **dict.fromkeys(("cell", "grid", "radius", "spacing"), Range(0.01, 2.0)),
+    **dict.fromkeys(("coldest", "outlier"), POSITIVE),  # of an annealing
+    "cooling": SHARE,
+    "false": NOT_NEGATIVE,  # vertices an event
+    "kernels": Range(1, 1001),
+    **dict.fromkeys(("forward", "offset", "rings", "slope"), NOT_NEGATIVE),
     # the ABCD plane
     "cuts": FINITE,
     **dict.fromkeys(("correlation", "nonclosure"), POSITIVE),
@@ -154,8 +175,15 @@ RANGES |= {
     "helices.noise": NOT_NEGATIVE,  # hits on a layer
     "WindowScan.width": FEW_ONE,
     "Planing.bins": FINITE,  # a number, or the edges
+    **dict.fromkeys(("Superresolution.noise", "Superresolution.threshold"), NOT_NEGATIVE),
+    "Superresolution.size": WIDTH,
+    "NeutralEnergy.size": WIDTH,  # pixels
+    "NeutralShare.size": WIDTH,
+    "CLUE.depth": POSITIVE,  # what z is multiplied by
     "PIController.target": FINITE,  # the logarithm of a gain may be negative
     "BayesianOptimisation.random": FEW_ONE,  # settings that are drawn
+    "ConstituentSubtraction.alpha": NOT_NEGATIVE,  # a power of pT
+    "Puppi.least": NOT_NEGATIVE,  # a distance
 }
 
 

@@ -253,3 +253,12 @@ def test_onnx_gives_the_same_for_any_batch_and_length(name, tmp_path):
         found = session.run(None, {node.name: other[0].numpy()})[0]
         truth = answer(name, *other).softmax(1).numpy()
         np.testing.assert_allclose(found, truth, rtol=0, atol=1e-4)
+    # Beside others, and so padded, a jet has the answer that it has alone.
+    together, *of_real = data(name, (8, 60, 1, 25) * 10, seed=5)
+    answers = session.run(None, {node.name: together.numpy()})[0]
+    for i in range(10):
+        alone = together[i : i + 1]
+        if of_real:
+            alone = alone[:, of_real[0][i]]
+        (found,) = session.run(None, {node.name: alone.numpy()})[0]
+        np.testing.assert_allclose(found, answers[i], rtol=0, atol=1e-6)

@@ -46,6 +46,12 @@ NO_TABLE = {
 # Trials of a machine are conditions in their own ranges: one that is moved is another machine.
 NO_TABLE |= set(ControlTask.methods)
 NO_TABLE |= {"popularity", "eviction"}  # a trace of accesses
+NO_TABLE |= {"pileup-graph", "pumml", "puppi", "soft-killer"}  # particles, not a table
+NO_TABLE |= {"density-vertices", "annealed-vertices"}
+NO_TABLE |= {"constituent-subtraction", "charged-hadron-subtraction"}
+# Hits of a calorimeter, in mm and GeV, whose places are taken from their middle.
+NO_TABLE |= {"clue", "shower-clustering", "neutral-energy", "parametrised-subtraction"}
+NO_TABLE |= {"superresolution"}
 NO_TABLE |= {"congestion-forecast", "network-anomaly"}  # counters are shares, and times
 NO_TABLE |= {"edge-tracks", "embedded-tracks", "helix-tracks"}  # helices through the beam
 QUICK = Training(epochs=2, batch_size=64, learning_rate=1e-2, devices=1)

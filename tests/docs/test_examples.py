@@ -35,13 +35,20 @@ SMALL = (
     " --options '{steps: 2}' --layer_options '{transforms: 1, bins: 6, hidden: [16]}'"
 )
 
+# A command that runs on the README as it stands here.
+IN_README = ""
+BRIEF = 'ck.Tagger("pfn", training=ck.Training(epochs=1))'
+
 # (what stands there, what is run), for each page; "" is for all.
 QUICK_SEARCH = "folds=3, members=1, options={'rounds': 5, 'leaves': 4}"
 FLOW = "--folds 2 --flow '{transforms: 1, hidden: [8], bins: 4}' --training.epochs 1"
 WINDOWS = "--edges 2500,2700,2900,3100,3300,3500,3700,4000,4900"
+QUICK_SHARES = "--size 16 --channels 4 --training.epochs 1"
 REDUCED: dict[str, list[tuple[str, str]]] = {
     "README.md": [
         ('"top-qcd", 5000', '"top-qcd", 150'),
+        ('ck.Tagger("pfn")', BRIEF),
+        ("--network particle-net-lite", "--network particle-net-lite --training.epochs 1"),
         ("--bootstraps 20", "--bootstraps 2"),
         ("photons-368 20000", "photons-368 300"),
         ("'[500, 8000]'", "'[500, 600]'"),
@@ -72,11 +79,14 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
     ],
     "quickstart.md": [
         ('"top-qcd", 5000', '"top-qcd", 150'),
+        ('ck.Tagger("pfn")', BRIEF),
+        ("--network pfn", "--network pfn --training.epochs 1"),
         ("generate top-qcd 5000", "generate top-qcd 100 --force"),
         ("top-qcd 1000", "top-qcd 100"),
+        ("study gaussian-calibration --scale smoke", "study two-point-uncertainty --scale smoke"),
     ],
     "files.md": [("FILE...", "top.root"), ("100000 --detector --workers 2", "20")],
-    "gallery.md": [("NAME --scale laptop", "gaussian-calibration --scale smoke")],
+    "gallery.md": [("NAME --scale laptop", "two-point-uncertainty --scale smoke")],
     "inference.md": [
         ("sample(20_000", "sample(2_000"),
         ("sample(100_000", "sample(4_000"),
@@ -118,6 +128,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("'[500, 2000, 8000, 64000]'", "'[500, 550, 600]'"),
         ("(500, 2000, 8000, 64000)", "(500, 550, 600), width=16, classifier=short"),
         ("--threshold 0.2", "--threshold 0.2 --width 16 --classifier.epochs 1"),
+        ("colliderkit report runs/gflash", IN_README),
     ],
     "surrogates.md": [
         ("photons-368 40000", "photons-368 300"),
@@ -125,8 +136,33 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("photons-368 --out", f"photons-368 {SMALL} --out"),
         ("--threshold 0.05", "--threshold 0.05 --width 16 --classifier.epochs 1"),
         ('network="ring-mixer"', 'network="ring-mixer", layers=short, voxels=short'),
+        ("colliderkit report runs/test", IN_README),
+        ("colliderkit export runs/surrogate --out surrogate.onnx", IN_README),
     ],
-    "tagging.md": [('"top-qcd", 5000', '"top-qcd", 150'), ("epochs 20", "epochs 1")],
+    "tagging.md": [
+        ('"top-qcd", 5000', '"top-qcd", 150'),
+        ('Tagger("pfn")', 'Tagger("pfn", training=FEW)'),
+        ("epochs 20", "epochs 1"),
+        ("colliderkit export runs/pn --files data.root --out tagger.onnx", IN_README),
+    ],
+    "clustering.md": [
+        ("silicon-tungsten 2000", "silicon-tungsten 4 --energies '[1000, 1100]'"),
+        ("overlapping-showers 5000", "overlapping-showers 40"),
+        ("overlapping-showers 1000", "overlapping-showers 40"),
+        (
+            "fit clustering train.parquet",
+            "fit clustering train.parquet --width 8 --training.epochs 1",
+        ),
+    ],
+    "neutral-energy.md": [
+        ("ecal-hcal 1000", "ecal-hcal 5"),
+        ("'[2000, 20000]'", "'[2000, 2100]'"),
+        ("pion-pairs 3000", "pion-pairs 40"),
+        ("pion-pairs 1000", "pion-pairs 40"),
+        ("train.parquet --out runs/neutral", f"train.parquet {QUICK_SHARES} --out runs/neutral"),
+        ("NeutralEnergy(kind", "NeutralEnergy(training=FEW, kind"),
+        ("160.0)).fit", "160.0), training=FEW, channels=4).fit"),
+    ],
     "control.md": [
         ("DifferentiablePolicy()", "DifferentiablePolicy(iterations=2, batch_size=4, hidden=4)"),
         ("20_000", "20"),
@@ -139,6 +175,16 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ('"hidden": [32, 32]}', '"hidden": [8]}, training=short'),
         ("members=4", "members=2, draws=64"),
         ("optimum([3.0])", "optimum([3.0], steps=3)"),
+    ],
+    "pileup.md": [
+        ("pileup-qcd 400 --pileup 60 --out events.parquet", "pileup-qcd 5 --out made.parquet"),
+        ("events.parquet --out runs/graph", "events.parquet --out runs/graph --training.epochs 1"),
+        ('PileupGraph(labels="charged")', 'PileupGraph(labels="charged", training=FEW)'),
+    ],
+    "vertexing.md": [
+        ("pileup-qcd 1000 --pileup 60 --out events.parquet", "pileup-qcd 5 --out made.parquet"),
+        ("--out runs/vertices\n", "--out runs/vertices --training.epochs 1\n"),
+        ("DensityVertices(false=0.03)", "DensityVertices(false=0.03, training=FEW)"),
     ],
     "popularity.md": [
         ("past.csv --out runs/popularity", "past.csv --rounds 20 --out runs/popularity"),
@@ -158,7 +204,9 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("features=names)", "features=names, training=short)"),
         ("target=1_000", "target=50_000"),
         ("--input_rate 20000", "--input_rate 20000 --training.epochs 1"),
+        ('"jets": [2, 4]},\n)', '"jets": [2, 4]},\n    smallest=100,\n)'),
     ],
+    "your-files.md": [("--network pfn", "--network pfn --training.epochs 1")],
     "unfolding.md": [
         ("iterations=5", "iterations=1"),
         ("iterations=8", "iterations=2"),
@@ -510,7 +558,7 @@ def given_serving() -> Names:
 
 def given_tagging() -> Names:
     particles("top.root", "qcd.root", "top_test.root", "qcd_test.root", "data.root")
-    return {}
+    return {"FEW": FEW}
 
 
 def given_data_quality() -> Names:
@@ -551,6 +599,24 @@ def given_control() -> Names:
 def given_popularity() -> Names:
     write_accesses(Path("."))
     return {}
+
+
+def given_pileup() -> Names:
+    from colliderkit.sources import write
+    from colliderkit.sources.toys.pileup import pileup_toy
+
+    for seed, name in enumerate(("events", "new", "test")):
+        write(f"{name}.parquet", pileup_toy(12, 5.0, seed=seed))
+    return {"FEW": ck.Training(epochs=1, batch_size=4)}
+
+
+def given_vertexing() -> Names:
+    from colliderkit.sources import write
+    from colliderkit.sources.toys.pileup import pileup_toy
+
+    for seed, name in enumerate(("events", "new", "test")):
+        write(f"{name}.parquet", pileup_toy(12, 5.0, seed=seed))
+    return {"FEW": ck.Training(epochs=1, batch_size=4)}
 
 
 def given_network() -> Names:
@@ -604,9 +670,12 @@ def given_trigger() -> Names:
             file["Particles"] = events
     return {
         "names": COLUMNS,
+        "np": np,
         "events": table(files["stream"]),
+        "drawn": files["new"],
         "new": table(files["new"]),
         "short": Training(epochs=1, batch_size=256),
+        "more": Training(epochs=1, batch_size=256),
     }
 
 
@@ -684,7 +753,10 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "data-quality.md": given_data_quality,
     "control.md": given_control,
     "network.md": given_network,
+    "neutral-energy.md": lambda: {"FEW": FEW},
     "popularity.md": given_popularity,
+    "pileup.md": given_pileup,
+    "vertexing.md": given_vertexing,
     "detector-optimisation.md": given_detector,
     "tracking.md": lambda: {"FEW": FEW},
     "trigger.md": given_trigger,

@@ -50,8 +50,10 @@ from colliderkit.sources import write
 from colliderkit.sources.datasets import catalogue
 from colliderkit.sources.files.hits import write_hits, write_trackml
 from colliderkit.sources.files.monitors import ScoreTable, write_monitors
+from colliderkit.sources.files.shower_libraries import write_library
 from colliderkit.sources.files.showers import write_showers
 from colliderkit.sources.files.tracks import write_submission
+from colliderkit.sources.files.trigger_records import write_records
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.pythia import shards as pythia_shards
 from colliderkit.sources.toys.tracker import helix_hits
@@ -62,6 +64,7 @@ from colliderkit.tasks.account import Account
 from colliderkit.tasks.task import Evaluation
 from colliderkit.training.settings import Training
 from contracts.cases import TASK_CASES
+from contracts.cases.clustering import small_library
 from contracts.cases.data_quality import small_runs
 from samples import make_jets
 
@@ -278,6 +281,7 @@ def advised(folder: Path, monkeypatch) -> None:
 SHOWERS = RANDOM.exponential(size=(50, 504)).astype(np.float32)
 GEOMETRY = calorimeter("photons-368").geometry
 TRACKER = helix_hits(5, seed=1)
+LIBRARY = small_library()
 LONG = {"request": "x" * ROOM}
 
 # By the function that writes: what calls it, in an empty folder.
@@ -293,6 +297,7 @@ WRITERS = {
     "report/html.write": lambda folder, _: drawn(folder),
     "report/html.write_page": lambda folder, _: page(folder),
     "report/results.write_results": lambda f, _: write_results(f / "r.json", RESULTS, {}),
+    "serve/fpga.write_firmware": None,  # by hls4ml, which not everyone has
     "serve/generators.export_generator": lambda folder, _: generator(folder),
     "serve/golden.write_golden": lambda f, _: write_golden(f / "g.json", {"1": [[1, 2]] * 300}),
     "serve/hepdata.write_hepdata": lambda f, _: write_hepdata(spectrum(), f / "hepdata"),
@@ -311,11 +316,17 @@ WRITERS = {
     ),
     "sources/files/parquet.write_parquet": lambda folder, _: jets(folder, "jets.parquet"),
     "sources/files/root.write_root": lambda folder, _: jets(folder, "jets.root"),
+    "sources/files/shower_libraries.write_library": lambda f, _: write_library(
+        f / "l.hdf5", LIBRARY
+    ),
     "sources/files/showers.write_in_parts": lambda f, _: write_showers(
         f / "s.hdf5", np.ones(50), SHOWERS
     ),
     "sources/files/showers._write_images": lambda f, _: write_showers(
         f / "s.hdf5", np.ones(50), SHOWERS, layout="calogan"
+    ),
+    "sources/files/trigger_records.write_records": lambda f, _: write_records(
+        f / "r.h5", {"pt": np.random.default_rng(1).random(9_000)}, ["pt"], event=np.arange(9_000)
     ),
     "sources/pythia/shards.merge": lambda folder, _: merged(folder),
     "sources/pythia/shards.keep": made_shard,

@@ -262,18 +262,14 @@ def same(one: Path, other: Path) -> bool:
 # What is smaller than in the smoke scale, and what is kept first.
 STUDIES = {
     "w-tagging": ({}, "steps/*.npz"),
-    "unfolding": ({"simulation": 500, "nature": 300}, "models/multifold/**/push-*.npy"),
+    "unfolding": ({"simulation": 300, "nature": 200}, "models/multifold/**/push-*.npy"),
     "fast-calo-slices": ({"train": 200, "test": 100}, "models/*/method.json"),
-    "inference-aware": (
-        {"train": 1_000, "test": 3_000, "ratio_train": 1_000, "ratio_events": 64},
-        "models/*/method.json",
-    ),
 }
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_of_each_kind(name, tmp_path, monkeypatch):
-    """Tagging, unfolding, surrogate and inference: after the first thing that is kept."""
+    """Tagging, unfolding and surrogate: after the first thing that is kept."""
     (changes, kept), scales = STUDIES[name], KNOWN.load(name).scales
     monkeypatch.setitem(scales, "smoke", scales["smoke"])  # which is smaller in this test alone
     small_study(name, changes)

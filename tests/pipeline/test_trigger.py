@@ -64,3 +64,58 @@ def test_from_files_to_decisions(tmp_path: Path, monkeypatch, capsys) -> None:
     assert main(["fit", "trigger", "stream1.h5", "--features", FEATURES, "--target", "2000",
                  "--input_rate", "1000", "--out", "no"]) == 2  # fmt: skip
     assert "a trigger keeps less than it sees" in capsys.readouterr().err
+
+
+def test_topologies_beside_a_menu(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in (1, 2):
+        write(tmp_path / f"stream{seed}.h5", stream(3_000, seed=seed))
+    fit = ["fit", "trigger", "stream1.h5", "--features", FEATURES, "--target", "50",
+           "--input_rate", "1000", "--training.epochs", "1", "--latent", "2",
+           "--topologies.objects", "{leptons: [e1_pt, mu1_pt], jets: [j?_pt]}",
+           "--topologies.smallest", "100", "--prior", "even", "--out", "trigger"]  # fmt: skip
+    assert main(fit) == 0
+    menu = ["evaluate", "trigger", "--stream", "stream2.h5",
+            "--menu", "{muon: mu1_pt > 40, loose: (j1_pt > 60) & (j2_pt > 40)}"]  # fmt: skip
+    assert main([*menu, "--prescales", "{loose: 10}", "--out", "test"]) == 0
+    rows = json.loads((tmp_path / "test" / "results.json").read_text())["rows"]
+    found = {(row["subject"], row["quantity"]): row["value"] for row in rows}
+    trigger = load("trigger")
+    of_topologies = [found[name, "rate"] for name in trigger.groups_.names]
+    assert sum(of_topologies) == pytest.approx(found["stream", "rate"])
+    assert found["this trigger", "rate"] == pytest.approx(found["stream", "rate"])
+    assert 0 < found["this trigger", "pure rate"] < found["this trigger", "rate"]
+    events = stream(3_000, seed=2)
+    muon = events[:, 5, 0] > 40
+    assert found["muon", "rate"] == pytest.approx(1000 * muon.mean())
+    loose = (events[:, 9, 0] > 60) & (events[:, 10, 0] > 40)
+    assert found["loose", "rate"] == pytest.approx(100 * loose.mean())
+    assert main(["report", "test"]) == 0
+    assert main(["export", "trigger", "stream2.h5", "--out", "t.onnx"]) == 0
+    records = ["apply", "trigger", "stream2.h5", "--records", "j1_pt,j1_eta", "--out"]
+    assert main([*records, "kept.parquet"]) == 0
+    assert read_table("kept.parquet", "kept")["kept"].mean() == pytest.approx(
+        found["stream", "rate"] / 1000
+    )
+    small = read_table("kept.records.h5", "j1_pt,event")
+    np.testing.assert_allclose(small["j1_pt"], events[:, 9, 0], rtol=2**-11)
+    assert len(small["event"]) == 3_000
+    records[4] = "1e6 * j1_pt"
+    assert main([*records, "other.parquet"]) == 2
+    assert "two bytes hold numbers up to 65504" in capsys.readouterr().err
+    assert not list(tmp_path.glob("other*"))
+    capsys.readouterr()
+    for words, sentence in (
+        (["--prescales", "{muno: 3}"], "the menu has no item 'muno'"),
+        (["--prescales", "{muon: 0}"], "prescales"),
+        (["--menu", "{x: nothing > 3}"], "nothing"),
+        (["--menu", "{this trigger: met_pt > 3}"], "this trigger's own name"),
+    ):
+        assert main([*menu, *words, "--out", "no"]) == 2
+        assert sentence in capsys.readouterr().err
+    assert main([*menu[:4], "--prescales", "{muon: 3}", "--out", "no"]) == 2
+    assert "there is none; give menu" in capsys.readouterr().err
+    assert main([*fit[:-1], "no", "--topologies.objects", "{leptons: [tau?_pt]}",
+                 "--topologies.edges", "{leptons: [1]}"]) == 2  # fmt: skip
+    assert "no column is one of the leptons (tau?_pt)" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()

@@ -163,8 +163,8 @@ def test_errors_say_what_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         calorimeter("lead")
     with pytest.raises(InputError, match="shower 1 has an energy of -2 MeV"):
         simulate(SMALL, np.array([5.0, -2.0]))
-    with pytest.raises(InputError, match=r"particle 'pi-' is none of gamma, e-, e\+"):
-        Beam("pi-")
+    with pytest.raises(InputError, match=r"particle 'pion' is none of gamma, e-, e\+, pi\+"):
+        Beam("pion")
     with pytest.raises(InputError, match="2 samplings for 3 layers"):
         Calorimeter(SMALL.geometry, SMALL.samplings[:2], 150.0)
     with pytest.raises(InputError, match="the voxels reach 40 mm, the slabs 35 mm only"):

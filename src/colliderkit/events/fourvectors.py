@@ -69,7 +69,18 @@ def delta_phi(a: Tensor, b: Tensor) -> Tensor:
 
 def jet_axis(p4: Tensor, mask: Tensor) -> Tensor:
     """Sum the real constituents, (B, N, 4) and (B, N) -> (B, 4)."""
-    return (p4 * mask[..., None]).sum(1)
+    return _summed(p4 * mask[..., None])
+
+
+def _summed(x: Tensor) -> Tensor:
+    """Sum over the particles of a jet, (B, N, ...) -> (B, ...).
+
+    An exported file adds in double precision: in single the padding, which other jets of a batch
+    bring, would group the terms anew and move a probability by 1e-6.
+    """
+    if torch.compiler.is_exporting():
+        return x.sum(1, dtype=torch.float64).to(x.dtype)
+    return x.sum(1)
 
 
 def relative(p4: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,7 +94,7 @@ def relative(p4: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     transverse_axis = pt(axis)
     real = mask.to(p4.dtype)
     z = transverse * real
-    z = z / z.sum(1, keepdim=True).clamp(min=TINY)
+    z = z / _summed(z).clamp(min=TINY)[:, None]
     axis_eta = asinh(axis[:, 2] / transverse_axis)
     deta = (asinh(p4[..., 2] / transverse) - axis_eta[:, None]) * real
     # The angle from the axis in the transverse plane, without a wrap. Padding stands on the axis.

@@ -1,74 +1,107 @@
-"""Object condensation and the hinge embedding: hits of one object near, of others apart.
+"""Object condensation: every hit of an object comes near one hit that stands for all (2002.03605).
 
-All take one event at a time: coordinates (H, D), and the object (H,) int64 of each hit, from 0 on,
--1 for hits of none. Each is defined, with gradients, for events without objects, without noise and
-without hits.
+A network gives each hit a condensation weight beta in [0, 1) and a place x in a space of D
+dimensions. With the charge q = artanh^2(beta) + q_min, and of each object k its hit c(k) of the
+largest charge, the terms of an event of N hits, K objects and noise are
+
+    attractive  mean_k 1/N_k sum_{j of k}     q_j q_c(k) |x_j - x_c(k)|^2
+    repulsive   mean_k 1/N   sum_{j not of k} q_j q_c(k) max(0, 1 - |x_j - x_c(k)|)
+    beta        mean_k (1 - beta_c(k))
+    noise       mean over noise of beta
+
+An object counts the same whatever its hits, unlike in the paper, where the sum over hits comes
+first. Afterwards hits of large beta are the objects, and what is near one is of it
+(`methods.reconstruction.condensation`).
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["LARGEST_BETA", "hinge_embedding", "object_condensation"]
+__all__ = ["LARGEST", "Condensation", "condensation_loss"]
 
-LARGEST_BETA = 1 - 1e-4  # artanh(1) is infinite
+LARGEST = 1 - 1e-4  # of beta: artanh(1) is infinite
+NEAREST = 1e-12  # added to squared distances, of which a root is taken
 
 
-def object_condensation(
-    x: Tensor,
+class Condensation(NamedTuple):
+    """Terms of the loss of each event, () or (B,), and what a payload is weighted with.
+
+    - `charge` (..., N): q of each hit, 0 where padded;
+    - `point` (..., K): c(k), the hit of each object's largest charge, 0 of an object without hits;
+    - `there` (..., K): whether an object has hits.
+    """
+
+    attractive: Tensor
+    repulsive: Tensor
+    beta: Tensor
+    noise: Tensor
+    charge: Tensor
+    point: Tensor
+    there: Tensor
+
+    def total(self, noise: float = 1.0) -> Tensor:
+        """Return the sum of the terms, that of noise times a factor, () or (B,)."""
+        return self.attractive + self.repulsive + self.beta + noise * self.noise
+
+
+def condensation_loss(
     beta: Tensor,
-    objects: Tensor,
+    coordinates: Tensor,
+    object: Tensor,
+    q_min: float = 0.1,
     *,
-    least_charge: float = 0.1,
-    noise: float = 1.0,
-) -> Tensor:
-    """Return the object condensation loss of one event, () (2002.03605).
+    mask: Tensor | None = None,
+) -> Condensation:
+    """Return the terms of object condensation, of one event or of a padded batch.
 
-    With charges q = artanh^2(beta) + `least_charge`, a_k the hit of the largest beta of object k,
-    N hits and K objects,
+    - `beta` (N,) or (B, N), in [0, 1]; from `LARGEST` on its charge does not rise;
+    - `coordinates` (N, D) or (B, N, D);
+    - `object` (N,) or (B, N) int64: the object of each hit, from 0 on in each event, -1 for noise;
+    - `mask` as `object`, True where a hit is real; all are if not given.
 
-        L = 1/N sum_j q_j sum_k q_(a_k) [M_jk d^2 + (1 - M_jk) max(0, 1 - d)]
-            + 1/K sum_k (1 - beta_(a_k)) + noise * mean of beta over hits of no object,
-
-    d = |x_j - x_(a_k)|; hits of no object are repelled. `x` (H, D) and `beta` (H,) in [0, 1], which
-    is clipped below 1.
+    A term of what an event does not have (no object, no noise, no hit) is 0, with a gradient of 0.
+    A hit of no object is repelled from all of them. It takes B N K D numbers of memory.
     """
-    beta = beta.clamp(max=LARGEST_BETA)
-    without = objects < 0
-    # Sums, so that a part without hits is 0 and has a gradient.
-    suppressed = (beta * without).sum() / without.sum().clamp(min=1)
-    count = int(objects.max()) + 1 if len(objects) else 0
-    if count <= 0:
-        return noise * suppressed + 0 * x.sum()
-    charge = torch.atanh(beta).square() + least_charge
-    member = objects[:, None] == torch.arange(count, device=x.device)  # (H, K)
-    there = member.any(0)
-    peak = torch.where(member, beta.detach()[:, None], -1.0).argmax(0)
-    squared = (x[:, None] - x[peak][None]).square().sum(-1)
-    distance = (squared + 1e-12).sqrt()
-    potential = torch.where(member, squared, (1 - distance).clamp(min=0))
-    potential = potential * (charge[peak] * there)[None]
-    potential = (charge[:, None] * potential).sum() / len(x)
-    condensed = ((1 - beta[peak]) * there).sum() / there.sum()
-    return potential + condensed + noise * suppressed
-
-
-def hinge_embedding(
-    x: Tensor, objects: Tensor, pairs: Tensor, *, radius: float = 1.0, most: int = 4_096
-) -> Tensor:
-    """Return the hinge loss of an embedding of one event, ().
-
-    L = 1/P sum_pairs |x_i - x_j|^2 + 1/H' sum_(near foreign pairs) (radius - |x_i - x_j|)
-
-    `pairs` (2, P) are true neighbours along an object; foreign pairs are of two objects, or of an
-    object and a hit of none, within `radius`; H' hits are of an object. Of an event with more than
-    `most` hits foreign pairs are looked for among the first `most`.
-    """
-    first, second = pairs
-    attraction = (x[first] - x[second]).square().sum() / max(len(first), 1)
-    x, objects = x[:most], objects[:most]
-    known = (objects >= 0).sum().clamp(min=1)
-    squared = (x[:, None] - x[None]).square().sum(-1)
-    distance = (squared + 1e-12).sqrt()
-    foreign = (objects[:, None] != objects[None]) & (objects[:, None] >= 0)
-    repulsion = ((radius - distance).clamp(min=0) * foreign).sum() / known
-    return attraction + repulsion
+    if beta.ndim == 1:
+        alone = condensation_loss(
+            beta[None],
+            coordinates[None],
+            object[None],
+            q_min,
+            mask=None if mask is None else mask[None],
+        )
+        return Condensation(*(part[0] for part in alone))
+    real = torch.ones_like(object, dtype=torch.bool) if mask is None else mask
+    hits = real.sum(1).clamp(min=1)
+    charge = torch.where(real, torch.atanh(beta.clamp(0.0, LARGEST)) ** 2 + q_min, 0.0)
+    noisy = real & (object < 0)
+    noise = torch.where(noisy, beta, 0.0).sum(1) / noisy.sum(1).clamp(min=1)
+    objects = int(object.max()) + 1 if object.numel() else 0
+    if objects <= 0:
+        zero = 0.0 * (beta.sum(1) + coordinates.sum((1, 2)))
+        none = object.new_zeros(len(object), 0)
+        return Condensation(zero, zero, zero, noise + zero, charge, none, none.bool())
+    own = (object[..., None] == torch.arange(objects, device=object.device)) & real[..., None]
+    size = own.sum(1)
+    there = size > 0
+    count = there.sum(1).clamp(min=1)
+    point = torch.where(own, charge.detach()[..., None], -1.0).argmax(1)  # (B, K)
+    where = point[..., None].expand(-1, -1, coordinates.shape[2])
+    offset = coordinates[:, :, None] - coordinates.gather(1, where)[:, None]
+    squared = offset.square().sum(3)  # (B, N, K)
+    both = charge[..., None] * charge.gather(1, point)[:, None]
+    pull = (both * squared * own).sum(1) / size.clamp(min=1)
+    near = (1 - (squared + NEAREST).sqrt()).clamp(min=0)
+    push = (both * near * (real[..., None] & ~own)).sum(1) / hits[:, None] * there
+    short = (1 - beta.gather(1, point)) * there
+    return Condensation(
+        pull.sum(1) / count,
+        push.sum(1) / count,
+        short.sum(1) / count,
+        noise,
+        charge,
+        point,
+        there,
+    )

@@ -77,8 +77,21 @@ METHODS = Registry(
         "run-scores": "colliderkit.methods.operations.run_scores:RunScores",
         "congestion-forecast": "colliderkit.methods.operations.congestion:CongestionForecast",
         "network-anomaly": "colliderkit.methods.operations.network_anomalies:NetworkAnomaly",
+        "pileup-graph": "colliderkit.methods.reconstruction.pileup_graph:PileupGraph",
+        "density-vertices": "colliderkit.methods.reconstruction.vertex_density:DensityVertices",
+        "annealed-vertices": "colliderkit.methods.reconstruction.vertex_annealing:AnnealedVertices",
+        "pumml": "colliderkit.methods.reconstruction.pumml:Pumml",
+        "puppi": "colliderkit.methods.reconstruction.puppi:Puppi",
+        "soft-killer": "colliderkit.methods.reconstruction.soft_killer:SoftKiller",
+        "constituent-subtraction": "colliderkit.methods.reconstruction.constituent_subtraction:ConstituentSubtraction",  # noqa: E501
+        "charged-hadron-subtraction": "colliderkit.methods.reconstruction.charged_subtraction:ChargedHadronSubtraction",  # noqa: E501
         "edge-tracks": "colliderkit.methods.reconstruction.edge_tracks:EdgeTracks",
         "embedded-tracks": "colliderkit.methods.reconstruction.embedded_tracks:EmbeddedTracks",
         "helix-tracks": "colliderkit.methods.reconstruction.helix_tracks:HelixTracks",
+        "neutral-energy": "colliderkit.methods.reconstruction.neutral_energy:NeutralEnergy",
+        "superresolution": "colliderkit.methods.reconstruction.superresolution:Superresolution",
+        "parametrised-subtraction": "colliderkit.methods.reconstruction.subtraction:ParametrisedSubtraction",  # noqa: E501
+        "clue": "colliderkit.methods.reconstruction.clue:CLUE",
+        "shower-clustering": "colliderkit.methods.reconstruction.shower_clustering:ShowerClustering",  # noqa: E501
     },
 )

@@ -44,19 +44,19 @@ class Interest:
         eta: the largest absolute pseudorapidity.
         hits: the fewest hits that a particle has in the events.
         primary: those alone that come from a collision.
-        radius: the largest distance from the beam at which they are born, in mm.
+        born: the largest distance from the beam at which they are born, in mm.
     """
 
     pt: float = 0.9
     eta: float = 2.5
     hits: int = 3
     primary: bool = True
-    radius: float = 24.0
+    born: float = 24.0
 
     def __str__(self) -> str:
         kind = "primary particles" if self.primary else "particles"
         return (
-            f"{kind} born within {self.radius:g} mm, pT > {self.pt:g} GeV, |eta| < {self.eta:g},"
+            f"{kind} born within {self.born:g} mm, pT > {self.pt:g} GeV, |eta| < {self.eta:g},"
             f" at least {self.hits} hits"
         )
 
@@ -177,7 +177,7 @@ def of_interest(hits: TrackerHits, matches: Matches, interest: Interest) -> NDAr
         )
     rows = particle_rows(hits, matches)
     good = (made.pt > interest.pt) & (np.abs(made.eta) < interest.eta)
-    good &= np.hypot(made.vx, made.vy) < interest.radius
+    good &= np.hypot(made.vx, made.vy) < interest.born
     if interest.primary:
         good &= made.primary
     return chosen & (rows >= 0) & (good[rows] if len(good) else False)

@@ -21,9 +21,18 @@ from colliderkit.events.schema import FOURVECTOR
 from colliderkit.events.sequences import ParticleSequence
 from colliderkit.events.sets import RELATIVE_FEATURES
 from colliderkit.networks.deep_sets import PFN
+from colliderkit.networks.fixed_point import WIDE, Quantiser
 from colliderkit.networks.mlp import MLP
 
-__all__ = ["Autoencoding", "Coder", "ImageCoder", "MapCoder", "SetCoder", "TableCoder"]
+__all__ = [
+    "Autoencoding",
+    "Coder",
+    "ImageCoder",
+    "MapCoder",
+    "Reproducing",
+    "SetCoder",
+    "TableCoder",
+]
 
 Parts = tuple[Tensor, ...]
 TINY = 1e-8
@@ -76,25 +85,34 @@ class MapCoder(Coder):
         columns: C, the bins.
         encoded, latent: K and Z.
         hidden: widths of the encoder's layers; the decoder has them in turn.
+        bits: of weights and hidden activations, to train for fixed point; what is reproduced, and
+            the latent numbers, have 16.
     """
 
     FAR = 5.0
 
     def __init__(
-        self, columns: int, encoded: int, latent: int, *, hidden: Sequence[int] = (64, 32)
+        self,
+        columns: int,
+        encoded: int,
+        latent: int,
+        *,
+        hidden: Sequence[int] = (64, 32),
+        bits: int | None = None,
     ) -> None:
         super().__init__()
         self.numbers = columns
         self.scaling = Standardise(columns)
-        self.encoder = MLP(columns, encoded, hidden=hidden)
-        self.decoder = MLP(latent, columns, hidden=tuple(reversed(hidden)))
+        self.entry = nn.Identity() if bits is None else Quantiser(WIDE)
+        self.encoder = MLP(columns, encoded, hidden=hidden, bits=bits)
+        self.decoder = MLP(latent, columns, hidden=tuple(reversed(hidden)), bits=bits)
 
     def fit(self, values: Tensor) -> None:
         """Take mean and spread of rows (N, C)."""
         self.scaling.fit(values)
 
     def represent(self, values: Tensor, mask: Tensor | None) -> Parts:
-        return (self.scaling(values),)
+        return (self.entry(self.scaling(values)),)
 
     def encode(self, parts: Parts) -> Tensor:
         encoded: Tensor = self.encoder(parts[0])
@@ -126,6 +144,7 @@ class TableCoder(MapCoder):
         columns: C.
         encoded, latent: K and Z.
         hidden: widths of the encoder's layers; the decoder has them in turn.
+        bits: of weights and hidden activations, to train for fixed point.
     """
 
     WIDER = 1.5
@@ -133,9 +152,15 @@ class TableCoder(MapCoder):
     inverse: Tensor
 
     def __init__(
-        self, columns: int, encoded: int, latent: int, *, hidden: Sequence[int] = (64, 32)
+        self,
+        columns: int,
+        encoded: int,
+        latent: int,
+        *,
+        hidden: Sequence[int] = (64, 32),
+        bits: int | None = None,
     ) -> None:
-        super().__init__(columns, encoded, latent, hidden=hidden)
+        super().__init__(columns, encoded, latent, hidden=hidden, bits=bits)
         # Of the covariance of q: its Cholesky factor, and the inverse of that.
         self.register_buffer("root", torch.eye(columns))
         self.register_buffer("inverse", torch.eye(columns))
@@ -151,11 +176,12 @@ class TableCoder(MapCoder):
     def counterpart(self, parts: Parts, random: torch.Generator | None) -> Parts:
         noise = torch.randn(parts[0].shape, generator=random).to(parts[0])
         first = torch.rand(len(noise), 1, generator=random).to(noise) < 0.5
-        return (torch.where(first, noise @ self.root.t(), self.WIDER * noise),)
+        return (torch.where(first, noise @ self.root.to(noise).t(), self.WIDER * noise),)
 
     def log_counterpart(self, parts: Parts) -> Tensor:
-        unit, alone = parts[0] @ self.inverse.t(), parts[0] / self.WIDER
-        first = self.inverse.diagonal().log().sum() - 0.5 * unit.square().sum(1)
+        inverse = self.inverse.to(parts[0])
+        unit, alone = parts[0] @ inverse.t(), parts[0] / self.WIDER
+        first = inverse.diagonal().log().sum() - 0.5 * unit.square().sum(1)
         second = -self.numbers * math.log(self.WIDER) - 0.5 * alone.square().sum(1)
         constant = math.log(2) + 0.5 * self.numbers * math.log(2 * math.pi)
         return torch.logaddexp(first, second) - constant
@@ -388,6 +414,11 @@ class Autoencoding(nn.Module):
         parts = self.coder.represent(values, None)
         return parts[0] - self.coder.decode(self._placed(self._mean(parts)))
 
+    def answer(self, values: Tensor, *, radius: bool = False) -> Tensor:
+        """Return what the score of a table or map is made of: what is decoded, or the mean of q."""
+        mean = self._mean(self.coder.represent(values, None))
+        return mean if radius else self.coder.decode(self._placed(mean))
+
     def latent(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the latent numbers z of events, (B, Z), at the mean of q."""
         return self._placed(self._mean(self.coder.represent(values, mask)))
@@ -418,6 +449,28 @@ class Autoencoding(nn.Module):
         divergence = 0.5 * (square - 1 - log_variance + 2 * self.width.log()).sum(1)
         likelihood = 0.5 * self.coder.numbers * (middle.log() + error / middle)
         return likelihood + self.beta * divergence
+
+
+class Reproducing(nn.Module):
+    """Train an autoencoder of a table to give what another one gives, its `teacher`.
+
+    ``forward`` is the mean squared difference of their answers event by event, for
+    `losses.rows.own_loss`: a network of few bits then keeps the events that the other one keeps.
+    """
+
+    def __init__(self, student: Autoencoding, teacher: Autoencoding, *, radius: bool) -> None:
+        super().__init__()
+        self.student, self.radius = student, radius
+        # In a list: it is neither trained nor saved.
+        self._teacher = [teacher.eval()]
+
+    def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the squared difference for raw columns (B, C), (B, 1)."""
+        teacher = self._teacher[0].to(values.device)
+        with torch.no_grad():
+            wanted = teacher.answer(values, radius=self.radius)
+        given = self.student.answer(values, radius=self.radius)
+        return (given - wanted).square().mean(1, keepdim=True)
 
 
 def _shares(z: Tensor, points: Tensor, mask: Tensor) -> Parts:

@@ -116,7 +116,8 @@ def spans(blocks: Sequence[Any]) -> dict[int, Span]:
 def _images(drawing: Drawing, span: Span, kinds: Sequence[str], source: str) -> dict[str, bytes]:
     """Return a drawing in some formats at its size on the page; the same gives the same bytes."""
     figure, images = drawing.figure, {}
-    with style(), matplotlib.rc_context({"svg.hashsalt": "colliderkit"}):
+    fixed = {"svg.hashsalt": "colliderkit", "figure.constrained_layout.use": False}
+    with style(), matplotlib.rc_context(fixed):
         fit_to_page(figure, span)
         mark(figure, source if drawing.source is None else drawing.source)
         engine = figure.get_layout_engine()
@@ -125,8 +126,9 @@ def _images(drawing: Drawing, span: Span, kinds: Sequence[str], source: str) -> 
             date: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
             figure.savefig(file, format=kind, metadata=date[kind], dpi=RESOLUTION)
             images[kind] = file.getvalue()
-            # The places of the panels stay: finding them takes as long as drawing.
-            figure.set_layout_engine("none")
+            # The places of the panels stay: finding them takes as long as drawing. With any engine,
+            # be it one that does nothing, all is drawn twice.
+            figure.set_layout_engine(None)
         figure.set_layout_engine(engine)
     return images
 

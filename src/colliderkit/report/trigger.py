@@ -1,15 +1,23 @@
-"""Plots of a trigger: scores with the threshold, and the rate from update to update."""
+"""Plots of a trigger: scores and threshold, rates, tails, a menu's overlaps, bits, records."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from colliderkit.metrics.value import Value
-from colliderkit.report.plots import COLOURS, drawn, legend
+from colliderkit.report.plots import COLOURS, MARKERS, drawn, legend
 
-__all__ = ["rates", "scores_and_threshold"]
+__all__ = [
+    "against_bits",
+    "item_rates",
+    "overlaps",
+    "rates",
+    "record_spectra",
+    "scores_and_threshold",
+    "tails",
+]
 
 
 @drawn
@@ -64,5 +72,138 @@ def rates(
     axes.axhline(target, color="k", linestyle="--", linewidth=1.4)
     axes.set_xlabel(along)
     axes.set_ylabel(f"Rate [{unit}]")
+    legend(figure, axes)
+    return figure
+
+
+@drawn
+def tails(probabilities: Mapping[str, ArrayLike], bins: int = 10) -> Figure:
+    """Draw {topology: tail probabilities (N,) of the stream} over what even ones would be.
+
+    Bars are the errors of counting.
+    """
+    figure = Figure(figsize=(8.0, 6.4))
+    axes = figure.subplots()
+    edges = np.linspace(0, 1, bins + 1)
+    shown = list(probabilities.items())
+    for i, (name, values) in enumerate(shown):
+        counts = np.histogram(np.asarray(values), edges)[0]
+        even = max(counts.sum() / bins, 1e-9)
+        middle = edges[:-1] + (i + 1) / (len(shown) + 1) / bins
+        axes.errorbar(
+            middle, counts / even, np.sqrt(np.maximum(counts, 1)) / even,
+            fmt=MARKERS[i % len(MARKERS)], color=COLOURS[i % len(COLOURS)], markersize=4,
+            elinewidth=1.2, label=name,
+        )  # fmt: skip
+    axes.axhline(1, color="k", linestyle="--", linewidth=1.2)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("Tail probability in the own topology")
+    axes.set_ylabel("Events over even ones")
+    legend(figure, axes)
+    return figure
+
+
+@drawn
+def item_rates(
+    names: Sequence[str], rate: Sequence[Value], pure: Sequence[Value], unit: str
+) -> Figure:
+    """Draw the rate of each item of a menu and the part that no other item keeps (pure)."""
+    figure = Figure(figsize=(8.0, 1.8 + 0.42 * len(names)))
+    axes = figure.subplots()
+    place = np.arange(len(names))[::-1]
+    for (label, values), colour, shift in zip(
+        {"rate": rate, "pure rate": pure}.items(), COLOURS[:2], (0.12, -0.12), strict=True
+    ):
+        height, error = (
+            np.array([getattr(v, part) for v in values]) for part in ("value", "error")
+        )
+        there = height > 0
+        axes.errorbar(
+            height[there], place[there] + shift, xerr=error[there], fmt="o", color=colour,
+            markersize=6, label=label,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yticks(place, list(names))
+    axes.tick_params(axis="y", which="minor", left=False, right=False)
+    axes.set_ylim(-0.7, len(names) - 0.3)
+    axes.set_xlabel(f"Rate [{unit}]")
+    legend(figure, axes)
+    return figure
+
+
+@drawn
+def overlaps(names: Sequence[str], shared: NDArray[np.float64]) -> Figure:
+    """Draw the share of each item's events (row) that each other one (column) keeps as well."""
+    figure = Figure(figsize=(9.8, 9.2))  # below 10: half of the page
+    axes = figure.subplots()
+    percent = 100 * shared
+    image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    for (i, j), value in np.ndenumerate(percent):
+        if i != j and value >= 0.5:
+            axes.text(
+                j, i, f"{value:.0f}", ha="center", va="center", size=10,
+                color="white" if value > 60 else "black",
+            )  # fmt: skip
+    places = np.arange(len(names))
+    axes.set_xticks(places, list(names), rotation=90, size=12)
+    axes.set_yticks(places, list(names), size=12)
+    axes.tick_params(which="both", length=0)
+    axes.minorticks_off()
+    axes.set_xlabel("... that this one keeps too")
+    axes.set_ylabel("Of the events of this item ...")
+    figure.colorbar(image, ax=axes, label="Share [%]")
+    return figure
+
+
+@drawn
+def against_bits(
+    series: Mapping[str, Mapping[int, Value]], quantity: str, level: float | None = None
+) -> Figure:
+    """Draw {how: {bits: a quantity}} over the bits of weights and activations.
+
+    `level` is a line that it is compared with.
+    """
+    figure = Figure(figsize=(8.0, 6.0))
+    axes = figure.subplots()
+    bits = sorted({b for values in series.values() for b in values})
+    for i, (name, values) in enumerate(series.items()):
+        place = np.array([bits.index(b) for b in values]) + 0.06 * (i - (len(series) - 1) / 2)
+        number, error = (
+            np.array([getattr(v, part) for v in values.values()]) for part in ("value", "error")
+        )
+        axes.errorbar(
+            place, number, error, fmt=f"{MARKERS[i % len(MARKERS)]}-", color=COLOURS[i],
+            linewidth=1.6, label=name,
+        )  # fmt: skip
+    if level is not None:
+        axes.axhline(level, color="k", linestyle="--", linewidth=1.2)
+    axes.set_xticks(range(len(bits)), [str(b) for b in bits])
+    axes.minorticks_off()
+    axes.set_xlabel("Bits of weights and activations")
+    axes.set_ylabel(quantity)
+    legend(figure, axes)
+    return figure
+
+
+@drawn
+def record_spectra(
+    edges: ArrayLike, counts: Mapping[str, tuple[ArrayLike, ArrayLike]], time: str
+) -> Figure:
+    """Draw spectra {what is kept: events (B,) and their errors (B,)} of the dijet mass [GeV].
+
+    `time` says in what time they are kept ("one hour").
+    """
+    figure = Figure(figsize=(8.0, 6.4))
+    axes = figure.subplots()
+    borders = np.asarray(edges, dtype=np.float64)
+    width, middle = np.diff(borders), (borders[1:] + borders[:-1]) / 2
+    for (name, (number, error)), colour in zip(counts.items(), COLOURS, strict=False):
+        height, bars = (np.asarray(x) / width for x in (number, error))
+        axes.stairs(height, borders, color=colour, linewidth=1.8, label=name)
+        axes.errorbar(middle, height, bars, fmt="none", color=colour, elinewidth=1.2)
+    axes.set_yscale("log")
+    axes.set_xlim(borders[0], borders[-1])
+    axes.set_xlabel("Mass of the two hardest jets [GeV]")
+    axes.set_ylabel(f"Events in {time} [1/GeV]")
     legend(figure, axes)
     return figure

@@ -1,7 +1,8 @@
 """Export a trigger to ONNX, in floats or in integers, with what the integers cost."""
 
+import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from colliderkit.serve.latency import cpu_seconds
 from colliderkit.serve.onnx import export_method, write_proto
 from colliderkit.serve.translation import quiet, session
 
-__all__ = ["Bits", "ExportedTrigger", "export_trigger", "scores", "speed"]
+__all__ = ["Bits", "ExportedTrigger", "decisions", "export_trigger", "scores", "speed"]
 
 Bits = Literal[8, 16]
 BATCH = 4096
@@ -27,18 +28,29 @@ INTEGER = ("MatMul", "Gemm")  # what is computed in integers: nearly all of the 
 
 @dataclass(frozen=True)
 class ExportedTrigger:
-    """What was written: `path`; `threshold` of the file's own score; `kept` of the events.
+    """What was written: `path`; `thresholds` of the file's own score; `kept` of the events.
 
+    There is one threshold for each topology by name, or a single one called "all".
     `difference` is the largest of the float score to torch's, in units of the root mean square
     score; `agreement` the share of the events kept by either, the file or the method, that both
     keep.
     """
 
     path: Path
-    threshold: float
+    thresholds: dict[str, float]
     kept: int
     difference: float
     agreement: float
+
+    @property
+    def threshold(self) -> float:
+        """The single threshold; `InputError` for one of several topologies."""
+        if len(self.thresholds) > 1:
+            raise InputError(
+                f"{self.path}: has a threshold for each of {len(self.thresholds)} topologies; take"
+                " `thresholds`, or the file's output keep."
+            )
+        return next(iter(self.thresholds.values()))
 
 
 def export_trigger(
@@ -52,16 +64,21 @@ def export_trigger(
     """Write a fitted trigger as one ONNX file, checked on `events` of its stream.
 
     The file takes ``table`` (batch, columns) float32 and gives ``score`` (batch,) and ``keep``
-    (batch,) bool; threshold, target and input rate are in its metadata::
+    (batch,) bool; thresholds, target and input rate are in its metadata::
 
         onnxruntime.InferenceSession("trigger.onnx").run(["keep"], {"table": events})[0]
 
     With `bits` the layers are computed with activations of 8 or 16 bits and weights of 8, scaled
     by the range that `events` have in each. That changes the scores, and the threshold is the one
-    that keeps as many of `events` as the trigger does.
+    that keeps as many of `events` as the trigger does. A score that was trained for fixed point
+    is written as it is, with exactly its numbers.
 
-    Raises `InputError` for a score that is not of a table or has no form in ONNX, and for events
-    of which fewer than `LEAST` are kept.
+    With topologies the file counts objects and looks up the threshold: a cut on the tail
+    probability is one on the score, for each topology another.
+
+    Raises `InputError` for a score that is not of a table or has no form in ONNX, a trigger with a
+    score for each topology, `bits` for a score in fixed point, and for events of which fewer than
+    `LEAST` are kept.
     """
     output = refuse_existing(path, force)
     scorer: Any = trigger.scorer_
@@ -70,6 +87,14 @@ def export_trigger(
         raise InputError(
             f"{type(scorer).__name__} takes particles, and a trigger is exported for tables of"
             " numbers; fit one with representation 'table'."
+        )
+    own = dict(scorer.options or {}).get("bits")
+    if bits is not None and own is not None:
+        raise InputError(f"the score has {own} bits of its own already; leave out bits.")
+    if trigger.topologies is not None and trigger.own:
+        raise InputError(
+            "each topology has a score of its own, and a file holds one; fit the trigger with own"
+            " false."
         )
     table = table.astype(np.float32)
     keeps = trigger.keeps(events)
@@ -87,17 +112,41 @@ def export_trigger(
         if bits is not None:
             plain = integers(plain, table, bits)
         model = onnx.load(plain)
-    score = scores(model.SerializeToString(), table)
-    threshold = trigger.threshold_
+    thresholds = trigger.thresholds()
     if bits is not None:
-        threshold = float(-np.partition(-score, int(keeps.sum()))[int(keeps.sum())])
-    decide(model, threshold)
-    about |= {"threshold": repr(threshold), "target": repr(trigger.target)}
-    about |= {"input_rate": repr(trigger.input_rate), "bits": str(bits or 32)}
+        score = scores(model.SerializeToString(), table)
+        of = np.zeros(len(table), int) if trigger.topologies is None else trigger.topology(events)
+        thresholds = {
+            name: as_many(score[of == i], int(keeps[of == i].sum()))
+            for i, name in enumerate(thresholds)
+        }
+    decide(model, trigger, list(thresholds.values()), scorer.columns_)
+    several = {name: str(value) for name, value in thresholds.items()}
+    shown = several["all"] if "all" in several else json.dumps(several)
+    about |= {"threshold": shown, "target": repr(trigger.target)}
+    about |= {"input_rate": repr(trigger.input_rate), "bits": str(bits or own or 32)}
     write_proto(model, output, about, force)
-    kept = score > np.float32(threshold)
+    kept = decisions(output, table)
     agreement = float((kept & keeps).sum() / (kept | keeps).sum())
-    return ExportedTrigger(output, threshold, int(kept.sum()), difference, agreement)
+    return ExportedTrigger(output, thresholds, int(kept.sum()), difference, agreement)
+
+
+def as_many(score: Floats, count: int) -> float:
+    """Return the threshold above which `count` of the scores (N,) are; of all there is none."""
+    if count >= len(score):
+        return -float("inf") if len(score) else float("inf")
+    return float(-np.partition(-score, count)[count])
+
+
+def decisions(path: str | Path, table: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which events of a table (N, C) the file of a trigger keeps, (N,)."""
+    running, values = session(Path(path).read_bytes(), threads=1), table.astype(np.float32)
+    parts = [
+        running.run(["keep"], {"table": values[i : i + BATCH]})[0]
+        for i in range(0, len(values), BATCH)
+    ]
+    kept: NDArray[np.bool_] = np.concatenate(parts)
+    return kept
 
 
 def scores(model: bytes | str | Path, table: NDArray[Any]) -> Floats:
@@ -161,13 +210,52 @@ def integers(path: Path, table: NDArray[np.float32], bits: Bits) -> Path:
     return output
 
 
-def decide(model: Any, threshold: float) -> None:
-    """Add the output ``keep`` to a model (protobuf): whether the score is above the threshold."""
+def decide(
+    model: Any, trigger: Trigger, thresholds: Sequence[float], columns: Sequence[str]
+) -> None:
+    """Add the output ``keep`` to a model (protobuf): whether the score is above the threshold.
+
+    With topologies, that of the event's own: objects are counted in the input ``table``.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph
-    value = np.array(threshold, dtype=np.float32)
-    graph.initializer.append(numpy_helper.from_array(value, "threshold"))
-    graph.node.append(helper.make_node("Greater", ["score", "threshold"], ["keep"], name="keep"))
+
+    def constant(value: Any, name: str) -> str:
+        graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def node(kind: str, inputs: Sequence[str], name: str, **options: Any) -> str:
+        graph.node.append(helper.make_node(kind, inputs, [name], name=name, **options))
+        return name
+
+    topologies = trigger.topologies
+    values = np.array(thresholds, dtype=np.float32)
+    if topologies is None:
+        limit = constant(values[0], "threshold")
+    else:
+        label = ""
+        above, axis = constant(np.float32(topologies.above), "above"), constant([1], "axis")
+        for i, (places, edges) in enumerate(topologies.counted(columns)):
+            objects = node(
+                "Gather", ["table", constant(places, f"places_{i}")], f"kind_{i}", axis=1
+            )
+            there = node("Greater", [objects, above], f"there_{i}")
+            one = node("Cast", [there], f"one_{i}", to=TensorProto.INT64)
+            number = node("ReduceSum", [one, axis], f"number_{i}", keepdims=1)
+            reached = node(
+                "GreaterOrEqual", [number, constant(edges, f"edges_{i}")], f"reached_{i}"
+            )
+            class_ = node("Cast", [reached], f"class_{i}", to=TensorProto.INT64)
+            place = node("ReduceSum", [class_, axis], f"place_{i}", keepdims=0)
+            if label:
+                classes = constant(np.int64(len(edges) + 1), f"classes_{i}")
+                label = node("Mul", [label, classes], f"above_{i}")
+                place = node("Add", [label, place], f"label_{i}")
+            label = place
+        assert trigger.groups_ is not None
+        limits = constant(values[trigger.groups_.of], "thresholds")
+        limit = node("Gather", [limits, label], "threshold", axis=0)
+    node("Greater", ["score", limit], "keep")
     batch = graph.output[0].type.tensor_type.shape.dim[0].dim_param or "batch"
     graph.output.append(helper.make_tensor_value_info("keep", TensorProto.BOOL, [batch]))

@@ -45,6 +45,8 @@ STUDIES = Registry(
         "semi-supervised": "colliderkit.studies.semi_supervised:STUDY",
         "latent-structure": "colliderkit.studies.latent_structure:STUDY",
         "trigger-stream": "colliderkit.studies.trigger_stream:STUDY",
+        "trigger-menu": "colliderkit.studies.trigger_menu:STUDY",
+        "trigger-records": "colliderkit.studies.trigger_records:STUDY",
         "data-quality": "colliderkit.studies.data_quality:STUDY",
         "beam-tuning": "colliderkit.studies.beam_tuning:STUDY",
         "prescale-control": "colliderkit.studies.prescale_control:STUDY",
@@ -52,7 +54,12 @@ STUDIES = Registry(
         "detector-optimisation": "colliderkit.studies.detector_optimisation:STUDY",
         "inference-service": "colliderkit.studies.inference_service:STUDY",
         "data-popularity": "colliderkit.studies.data_popularity:STUDY",
+        "pileup": "colliderkit.studies.pileup:STUDY",
+        "vertexing": "colliderkit.studies.vertexing:STUDY",
         "tracking": "colliderkit.studies.tracking:STUDY",
+        "pi-plus-pi-zero": "colliderkit.studies.pi_plus_pi_zero:STUDY",
+        "particle-identification": "colliderkit.studies.particle_identification:STUDY",
+        "clustering": "colliderkit.studies.clustering:STUDY",
     },
 )
 

@@ -32,6 +32,8 @@ JETS = {
     "refinement": ("z-jets", f"two {DETECTOR}s"),
     "parameter-fit": ("ee-dijets", PARTICLES),
     "reweighting": ("ee-dijets", PARTICLES),
+    "pileup": ("pileup-qcd", PARTICLES),
+    "vertexing": ("pileup-qcd", PARTICLES),
 }
 TOY = "Toy of known density"  # in place of the events of a study of `JETS`
 SHOWERS = {
@@ -42,6 +44,12 @@ SHOWERS = {
     "energy-regression": "lead and liquid argon",
     "event-overlay": "Pythia 8 jets, photons in lead and liquid argon",
     "fast-calo-slices": "photons",
+}
+# Of these there are hadrons among the particles.
+HADRON_SHOWERS = {
+    "particle-identification": "tungsten and silicon",
+    "pi-plus-pi-zero": "lead, iron and liquid argon",
+    "clustering": "overlapping showers in tungsten and silicon",
 }
 TOYS = {
     "amplification": TOY,
@@ -56,6 +64,8 @@ TOYS = {
     "semi-supervised": "Toy of known answer",
     "beam-tuning": "Simulated ARES-EA",
     "prescale-control": "Simulated fills",
+    "trigger-menu": "Toy of a stream",
+    "trigger-records": "Toy of a stream",
     "tracking": "ACTS Fatras, pions in the TrackML detector",
     "trigger-stream": "Toy of a stream",
     "data-popularity": "Toy of accesses",
@@ -70,14 +80,14 @@ def source_of(study: str, *, toy: bool = False) -> str:
         return TOY
     if study in JETS:
         return of_process(*JETS[study])
-    if study in SHOWERS:
+    if study in SHOWERS or study in HADRON_SHOWERS:
         from colliderkit.sources.geant4.physics import physics_name
 
         try:
-            physics = physics_name()
+            physics = physics_name("pi+" if study in HADRON_SHOWERS else "e-")
         except InputError:  # showers that were simulated elsewhere
             physics = "Geant4"
-        return f"{physics}, {SHOWERS[study]}"
+        return f"{physics}, {(SHOWERS | HADRON_SHOWERS)[study]}"
     return TOYS.get(study, "")
 
 

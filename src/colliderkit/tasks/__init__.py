@@ -39,7 +39,12 @@ TASKS = Registry(
         "run-scores": "colliderkit.tasks.run_scores:RunScoresTask",
         "congestion": "colliderkit.tasks.network:CongestionTask",
         "network-anomaly": "colliderkit.tasks.network:NetworkAnomalyTask",
+        "pileup": "colliderkit.tasks.pileup:PileupTask",
+        "vertexing": "colliderkit.tasks.vertexing:VertexingTask",
         "tracking": "colliderkit.tasks.tracking:TrackingTask",
+        "neutral-energy": "colliderkit.tasks.neutral_energy:NeutralEnergyTask",
+        "superresolution": "colliderkit.tasks.superresolution:SuperresolutionTask",
+        "clustering": "colliderkit.tasks.clustering:ClusteringTask",
     },
 )
 

@@ -250,7 +250,7 @@ def curves_of(hits: TrackerHits, tracks: Ints, interest: Interest) -> dict[str, 
     made = hits.particles
     assert made is not None
     # Below the least pT too: the curve shows where it begins.
-    every = Interest(0.0, interest.eta, interest.hits, interest.primary, interest.radius)
+    every = Interest(0.0, interest.eta, interest.hits, interest.primary, interest.born)
     chosen, rows = of_interest(hits, matches, every), particle_rows(hits, matches)
     counted = of_interest(hits, matches, interest)
     found = matches.found() > 0

@@ -8,19 +8,23 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from colliderkit.errors import InputError
 from colliderkit.events.schema import weights_of
 from colliderkit.events.tables import Floats
-from colliderkit.files import existing_file
+from colliderkit.files import existing_file, refuse_existing
 from colliderkit.methods.method import load
+from colliderkit.methods.search.menu import Menu, Rates, menu_rates, rate_of
 from colliderkit.methods.search.trigger import Trigger
 from colliderkit.metrics.value import Value, binomial_variance, number
 from colliderkit.report.html import Report
 from colliderkit.report.plots import round_edges
 from colliderkit.report.results import Result, read_results
-from colliderkit.report.trigger import scores_and_threshold
+from colliderkit.report.trigger import item_rates, overlaps, scores_and_threshold
 from colliderkit.report.verdict import Aim
 from colliderkit.serve.trigger import Bits, export_trigger
 from colliderkit.sources import write
+from colliderkit.sources.files.expressions import split_expressions
+from colliderkit.sources.files.trigger_records import write_records
 from colliderkit.tasks import runs
 from colliderkit.tasks.autoencoder import AutoencoderTask
 from colliderkit.tasks.reading import OfSamples, Reading, beside, free_name, of_sample
@@ -33,6 +37,7 @@ Files = list[str] | str
 Texts = list[str] | str | None
 SCORE, KEPT, SAMPLE, WEIGHT = "anomaly", "kept", "sample", "weight"  # columns that are written
 STREAM, RATE, WITHIN = "stream", "rate", "rate / target"
+PURE, THIS, ANY = "pure rate", "this trigger", "any item of the menu, or this trigger"
 
 
 class TriggerTask(Task):
@@ -60,6 +65,9 @@ class TriggerTask(Task):
 
         Examples:
             colliderkit fit trigger stream.h5 --features 'met_pt,e1_pt,mu1_pt,j1_pt,j2_pt' \
+              --target 1000 --input_rate 100000 --out trigger
+            colliderkit fit trigger stream.h5 --features 'met_pt,e1_pt,mu1_pt,j1_pt,j2_pt' \
+              --topologies.objects '{leptons: [e?_pt, mu?_pt], jets: [j?_pt]}' \
               --target 1000 --input_rate 100000 --out trigger
         """
         score: Any = method.method
@@ -102,17 +110,27 @@ class TriggerTask(Task):
         files: Files,
         *,
         out: Path,
+        records: Texts = None,
         force: bool = False,
     ) -> None:
         """Write `anomaly` and whether an event is `kept` beside all that was read.
 
         Args:
             files: ROOT, HDF5 or Parquet files.
+            records: columns or expressions that are written in two bytes each, of every event, as
+                trigger-level records: kept.records.h5 beside kept.parquet.
 
         Examples:
             colliderkit apply trigger new.h5 --out kept.parquet
+            colliderkit apply trigger new.h5 --records j1_pt,j1_eta,j1_phi --out kept.parquet
         """
+        written = split_expressions(records)
+        small = refuse_existing(out.with_suffix(".records.h5"), force) if written else None
         if features_of(method) is None:
+            if written:
+                raise InputError(
+                    "records are of tables, and the trigger takes jets; leave records out."
+                )
             parts = []
             for jets in reading.chunks(files):
                 score = method.score(jets)
@@ -121,9 +139,15 @@ class TriggerTask(Task):
                 parts.append(jets)
             write(out, ak.concatenate(parts), force=force)
             return
-        rows = reading.rows(files, features_of(method) or (), own=True)
-        score = method.score(rows.table(features_of(method) or ()))
+        names = features_of(method) or []
+        texts = [*names, *(text for text in written if text not in names)]
+        rows = reading.rows(files, texts, own=True, optional=["event"] if small else ())
+        score = method.score(rows.table(names))
         added = {SCORE: score, KEPT: score > method.threshold_}
+        if small is not None:
+            table = dict(zip(written, rows.table(written).T, strict=True))
+            event = rows.numbers("event") if "event" in rows.columns else np.arange(len(score))
+            write_records(small, table, written, event=event, force=force)
         write(out, beside(rows.own, added), force=force)
 
     def evaluate(
@@ -133,6 +157,8 @@ class TriggerTask(Task):
         *,
         stream: Files,
         signals: dict[str, list[str] | str] | None = None,
+        menu: dict[str, str] | None = None,
+        prescales: dict[str, float] | None = None,
         weight: OfSamples = None,
     ) -> Evaluation:
         r"""Measure the rate in new events of the stream, and the efficiency for signals by name.
@@ -140,17 +166,30 @@ class TriggerTask(Task):
         Args:
             stream: files of the stream that the fit has not seen.
             signals: files by the name of a signal, as '{leptoquark: lq.h5}'.
+            menu: the trigger's other items, conditions by name as '{muon: mu1_pt > 50}', for the
+                pure rate, which no other item keeps.
+            prescales: of items of the menu by name, one event in so many.
             weight: an expression, or one for each sample by name; else the files' own weights.
 
         Examples:
             colliderkit evaluate trigger --stream new.h5 --signals '{leptoquark: lq.h5}' --out test
+            colliderkit evaluate trigger --stream new.h5 \
+              --menu '{muon: mu1_pt > 50, missing: met_pt > 150}' --out test
         """
+        items = None if menu is None else Menu(menu, prescales or {})
+        if items is None and prescales:
+            raise InputError("prescales are of the items of a menu, and there is none; give menu.")
+        if items is not None and {THIS, ANY} & set(items.items):
+            raise InputError(f"menu: '{THIS}' is this trigger's own name; give the item another.")
         samples = {STREAM: stream, **(signals or {})}
         scores, weights = {}, {}
+        topologies: list[Result] = []
         for name, files in samples.items():
             own = of_sample(weight, "weight", name, list(samples))
             events, weights[name] = events_of(method, reading, files, own)
             scores[name] = method.score(events)
+            if name == STREAM and method.topologies is not None:
+                topologies = by_topology(method, events, scores[name], weights[name])
         rate = method.rate_of(scores[STREAM], weights[STREAM])
         # Of the target, with the error that counting leaves of the threshold.
         total = float(np.hypot(rate.error, method.expected().error))
@@ -162,13 +201,30 @@ class TriggerTask(Task):
                 for name, score in scores.items()
                 if name != STREAM
             ),
+            *topologies,
         ]
+        found: Rates | None = None
+        if items is not None:
+            conditions = list(items.items.values())
+            accepted = reading.rows(stream, conditions).table(conditions) != 0
+            kept_here = scores[STREAM] > method.threshold_
+            found = menu_rates(
+                np.column_stack([accepted, kept_here]),
+                [*items.shares, 1.0],
+                [*items.items, THIS],
+                input_rate=method.input_rate,
+                weight=weights[STREAM],
+            )
+            rows += of_menu(found)
         kept = {
             SAMPLE: np.concatenate([np.full(len(s), i) for i, s in enumerate(scores.values())]),
             SCORE: np.concatenate(list(scores.values())),
             WEIGHT: np.concatenate(list(weights.values())),
         }
-        about = {"samples": list(scores)}
+        about: dict[str, Any] = {"samples": list(scores)}
+        if found is not None:
+            about["menu"] = found.names
+            about["shared"] = found.shared.tolist()
         return Evaluation(f"a trigger on {len(scores[STREAM])} events", rows, kept, about)
 
     def page(self, model: Path, evaluation: Path) -> Report:
@@ -194,8 +250,10 @@ class TriggerTask(Task):
             note,
         )
         page.add_heading("Rate and efficiencies")
+        rows = read_results(evaluation / runs.RESULTS)
+        of_items = [row for row in rows if row.subject in (*note.get("menu", ()), ANY)]
         page.add_results(
-            read_results(evaluation / runs.RESULTS),
+            [row for row in rows if row not in of_items],
             f"Rate in {number(len(samples[STREAM]))} new events, in the unit of the input rate;"
             " over the target, with the error of the threshold; shares of signals that are kept.",
         )
@@ -205,6 +263,25 @@ class TriggerTask(Task):
             "Scores of the stream and of signals, normalised; what lies right of the line is kept.",
             wide=True,
         )
+        if names := note.get("menu"):
+            page.add_heading("Beside the menu")
+            page.add_results(
+                of_items,
+                "Rates after prescales, in the unit of the input rate, and the part of each that no"
+                " other item keeps, with counting errors.",
+            )
+            rate, pure = (
+                [row.estimate for row in of_items if row.quantity == which and row.subject != ANY]
+                for which in (RATE, PURE)
+            )
+            page.add_figure(
+                item_rates(names, rate, pure, "unit of the input rate"),
+                "Rates and pure rates of the items; what has no event is left out.",
+            )
+            page.add_figure(
+                overlaps(names, np.array(note["shared"])),
+                "The share of each item's events that each other one keeps too.",
+            )
         page.conclude([RATE_AIM])
         return page
 
@@ -231,7 +308,8 @@ class TriggerTask(Task):
         done = export_trigger(method, out, events, bits=bits, force=force)
         return (
             f"keeps {done.kept} of the events, {done.agreement:.1%} of those that it or the"
-            f" original keeps in common; score above {done.threshold:.6g}"
+            f" original keeps in common; score above"
+            f" {', '.join(f'{value:.6g}' for value in done.thresholds.values())}"
         )
 
     def summary(self, method: Trigger) -> str:
@@ -263,6 +341,29 @@ def events_of(
     if weights is None:
         weights = weights_of(events) if hasattr(events, "fields") else np.ones(len(events))
     return events, weights
+
+
+def by_topology(method: Trigger, events: Any, score: Floats, weight: Floats) -> list[Result]:
+    """Return the rate in each topology of the stream."""
+    assert method.groups_ is not None
+    of = method.topology(events)
+    kept = score > method.threshold_
+    rates = {
+        name: rate_of(kept & (of == i), weight, method.input_rate)
+        for i, name in enumerate(method.groups_.names)
+    }
+    return [Result(name, RATE, v.value, v.error, counting=v.error) for name, v in rates.items()]
+
+
+def of_menu(found: Rates) -> list[Result]:
+    """Return rates and pure rates of the items of a menu, and of all together."""
+    both = ((RATE, found.rate), (PURE, found.pure))
+    rows = [
+        Result(name, quantity, v.value, v.error, counting=v.error)
+        for quantity, values in both
+        for name, v in zip(found.names, values, strict=True)
+    ]
+    return [*rows, Result(ANY, RATE, found.total.value, found.total.error)]
 
 
 def efficiency(name: str, kept: NDArray[np.bool_], weight: Floats) -> Result:

@@ -10,7 +10,8 @@ from torch import Tensor
 from colliderkit.errors import InputError
 from colliderkit.events.hits import TrackerHits
 from colliderkit.events.tables import Floats, Ints
-from colliderkit.losses.condensation import hinge_embedding, object_condensation
+from colliderkit.losses.condensation import condensation_loss
+from colliderkit.losses.hinge_embedding import hinge_embedding
 from colliderkit.methods.reconstruction.learned_tracks import (
     PARAMETERS,
     TRAINING,
@@ -186,7 +187,7 @@ class EmbeddingLosses(GraphLosses):
         if self.loss == "hinge":
             placed = hinge_embedding(x, objects, graph.pairs.to(device))
         else:
-            placed = object_condensation(x, beta, objects)
+            placed = condensation_loss(beta, x, objects).total()
         return placed + step_loss(logits, graph.steps.to(device))
 
 

@@ -1,5 +1,6 @@
 """Autoencoder: learn to reproduce events, and call those anomalous that are reproduced badly."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -8,6 +9,7 @@ import awkward as ak
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from sklearn.base import clone
 from torch import Tensor
 
 from colliderkit.errors import InputError
@@ -18,7 +20,8 @@ from colliderkit.losses.rows import own_loss
 from colliderkit.methods.architecture import Architecture
 from colliderkit.methods.method import Method
 from colliderkit.names import Registry
-from colliderkit.networks.autoencoders import Autoencoding
+from colliderkit.networks.autoencoders import Autoencoding, Reproducing
+from colliderkit.ranges import check
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit
@@ -126,16 +129,7 @@ class Autoencoder(Method):
         )
         self._check()
         inputs, self.columns_ = self._read(events)
-        if isinstance(events, ak.Array):
-            own = weights_of(events)
-            weight = own if weight is None else own * as_weight(weight, len(own))
-            event = event if event is not None or "event" not in events.fields else events["event"]
-        negative = "an error cannot be made larger without end"
-        weights = as_weight(weight, len(inputs), negative=negative)
-        numbers = event_numbers(event, len(inputs), "the events")
-        validation = validation_mask(numbers, self.validation, seed)
-        unit = torch.from_numpy((weights / weights.mean()).astype(np.float32))
-        train, held_out = Dataset(inputs, torch.zeros(len(inputs)), unit).split(validation)
+        train, held_out = self._datasets(events, inputs, event, weight, seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "networks"))
             self._rebuild()
@@ -177,6 +171,82 @@ class Autoencoder(Method):
                 " a table or a map; take the score."
             )
         return self._each(events, lambda values, mask: self.model_.differences(values))
+
+    def in_fixed_point(
+        self,
+        events: Any,
+        bits: int,
+        *,
+        training: Training | None = None,
+        event: ArrayLike | None = None,
+        weight: ArrayLike | None = None,
+        seed: int = 0,
+        progress: bool = True,
+    ) -> Self:
+        """Return a copy in fixed point: weights and hidden activations of `bits` each.
+
+        The ranges are those of `events` (N, C). Without `training` the weights are rounded and no
+        more. With it they are trained as they are rounded, quantisation-aware, to give on these
+        events, taken as `fit` takes them, what this one gives: so that the same ones are kept. (The
+        option `bits` trains for fixed point from the beginning, without a teacher.) In fixed point
+        a score is what integers give, exactly. Raises `InputError` for one of jets,
+        whose networks have no fixed point, and for one that is in fixed point already.
+        """
+        options = dict(self.options or {})
+        if self.representation not in ("table", "map") or options.get("bits") is not None:
+            raise InputError(
+                f"an autoencoder of representation '{self.representation}' with bits"
+                f" {options.get('bits')} is not put in fixed point; take one of a table or a map,"
+                " trained without bits."
+            )
+        check({"bits": bits, "seed": seed})
+        other: Self = clone(self).set_params(options=options | {"bits": bits})
+        other.columns_, other.history_, other.seed_ = self.columns_, self.history_, self.seed_
+        other._rebuild()
+        other.model_.load_state_dict(self.model_.state_dict(), strict=False)
+        inputs = other.inputs(events)
+        assert isinstance(inputs, Tensor)
+        other.model_.train()
+        with torch.no_grad():
+            for part in inputs.split(PIECE):
+                other.model_.score(part)
+        if training is not None:
+            train, held_out = other._datasets(events, inputs, event, weight, seed)
+            radius = self.measure == "radius"
+            history = fit(
+                Reproducing(other.model_, copy.deepcopy(self.model_), radius=radius),
+                own_loss,
+                train,
+                held_out,
+                training,
+                seed=seed,
+                title=f"{bits} bits",
+                progress=progress,
+            )
+            other.history_ = {**self.history_, "fixed point": history}
+        other.model_.eval()
+        return other
+
+    def _datasets(
+        self,
+        events: Any,
+        inputs: Ragged | Tensor,
+        event: ArrayLike | None,
+        weight: ArrayLike | None,
+        seed: int,
+    ) -> tuple[Dataset, Dataset]:
+        """Return what is trained on and what chooses the epoch."""
+        if isinstance(events, ak.Array):
+            own = weights_of(events)
+            weight = own if weight is None else own * as_weight(weight, len(own))
+            event = event if event is not None or "event" not in events.fields else events["event"]
+        negative = "an error cannot be made larger without end"
+        weights = as_weight(weight, len(inputs), negative=negative)
+        numbers = event_numbers(event, len(inputs), "the events")
+        validation = validation_mask(numbers, self.validation, seed)
+        unit = torch.from_numpy((weights / weights.mean()).astype(np.float32))
+        train, held_out = Dataset(inputs, torch.zeros(len(inputs)), unit).split(validation)
+        return train, held_out
 
     def inputs(self, events: Any) -> Ragged | Tensor:
         """Return what `model_` takes for these events: ragged raw columns, or a table."""

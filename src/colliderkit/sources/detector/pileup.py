@@ -25,7 +25,8 @@ def overlay(
 
     `particles` and `pool` are ``var * {px, py, pz, E, ..., x, y, z}`` [GeV, mm]; the collisions
     are turned by a random azimuth and moved along z by a Gaussian of 53 mm (the event's own
-    collision stays at 0). The draws of an event depend on `seed` and its number in `event`
+    collision stays at 0). Where `particles` have a column ``collision``, it numbers those that are
+    added, from 1 in each event. The draws of an event depend on `seed` and its number in `event`
     alone (default: its place), not on the events beside it, and no collision of the pool comes
     twice in one event.
 
@@ -56,6 +57,8 @@ def overlay(
     radius = np.sqrt(-2 * np.log1p(-uniform(key, 4, seed)))
     shift = SPREAD * radius * np.cos(2 * np.pi * uniform(key, 5, seed))
     added = moved(pool[collision], turn, shift)
+    if "collision" in particles.fields:
+        added["collision"] = ak.broadcast_arrays(rank + 1, added["px"])[0]
     lengths = np.bincount(owner, np.asarray(ak.num(added)), minlength=len(particles))
     added = ak.unflatten(ak.flatten(added), lengths.astype(np.int64))
     return ak.concatenate([particles, added[particles.fields]], axis=1)

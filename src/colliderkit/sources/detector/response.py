@@ -154,7 +154,9 @@ class Detector:
         `particles`: ``var * {px, py, pz, E, pid, charge}`` [GeV], with ``x, y, z`` [mm] where
         known. Returns ``var * {px, py, pz, E, pid, charge, d0, z0, d0_error, z0_error}``, the
         tracks before the photons (pid 22) before the neutral hadrons (pid 130); a track keeps
-        its particle's pid, and the impact parameters of neutrals are 0.
+        its particle's pid, and the impact parameters of neutrals are 0. Where particles have a
+        column ``collision``, tracks keep it, towers have -1, and ``truth`` is the share of
+        collision 0 in each: of a tower, in the energy of the particles without a track.
         Raises `InputError` for a missing column.
         """
         for name in ("px", "py", "pz", "E", "pid", "charge"):
@@ -164,6 +166,7 @@ class Detector:
         counts = np.asarray(ak.num(particles))
         columns = {name: np.asarray(ak.flatten(particles[name])) for name in particles.fields}
         columns["event"] = np.repeat(np.arange(len(counts)), counts)
+        labelled = "collision" in columns
         pt = np.hypot(columns["px"], columns["py"])
         eta = np.arcsinh(columns["pz"] / np.maximum(pt, 1e-9))
         charged = columns["charge"] != 0
@@ -179,7 +182,11 @@ class Detector:
                 energy = energy * self.hadron_response(columns["E"], columns["pid"])
             excess = self.excess(
                 calorimeter,
-                {"event": columns["event"][hit], "energy": energy[hit]},
+                {
+                    "event": columns["event"][hit],
+                    "energy": energy[hit],
+                    **({"hard": columns["collision"][hit] == 0} if labelled else {}),
+                },
                 (face_eta[hit], face_phi[hit]),
                 tracked[hit],
                 (tracks["E"] * share[tracked])[hit[tracked]],
@@ -201,6 +208,9 @@ class Detector:
         # The energy resolution that energy flow expects of the track.
         smeared["error"] = relative * smeared["E"]
         identity = {name: particles[name] for name in ("pid", "charge", "event")}
+        if "collision" in particles:
+            identity["collision"] = particles["collision"]
+            identity["truth"] = (particles["collision"] == 0).astype(np.float64)
         return {**smeared, **identity, **measured(particles, random)}
 
     def face(self, particles: Columns, pt: Floats, eta: Floats) -> tuple[Floats, Floats]:
@@ -267,7 +277,12 @@ class Detector:
         energy = neutral[found]
         pt = energy / np.cosh(eta)
         nothing = np.zeros(len(energy))
+        label = {}
+        if "hard" in hits:
+            share = hard_share(tower, hits["energy"], hits["hard"], tracked, len(towers))
+            label = {"collision": np.full(len(energy), -1), "truth": share[found]}
         return {
+            **label,
             "px": pt * np.cos(phi),
             "py": pt * np.sin(phi),
             "pz": pt * np.sinh(eta),
@@ -277,6 +292,28 @@ class Detector:
             "event": towers[found] // 512 // (2 * len(cells)),
             **dict.fromkeys(("d0", "z0", "d0_error", "z0_error"), nothing),
         }
+
+
+def hard_share(
+    tower: NDArray[np.int64],
+    energy: Floats,
+    hard: NDArray[np.bool_],
+    tracked: NDArray[np.bool_],
+    count: int,
+) -> Floats:
+    """Return the share of `hard` particles in the energy without tracks of each tower, (count,).
+
+    Where all have tracks, what exceeds them is a fluctuation: the share is then that of all.
+    """
+
+    def shares(weight: Floats) -> tuple[Floats, Floats]:
+        total = np.bincount(tower, weight, minlength=count)
+        part = np.bincount(tower, weight * hard, minlength=count)
+        return total, part / np.maximum(total, 1e-300)
+
+    free, of_free = shares(energy * ~tracked)
+    share: Floats = np.where(free > 0, of_free, shares(energy)[1])
+    return share.clip(0, 1)
 
 
 def efficiency(pt: Floats, eta: Floats, pid: NDArray[Any]) -> Floats:
@@ -376,7 +413,8 @@ def merged(parts: list[Columns], events: int) -> ak.Array:
     """Gather columns with an ``event`` into one list of particles an event."""
     event = np.concatenate([part["event"] for part in parts])
     order = np.argsort(event, kind="stable")
-    names = ("px", "py", "pz", "E", "pid", "charge", "d0", "z0", "d0_error", "z0_error")
+    names = ["px", "py", "pz", "E", "pid", "charge", "d0", "z0", "d0_error", "z0_error"]
+    names += [name for name in ("collision", "truth") if name in parts[0]]
     columns = {name: np.concatenate([part[name] for part in parts])[order] for name in names}
     columns["pid"] = columns["pid"].astype(np.int32)
     columns["charge"] = columns["charge"].astype(np.int8)

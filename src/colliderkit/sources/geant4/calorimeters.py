@@ -1,6 +1,7 @@
 """Calorimeters to simulate: a voxel geometry and what stands in each of its layers."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid, Layer
@@ -63,6 +64,15 @@ class Calorimeter:
         """The thickness of all layers [mm]."""
         return sum(sampling.thickness for sampling in self.samplings)
 
+    @property
+    def middles(self) -> tuple[float, ...]:
+        """The mean depth [mm] of the active slabs of each layer."""
+        starts = accumulate((sampling.thickness for sampling in self.samplings), initial=0.0)
+        return tuple(
+            start + s.thickness / 2 + s.absorber_thickness / 2
+            for start, s in zip(starts, self.samplings, strict=False)
+        )
+
 
 def _photons() -> Calorimeter:
     """368 voxels in the bins of data set 1, photons, of the CaloChallenge.
@@ -123,11 +133,45 @@ def _calogan() -> Calorimeter:
     return Calorimeter(geometry, samplings, 500.0)
 
 
+def _silicon_tungsten() -> Calorimeter:
+    """22 layers of silicon cells of 10 mm, 480 mm square, behind tungsten: showers as images.
+
+    10 layers of 2.1 mm and 12 of 4.2 mm of tungsten, 20 radiation lengths and about one interaction
+    length: hadrons begin in it and are not contained.
+    """
+    geometry = Geometry("silicon-tungsten", tuple(Grid(i, 48, 48, 480.0, 480.0) for i in range(22)))
+    samplings = tuple(Sampling("G4_W", 2.1 if i < 10 else 4.2, "G4_Si", 0.5) for i in range(22))
+    return Calorimeter(geometry, samplings, 350.0)
+
+
+def _ecal_hcal() -> Calorimeter:
+    """Three layers of lead and three of iron with liquid argon, 1.28 m square.
+
+    6, 16 and 3 radiation lengths in cells of 20 mm, then 1.7, 3.3 and 1.7 interaction lengths in
+    cells of 40 mm: about the thicknesses of 2003.08863's layers, in finer cells, which may be
+    summed. Argon stands for their scintillator, whose light Geant4's scorer does not quench.
+    """
+    geometry = Geometry(
+        "ecal-hcal",
+        (
+            *(Grid(i, 64, 64, 1280.0, 1280.0) for i in range(3)),
+            *(Grid(i, 32, 32, 1280.0, 1280.0) for i in range(3, 6)),
+        ),
+    )
+    samplings = (
+        *(Sampling("G4_Pb", 2.0, "G4_lAr", 4.0, periods) for periods in (16, 42, 8)),
+        *(Sampling("G4_Fe", 20.0, "G4_lAr", 4.0, periods) for periods in (14, 28, 14)),
+    )
+    return Calorimeter(geometry, samplings, 950.0)
+
+
 CALORIMETERS = {
     "photons-368": _photons,
     "electrons-6480": lambda: _electrons(16, 9, 4.65),
     "electrons-40500": lambda: _electrons(50, 18, 2.325),
     "calogan": _calogan,
+    "silicon-tungsten": _silicon_tungsten,
+    "ecal-hcal": _ecal_hcal,
 }
 
 

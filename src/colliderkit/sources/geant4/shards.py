@@ -21,7 +21,7 @@ from colliderkit.sources.files.showers import (
     write_showers,
 )
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
-from colliderkit.sources.geant4.physics import physics_name
+from colliderkit.sources.geant4.physics import missing_physics, physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
 from colliderkit.sources.shards import FORMAT, claim, executor, finished
 
@@ -104,17 +104,18 @@ def generate_showers(
             raise InputError(f"{name} is {number}; it must be at least 1.")
     derive(seed)  # raises for one out of range
     chosen = calorimeter(geometry) if isinstance(geometry, str) else geometry
+    beam = beam or Beam()
     request = Request(
         chosen,
         count,
         float(low),
         float(high),
         index,
-        beam or Beam(),
+        beam,
         seed,
         cut,
         shard,
-        physics_name(),
+        physics_name(beam.particle),
     )
     output = refuse_existing(output, force)
     with alone(output):
@@ -158,7 +159,14 @@ def make_shard(request: Request, number: int) -> tuple[NDArray[np.float64], NDAr
     """Return the incident energies and showers of one shard."""
     energy = request.energies(number)
     seed = derive(request.seed, "showers", number)
-    showers = simulate(request.calorimeter, energy, beam=request.beam, seed=seed, cut=request.cut)
+    showers = simulate(
+        request.calorimeter,
+        energy,
+        beam=request.beam,
+        seed=seed,
+        cut=request.cut,
+        physics=request.physics,
+    )
     return energy, showers
 
 
@@ -170,6 +178,7 @@ def _merge(request: Request, folder: Path, output: Path, force: bool) -> None:
     """Write all shards one after another, holding one at a time."""
     attributes = {
         "physics": request.physics,
+        "missing": missing_physics(request.physics),
         "particle": request.beam.particle,
         "seed": request.seed,
         "request": request.as_json(),

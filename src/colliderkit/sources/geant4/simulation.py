@@ -12,19 +12,18 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Grid, Layer
 from colliderkit.seeds import derive
 from colliderkit.sources.geant4.calorimeters import Calorimeter, Sampling
-from colliderkit.sources.geant4.physics import geant4, physics_list
+from colliderkit.sources.geant4.physics import PARTICLES, geant4, physics_list, physics_name
 from colliderkit.sources.pythia.tunes import quietly
 
 __all__ = ["Beam", "simulate"]
-
-PARTICLES = ("gamma", "e-", "e+")
 
 
 @dataclass(frozen=True)
 class Beam:
     """Beam on the calorimeter: a particle at (x, y) [mm], under an angle [rad] to z.
 
-    The angle is in the x-z plane; the particle starts 1 mm before the first layer.
+    The angle is in the x-z plane; the particle starts 1 mm before the first layer. Particles are
+    those of `physics.PARTICLES`, by Geant4's names, and incident energies are kinetic ones.
     """
 
     particle: str = "e-"
@@ -46,22 +45,33 @@ def simulate(
     beam: Beam | None = None,
     seed: int = 1,
     cut: float = 0.7,
+    physics: str | None = None,
+    entry: ArrayLike | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> NDArray[np.float32]:
     """Shoot one particle of each energy (N,) [MeV]; return the showers (N, V) [MeV], as seen.
 
     The energy in the active slabs of each voxel, without the sampling fraction divided out. Equal
-    seeds (0 to 2^64 - 1) give equal showers. Geant4 can be set up once in a process: a second
-    calorimeter, or another `cut` [mm] of production, needs another process
+    seeds (0 to 2^64 - 1) give equal showers. `physics` is that of the particle
+    (`physics.physics_name`) if not given; `entry` (N, 2) [mm] is added to where the beam enters, of
+    each particle. Geant4 can be set up once in a process: a second
+    calorimeter, another `cut` [mm] of production or another physics needs another process
     (`colliderkit.sources.geant4.shards`).
-    Raises `InputError` for energies that are not positive, or a second set-up.
+    Raises `InputError` for energies that are not positive, entries that are not one a particle, or
+    a second set-up.
     """
     energy = np.asarray(energies, dtype=np.float64).reshape(-1)
     if not ((energy > 0) & np.isfinite(energy)).all():
         bad = int(np.argmin((energy > 0) & np.isfinite(energy)))
         raise InputError(f"shower {bad} has an energy of {energy[bad]:g} MeV; give positive ones.")
-    run = _Run.of(calorimeter, cut)
-    return run.shoot(energy, beam or Beam(), seed, progress)
+    beam = beam or Beam()
+    places = np.zeros((len(energy), 2)) if entry is None else np.asarray(entry, dtype=np.float64)
+    if places.shape != (len(energy), 2):
+        raise InputError(
+            f"entry has shape {places.shape}; give x and y of {len(energy)} particles."
+        )
+    run = _Run.of(calorimeter, cut, physics or physics_name(beam.particle))
+    return run.shoot(energy, places, beam, seed, progress)
 
 
 class _Run:
@@ -70,19 +80,26 @@ class _Run:
     current: "_Run | None" = None
 
     @classmethod
-    def of(cls, calorimeter: Calorimeter, cut: float) -> "_Run":
+    def of(cls, calorimeter: Calorimeter, cut: float, physics: str) -> "_Run":
         if cls.current is None:
-            cls.current = cls(calorimeter, cut)
-        if (cls.current.calorimeter, cls.current.cut) != (calorimeter, cut):
+            cls.current = cls(calorimeter, cut, physics)
+        run = cls.current
+        if (run.calorimeter, run.cut) != (calorimeter, cut):
             raise InputError(
                 "Geant4 is set up for another calorimeter in this process; start anew."
             )
-        return cls.current
+        if run.physics != physics:
+            raise InputError(
+                f"Geant4 is set up in this process with '{run.physics}', and '{physics}' is asked"
+                " for; start anew."
+            )
+        return run
 
-    def __init__(self, calorimeter: Calorimeter, cut: float) -> None:
+    def __init__(self, calorimeter: Calorimeter, cut: float, physics: str) -> None:
         g4 = geant4()
-        self.calorimeter, self.cut = calorimeter, cut
+        self.calorimeter, self.cut, self.physics = calorimeter, cut, physics
         self.energy: NDArray[np.float64] = np.zeros(0)
+        self.entry: NDArray[np.float64] = np.zeros((0, 2))
         self.beam = Beam()
         self.showers: NDArray[np.float32] = np.zeros((0, 0), np.float32)
         self.progress: Callable[[int], None] | None = None
@@ -92,7 +109,7 @@ class _Run:
         (self.manager,) = made
         self.manager.SetVerboseLevel(0)
         # Actions come after the physics list; all are kept, for Geant4 does not own Python's part.
-        self.kept = [_construction(g4, calorimeter), physics_list(cut)]
+        self.kept = [_construction(g4, calorimeter), physics_list(cut, physics)]
         for part in self.kept:
             self.manager.SetUserInitialization(part)
         parameters = g4.G4EmParameters.Instance()
@@ -106,11 +123,12 @@ class _Run:
     def shoot(
         self,
         energy: NDArray[np.float64],
+        entry: NDArray[np.float64],
         beam: Beam,
         seed: int,
         progress: Callable[[int], None] | None,
     ) -> NDArray[np.float32]:
-        self.energy, self.beam, self.progress = energy, beam, progress
+        self.energy, self.entry, self.beam, self.progress = energy, entry, beam, progress
         self.showers = np.zeros((len(energy), self.calorimeter.geometry.voxels), np.float32)
         geant4().G4Random.setTheSeed(derive(seed) >> 32)  # it takes 31 bits
         self.manager.BeamOn(len(energy))
@@ -291,8 +309,9 @@ def _gun(g4: Any, run: _Run) -> Any:
             self.gun.SetParticleMomentumDirection(
                 g4.G4ThreeVector(math.sin(beam.angle), 0, math.cos(beam.angle))
             )
+            x, y = (beam.x, beam.y) + run.entry[event.GetEventID()]
             self.gun.SetParticlePosition(
-                g4.G4ThreeVector(beam.x * g4.mm, beam.y * g4.mm, -1 * g4.mm)
+                g4.G4ThreeVector(float(x) * g4.mm, float(y) * g4.mm, -1 * g4.mm)
             )
             self.gun.SetParticleEnergy(float(run.energy[event.GetEventID()]) * g4.MeV)
             self.gun.GeneratePrimaryVertex(event)

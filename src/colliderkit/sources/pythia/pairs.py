@@ -77,7 +77,7 @@ def pairs(
 def check_unmatched(process: str) -> None:
     """Raise `InputError` for a process whose jets are kept by what only one level knows."""
     definition = process_named(process)
-    if definition.match or definition.tracks or definition.dijet:
+    if definition.match or definition.tracks or definition.dijet or definition.collisions:
         raise InputError(
             f"process '{process}' keeps jets by their origin, tracks, or numbers of an event, and"
             " makes no pairs; take z-jets, ee-dijets or dijets."

@@ -25,7 +25,9 @@ class Process:
     - `tracks`: the constituents are the charged particles alone, with impact parameters;
     - `z_pt`: the least transverse momentum of the event's Z [GeV], where it has one;
     - `dijet`: what a sample holds of an event is a row of numbers of its two hardest jets, of which
-      one passes the cuts (see `colliderkit.sources.pythia.dijets`).
+      one passes the cuts (see `colliderkit.sources.pythia.dijets`);
+    - `collisions`: a sample holds whole events, with all particles and the collision of each (see
+      `colliderkit.sources.pythia.collisions`).
     """
 
     title: str
@@ -41,6 +43,7 @@ class Process:
     beams: tuple[int, int] = (2212, 2212)
     z_pt: float = 0.0
     dijet: bool = False
+    collisions: bool = False
 
 
 # The public top-tagging benchmark (arXiv:1902.09914): 14 TeV, no multiple interactions,
@@ -266,6 +269,20 @@ PROCESSES: dict[str, Process] = {
             "34:oneChannel = 1 1.0 100 2 -1",
         ),
         **DIJETS,
+    ),
+    "pileup-qcd": Process(
+        "whole events of quarks and gluons of 80 GeV and more, to be given --pileup",
+        ("HardQCD:all = on", "PhaseSpace:pTHatMin = 80."),
+        energy=13_600.0,
+        radius=0.4,
+        collisions=True,
+    ),
+    "pileup-top": Process(
+        "whole events of pairs of top quarks, to be given --pileup",
+        ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on"),
+        energy=13_600.0,
+        radius=0.4,
+        collisions=True,
     ),
     "minimum-bias": Process("inelastic collisions", ("SoftQCD:inelastic = on",)),
 }

@@ -21,6 +21,7 @@ from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive
 from colliderkit.sources.detector.pileup import check_pileup
 from colliderkit.sources.detector.response import Detector
+from colliderkit.sources.pythia.collisions import collisions
 from colliderkit.sources.pythia.dijets import dijets
 from colliderkit.sources.pythia.jets import check_count, jets
 from colliderkit.sources.pythia.pairs import check_unmatched, pairs
@@ -92,7 +93,8 @@ def generate(
     - `shard`: jets of a class generated, kept and mixed together.
 
     The file holds jet arrays (see `colliderkit.events.schema`), or of "lhco-qcd" and "lhco-signal"
-    a row an event (see `colliderkit.sources.pythia.dijets`), the classes mixed. Its bits depend on
+    a row an event (see `colliderkit.sources.pythia.dijets`), of "pileup-qcd" and "pileup-top" whole
+    events (see `colliderkit.sources.pythia.collisions`), the classes mixed. Its bits depend on
     the request and not on the workers. Finished shards wait in ``OUTPUT.shards``: the same call
     after a kill or Ctrl-C goes on there, and the file appears only when complete.
 
@@ -211,7 +213,8 @@ def make_shard(
     if request.paired:
         make = pairs
     else:
-        make = dijets if process_named(process).dijet else jets
+        definition = process_named(process)
+        make = dijets if definition.dijet else collisions if definition.collisions else jets
     events = make(
         process,
         request.size(number),

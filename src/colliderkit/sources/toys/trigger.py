@@ -13,7 +13,20 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.sources.files.search_layouts import ADC_CLASSES, ADC_OBJECTS
 
-__all__ = ["COLUMNS", "SIGNALS", "STREAM", "TriggerToy", "signal", "stream", "table"]
+__all__ = [
+    "COLUMNS",
+    "MENU",
+    "PRESCALES",
+    "SIGNALS",
+    "STREAM",
+    "TriggerToy",
+    "columns",
+    "dijets",
+    "measured",
+    "signal",
+    "stream",
+    "table",
+]
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +36,7 @@ KINDS = {
     "mu": (slice(5, 9), 23.0, 1.2),
     "j": (slice(9, 19), 30, 1.6),
 }
+KIND_OF_JETS = ADC_CLASSES[9]
 COLUMNS = tuple(
     f"{name}_{quantity}"
     for name in ADC_OBJECTS
@@ -58,6 +72,22 @@ SIGNALS = {
     "leptoquark": TriggerToy(3.0, 0.15, 0.15, 95, 18, 40),
     "charged Higgs": TriggerToy(2.0, 0.3, 0.3, 45, 18, 55),
 }
+# A made menu: single and double objects, cross items, sums; loose ones with a prescale.
+MENU = {
+    "electron": "e1_pt > 110",
+    "muon": "mu1_pt > 110",
+    "two electrons": "(e1_pt > 55) & (e2_pt > 40)",
+    "two muons": "(mu1_pt > 55) & (mu2_pt > 40)",
+    "electron, muon": "(e1_pt > 55) & (mu1_pt > 45)",
+    "missing momentum": "met_pt > 200",
+    "jet": "j1_pt > 450",
+    "four jets": "j4_pt > 130",
+    "HT": " + ".join(f"j{i}_pt" for i in range(1, 11)) + " > 900",
+    "lepton, missing": "((e1_pt > 60) | (mu1_pt > 60)) & (met_pt > 110)",
+    "loose jet": "j1_pt > 150",
+    "two loose jets": "j2_pt > 40",
+}
+PRESCALES = {"loose jet": 500, "two loose jets": 1_000}
 
 
 def stream(count: int, *, seed: int | list[int], pileup: float = 1.0) -> Floats:
@@ -81,6 +111,35 @@ def signal(name: str, count: int, *, seed: int | list[int], pileup: float = 1.0)
     return drawn(SIGNALS[name], count, np.random.default_rng(seed), pileup)
 
 
+def dijets(mass: float, count: int, *, seed: int | list[int]) -> Floats:
+    """Return `count` narrow resonances of a mass [GeV] that decay to two jets, (count, 19, 4).
+
+    The jets are back to back in phi with the same pt, and nothing else is there but the missing
+    momentum of a QCD event.
+    """
+    random = np.random.default_rng(seed)
+    events = drawn(TriggerToy(0, 0, 0, 1, 1, STREAM["jets"][1].met), count, random, 1.0)
+    eta = np.clip(random.normal(0, 1.0, (count, 2)), -2.5, 2.5)
+    phi = random.uniform(-np.pi, np.pi, count)
+    pt = mass / (2 * np.cosh((eta[:, 0] - eta[:, 1]) / 2))
+    two = events[:, 9:11]
+    two[..., 0], two[..., 1] = pt[:, None], eta
+    two[..., 2] = np.stack([phi, np.where(phi > 0, phi - np.pi, phi + np.pi)], 1)
+    two[..., 3] = KIND_OF_JETS
+    return events
+
+
+def measured(events: Floats, resolution: float, *, seed: int | list[int]) -> Floats:
+    """Return events (N, 19, 4) whose jets have a relative resolution of pt, ordered by pt anew."""
+    random = np.random.default_rng(seed)
+    found, (jets, _, _) = events.copy(), KINDS["j"]
+    there = found[:, jets]
+    there[..., 0] *= np.clip(random.normal(1, resolution, there.shape[:2]), 0.1, None)
+    order = np.argsort(-there[..., 0], axis=1, kind="stable")
+    found[:, jets] = np.take_along_axis(there, order[..., None], axis=1)
+    return found
+
+
 def drawn(toy: TriggerToy, count: int, random: np.random.Generator, pileup: float) -> Floats:
     """Draw events of one kind."""
     events = np.zeros((count, len(ADC_OBJECTS), 4))
@@ -101,6 +160,16 @@ def drawn(toy: TriggerToy, count: int, random: np.random.Generator, pileup: floa
     events[:, 0, 2] = random.uniform(-np.pi, np.pi, count)
     events[..., 3] = np.array(ADC_CLASSES) * (events[..., 0] > 0)
     return events
+
+
+def columns(events: Floats) -> dict[str, Floats]:
+    """Return the `COLUMNS` of events (N, 19, 4) by name, (N,): pt [GeV], eta, phi."""
+    return {
+        f"{name}_{quantity}": events[:, place, axis]
+        for place, name in enumerate(ADC_OBJECTS)
+        for axis, quantity in enumerate(("pt", "eta", "phi"))
+        if (name, quantity) != ("met", "eta")
+    }
 
 
 def table(events: Floats) -> Floats:

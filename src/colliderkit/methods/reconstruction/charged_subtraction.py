@@ -1,0 +1,24 @@
+"""Charged-hadron subtraction (CHS): drop the charged particles of other vertices, keep the rest."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from colliderkit.events.pileup import Particles
+from colliderkit.events.tables import Floats
+from colliderkit.methods.reconstruction.mitigation import Classical
+
+__all__ = ["ChargedHadronSubtraction"]
+
+
+class ChargedHadronSubtraction(Classical):
+    """Drop what is known to be of another vertex than the leading one, and keep all else.
+
+    w = 0 for a known vertex k > 0, w = 1 for all other particles. Jets of what is left are too
+    hard by the neutral pileup under them; `methods.reconstruction.area` subtracts its density.
+    """
+
+    name: ClassVar[str] = "charged-hadron-subtraction"
+
+    def _finished(self, particles: Particles, prepared: Floats) -> Floats:
+        return np.where(particles.vertex > 0, 0.0, 1.0)

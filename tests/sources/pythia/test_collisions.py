@@ -1,0 +1,76 @@
+"""Whole events with pileup from Pythia: who is of which collision, and the same from shards."""
+
+import awkward as ak
+import numpy as np
+import pytest
+
+from colliderkit.errors import InputError
+from colliderkit.events.pileup import Particles
+from colliderkit.sources.files.collisions import read_collisions
+from colliderkit.sources.pythia import jets
+from colliderkit.sources.pythia.collisions import collisions, vertices_of
+from colliderkit.sources.pythia.shards import generate
+
+
+def test_vertices_need_two_tracks_and_room():
+    place = np.array([[0.0, 0.5, 3.0, 3.2], [5.0, 1.0, 9.0, np.nan]])
+    tracks = np.array([[9, 2, 1, 2], [0, 1, 0, 0]])
+    # 0 and 0.5 are one, 3.0 has a single track, 3.2 stands alone; of the second event none is seen.
+    assert vertices_of(place, tracks).tolist() == [2, 0]
+
+
+QUICK = {"pileup": 5.0, "seed": 3, "settings": "PartonLevel:MPI = off"}
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """Collisions to overlay that are quicker made than minimum bias."""
+    return jets.events("dijets", 60)
+
+
+@pytest.fixture
+def few(monkeypatch, pool):
+    monkeypatch.setattr(jets, "minimum_bias", lambda seed: pool)
+
+
+def test_events_know_their_collisions(few, tmp_path):
+    path = tmp_path / "events.parquet"
+    generate("pileup-qcd", 12, path, progress=False, **QUICK)
+    events, _ = read_collisions(path)
+    particles = Particles.of(events)
+    known, hard = particles.known, particles.truth == 1
+    charged = np.asarray(ak.flatten(events["particles", "charge"])) != 0
+    np.testing.assert_array_equal(known, charged & (np.abs(particles.eta) < 2.5))
+    np.testing.assert_array_equal(particles.leading, known & hard)
+    assert particles.pt.min() > 0.1
+    assert np.abs(particles.eta).max() < 4
+    assert (np.asarray(ak.num(events["vertex_z"])) == np.asarray(events["interactions"]) + 1).all()
+    assert particles.vertex.max() > 1
+    # Tracks point at the place of their collision, as the hard ones at 0.
+    z0 = np.asarray(ak.flatten(events["particles", "z0"]))
+    error = np.asarray(ak.flatten(events["particles", "z0_error"]))
+    tracks = particles.leading & (particles.pt > 1)
+    assert np.median(np.abs(z0[tracks] / error[tracks])) < 1.5
+    assert np.median(np.abs(z0[particles.vertex > 0])) > 10
+
+
+def test_the_detector_keeps_tracks_and_shares(few):
+    events = collisions("pileup-qcd", 10, detector=True, **QUICK)
+    particles = Particles.of(events)
+    charge = np.asarray(ak.flatten(events["particles", "charge"]))
+    np.testing.assert_array_equal(particles.known, charge != 0)
+    assert (particles.truth[particles.known] == particles.leading[particles.known]).all()
+    share = particles.truth[~particles.known]
+    assert ((share > 0) & (share < 1)).any()
+    # What is hard of all that is seen is about what the hard collision made.
+    exact = Particles.of(collisions("pileup-qcd", 10, **QUICK))
+    ratio = particles.sums(particles.truth * particles.pt) / exact.sums(exact.truth * exact.pt)
+    assert 0.6 < np.median(ratio) < 1.2
+    assert np.array_equal(particles.vertices, exact.vertices)
+
+
+def test_what_has_no_collisions_is_refused(tmp_path):
+    with pytest.raises(InputError, match="'qcd' is not of whole events"):
+        collisions("qcd", 1)
+    with pytest.raises(InputError, match="makes no pairs"):
+        generate("pileup-qcd", 1, tmp_path / "x.parquet", paired=True)
