@@ -123,6 +123,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("eta", "pt"), NOT_NEGATIVE),  # of particles, in GeV
     "born": POSITIVE,  # mm from the beam
     **dict.fromkeys(("hits", "vertices"), FEW_ONE),
+    **dict.fromkeys(("dimensions", "hits", "vertices"), FEW_ONE),
     "missed": Range(0, 1, open="most"),  # share of hits
     "volumes": NONE,  # of a detector, by their numbers
     # clusters of calorimeter hits
