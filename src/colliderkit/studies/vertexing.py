@@ -6,6 +6,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
 from colliderkit.events.tables import Floats
 from colliderkit.events.vertices import Tracks, Vertices, true_vertices
@@ -166,7 +167,7 @@ def in_bins(true: Vertices, found: Vertices) -> list[Value]:
     return values
 
 
-def _share(hits: Floats, total: Floats, counts: Floats) -> Floats:
+def _share(hits: NDArray[Any], total: NDArray[Any], counts: Floats) -> Floats:
     share: Floats = (counts @ hits) / np.maximum(counts @ total, 1e-9)
     return share
 
