@@ -137,7 +137,11 @@ class Particles:
         edges = np.concatenate([[0], np.cumsum(self.counts)])
         part = slice(int(edges[first]), int(edges[last]))
         return type(self)(
-            *(column[part] for column in (self.pt, self.eta, self.phi, self.mass, self.vertex)),
+            self.pt[part],
+            self.eta[part],
+            self.phi[part],
+            self.mass[part],
+            self.vertex[part],
             None if self.truth is None else self.truth[part],
             self.counts[first:last],
             self.vertices[first:last],
@@ -146,7 +150,8 @@ class Particles:
     def sums(self, values: Floats, where: NDArray[np.bool_] | None = None) -> Floats:
         """Return the sum of `values` (P,) in each event, (N,), of the particles `where` alone."""
         weights = values if where is None else np.where(where, values, 0.0)
-        return np.bincount(self.event, weights, minlength=len(self))
+        total: Floats = np.bincount(self.event, weights, minlength=len(self)).astype(np.float64)
+        return total
 
     def jagged(self, values: NDArray[Any]) -> ak.Array:
         """Return numbers (P,) as a list an event."""
@@ -199,7 +204,8 @@ class Grid:
         inside = cell >= 0
         key = particles.event[inside] * self.cells + cell[inside]
         total = np.bincount(key, values[inside], minlength=len(particles) * self.cells)
-        return total.reshape(len(particles), self.cells)
+        sums: Floats = total.astype(np.float64).reshape(len(particles), self.cells)
+        return sums
 
     def largest(self, particles: Particles, values: Floats) -> Floats:
         """Return the largest of positive `values` (P,) in each cell, (N, cells); 0 of none."""

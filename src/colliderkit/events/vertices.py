@@ -6,7 +6,7 @@ where they are known, and ``vertex`` of a particle is a place in that list.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import awkward as ak
 import numpy as np
@@ -42,7 +42,7 @@ class Tracks:
         """
         if len(events) == 0:
             raise InputError(f"{what}: holds no events; check the selection and the file.")
-        particles = events["particles"] if "particles" in events.fields else None
+        particles: Any = events["particles"] if "particles" in events.fields else None
         for name in ("z0", "z0_error", "pt"):
             if particles is None or name not in particles.fields:
                 raise InputError(

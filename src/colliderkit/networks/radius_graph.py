@@ -131,7 +131,9 @@ class RadiusGraph(nn.Module):
         """Return a sparse matrix of ones (P, P) for each ring: who hears whom."""
         flat = rows.detach().double().cpu().numpy()
         particles = Particles(
-            *(flat[:, i] for i in range(3)),
+            flat[:, 0],
+            flat[:, 1],
+            flat[:, 2],
             np.zeros(len(flat)),
             flat[:, 3].astype(np.int64),
             None,

@@ -1,6 +1,6 @@
 """Pileup mitigation: networks beside SoftKiller, constituent subtraction and PUPPI, against mu."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -143,7 +143,6 @@ def pileup(run: Run[Scale]) -> None:
             run.report.add_heading("One event")
             add_display(run, Particles.of(events).at(0, 1), kept)
     names = [label(mu) for mu in scale.tested]
-    along = list(scale.tested)
     for title, quantities in (
         ("Jets", ("jet pT response", PT, "jet mass response", MASS)),
         ("Events", (MET, "fake jets an event", "AUC of neutrals")),
@@ -154,7 +153,7 @@ def pileup(run: Run[Scale]) -> None:
             # Without any mitigation all else would be a line.
             wide = {n: v for n, v in shown.items() if n not in (NONE, CHS)} or shown
             run.report.add_figure(
-                against_pileup(wide, names, quantity, along),
+                against_pileup(wide, names, quantity, scale.tested),
                 f"{quantity}, trained and tuned at mu = {scale.mu:g}.",
             )
     run.report.add_heading("Figures")
@@ -244,7 +243,7 @@ def counted(run: Run[Scale]) -> None:
             "test": (f"test {mu:g}", scale.test, 10 + i),
         }.items():
             draw = partial(drawn, run, name, count, mu, seed=seed)
-            found = run.arrays(f"activity, {name}", lambda draw=draw: numbers(draw()))
+            found = run.arrays(f"activity, {name}", partial(numbers, draw))
             for key, values in found.items():
                 tables[part].setdefault(key, []).append(values)
     train = {name: np.concatenate(parts) for name, parts in tables["train"].items()}
@@ -272,8 +271,8 @@ def counted(run: Run[Scale]) -> None:
         for name, answer in answers.items():
             for mu in scale.tested:
                 mine = mus == mu
-                found = bias_and_width(answer[mine], test[quantity][mine])
-                for what, v in zip((BIAS, RESOLUTION), found, strict=True):
+                errors = bias_and_width(answer[mine], test[quantity][mine])
+                for what, v in zip((BIAS, RESOLUTION), errors, strict=True):
                     of = f"{quantity}: {what}, {label(mu)}"
                     rows.append(Result(name, of, v.value, v.error, counting=v.error))
         run.report.add_figure(
@@ -283,8 +282,9 @@ def counted(run: Run[Scale]) -> None:
     run.report.add_results(rows, "Relative bias and resolution of each mean number of collisions.")
 
 
-def numbers(events: ak.Array) -> dict[str, Floats]:
+def numbers(draw: Callable[[], ak.Array]) -> dict[str, Floats]:
     """Return what is known of events, (N, 9), and what is to be found, (N,) each."""
+    events = draw()
     return {
         "activity": activity(events),
         "interactions": np.asarray(events["interactions"], dtype=np.float64),

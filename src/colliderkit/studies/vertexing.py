@@ -6,6 +6,7 @@ from typing import Any
 
 import awkward as ak
 import numpy as np
+from numpy.typing import NDArray
 
 from colliderkit.events.tables import Floats
 from colliderkit.events.vertices import Tracks, Vertices, true_vertices
@@ -162,8 +163,13 @@ def in_bins(true: Vertices, found: Vertices) -> list[Value]:
         mine = place == i
         hits = np.bincount(true.event[mine], matched[mine], minlength=size)
         total = np.bincount(true.event[mine], minlength=size)
-        values.append(resampled(lambda n, h=hits, t=total: n @ h / np.maximum(n @ t, 1e-9), size))
+        values.append(resampled(partial(_share, hits, total), size))
     return values
+
+
+def _share(hits: NDArray[Any], total: NDArray[Any], counts: Floats) -> Floats:
+    share: Floats = (counts @ hits) / np.maximum(counts @ total, 1e-9)
+    return share
 
 
 STUDY = Study(

@@ -202,7 +202,7 @@ def peaks(density: Floats, reach: float) -> Vertices:
     size = int(begins.sum())
     flat = density.reshape(-1)
     place = np.tile(-reach + (np.arange(bins) + 0.5) * width, count)
-    strength = np.bincount(label[chosen], flat[chosen], minlength=size)
+    strength: Floats = np.bincount(label[chosen], flat[chosen], minlength=size).astype(np.float64)
     mean = np.bincount(label[chosen], (flat * place)[chosen], minlength=size)
     return Vertices(
         mean / np.maximum(strength, 1e-300), strength, np.full(size, width), begins.sum(1)

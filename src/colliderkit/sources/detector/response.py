@@ -307,7 +307,7 @@ def hard_share(
     """
 
     def shares(weight: Floats) -> tuple[Floats, Floats]:
-        total = np.bincount(tower, weight, minlength=count)
+        total = np.bincount(tower, weight, minlength=count).astype(np.float64)
         part = np.bincount(tower, weight * hard, minlength=count)
         return total, part / np.maximum(total, 1e-300)
 

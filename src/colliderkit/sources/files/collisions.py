@@ -1,6 +1,6 @@
 """Events with pileup in files: particles with the vertex of each, from Parquet, ROOT or HDF5."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,14 +148,14 @@ def _found(
         if "mass" in names:
             texts["mass"] = names["mass"]
     lower = {name.lower(): name for name in columns}
-    for role, usual in OF_PARTICLES.items():
-        for name in usual:
+    for role, known in OF_PARTICLES.items():
+        for name in known:
             for joint in ("_", "."):
                 column = lower.get(f"{collection}{joint}{name}".lower())
                 if column is not None and columns[column].level == 1:
                     texts.setdefault(role, quoted(column))
-    for role, usual in OF_EVENTS.items():
-        for name in usual:
+    for role, known in OF_EVENTS.items():
+        for name in known:
             column = lower.get(name)
             if column is not None and columns[column].level == 0:
                 texts.setdefault(role, quoted(column))
@@ -224,7 +224,7 @@ def _events(path: Path, found: Found, raw: Mapping[str, Column]) -> ak.Array:
 
 def _vertices(found: Found, flat: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
     """Return the vertex of each particle by a flag of charged ones, and say what it means."""
-    flag: Sequence[Any] | NDArray[Any] = flat["from_pv"].astype(np.float64)
+    flag: NDArray[np.float64] = flat["from_pv"].astype(np.float64)
     charged = flat["charge"] != 0
     numbers = bool((flag[charged] > 1).any()) if charged.any() else False
     line = (
