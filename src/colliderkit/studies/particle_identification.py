@@ -121,7 +121,7 @@ def events_of(library: ShowerLibrary, factors: Floats) -> ak.Array:
     )
     seen = hits.counts > 0
     hits, kind, incident = hits.at(seen), library.kind[seen], library.incident[seen] / 1e3
-    total = np.bincount(hits.event, hits.energy, len(hits))
+    total = np.bincount(hits.event, hits.energy, len(hits)).astype(np.float64)
     middle = beside(hits, total)
     direction = np.concatenate([middle, hits.position[:, 2:] + 1000.0], axis=1)
     direction /= np.linalg.norm(direction, axis=1)[:, None]

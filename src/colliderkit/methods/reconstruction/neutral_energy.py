@@ -257,4 +257,5 @@ def neutral_shares(hits: CalorimeterHits) -> Floats:
 
 def neutral_energy(hits: CalorimeterHits, share: ArrayLike) -> Floats:
     """Return sum f E of each event, (E,) [GeV], of shares f (H,)."""
-    return np.bincount(hits.event, hits.energy * np.asarray(share), len(hits))
+    neutral = hits.energy * np.asarray(share)
+    return np.bincount(hits.event, neutral, len(hits)).astype(np.float64)

@@ -152,7 +152,8 @@ class ParametrisedSubtraction(Method):
         inside = place >= 0
         count = len(self.depths_) * (len(self.rings) - 1)
         index = hits.event[inside] * count + place[inside]
-        return np.bincount(index, energy[inside], len(hits) * count).reshape(len(hits), count)
+        total = np.bincount(index, energy[inside], len(hits) * count).astype(np.float64)
+        return total.reshape(len(hits), count)
 
     def _densest(self, hits: CalorimeterHits, tracks: Floats, energy: Floats) -> Ints:
         """Return the layer with the most energy near the track, by its thickness, (E,)."""
