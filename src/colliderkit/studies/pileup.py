@@ -154,7 +154,7 @@ def pileup(run: Run[Scale]) -> None:
             wide = {n: v for n, v in shown.items() if n not in (NONE, CHS)} or shown
             run.report.add_figure(
                 against_pileup(wide, names, quantity, scale.tested),
-                f"{quantity}, trained and tuned at mu = {scale.mu:g}.",
+                f"{quantity[0].upper()}{quantity[1:]}, trained and tuned at mu = {scale.mu:g}.",
             )
     run.report.add_heading("Figures")
     for name, mu in zip(names, scale.tested, strict=True):
