@@ -182,9 +182,9 @@ def fitted(run: Run[Scale], train: ak.Array) -> dict[str, Mitigation]:
     methods: dict[str, Mitigation] = {
         name: kind().fit(some, progress=False) for name, kind in BASELINES.items()
     }
-    for name, kind in zip(TUNED, (SoftKiller, ConstituentSubtraction, Puppi), strict=True):
-        method: Any = kind(tune=True)
-        methods[name] = run.fitted(name, method, some, progress=False)
+    tunable: tuple[Any, ...] = (SoftKiller, ConstituentSubtraction, Puppi)
+    for name, kind in zip(TUNED, tunable, strict=True):
+        methods[name] = run.fitted(name, kind(tune=True), some, progress=False)
     graph = partial(
         PileupGraph, channels=scale.channels, width=scale.width, training=scale.training
     )
