@@ -87,7 +87,7 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(16, 2e3, 2.5e3, 40, 120, 1, 1, 6, (BEST,)),
+    "smoke": Scale(16, 2e3, 4e3, 40, 120, 1, 1, 6, (BEST,)),
     "laptop": Scale(500, 2e3, 20e3, 2_000, 4_000, 10, 1, kinds=(BEST,)),
     "night": Scale(6_000, 2e3, 20e3, 20_000, 20_000, 30, 3),
     "paper": Scale(50_000, 2e3, 50e3, 500_000, 50_000, 40, 5, 48),
@@ -207,7 +207,7 @@ def add_bins(
     truth = neutral_energy(hits, true)
     ratio = truth / np.maximum(hits.deposit.reshape(-1, 2)[:, 0], 1e-9)
     inside = (ratio >= EDGES[0]) & (ratio < EDGES[-1])
-    edges = EDGES if run.scale_name != "smoke" else EDGES[::4]
+    edges = EDGES if run.scale_name != "smoke" else EDGES[::8]
     counts = np.histogram(ratio[inside], edges)[0]
     profiles: dict[str, list[Profile]] = {
         name: [
