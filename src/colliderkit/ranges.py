@@ -123,7 +123,6 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("eta", "pt"), NOT_NEGATIVE),  # of particles, in GeV
     "born": POSITIVE,  # mm from the beam
     **dict.fromkeys(("hits", "vertices"), FEW_ONE),
-    **dict.fromkeys(("dimensions", "hits", "vertices"), FEW_ONE),
     "missed": Range(0, 1, open="most"),  # share of hits
     "volumes": NONE,  # of a detector, by their numbers
     # clusters of calorimeter hits
@@ -154,7 +153,7 @@ RANGES: dict[str, Range] = {
     "errors": NOT_NEGATIVE,
     # pileup: lengths in eta and phi, pT, and the edges of rings
     **dict.fromkeys(("cell", "grid", "radius", "spacing"), Range(0.01, 2.0)),
-    **dict.fromkeys(("coldest",), POSITIVE),  # of an annealing
+    "coldest": POSITIVE,  # of an annealing
     "cooling": SHARE,
     "false": NOT_NEGATIVE,  # vertices an event
     "kernels": Range(1, 1001),

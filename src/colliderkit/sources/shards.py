@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 from colliderkit.errors import InputError
 from colliderkit.files import atomic_file
 
-__all__ = ["FORMAT", "claim", "executor", "finished"]
+__all__ = ["FORMAT", "claim", "executor", "finished", "keeping"]
 
 # Part of every request: raised when the same request makes other bits than before, so that shards
 # of an older version are not mixed with new ones.
@@ -51,6 +52,22 @@ def finished(pending: dict[Future[Any], Any]) -> Iterator[tuple[Any, Any]]:
     while pending:
         for future in wait(pending, return_when=FIRST_COMPLETED).done:
             yield pending.pop(future), future.result()
+
+
+@contextmanager
+def keeping(folder: Path) -> Iterator[None]:
+    """Say where finished shards are kept, after Ctrl-C and where a worker was killed."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(
+            f"interrupted: finished shards are kept in {folder}; give the same command again to go"
+            " on."
+        ) from stop
+    except BrokenProcessPool as error:
+        raise InputError(
+            f"a worker was killed, perhaps for memory; finished shards are kept in {folder}."
+        ) from error
 
 
 @contextmanager

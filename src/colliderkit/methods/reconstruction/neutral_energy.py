@@ -13,7 +13,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.coarse import cells_of, layers_of
 from colliderkit.events.calorimeter.hits import CalorimeterHits
 from colliderkit.events.ragged import Ragged
-from colliderkit.events.tables import Floats, as_table, validation_mask
+from colliderkit.events.tables import Floats, Ints, as_table, validation_mask
 from colliderkit.losses.energy_share import energy_share
 from colliderkit.methods.method import Method
 from colliderkit.networks.neutral_share import COLUMNS, NeutralShare
@@ -174,25 +174,9 @@ class NeutralEnergy(Method):
                 f" {widths[layer[bad]]:g} mm on pixels of {pixel:g} mm; give the widths of its"
                 " calorimeter."
             )
-        event = hits.event
-        place = np.floor(tracks[:, :2] / pixel)
-        # The window begins at a whole largest cell, so that cells are not cut differently.
-        step = round(float(widths.max() / pixel))
-        corner = np.round((place - self.size / 2) / step) * step
-        columns = [
-            *(first - corner[event]).T,
-            layer.astype(np.float64),
-            hits.energy,
-            *(place - corner)[event].T,
-            tracks[event, 2],
-        ]
-        names: tuple[str, ...] = COLUMNS
-        if known is not None:
-            columns += list(known.T)
-            names = (*COLUMNS, *(f"known {i}" for i in range(known.shape[1])))
-        values = np.stack(columns, axis=1).astype(np.float32)
-        starts = torch.from_numpy(hits.offsets[:-1].copy())
-        return Ragged(torch.from_numpy(values), starts, torch.from_numpy(hits.counts), names)
+        return window_inputs(
+            hits, tracks, layer, first, pixel=pixel, step=widths.max(), size=self.size, known=known
+        )
 
     def _rebuild(self) -> None:
         pixel = min(self.widths_)
@@ -215,6 +199,41 @@ class _WithTruth(nn.Module):
         logit = self.network(values[..., : len(COLUMNS)], mask)[..., 0]
         parts = [logit, values[..., 3], values[..., len(COLUMNS)], mask.to(logit.dtype)]
         return torch.stack(parts, dim=2)
+
+
+def window_inputs(
+    hits: CalorimeterHits,
+    tracks: Floats,
+    layer: Ints,
+    first: Floats,
+    *,
+    pixel: float,
+    step: float,
+    size: int,
+    known: Floats | None = None,
+) -> Ragged:
+    """Return hits in a window around the track of their event, by `COLUMNS`, and what is known.
+
+    `first` (H, 2) is the first pixel of each cell, counted from 0 mm, and `size` that of the window
+    in pixels. It begins at a whole `step` [mm], so that cells are not cut differently. `known`
+    (H, K) follows behind.
+    """
+    event = hits.event
+    place = np.floor(tracks[:, :2] / pixel)
+    pixels = round(float(step / pixel))
+    corner = np.round((place - size / 2) / pixels) * pixels
+    columns = [
+        *(first - corner[event]).T,
+        layer.astype(np.float64),
+        hits.energy,
+        *(place - corner)[event].T,
+        tracks[event, 2],
+        *(known.T if known is not None else ()),
+    ]
+    names = (*COLUMNS, *(f"known {i}" for i in range(len(columns) - len(COLUMNS))))
+    values = np.stack(columns, axis=1).astype(np.float32)
+    starts = torch.from_numpy(hits.offsets[:-1].copy())
+    return Ragged(torch.from_numpy(values), starts, torch.from_numpy(hits.counts), names)
 
 
 def checked_tracks(track: ArrayLike, hits: CalorimeterHits) -> Floats:

@@ -17,7 +17,11 @@ from colliderkit.events.ragged import Ragged
 from colliderkit.events.tables import Floats, Ints, validation_mask
 from colliderkit.losses.energy_share import split_energy
 from colliderkit.methods.method import Method
-from colliderkit.methods.reconstruction.neutral_energy import checked_tracks, neutral_shares
+from colliderkit.methods.reconstruction.neutral_energy import (
+    checked_tracks,
+    neutral_shares,
+    window_inputs,
+)
 from colliderkit.networks.neutral_share import COLUMNS, NeutralShare
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
@@ -224,23 +228,12 @@ class Superresolution(Method):
         """Return what the network sees of each fine cell, by `COLUMNS`, and what is known of it."""
         layer = layers_of(cells.position[:, 2], self.depths_)
         widths = np.asarray(self.fine_, dtype=np.float64)
-        pixel, event = widths.min(), cells.event
+        pixel = widths.min()
         first = np.round((cells.position[:, :2] - widths[layer][:, None] / 2) / pixel)
-        place = np.floor(tracks[:, :2] / pixel)
-        step = round(float(max(self.coarse) / pixel))
-        corner = np.round((place - self.size / 2) / step) * step
-        columns = [
-            *(first - corner[event]).T,
-            layer.astype(np.float64),
-            cells.energy,
-            *(place - corner)[event].T,
-            tracks[event, 2],
-            *(known.T if known is not None else ()),
-        ]
-        values = np.stack(columns, axis=1).astype(np.float32)
-        names = tuple(map(str, range(values.shape[1])))
-        starts = torch.from_numpy(cells.offsets[:-1].copy())
-        return Ragged(torch.from_numpy(values), starts, torch.from_numpy(cells.counts), names)
+        step = max(self.coarse)
+        return window_inputs(
+            cells, tracks, layer, first, pixel=pixel, step=step, size=self.size, known=known
+        )
 
     def _rebuild(self) -> None:
         pixel = min(self.fine_)

@@ -20,6 +20,7 @@ from colliderkit.sources.acts.simulation import (
     add_particles,
     add_tables,
     detector,
+    first_errors,
     flat,
     quiet,
     smearing,
@@ -161,16 +162,7 @@ def add_fit(chain: Any, geometry: Any, field: Any, folder: Path, level: Any) -> 
             outputTrackParameters="estimatedparameters",
             trackingGeometry=geometry,
             magneticField=field,
-            initialSigmas=[
-                1 * units.mm,
-                1 * units.mm,
-                1 * units.degree,
-                1 * units.degree,
-                0 * units.e / units.GeV,
-                1 * units.ns,
-            ],
-            initialSigmaQoverPt=0.1 * units.e / units.GeV,
-            initialSigmaPtRel=0.1,
+            **first_errors(units),
             # The first estimate uses the hits that are fitted: its errors must not count.
             initialVarInflation=[100.0] * 6,
         )

@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Iterator
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +24,7 @@ from colliderkit.sources.acts.simulation import (
     simulate,
 )
 from colliderkit.sources.files.hits import TRACKS, read_hits, write_hits
-from colliderkit.sources.shards import FORMAT, claim, executor, finished
+from colliderkit.sources.shards import FORMAT, claim, executor, finished, keeping
 
 __all__ = ["generate_tracks"]
 
@@ -117,7 +116,7 @@ def _generated(
     claim(folder, request, force)
     missing = [n for n in request.shards if not _path(folder, n).exists()]
     bar = progress_bar(shown=progress)
-    try:
+    with keeping(folder):
         with bar, executor(workers, dask) as pool:
             task = bar.add_task(
                 "tracker events",
@@ -133,15 +132,6 @@ def _generated(
                 write_hits(_path(folder, number), simulated.hits, tracks=simulated.tracks)
                 bar.advance(task, request.size(number))
         _merge(request, folder, output, force)
-    except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(
-            f"interrupted: finished shards are kept in {folder}; give the same command again to go"
-            " on."
-        ) from stop
-    except BrokenProcessPool as error:
-        raise InputError(
-            f"a worker was killed, perhaps for memory; finished shards are kept in {folder}."
-        ) from error
     shutil.rmtree(folder)
     return output
 

@@ -285,16 +285,7 @@ def add_tracking(chain: Any, geometry: Any, field: Any, folder: Path, level: Any
         seedFinderOptionsArg=reconstruction.SeedFinderOptionsArg(
             bFieldInZ=FIELD * units.T, beamPos=(0.0, 0.0)
         ),
-        initialSigmas=[
-            1 * units.mm,
-            1 * units.mm,
-            1 * units.degree,
-            1 * units.degree,
-            0 * units.e / units.GeV,
-            1 * units.ns,
-        ],
-        initialSigmaQoverPt=0.1 * units.e / units.GeV,
-        initialSigmaPtRel=0.1,
+        **first_errors(units),
         initialVarInflation=[1.0] * 6,
         logLevel=level,
     )
@@ -327,6 +318,16 @@ def add_tracking(chain: Any, geometry: Any, field: Any, folder: Path, level: Any
         ),
         **writes_nothing,
     )
+
+
+def first_errors(units: Any) -> dict[str, Any]:
+    """Return the errors of parameters that are estimated from a seed, before any fit."""
+    places, angles = [1 * units.mm] * 2, [1 * units.degree] * 2
+    return {
+        "initialSigmas": [*places, *angles, 0 * units.e / units.GeV, 1 * units.ns],
+        "initialSigmaQoverPt": 0.1 * units.e / units.GeV,
+        "initialSigmaPtRel": 0.1,
+    }
 
 
 def add_tables(chain: Any, folder: Path, level: Any, tracks: str) -> None:

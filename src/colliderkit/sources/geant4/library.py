@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +24,7 @@ from colliderkit.sources.files.showers import drawn_energies
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
 from colliderkit.sources.geant4.physics import ELECTROMAGNETIC, missing_physics, physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
-from colliderkit.sources.shards import FORMAT, claim, executor, finished
+from colliderkit.sources.shards import FORMAT, claim, executor, finished, keeping
 
 __all__ = ["generate_library"]
 
@@ -131,27 +130,17 @@ def _generated(
     claim(folder, request, force)
     missing = [task for task in request.tasks if not _path(folder, *task).exists()]
     bar = progress_bar(shown=progress)
-    try:
-        with bar, executor(workers, dask, here=False) as pool:
-            assert pool is not None
-            task = bar.add_task(
-                f"shower library ({request.calorimeter.geometry.name})",
-                total=request.count * len(request.particles),
-                completed=sum(request.size(n) for _, n in set(request.tasks) - set(missing)),
-            )
-            pending = {pool.submit(make_library_shard, request, *each): each for each in missing}
-            for each, part in finished(pending):
-                write_library(_path(folder, *each), part, force=True)
-                bar.advance(task, request.size(each[1]))
-    except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(
-            f"interrupted: finished shards are kept in {folder}; give the same command again to go"
-            " on."
-        ) from stop
-    except BrokenProcessPool as error:
-        raise InputError(
-            f"a worker was killed, perhaps for memory; finished shards are kept in {folder}."
-        ) from error
+    with keeping(folder), bar, executor(workers, dask, here=False) as pool:
+        assert pool is not None
+        task = bar.add_task(
+            f"shower library ({request.calorimeter.geometry.name})",
+            total=request.count * len(request.particles),
+            completed=sum(request.size(n) for _, n in set(request.tasks) - set(missing)),
+        )
+        pending = {pool.submit(make_library_shard, request, *each): each for each in missing}
+        for each, part in finished(pending):
+            write_library(_path(folder, *each), part, force=True)
+            bar.advance(task, request.size(each[1]))
     parts = [read_library(_path(folder, i, n)) for i, n in sorted(request.tasks)]
     attributes = {"seed": request.seed, "request": request.as_json()}
     write_library(output, joined_libraries(parts), attributes=attributes, force=force)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +22,7 @@ from colliderkit.sources.files.showers import (
 from colliderkit.sources.geant4.calorimeters import Calorimeter, calorimeter
 from colliderkit.sources.geant4.physics import missing_physics, physics_name
 from colliderkit.sources.geant4.simulation import Beam, simulate
-from colliderkit.sources.shards import FORMAT, claim, executor, finished
+from colliderkit.sources.shards import FORMAT, claim, executor, finished, keeping
 
 __all__ = ["generate_showers"]
 
@@ -129,7 +128,7 @@ def _generated(
     claim(folder, request, force)
     missing = [n for n in request.shards if not _path(folder, n).exists()]
     bar = progress_bar(shown=progress)
-    try:
+    with keeping(folder):
         with bar, executor(workers, dask, here=False) as pool:
             assert pool is not None
             task = bar.add_task(
@@ -142,15 +141,6 @@ def _generated(
                 write_showers(_path(folder, number), energy, showers, force=True)
                 bar.advance(task, request.size(number))
         _merge(request, folder, output, force)
-    except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(
-            f"interrupted: finished shards are kept in {folder}; give the same command again to go"
-            " on."
-        ) from stop
-    except BrokenProcessPool as error:
-        raise InputError(
-            f"a worker was killed, perhaps for memory; finished shards are kept in {folder}."
-        ) from error
     shutil.rmtree(folder)
     return output
 
