@@ -55,6 +55,13 @@ def test_a_file_of_options_that_is_none(tmp_path, capsys, content, sentence):
     assert [p.name for p in tmp_path.iterdir()] == ["options.yaml"]
 
 
+@pytest.mark.parametrize("words", [("--seed", "1:30"), ("--seed=010",), ("--validation", "0:10")])
+def test_numbers_of_another_base(tmp_path, capsys, words):
+    said = refused(capsys, "fit", "tagging", *words, "--out", tmp_path / "out")
+    assert "is no decimal number" in said
+    assert words[0].partition("=")[0] in said
+
+
 @pytest.mark.parametrize("words", [("--columns", "{}"), ("--columns={}",)])
 def test_a_bomb_in_an_option(tmp_path, capsys, words):
     bomb = LAUGHS.replace("\n", ", ").replace("a: ", "{a: ", 1) + "z: *i}"

@@ -93,6 +93,12 @@ def is_list(kind: Any) -> bool:
     return isinstance(origin, type) and issubclass(origin, Sequence)
 
 
+def is_number(kind: Any) -> bool:
+    """Return whether a type is of numbers alone, or of None."""
+    kinds = [k for k in get_args(kind) if k is not type(None)] or [kind]
+    return all(k in (int, float) for k in kinds)
+
+
 def _lower(text: str) -> str:
     """Begin a text as the middle of a sentence."""
     return text[:1].lower() + text[1:] if text[1:2].islower() else text

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, get_args, get_type_hints
 
 from colliderkit.cli import help as screen
-from colliderkit.cli.messages import is_list, sentence
+from colliderkit.cli.messages import is_list, is_number, sentence
 from colliderkit.errors import InputError
 from colliderkit.files import existing_file
 from colliderkit.ranges import check
@@ -116,6 +116,7 @@ def parse(
     try:
         named = _with_names(_with_values(_underscored(argv, kinds), flags), positional)
         words = _as_lists(named, kinds)
+        _refuse_other_bases(words, kinds)
         parsed = parser.parse_args(words)
     except ArgumentError as error:
         # Only now: the texts name what registries hold, which has to be imported.
@@ -256,6 +257,16 @@ def _refuse_bombs(argv: Sequence[str]) -> None:
         name, _, value = word.partition("=") if word.startswith("--") else ("", "", word)
         if value.lstrip()[:1] in ("[", "{", "&") and (reason := _not_plain(value)) is not None:
             raise InputError(f"{name or argv[max(i - 1, 0)]}: {reason}.")
+
+
+def _refuse_other_bases(words: Sequence[str], kinds: Mapping[str, Any]) -> None:
+    """Raise `InputError` for 1:30 or 010 where an option takes numbers and no text."""
+    for word, after in itertools.zip_longest(words, words[1:], fillvalue=""):
+        name, equals, value = word.removeprefix("--").partition("=")
+        value = value if equals else after
+        number = word.startswith("--") and is_number(kinds.get(name))
+        if number and OTHER_BASE.fullmatch(value):
+            raise InputError(f"--{name}: {value} is no decimal number to YAML; write it in tens.")
 
 
 def _chosen_by_name(takers: Sequence[Callable[..., Any]]) -> list[Any]:
