@@ -9,6 +9,7 @@ import torch
 from colliderkit.events.graphs import (
     ParticleGraph,
     angular_distance,
+    nearest_by_length,
     nearest_neighbours,
     squared_distance,
 )
@@ -37,6 +38,17 @@ def test_nearest_are_those_of_a_sort() -> None:
             expected = [j for j in gap.argsort().tolist() if j != i][:5]
             assert slot[jet, i][exists[jet, i]].tolist() == expected
         assert not exists[jet, count:].any()
+
+
+def test_groups_of_similar_length_change_nothing() -> None:
+    random = np.random.default_rng(1)
+    lengths = torch.from_numpy(random.integers(0, 40, 100))
+    mask = torch.arange(40) < lengths[:, None]
+    points = torch.from_numpy(random.normal(size=(100, 40, 3))) * mask[..., None]
+    slot, exists = nearest_neighbours(squared_distance(points), mask, 6)
+    slots, found = nearest_by_length(points, mask, 6, squared_distance)
+    assert torch.equal(found, exists)
+    assert torch.equal(slots[found], slot[exists])
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

@@ -1,6 +1,6 @@
 """Graph of a jet: each particle joined to its k nearest neighbours in (eta, phi)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,17 @@ from torch import Tensor, nn
 from colliderkit.events import fourvectors
 from colliderkit.events.sets import LOG_FEATURES, ParticleSet
 
-__all__ = ["Graph", "ParticleGraph", "angular_distance", "nearest_neighbours", "squared_distance"]
+__all__ = [
+    "Graph",
+    "ParticleGraph",
+    "angular_distance",
+    "in_angle",
+    "nearest_by_length",
+    "nearest_neighbours",
+    "squared_distance",
+]
+
+GROUP = 32  # jets whose distances are computed together
 
 
 def squared_distance(points: Tensor) -> Tensor:
@@ -25,6 +35,11 @@ def angular_distance(eta: Tensor, phi: Tensor) -> Tensor:
     deta = eta[:, :, None] - eta[:, None, :]
     dphi = fourvectors.delta_phi(phi[:, :, None], phi[:, None, :])
     return deta.square() + dphi.square()
+
+
+def in_angle(points: Tensor) -> Tensor:
+    """Return the `angular_distance` of points (eta, phi), (B, N, 2) -> (B, N, N)."""
+    return angular_distance(points[..., 0], points[..., 1])
 
 
 def nearest_neighbours(distance: Tensor, mask: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -44,6 +59,29 @@ def nearest_neighbours(distance: Tensor, mask: Tensor, k: int) -> tuple[Tensor, 
     lowest, slot = distance.topk(k, dim=2, largest=False)
     exists = (lowest < torch.inf) & mask[..., None]
     return torch.where(exists, slot, 0), exists
+
+
+def nearest_by_length(
+    points: Tensor, mask: Tensor, k: int, distance: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Find the `k` nearest real neighbours without the distances of padding to padding.
+
+    Those of `nearest_neighbours` by ``distance(points)``, (B, N, D) -> (B, N, N), but for groups of
+    jets of similar length, each as wide as its own longest jet.
+    """
+    if torch.compiler.is_exporting() or len(mask) <= GROUP:
+        return nearest_neighbours(distance(points), mask, k)
+    size = mask.shape[1]
+    lengths = (mask * torch.arange(1, size + 1, device=mask.device)).amax(1)
+    slot = torch.zeros((len(mask), size, k), dtype=torch.int64, device=mask.device)
+    exists = torch.zeros_like(slot, dtype=torch.bool)
+    for jets in lengths.argsort().split(GROUP):
+        longest = int(lengths[jets[-1]])
+        if longest:
+            near = mask[jets, :longest]
+            found = nearest_neighbours(distance(points[jets, :longest]), near, k)
+            slot[jets, :longest], exists[jets, :longest] = found
+    return slot, exists
 
 
 @dataclass(frozen=True)
@@ -82,7 +120,8 @@ class ParticleGraph(nn.Module):
     def forward(self, values: Tensor, mask: Tensor) -> Graph:
         features, vectors, mask = self.particles(values, mask)
         _, deta, dphi = fourvectors.relative(vectors, mask)
-        slot, exists = nearest_neighbours(angular_distance(deta, dphi), mask, self.neighbours)
+        points = torch.stack([deta, dphi], -1)
+        slot, exists = nearest_by_length(points, mask, self.neighbours, in_angle)
         row = (mask.flatten().cumsum(0) - 1).view(mask.shape)
         jets = torch.arange(mask.shape[0], device=mask.device)[:, None]
         return Graph(

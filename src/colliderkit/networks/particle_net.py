@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from colliderkit.events import fourvectors
-from colliderkit.events.graphs import angular_distance, nearest_neighbours, squared_distance
+from colliderkit.events.graphs import in_angle, nearest_by_length, squared_distance
 from colliderkit.networks.dense import Dense, linear
 from colliderkit.networks.pointwise import RELU, Packing, PointwiseLayers, chunk_rows, row_norm
 
@@ -60,10 +60,11 @@ class ParticleNet(nn.Module):
         _, deta, dphi = fourvectors.relative(vectors, mask)
         for layer, convolution in enumerate(self.convolutions):
             if layer == 0:
-                distance = angular_distance(deta, dphi)
+                points, distance = torch.stack([deta, dphi], -1), in_angle
             else:
-                distance = squared_distance(packing.unpack(x.detach()))
-            x = convolution(x, distance, packing)
+                points, distance = packing.unpack(x.detach()), squared_distance
+            near = nearest_by_length(points, mask, convolution.neighbours, distance)
+            x = convolution(x, *near, packing)
         output: Tensor = self.head(packing.mean(x))
         return output
 
@@ -109,12 +110,11 @@ class EdgeConvolution(nn.Module):
             self.shortcut = Dense(inputs, sizes[-1], bias=False)
             self.shortcut_norm = nn.BatchNorm1d(sizes[-1])
 
-    def forward(self, x: Tensor, distance: Tensor, packing: Packing) -> Tensor:
-        """Update particles, (P, C) -> (P, C'), with neighbours by `distance` (B, N, N)."""
+    def forward(self, x: Tensor, slot: Tensor, exists: Tensor, packing: Packing) -> Tensor:
+        """Update particles, (P, C) -> (P, C'), by neighbours: slots (B, N, k), and which exist."""
         # W (x_i, x_j - x_i) = (U - V) x_i + V x_j: the first layer is computed on particles.
         to_self, to_other = self.edges.linears[0].weight.chunk(2, dim=1)
         receiver, sender = linear(x, to_self - to_other), linear(x, to_other)
-        slot, exists = nearest_neighbours(distance, packing.mask, self.neighbours)
         jets = torch.arange(slot.shape[0], device=x.device)[:, None, None]
         senders = packing.row[jets, slot].flatten(0, 1)
         if packing.exporting:
