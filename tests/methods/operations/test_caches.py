@@ -7,7 +7,7 @@ import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.events.accesses import Accesses
-from colliderkit.methods.operations.caches import Scores, replay, share_closed
+from colliderkit.methods.operations.caches import OWN, Scores, replay, share_closed
 
 
 def made(seed: int = 0, *, equal: bool = False) -> Accesses:
@@ -137,6 +137,15 @@ def test_what_cannot_be_replayed_is_named():
         replay(accesses, 0.0, "lru")
     with pytest.raises(InputError, match=r"cache policy 'mru' is unknown; choose one of lru"):
         replay(accesses, 1.0, "mru")
+
+
+def test_sets_that_fill_a_cache_to_the_last_byte_fit():
+    # Ten of 0.1 GB are 0.9999999999999999 GB in one order and 1.1 GB after others have gone.
+    random = np.random.default_rng(0)
+    tenths = Accesses(np.arange(5000.0), random.integers(0, 30, 5000), np.full(30, 0.1))
+    ones = Accesses(tenths.time, tenths.dataset, np.ones(30))
+    for policy in OWN:
+        assert replay(tenths, 0.7, policy).misses == replay(ones, 7.0, policy).misses
 
 
 def test_libcachesim_counts_the_same_misses():

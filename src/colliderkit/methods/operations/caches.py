@@ -15,6 +15,7 @@ __all__ = ["OWN", "Misses", "Scores", "replay", "share_closed"]
 # LRU drops what was read longest ago, LFU what was read least often since it came, FIFO what came
 # first; Belady what is needed last, and belady-size that times its size: they know the future.
 OWN = ("lru", "lfu", "fifo", "belady", "belady-size")
+ROUNDING = 1e-9  # of sums of sizes: what fills a cache to the last byte fits
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,13 @@ def replay(
     if not capacity > 0:
         raise InputError(f"the capacity of a cache is {capacity:g} GB; it must be above 0.")
     first = int(np.searchsorted(accesses.time, since))
+    room = capacity * (1 + ROUNDING)
     if isinstance(policy, Scores):
         kernel, scores = compiled("scored"), policy
         worth = np.ascontiguousarray(scores.rate, dtype=np.float64)
         row = np.clip(np.searchsorted(scores.days, accesses.time, "right") - 1, 0, len(worth) - 1)
         found = kernel(
-            accesses.time, accesses.dataset, accesses.size, capacity, first, worth, row,
+            accesses.time, accesses.dataset, accesses.size, room, first, worth, row,
             np.array(scores.strength, dtype=np.float64), np.array(scores.time, dtype=np.float64),
             scores.oldest, accesses.size**scores.size_power,
         )  # fmt: skip
@@ -92,11 +94,11 @@ def replay(
         if policy == "belady-size":
             weigh = accesses.size
             found = compiled("farthest")(
-                accesses.dataset, accesses.size, capacity, first, accesses.next_use(), weigh
+                accesses.dataset, accesses.size, room, first, accesses.next_use(), weigh
             )
         else:
             found = compiled("keyed")(
-                accesses.dataset, accesses.size, capacity, first, key, again, policy == "lfu"
+                accesses.dataset, accesses.size, room, first, key, again, policy == "lfu"
             )
     else:
         from colliderkit.methods.operations.cache_policies import replay_with_libcachesim
