@@ -9,9 +9,13 @@ __all__ = ["VertexDensity"]
 class VertexDensity(nn.Module):
     """Turn densities of tracks along the beams to the expected density of vertices (1906.08306).
 
-    Called with (B, 2 T) values, two channels of T bins each one after another; returns (B, T), the
-    expected number of vertices in each bin, not negative. Convolutions keep the number of bins, so
-    that a network goes over any length.
+    Called with (B, 2 T) values, two channels of T bins each one after another, ln(1 + density)
+    first; returns (B, T), the expected number of vertices in each bin, not negative:
+
+        density / (1 + density) softplus(convolutions),
+
+    none where no track is. Convolutions keep the number of bins, so that a network goes over any
+    length.
 
     Args:
         channels: of the hidden layers.
@@ -34,8 +38,10 @@ class VertexDensity(nn.Module):
             last.bias.fill_(-4.0)
 
     def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        x = values.view(len(values), 2, -1)
+        seen = values.view(len(values), 2, -1)
+        x = seen
         for layer in self.layers[:-1]:
             x = nn.functional.leaky_relu(layer(x), 0.01)
         answer: Tensor = nn.functional.softplus(self.layers[-1](x))[:, 0]
-        return answer
+        # Most bins are empty: without this a training is much about making them so.
+        return answer * -torch.expm1(-seen[:, 0])
