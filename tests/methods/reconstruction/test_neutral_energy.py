@@ -25,16 +25,14 @@ def test_the_network_is_better_than_the_subtraction_and_that_than_nothing(seed: 
     train, test = small_pairs(150, 10 + seed), small_pairs(100, 2000 + seed)
     truth = neutral_energy(test[0], neutral_shares(test[0]))
     subtraction = ParametrisedSubtraction(rings=RINGS, core=15.0, ranges=3).fit(*train)
-    training = Training(epochs=12, batch_size=16, learning_rate=1e-2)
-    widths = []
-    for start in (seed, seed + 1, seed + 2):
-        network = NeutralEnergy(size=8, channels=8, training=training)
-        network.fit(*train, seed=start, progress=False)
-        share = network.predict(*test)
-        widths.append(residuals(neutral_energy(test[0], share), truth).width.value)
+    # Nine trainings of 24 epochs had 0.023 to 0.042 where 12 have up to 0.2.
+    training = Training(epochs=24, batch_size=16, learning_rate=1e-2)
+    network = NeutralEnergy(size=8, channels=8, training=training)
+    network.fit(*train, seed=seed, progress=False)
+    learned = residuals(neutral_energy(test[0], network.predict(*test)), truth).width.value
     by_hand = residuals(neutral_energy(test[0], subtraction.predict(*test)), truth).width.value
     nothing = residuals(neutral_energy(test[0], np.ones(len(test[0].energy))), truth).width.value
-    assert np.median(widths) < by_hand < nothing
+    assert learned < by_hand < nothing
     assert network.depths_ == list(DEPTHS)
     assert network.widths_ == list(WIDTHS)
 
