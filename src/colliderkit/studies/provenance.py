@@ -34,6 +34,7 @@ JETS = {
     "reweighting": ("ee-dijets", PARTICLES),
     "pileup": ("pileup-qcd", PARTICLES),
     "vertexing": ("pileup-qcd", PARTICLES),
+    "secondary-vertices": ("b", PARTICLES),
 }
 TOY = "Toy of known density"  # in place of the events of a study of `JETS`
 SHOWERS = {

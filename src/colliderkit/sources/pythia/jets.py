@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.secondary_vertices import numbered_origins
 from colliderkit.seeds import derive
 from colliderkit.sources.detector.pileup import check_pileup, overlay
 from colliderkit.sources.detector.response import Detector, track_parameters
@@ -78,7 +79,8 @@ def jets(
     Returns a jet array (see `colliderkit.events.schema`) without labels: constituents
     ``{px, py, pz, E}`` float32, ``charge`` int8, ``pid`` int32, by falling pt and at most 200;
     for the flavour processes tracks with ``d0``, ``z0``, ``d0_error``, ``z0_error`` [mm], signed
-    by the jet's axis (positive where the track passes in front of the collision); ``jet_pt``,
+    by the jet's axis (positive where the track passes in front of the collision), and without a
+    detector ``vertex``, the number of the true vertex in the jet, 0 the collision's; ``jet_pt``,
     ``jet_eta``, ``jet_phi``, ``jet_mass``; the ``parameters`` by their names, float32; ``event``,
     unique in process, tune, seed and shard.
 
@@ -283,7 +285,12 @@ def ordered(
     jet = jet[order]
     short = np.arange(len(jet)) - np.searchsorted(jet, jet) < LONGEST
     names = COLUMNS + TRACK_COLUMNS if tracks else COLUMNS
-    kinds = {"pid": np.int32, "charge": np.int8}
+    if tracks and "x" in particles:
+        # A detector's tracks have no true origin.
+        place = np.stack([particles[name] for name in ("x", "y", "z")], axis=1)
+        particles = {**particles, "vertex": numbered_origins(place, jet)}
+        names = (*names, "vertex")
+    kinds = {"pid": np.int32, "charge": np.int8, "vertex": np.int16}
     columns = {
         name: particles[name][order[short]].astype(kinds.get(name, np.float32)) for name in names
     }
