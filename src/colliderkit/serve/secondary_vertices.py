@@ -42,7 +42,7 @@ def export_pairs(
     """Write the pair scores as one ONNX file, checked on tracks; return the largest difference.
 
     The file takes ``constituents`` (batch, length, 9) float32 by `COLUMNS` and gives ``same``; the
-    threshold above which a pair is a link is in its metadata. Raises `InputError`, and writes
+    threshold above which `average_links` joins is in its metadata. Raises `InputError`, and writes
     nothing, where onnxruntime differs from torch by more than 1e-4.
     """
     refuse_existing(path, force)

@@ -20,14 +20,14 @@ from colliderkit.report.verdict import Aim
 from colliderkit.sources import read
 from colliderkit.sources.toys.secondary_vertices import displaced_jets
 from colliderkit.studies.run import Run, Study
-from colliderkit.tasks.secondary_vertices import RAND, TOGETHER, by_tracks, judged, shown
+from colliderkit.tasks.secondary_vertices import TOGETHER, by_tracks, judged, shown
 from colliderkit.training.settings import Training
 
 __all__ = ["STUDY"]
 
 SUMMARY = """
 Which tracks of a jet come from one vertex? A network scores all pairs of tracks, a set becomes a
-graph, and what is linked is a vertex (2008.02831). Beside it in the same run stands what
+graph, and what is strongly linked a vertex (2008.02831). Beside it in the same run stands what
 experiments use without learning: adaptive fits of one vertex after another, with cuts tuned on
 their own jets.
 """
@@ -70,7 +70,7 @@ class Scale:
 settings = partial(Training, schedule="one-cycle", learning_rate=3e-3)
 SCALES = {
     "smoke": Scale(100, 60, 60, settings(1, 32), 1, 16, toy=True),
-    "laptop": Scale(3_500, 500, 2_000, settings(15, 64)),
+    "laptop": Scale(3_500, 500, 2_000, settings(14, 64)),
     "night": Scale(60_000, 2_000, 20_000, settings(25, 128), 3, 64),
     "paper": Scale(400_000, 5_000, 100_000, settings(40, 256), 5, 96),
 }

@@ -194,7 +194,7 @@ class SecondaryVerticesTask(Task):
                 + (" alone" if method.rest_ == "alone" else " of the collision")
             )
         assert isinstance(method, SecondaryVertices)
-        return f"secondary vertices: pairs above {method.threshold_:g} are linked"
+        return f"secondary vertices: parts are joined above a mean of {method.threshold_:g}"
 
 
 def judged(
@@ -251,8 +251,6 @@ def shown(tracks: JetTracks) -> int:
     """Return a jet that is worth to be drawn: of three vertices or as many as there are."""
     jet = tracks.jet
     key = np.unique(jet * (int(tracks.vertex.max(initial=0)) + 2) + tracks.vertex)
-    vertices = np.bincount(
-        key // (int(tracks.vertex.max(initial=0)) + 2), minlength=len(tracks)
-    )
+    vertices = np.bincount(key // (int(tracks.vertex.max(initial=0)) + 2), minlength=len(tracks))
     good = (tracks.counts >= 7) & (tracks.counts <= 12)
     return int(np.argmax(np.minimum(vertices, 3) + 0.5 * good))
