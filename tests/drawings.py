@@ -12,6 +12,7 @@ from colliderkit.events.calorimeter import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.features import features
 from colliderkit.events.calorimeter.hits import Clusters
 from colliderkit.events.calorimeter.showers import Showers
+from colliderkit.events.secondary_vertices import JetTracks
 from colliderkit.methods.inference.estimates import Estimate
 from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.parameter_fit import LikelihoodProfile

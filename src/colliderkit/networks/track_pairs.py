@@ -13,8 +13,8 @@ class TrackPairs(nn.Module):
     """Give each pair of a jet's tracks a logit: set to graph (2008.02831), with pairs in attention.
 
     Called with tracks (B, L, 9) by `events.secondary_vertices.COLUMNS` and a mask (B, L); returns
-    (B, L, L), equal for both orders of a pair of tracks. These exchange what they know in `blocks` of
-    attention whose logits are moved by features of the pair (as in 2202.03772):
+    (B, L, L), equal for both orders of a pair of tracks. These exchange what they know in `blocks`
+    of attention whose logits are moved by features of the pair (as in 2202.03772):
 
         h <- h + Attention(h; u_ij),    h <- h + MLP(h),
         score_ij = MLP(A (h_i + h_j) + B (h_i h_j) + C u_ij).

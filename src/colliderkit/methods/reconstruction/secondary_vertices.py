@@ -182,7 +182,7 @@ class _WithTruth(nn.Module):
 
 
 def mirrored(tracks: Tensor, flips: Tensor) -> Tensor:
-    """Return tracks (B, L, 9) with the signs `flips` (B, 2): across the jet, and along the beams."""
+    """Return tracks (B, L, 9) times `flips` (B, 2), the signs across the jet and along the beams."""
     signs = torch.ones(len(tracks), len(COLUMNS), dtype=tracks.dtype, device=tracks.device)
     for i, names in enumerate((("phi", "d0"), ("eta", "jet_eta", "z0"))):
         signs[:, [COLUMNS.index(name) for name in names]] = flips[:, i : i + 1]
