@@ -182,7 +182,7 @@ class _WithTruth(nn.Module):
 
 
 def mirrored(tracks: Tensor, flips: Tensor) -> Tensor:
-    """Return tracks (B, L, 9) times `flips` (B, 2), the signs across the jet and along the beams."""
+    """Return tracks (B, L, 9) with signs `flips` (B, 2): across the jet, and along the beams."""
     signs = torch.ones(len(tracks), len(COLUMNS), dtype=tracks.dtype, device=tracks.device)
     for i, names in enumerate((("phi", "d0"), ("eta", "jet_eta", "z0"))):
         signs[:, [COLUMNS.index(name) for name in names]] = flips[:, i : i + 1]
@@ -191,7 +191,8 @@ def mirrored(tracks: Tensor, flips: Tensor) -> Tensor:
 
 def ragged(tracks: JetTracks, *, truth: bool = False) -> Ragged:
     """Return the columns of the tracks, and with `truth` their vertices behind them."""
-    values, names = tracks.values, COLUMNS
+    values: Floats = tracks.values
+    names: tuple[str, ...] = COLUMNS
     if truth:
         values, names = np.column_stack([values, tracks.vertex]), (*COLUMNS, "vertex")
     return Ragged(

@@ -70,7 +70,9 @@ def hadronic_taus(record: ak.Array) -> Taus:
     prongs = number(np.isin(pid, (211, 321)) & ~strange)
     neutral = number((pid == 111) & ~strange)
     seen = mine & (status > 0) & ~np.isin(pid, NEUTRINOS)
-    momentum = np.stack([np.bincount(of[seen], four[seen, i], len(taus)) for i in range(4)], axis=1)
+    momentum: Floats = np.stack(
+        [np.bincount(of[seen], four[seen, i], len(taus)).astype(float) for i in range(4)], axis=1
+    )
     mode = np.full(len(taus), -1)
     mode[prongs == 1] = np.minimum(neutral, 2)[prongs == 1]
     mode[prongs == 3] = 3 + np.minimum(neutral, 1)[prongs == 3]
