@@ -100,15 +100,15 @@ def features(tracks: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
             torch.log(pt / jet_pt),
             eta - jet_eta,
             phi,
-            torch.asinh(d0 / d0_error),
-            torch.asinh(z0 / z0_error),
+            asinh(d0 / d0_error),
+            asinh(z0 / z0_error),
             torch.log(d0_error),
             torch.log(z0_error),
             torch.log(jet_pt),
         ],
         dim=2,
     )
-    sine, cosine, slope = torch.sin(phi), torch.cos(phi), torch.sinh(eta)
+    sine, cosine, slope = torch.sin(phi), torch.cos(phi), sinh(eta)
     none = torch.zeros_like(phi)
     across = torch.stack([sine, -cosine, none], dim=2) / d0_error[..., None]
     along = torch.stack([-cosine * slope, -sine * slope, none + 1], 2) / z0_error[..., None]
@@ -122,7 +122,7 @@ def features(tracks: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     vector = moment[:, :, None] + moment[:, None]
     place = (inverse @ vector[..., None])[..., 0]
     chi2 = (square[:, :, None] + square[:, None] - (vector * place).sum(3)).clamp(min=0)
-    tilt = torch.sinh(jet_eta[:, :, None])
+    tilt = sinh(jet_eta)[:, :, None]
     axis = torch.stack([torch.ones_like(tilt), torch.zeros_like(tilt), tilt], dim=3)
     axis = (axis / axis.norm(dim=3, keepdim=True)).expand_as(place)
     flight = (place * axis).sum(3)
@@ -130,12 +130,12 @@ def features(tracks: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     beside = (place - flight[..., None] * axis).square().sum(3)
     turn = phi[:, :, None] - phi[:, None]
     rise = eta[:, :, None] - eta[:, None]
-    mass2 = 2 * pt[:, :, None] * pt[:, None] * (torch.cosh(rise) - torch.cos(turn)).clamp(min=0)
+    mass2 = 4 * pt[:, :, None] * pt[:, None] * (sinh(rise / 2).square() + torch.sin(turn / 2).square())
     pairs = torch.stack(
         [
             torch.log(chi2 + 0.01),
-            torch.asinh(10 * flight),
-            torch.asinh(flight / error),
+            asinh(10 * flight),
+            asinh(flight / error),
             torch.log(error),
             torch.log(beside + 1e-4),
             torch.log(mass2 + 1e-4),
@@ -145,6 +145,17 @@ def features(tracks: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         dim=3,
     )
     return seen.float(), pairs.float()
+
+
+def sinh(x: Tensor) -> Tensor:
+    """Return sinh x by exponentials, which onnxruntime has of double numbers."""
+    return (x.exp() - (-x).exp()) / 2
+
+
+def asinh(x: Tensor) -> Tensor:
+    """Return asinh x by a logarithm, as `sinh`."""
+    size = x.abs()
+    return x.sign() * torch.log(size + (size.square() + 1).sqrt())
 
 
 def moment_of(inverse: Tensor) -> Tensor:
