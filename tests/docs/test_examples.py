@@ -194,7 +194,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
     ],
     "taus.md": [
         ('generate_taus(5_000, 8_000, "taus.parquet", seed=1)\n', ""),
-        ('features=VARIABLES, classes', 'features=VARIABLES, options=FEWER, classes'),
+        ("features=VARIABLES, classes", "features=VARIABLES, options=FEWER, classes"),
         ('    regress=("response",),', '    regress=("response",), training=FEW, options=SMALL,'),
         ("--network pfn", "--network pfn --training.epochs 1"),
     ],

@@ -130,7 +130,9 @@ def features(tracks: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     beside = (place - flight[..., None] * axis).square().sum(3)
     turn = phi[:, :, None] - phi[:, None]
     rise = eta[:, :, None] - eta[:, None]
-    mass2 = 4 * pt[:, :, None] * pt[:, None] * (sinh(rise / 2).square() + torch.sin(turn / 2).square())
+    mass2 = (
+        4 * pt[:, :, None] * pt[:, None] * (sinh(rise / 2).square() + torch.sin(turn / 2).square())
+    )
     pairs = torch.stack(
         [
             torch.log(chi2 + 0.01),
