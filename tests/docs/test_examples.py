@@ -190,6 +190,8 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("generate flavour 5000 --out jets.parquet", "generate b 2 --out made.parquet"),
         ("--out runs/secondary\n", "--out runs/secondary --training.epochs 1 --width 8\n"),
         ("--out runs/adaptive\n", "--tune false --out runs/adaptive\n"),
+        # The contract of the task exports, which takes most of a minute.
+        ("colliderkit export runs/secondary test.parquet --out secondary.onnx\n", ""),
         ("SecondaryVertices()", "SecondaryVertices(width=8, training=FEW)"),
     ],
     "taus.md": [
