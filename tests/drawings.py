@@ -12,6 +12,7 @@ from colliderkit.events.calorimeter import Geometry, Grid, Layer
 from colliderkit.events.calorimeter.features import features
 from colliderkit.events.calorimeter.hits import Clusters
 from colliderkit.events.calorimeter.showers import Showers
+from colliderkit.events.secondary_vertices import JetTracks
 from colliderkit.methods.inference.estimates import Estimate
 from colliderkit.methods.inference.nuisances import Nuisance
 from colliderkit.methods.inference.parameter_fit import LikelihoodProfile
@@ -68,15 +69,18 @@ from colliderkit.report import (
     ratio,
     regression,
     search,
+    secondary_vertices,
     service,
     significance,
     slices,
+    taus,
     tracking,
     training,
     trigger,
     unfolding,
     vertexing,
 )
+from colliderkit.sources.toys.secondary_vertices import displaced_jets
 from colliderkit.training.settings import Epoch
 from contracts.cases.clustering import small_events
 from contracts.cases.neutral_energy import small_pairs
@@ -91,6 +95,7 @@ ROC = {
     for i, name in enumerate(NAMES)
 }
 EPOCHS = [Epoch(i, 1 / (i + 1), 1 / (i + 1) + 0.1, 1.0, best=i == 2) for i in range(6)]
+JET = JetTracks.of(displaced_jets(3, seed=4)).at(np.array([1]))
 EDGES = np.array([0.0, 1.0, 2.0, 4.0])
 COUNTS = np.array([30.0, 50.0, 20.0])
 TRUTH = np.exp(RANDOM.uniform(np.log(50), np.log(500), 4000))
@@ -520,6 +525,18 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     ),
     "vertexing.vertex_display": lambda: vertexing.vertex_display(
         RANDOM.normal(0, 5, 60), np.full(60, 0.1), [-3, 0, 4], {"network": [-3.1, 4.2]}, (-10, 10)
+    ),
+    "secondary_vertices.partition_quality": lambda: secondary_vertices.partition_quality(
+        {name: [Value(0.5, 0.02), Value(0.9, 0.01)] for name in ("network", "adaptive fits")},
+        ["c", "b"],
+        "Adjusted Rand index",
+        "Flavour of the jet",
+    ),
+    "secondary_vertices.jet_display": lambda: secondary_vertices.jet_display(
+        JET, {"truth": JET.vertex, "set to graph": 0 * JET.vertex, "adaptive fits": JET.vertex}
+    ),
+    "taus.visible_response": lambda: taus.visible_response(
+        {name: RANDOM.normal(1, 0.1, 500) for name in ("the jet's own pT", "transformer")}
     ),
     "trigger.rates": lambda: trigger.rates(
         {name: VALUES for name in LONG}, 0.05, 0.1, "Update", "Hz"

@@ -157,6 +157,7 @@ RANGES: dict[str, Range] = {
     "cooling": SHARE,
     "false": NOT_NEGATIVE,  # vertices an event
     "kernels": Range(1, 1001),
+    **dict.fromkeys(("primary", "secondary"), POSITIVE),  # cuts in errors
     **dict.fromkeys(("forward", "offset", "slope"), NOT_NEGATIVE),
     # the ABCD plane
     **dict.fromkeys(("correlation", "nonclosure"), POSITIVE),

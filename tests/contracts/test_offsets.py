@@ -48,6 +48,7 @@ NO_TABLE |= set(ControlTask.methods)
 NO_TABLE |= {"popularity", "eviction"}  # a trace of accesses
 NO_TABLE |= {"pileup-graph", "pumml", "puppi", "soft-killer"}  # particles, not a table
 NO_TABLE |= {"density-vertices", "annealed-vertices"}
+NO_TABLE |= {"secondary-vertices", "adaptive-vertices"}  # tracks beside the collision
 NO_TABLE |= {"constituent-subtraction", "charged-hadron-subtraction"}
 # Hits of a calorimeter, in mm and GeV, whose places are taken from their middle.
 NO_TABLE |= {"clue", "shower-clustering", "neutral-energy", "parametrised-subtraction"}

@@ -186,6 +186,20 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("--out runs/vertices\n", "--out runs/vertices --training.epochs 1\n"),
         ("DensityVertices(false=0.03)", "DensityVertices(false=0.03, training=FEW)"),
     ],
+    "secondary-vertices.md": [
+        ("generate flavour 5000 --out jets.parquet", "generate b 2 --out made.parquet"),
+        ("--out runs/secondary\n", "--out runs/secondary --training.epochs 1 --width 8\n"),
+        ("--out runs/adaptive\n", "--tune false --out runs/adaptive\n"),
+        # The contract of the task exports, which takes most of a minute.
+        ("colliderkit export runs/secondary test.parquet --out secondary.onnx\n", ""),
+        ("SecondaryVertices()", "SecondaryVertices(width=8, training=FEW)"),
+    ],
+    "taus.md": [
+        ('generate_taus(5_000, 8_000, "taus.parquet", seed=1)\n', ""),
+        ("features=VARIABLES, classes", "features=VARIABLES, options=FEWER, classes"),
+        ('    regress=("response",),', '    regress=("response",), training=FEW, options=SMALL,'),
+        ("--network pfn", "--network pfn --training.epochs 1"),
+    ],
     "popularity.md": [
         ("past.csv --out runs/popularity", "past.csv --rounds 20 --out runs/popularity"),
         ("--cache 0.05", "--cache 0.05 --held_out 0.3 --rounds 20"),
@@ -619,6 +633,50 @@ def given_vertexing() -> Names:
     return {"FEW": ck.Training(epochs=1, batch_size=4)}
 
 
+def given_secondary_vertices() -> Names:
+    from colliderkit.sources import write
+    from colliderkit.sources.toys.secondary_vertices import displaced_jets
+
+    for seed, name in enumerate(("jets", "new", "test")):
+        write(f"{name}.parquet", displaced_jets(30, seed=seed))
+    return {"FEW": ck.Training(epochs=1, batch_size=16)}
+
+
+def given_taus() -> Names:
+    """Jets of five pions each that know no physics, with the columns of taus."""
+    from colliderkit.sources import write
+    from colliderkit.sources.datasets.taus import seen
+
+    random, count = np.random.default_rng(0), 120
+    angle, pt = random.normal(0, 0.1, (2, count, 5)), random.exponential(6, (count, 5)) + 1
+    columns = {
+        "px": pt * np.cos(angle[0]),
+        "py": pt * np.sin(angle[0]),
+        "pz": pt * np.sinh(angle[1]),
+        "E": pt * np.cosh(angle[1]),
+        "charge": random.integers(-1, 2, (count, 5)),
+        "pid": np.full((count, 5), 22),
+        "d0": random.normal(0, 0.02, (count, 5)),
+        "z0": random.normal(0, 0.05, (count, 5)),
+        "d0_error": np.full((count, 5), 0.02),
+        "z0_error": np.full((count, 5), 0.05),
+    }
+    jets = ak.zip(
+        {
+            "constituents": ak.from_regular(ak.zip(columns)),
+            "jet_pt": pt.sum(1),
+            **{name: np.zeros(count) for name in ("jet_eta", "jet_phi", "jet_mass")},
+            "decay_mode": np.arange(count) % 6 - 1,
+            "tau_pt": 0.9 * pt.sum(1),
+            "event": np.arange(count),
+        },
+        depth_limit=1,
+    )
+    write("taus.parquet", seen(jets))
+    small = {"embed": (8, 8), "pair_embed": (4,), "heads": 2, "blocks": 1, "class_blocks": 1}
+    return {"FEW": ck.Training(epochs=1), "FEWER": {"max_iter": 3}, "SMALL": small}
+
+
 def given_network() -> Names:
     from colliderkit.sources.network.faults import Fault
     from colliderkit.sources.network.fluid import simulate_fluid
@@ -756,6 +814,8 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "neutral-energy.md": lambda: {"FEW": FEW},
     "popularity.md": given_popularity,
     "pileup.md": given_pileup,
+    "secondary-vertices.md": given_secondary_vertices,
+    "taus.md": given_taus,
     "vertexing.md": given_vertexing,
     "detector-optimisation.md": given_detector,
     "tracking.md": lambda: {"FEW": FEW},

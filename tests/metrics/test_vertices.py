@@ -5,9 +5,12 @@ import pytest
 
 from colliderkit.events.vertices import Vertices
 from colliderkit.metrics.vertices import (
+    adjusted_rand,
     efficiency,
     false_rate,
     match_vertices,
+    mean_over_jets,
+    perfect,
     resolution,
     strength_at,
 )
@@ -63,3 +66,35 @@ def test_resolution_is_half_of_the_central_interval():
     away = np.linspace(-0.05, 0.05, 1001)
     found = vertices(100.0 * np.arange(1001) + away, [1001])
     assert resolution(true, found).value == pytest.approx(0.05 * 0.6827, abs=1e-4)
+
+
+def test_partitions_by_hand():
+    """Alike, one merged with another, all apart, a single track and an empty jet."""
+    counts = np.array([3, 4, 3, 1, 0])
+    true = np.array([0, 0, 1, 0, 0, 1, 1, 0, 0, 1, 0])
+    found = np.array([5, 5, 2, 0, 0, 0, 0, 0, 1, 2, 3])
+    # Of one part of four: a = 2, b = 0, c = 4, d = 0, so that the index is 0.
+    np.testing.assert_allclose(adjusted_rand(true, found, counts), [1, 0, 0, 1, 1])
+    assert perfect(true, found, counts).tolist() == [True, False, False, True, True]
+    # a = 1, b = 1, c = 2, d = 2 of six pairs: 2 (2 - 2) / ... = 0; and one with a half.
+    index = adjusted_rand(np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 1]), np.array([5]))
+    np.testing.assert_allclose(index, 2 * (2 * 4 - 2 * 2) / (4 * 6 + 4 * 6))
+
+
+def test_the_index_is_that_of_scikit_learn():
+    from sklearn.metrics import adjusted_rand_score
+
+    random = np.random.default_rng(0)
+    counts = random.integers(1, 12, 50)
+    total = counts.sum()
+    true, found = random.integers(0, 4, total), random.integers(0, 3, total)
+    mine = adjusted_rand(true, found, counts)
+    edges = np.cumsum(counts)[:-1]
+    theirs = [
+        adjusted_rand_score(a, b)
+        for a, b in zip(np.split(true, edges), np.split(found, edges), strict=True)
+    ]
+    np.testing.assert_allclose(mine, theirs, atol=1e-12)
+    mean = mean_over_jets(mine)
+    assert mean.value == pytest.approx(np.mean(theirs))
+    assert mean.error == pytest.approx(np.std(theirs, ddof=1) / 50**0.5)

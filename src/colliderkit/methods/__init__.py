@@ -80,6 +80,8 @@ METHODS = Registry(
         "pileup-graph": "colliderkit.methods.reconstruction.pileup_graph:PileupGraph",
         "density-vertices": "colliderkit.methods.reconstruction.vertex_density:DensityVertices",
         "annealed-vertices": "colliderkit.methods.reconstruction.vertex_annealing:AnnealedVertices",
+        "secondary-vertices": "colliderkit.methods.reconstruction.secondary_vertices:SecondaryVertices",  # noqa: E501
+        "adaptive-vertices": "colliderkit.methods.reconstruction.adaptive_vertices:AdaptiveVertices",  # noqa: E501
         "pumml": "colliderkit.methods.reconstruction.pumml:Pumml",
         "puppi": "colliderkit.methods.reconstruction.puppi:Puppi",
         "soft-killer": "colliderkit.methods.reconstruction.soft_killer:SoftKiller",

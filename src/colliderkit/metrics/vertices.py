@@ -1,4 +1,8 @@
-"""Metrics of vertices along the beams: efficiency, false ones an event, resolution."""
+"""Metrics of vertices: along the beams efficiency, false ones and resolution; partitions of tracks.
+
+How well the tracks of a jet are parted by their vertices is said by the adjusted Rand index, and by
+the share of jets that are parted without a fault.
+"""
 
 from dataclasses import dataclass
 
@@ -13,9 +17,12 @@ from colliderkit.metrics.value import Value
 
 __all__ = [
     "MatchedVertices",
+    "adjusted_rand",
     "efficiency",
     "false_rate",
     "match_vertices",
+    "mean_over_jets",
+    "perfect",
     "resolution",
     "strength_at",
 ]
@@ -99,6 +106,59 @@ def strength_at(true: Vertices, found: Vertices, false: float) -> float:
     if allowed >= len(wrong):
         return float(min(found.strength.min(initial=0.0) - 1e-9, 0.0))
     return float(wrong[allowed])
+
+
+def adjusted_rand(true: Ints, found: Ints, counts: Ints) -> Floats:
+    """Return the adjusted Rand index of the partition of each jet, (N,).
+
+    With pairs that are together in both (a), in the truth alone (b), in what is found alone (c) and
+    in neither (d),
+
+        ARI = 2 (a d - b c) / ((a + b) (b + d) + (a + c) (c + d)),
+
+    1 where both are alike and 0 in the mean of random ones (Hubert and Arabie 1985). `true` and
+    `found` (P,) are numbers from 0 on of the parts within each jet, of which `counts` (N,) has the
+    tracks; a jet of fewer than two tracks has 1.
+    """
+    both, of_true, of_found, every = _pairs(true, found, counts)
+    b, c = of_true - both, of_found - both
+    d = every - both - b - c
+    alike = (b == 0) & (c == 0)
+    below = (both + b) * (b + d) + (both + c) * (c + d)
+    index: Floats = np.where(alike, 1.0, 2 * (both * d - b * c) / np.where(alike, 1.0, below))
+    return index
+
+
+def perfect(true: Ints, found: Ints, counts: Ints) -> NDArray[np.bool_]:
+    """Return of which jets the partition is the true one, (N,); arguments as `adjusted_rand`."""
+    both, of_true, of_found, _ = _pairs(true, found, counts)
+    alike: NDArray[np.bool_] = (both == of_true) & (both == of_found)
+    return alike
+
+
+def mean_over_jets(values: NDArray[np.floating | np.bool_]) -> Value:
+    """Return the mean of a figure of jets (N,) and its error, the spread over sqrt(N)."""
+    each = np.asarray(values, dtype=np.float64)
+    if len(each) < 2:
+        return Value(float(each.mean()) if len(each) else float("nan"), float("nan"))
+    return Value(float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each))))
+
+
+def _pairs(true: Ints, found: Ints, counts: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+    """Count the pairs of each jet: together in both, in the truth, in what is found, and all."""
+    jet = np.repeat(np.arange(len(counts)), counts)
+    first = int(true.max(initial=0)) + 1
+    second = int(found.max(initial=0)) + 1
+
+    def together(*keys: tuple[Ints, int]) -> Floats:
+        key = jet
+        for label, size in keys:
+            key = key * size + label
+        _, index, size_of = np.unique(key, return_index=True, return_counts=True)
+        return np.bincount(jet[index], size_of * (size_of - 1) / 2, len(counts)).astype(np.float64)
+
+    one, other = (true, first), (found, second)
+    return together(one, other), together(one), together(other), together()
 
 
 def _nearest(one: Vertices, other: Vertices) -> tuple[Ints, Floats]:

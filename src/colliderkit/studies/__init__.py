@@ -56,6 +56,8 @@ STUDIES = Registry(
         "data-popularity": "colliderkit.studies.data_popularity:STUDY",
         "pileup": "colliderkit.studies.pileup:STUDY",
         "vertexing": "colliderkit.studies.vertexing:STUDY",
+        "secondary-vertices": "colliderkit.studies.secondary_vertices:STUDY",
+        "tau-identification": "colliderkit.studies.tau_identification:STUDY",
         "tracking": "colliderkit.studies.tracking:STUDY",
         "pi-plus-pi-zero": "colliderkit.studies.pi_plus_pi_zero:STUDY",
         "particle-identification": "colliderkit.studies.particle_identification:STUDY",

@@ -34,6 +34,8 @@ JETS = {
     "reweighting": ("ee-dijets", PARTICLES),
     "pileup": ("pileup-qcd", PARTICLES),
     "vertexing": ("pileup-qcd", PARTICLES),
+    "secondary-vertices": ("b", PARTICLES),
+    "tau-identification": ("tau", DETECTOR),
 }
 TOY = "Toy of known density"  # in place of the events of a study of `JETS`
 SHOWERS = {

@@ -41,6 +41,7 @@ TASKS = Registry(
         "network-anomaly": "colliderkit.tasks.network:NetworkAnomalyTask",
         "pileup": "colliderkit.tasks.pileup:PileupTask",
         "vertexing": "colliderkit.tasks.vertexing:VertexingTask",
+        "secondary-vertices": "colliderkit.tasks.secondary_vertices:SecondaryVerticesTask",
         "tracking": "colliderkit.tasks.tracking:TrackingTask",
         "neutral-energy": "colliderkit.tasks.neutral_energy:NeutralEnergyTask",
         "superresolution": "colliderkit.tasks.superresolution:SuperresolutionTask",

@@ -8,7 +8,7 @@ from colliderkit.errors import InputError
 from colliderkit.events.pileup import Particles
 from colliderkit.sources.files.collisions import read_collisions
 from colliderkit.sources.pythia import jets
-from colliderkit.sources.pythia.collisions import collisions, vertices_of
+from colliderkit.sources.pythia.collisions import collisions, places_of, vertices_of
 from colliderkit.sources.pythia.shards import generate
 
 
@@ -17,6 +17,20 @@ def test_vertices_need_two_tracks_and_room():
     tracks = np.array([[9, 2, 1, 2], [0, 1, 0, 0]])
     # 0 and 0.5 are one, 3.0 has a single track, 3.2 stands alone; of the second event none is seen.
     assert vertices_of(place, tracks).tolist() == [2, 0]
+
+
+def test_a_collision_without_particles_has_no_place():
+    """The collisions 1 and 3 of the first event leave nothing; the others keep their order."""
+    z = ak.Array([[0.0, 0.0, 7.0, 9.0], [1.0]])
+    particles = ak.zip(
+        {"collision": ak.Array([[0, 0, 2, 4], [1]]), "z": z, "charge": ak.ones_like(z),
+         "px": ak.ones_like(z), "py": ak.ones_like(z), "pz": ak.zeros_like(z)}
+    )  # fmt: skip
+    columns, order = places_of(particles)
+    assert columns["vertex_z"].tolist() == [[0, 7, 9], [0, 1]]
+    assert columns["interactions"].tolist() == [2, 1]
+    assert order[0, [0, 2, 4]].tolist() == [0, 1, 2]
+    assert order[1, [0, 1]].tolist() == [0, 1]
 
 
 QUICK = {"pileup": 5.0, "seed": 3, "settings": "PartonLevel:MPI = off"}

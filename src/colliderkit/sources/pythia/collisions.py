@@ -71,8 +71,8 @@ def collisions(
         else:
             seen = track_parameters(particles, random)
             seen["truth"] = ak.values_astype(seen["collision"] == 0, np.float64)
-        places = places_of(particles)
-        columns = {"particles": labelled(seen), **places, "event": number}
+        places, order = places_of(particles)
+        columns = {"particles": labelled(seen, order), **places, "event": number}
         return ak.zip(columns, depth_limit=1)
 
     tune = Tune.of(settings, parameters)
@@ -81,8 +81,11 @@ def collisions(
     )
 
 
-def labelled(seen: ak.Array) -> ak.Array:
-    """Return what is kept of particles, by falling pT, in the columns of `events.pileup`."""
+def labelled(seen: ak.Array, order_of: Numbers) -> ak.Array:
+    """Return what is kept of particles, by falling pT, in the columns of `events.pileup`.
+
+    `order_of` (N, V) is the place of each collision among those of which a particle is seen.
+    """
     counts = np.asarray(ak.num(seen))
     event = np.repeat(np.arange(len(counts)), counts)
     four = {name: flat(seen[name]).astype(np.float64) for name in ("px", "py", "pz", "E")}
@@ -99,7 +102,7 @@ def labelled(seen: ak.Array) -> ak.Array:
         "phi": np.arctan2(four["py"], four["px"]),
         "mass": np.sqrt(np.maximum(mass2, 0.0)),
         "charge": flat(seen["charge"]).astype(np.int8),
-        "vertex": np.where(known, collision, UNKNOWN).astype(np.int32),
+        "vertex": np.where(known, order_of[event, collision], UNKNOWN).astype(np.int32),
         "truth": flat(seen["truth"]),
         "z0": np.where(known, flat(seen["z0"]), 0.0),
         "z0_error": np.where(known, flat(seen["z0_error"]), 0.0),
@@ -111,8 +114,12 @@ def labelled(seen: ak.Array) -> ak.Array:
     return grouped(made, np.bincount(event[order], minlength=len(counts)))
 
 
-def places_of(particles: ak.Array) -> dict[str, Any]:
-    """Return ``vertices``, ``interactions``, ``vertex_z`` of events, from all their particles."""
+def places_of(particles: ak.Array) -> tuple[dict[str, Any], Numbers]:
+    """Return ``vertices``, ``interactions``, ``vertex_z`` of events, from all their particles.
+
+    Behind them the place (N, V) of each of the V collisions in ``vertex_z``, from which those are
+    left out of which nothing is seen.
+    """
     counts = np.asarray(ak.num(particles))
     event = np.repeat(np.arange(len(counts)), counts)
     collision = flat(particles["collision"])
@@ -128,11 +135,12 @@ def places_of(particles: ak.Array) -> dict[str, Any]:
     found = vertices_of(place, tracks)
     there[:, 0] = True  # the hard one, whatever of it is seen
     z = np.where(np.isfinite(place), place, 0.0)[there].astype(np.float32)
-    return {
+    columns = {
         "vertices": found,
         "interactions": there[:, 1:].sum(1),
         "vertex_z": ak.unflatten(z, there.sum(1)),
     }
+    return columns, there.cumsum(1) - 1
 
 
 def vertices_of(place: NDArray[np.float64], tracks: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.secondary_vertices import numbered_origins
 from colliderkit.seeds import derive
 from colliderkit.sources.detector.pileup import check_pileup, overlay
 from colliderkit.sources.detector.response import Detector, track_parameters
 from colliderkit.sources.pythia.matching import Directions, matched, outgoing
 from colliderkit.sources.pythia.processes import Process, process_named
+from colliderkit.sources.pythia.tau_decays import hadronic_taus, of_jets
 from colliderkit.sources.pythia.tunes import (
     BLOCK,
     BLOCKS,
@@ -78,7 +80,9 @@ def jets(
     Returns a jet array (see `colliderkit.events.schema`) without labels: constituents
     ``{px, py, pz, E}`` float32, ``charge`` int8, ``pid`` int32, by falling pt and at most 200;
     for the flavour processes tracks with ``d0``, ``z0``, ``d0_error``, ``z0_error`` [mm], signed
-    by the jet's axis (positive where the track passes in front of the collision); ``jet_pt``,
+    by the jet's axis (positive where the track passes in front of the collision), and without a
+    detector ``vertex``, the number of the true vertex in the jet, 0 the collision's; for taus what
+    `colliderkit.sources.pythia.tau_decays.of_jets` says; ``jet_pt``,
     ``jet_eta``, ``jet_phi``, ``jet_mass``; the ``parameters`` by their names, float32; ``event``,
     unique in process, tune, seed and shard.
 
@@ -244,8 +248,13 @@ def clustered(
     event, pt, pz = event[order], pt[order], pz[order]
     eta, phi = np.arcsinh(pz / pt), np.arctan2(py[order], px[order])
     mass = np.sqrt(np.maximum(energy[order] ** 2 - pz**2 - pt**2, 0.0))
+    truth: dict[str, NDArray[Any]] = {}
     if process.match:
-        keep = matched(Directions(event, eta, phi), record, process)
+        where = Directions(event, eta, phi)
+        if process.match == "tau":
+            keep, truth = of_jets(where, hadronic_taus(record))
+        else:
+            keep = matched(where, record, process)
         order, event = order[keep], event[keep]
         pt, eta, phi, mass = pt[keep], eta[keep], phi[keep], mass[keep]
     # The members of all jets, one after another: their place among the particles, their jet.
@@ -256,9 +265,11 @@ def clustered(
     particle_columns = {name: flat(particles[name])[index] for name in particles.fields}
     if process.tracks:
         particle_columns, jet = signed_tracks(particle_columns, jet, eta[jet], phi[jet])
-    constituents = {"constituents": ordered(particle_columns, jet, len(event), process.tracks)}
+    impact = process.tracks or (process.impact and "d0" in particle_columns)
+    constituents = {"constituents": ordered(particle_columns, jet, len(event), impact)}
     columns = {"jet_pt": pt, "jet_eta": eta, "jet_phi": phi, "jet_mass": mass}
     columns = {name: column.astype(np.float32) for name, column in columns.items()}
+    columns |= truth
     if process.parton:
         columns["parton"] = outgoing(Directions(event, eta, phi), record, process)
     return ak.zip({**constituents, **columns, "event": number[event]}, depth_limit=1)
@@ -283,7 +294,12 @@ def ordered(
     jet = jet[order]
     short = np.arange(len(jet)) - np.searchsorted(jet, jet) < LONGEST
     names = COLUMNS + TRACK_COLUMNS if tracks else COLUMNS
-    kinds = {"pid": np.int32, "charge": np.int8}
+    if tracks and "x" in particles:
+        # A detector's tracks have no true origin.
+        place = np.stack([particles[name] for name in ("x", "y", "z")], axis=1)
+        particles = {**particles, "vertex": numbered_origins(place, jet)}
+        names = (*names, "vertex")
+    kinds = {"pid": np.int32, "charge": np.int8, "vertex": np.int16}
     columns = {
         name: particles[name][order[short]].astype(kinds.get(name, np.float32)) for name in names
     }

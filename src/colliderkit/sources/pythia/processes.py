@@ -19,10 +19,12 @@ class Process:
     - `leading`: how many of the hardest jets of an event are looked at;
     - `match`: "top" or "W" keeps jets with that particle, and its decay quarks (three, two),
       within `radius` of the axis; "b", "c" or "light" keeps jets by the heavy hadrons of
-      pt > 5 GeV within 0.3 of the axis; "" keeps all;
+      pt > 5 GeV within 0.3 of the axis; "tau" those with a tau that decays to hadrons within 0.2 of
+      the axis, and what is true of it (`colliderkit.sources.pythia.tau_decays`); "" keeps all;
     - `parton`: jets carry the PDG code of the hard process's outgoing parton that is nearest to the
       axis within `radius`, as the column ``parton``, 0 where there is none;
     - `tracks`: the constituents are the charged particles alone, with impact parameters;
+    - `impact`: with a detector, constituents keep the impact parameters of their tracks;
     - `z_pt`: the least transverse momentum of the event's Z [GeV], where it has one;
     - `dijet`: what a sample holds of an event is a row of numbers of its two hardest jets, of which
       one passes the cuts (see `colliderkit.sources.pythia.dijets`);
@@ -40,6 +42,7 @@ class Process:
     match: str = ""
     parton: bool = False
     tracks: bool = False
+    impact: bool = False
     beams: tuple[int, int] = (2212, 2212)
     z_pt: float = 0.0
     dijet: bool = False
@@ -89,6 +92,20 @@ FLAVOUR_JETS: dict = {
 }
 FLAVOUR_HARD = ("PhaseSpace:pTHatMin = 50.", "PhaseSpace:pTHatMax = 200.")
 LIGHT_DIJETS = ("gg2gg", "gg2qqbar", "qg2qg", "qq2qq", "qqbar2gg", "qqbar2qqbarNew")
+
+# Taus: from Z and photons at 13 TeV, their decays polarised, beside quarks and gluons in the same
+# window of pt. All that is seen within R = 0.5 is kept. Multiple interactions are off for speed.
+TAU_JETS: dict = {
+    "energy": 13_000.0,
+    "radius": 0.5,
+    "pt": (20.0, 100.0),
+    "eta": 2.3,
+    "impact": True,
+}
+TAU_PAIRS = (
+    *("WeakSingleBoson:ffbar2gmZ = on", "PhaseSpace:mHatMin = 100."),
+    *("23:onMode = off", "23:onIfAny = 15", "15:offIfAny = 11 13", "PartonLevel:MPI = off"),
+)
 
 # OmniFold's jets (arXiv:1911.09107): the hardest jet beside a Z of pt > 200 GeV at 14 TeV,
 # R = 0.4, with the published window on the hard process. The Z decays to neutrinos, where the
@@ -201,6 +218,14 @@ PROCESSES: dict[str, Process] = {
         (*(f"HardQCD:{name} = on" for name in LIGHT_DIJETS), *FLAVOUR_HARD),
         match="light",
         **FLAVOUR_JETS,
+    ),
+    "tau": Process(
+        "taus that decay to hadrons, of a Z or a photon", TAU_PAIRS, match="tau", **TAU_JETS
+    ),
+    "qcd-tau": Process(
+        "quarks and gluons, as far as they are taken for taus",
+        ("HardQCD:all = on", "PhaseSpace:pTHatMin = 20.", "PartonLevel:MPI = off"),
+        **TAU_JETS,
     ),
     "z-mixed": Process(
         "the hardest jet beside a Z, quarks and gluons",
