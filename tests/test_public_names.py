@@ -271,6 +271,8 @@ PUBLIC = {
         "match",
         "of_interest",
         "particle_rows",
+        "pull_counts",
+        "pull_figures",
         "trackml_score",
     ],
     "colliderkit.sources.files.hits": [

@@ -14,7 +14,7 @@ from colliderkit.methods.reconstruction.edge_tracks import EdgeTracks
 from colliderkit.methods.reconstruction.embedded_tracks import EmbeddedTracks
 from colliderkit.methods.reconstruction.helix_tracks import HelixTracks
 from colliderkit.methods.reconstruction.tracking import TrackFinder
-from colliderkit.metrics.tracking import Interest, figures
+from colliderkit.metrics.tracking import Interest, figures, pull_counts, pull_figures
 from colliderkit.metrics.value import Value, number
 from colliderkit.report.results import Result
 from colliderkit.report.tracking import time_against_hits
@@ -28,8 +28,10 @@ from colliderkit.tasks.tracking import (
     DEFINITIONS,
     add_curves,
     add_event,
+    add_pulls,
     curves_of,
     drawn_event,
+    pulls_of,
     rows_of,
     seconds_of,
 )
@@ -58,6 +60,11 @@ test events one upon another.
 CKF = "ACTS Kalman filter"
 EFFICIENCY, FAKES = "efficiency, double majority", "fakes, double majority"
 EDGES = "edge classification"
+FITTED = tuple(
+    Aim(f"Fitted tracks have pulls of {name} of unit width", f"pull width, {name}", EDGES,
+        "within", (0.9, 1.1))
+    for name in ("d0", "z0", "qop")
+)  # fmt: skip
 AIMS = (
     Aim("Edge classification finds 97% of the particles", EFFICIENCY, EDGES, "above", 0.97),
     Aim("... with one fake in a hundred tracks at most", FAKES, EDGES, "below", 0.01),
@@ -66,6 +73,7 @@ AIMS = (
     Aim("An event takes less than 50 ms on one core", "time [ms]", EDGES, "below", 50.0),
     Aim("What is learned makes fewer fakes than triplets on a helix", FAKES, EDGES, "below",
         against="triplets on a helix"),
+    *FITTED,
 )  # fmt: skip
 
 
@@ -153,6 +161,10 @@ def tracking(run: Run[Scale]) -> None:
     )
     with run.step("curves"):
         add_curves(report, {name: curves_of(test, t, interest) for name, t in tracks.items()})
+    if not scale.toy:
+        report.add_heading("Fitted by ACTS' Kalman filter")
+        with run.step("tracks fitted"):
+            refitted(run, test, tracks[EDGES])
     report.add_heading("An event")
     drawn = drawn_event(test, tracks[EDGES], interest)
     if drawn is not None:
@@ -189,6 +201,20 @@ def simulated(run: Run[Scale], path: Path) -> None:
         seed=1,
         workers=run.workers,
         dask=run.dask,
+    )
+
+
+def refitted(run: Run[Scale], test: TrackerHits, tracks: Ints) -> None:
+    """Fit what edge classification has found by ACTS' Kalman filter, and look at the pulls."""
+    from colliderkit.sources.acts.refit import fit_tracks
+
+    fitted = fit_tracks(test, tracks)
+    pulls = pulls_of(fitted)
+    add_pulls(run.report, pull_counts(pulls), EDGES)
+    run.report.add_results(
+        rows_of(EDGES, pull_figures(pulls)),
+        f"Fitted were {number(len(fitted.event))} of {number(fitted.tried)} tracks. Widths are"
+        " those of pulls within five standard deviations.",
     )
 
 
