@@ -53,6 +53,7 @@ __all__ = [
 
 Files = list[str] | str
 SUBMISSION = "tracks.csv"
+DENSER = 3  # times the hits of the training, from which on it is said
 TIMED = 20  # events that are timed by themselves
 DRAWN = 20_000  # hits of an event that a page draws
 SAMPLE = "validation events of the fit"
@@ -140,6 +141,7 @@ class TrackingTask(Task):
             refuse_existing(parameters, force)
         read = read_hits(files, truth=False, detectors=detectors)
         account(read.said)
+        warn_of_dense(method, read.hits)
         tracks = method.find(read.hits, progress=True)
         if parameters is not None:
             fitted = fitted_tracks(read.hits, tracks)
@@ -182,6 +184,7 @@ class TrackingTask(Task):
         hits = read.hits
         wanted = interest or method.interest
         account(f"counted are {wanted}")
+        warn_of_dense(method, hits)
         tracks = method.find(hits, progress=True)
         found = figures(hits, tracks, wanted)
         rows = rows_of(method.name, found)
@@ -258,6 +261,17 @@ def rows_of(subject: str, found: Mapping[str, Value]) -> list[Result]:
         for name, v in found.items()
         if np.isfinite(v.value)
     ]
+
+
+def warn_of_dense(method: TrackFinder, hits: TrackerHits) -> None:
+    """Say where events have many more hits than those of the training."""
+    most = int(np.diff(method.used(hits).offsets).max(initial=0))
+    if most > DENSER * method.densest_:
+        account(
+            f"an event has {most} hits and those that {method.name} has learned from"
+            f" {method.densest_} at most: in denser events fewer tracks are found, and more wrong ones; fit with"
+            " --overlaid, such as '[1, 3, 10]', to learn from events laid one upon another"
+        )
 
 
 def fitted_tracks(hits: TrackerHits, tracks: Ints) -> "FittedTracks":
