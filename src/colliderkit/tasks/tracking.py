@@ -12,6 +12,7 @@ from colliderkit.events.hits import NOISE, TrackerHits
 from colliderkit.events.tables import Floats, Ints
 from colliderkit.files import refuse_existing
 from colliderkit.methods.method import Method, load
+from colliderkit.methods.reconstruction.learned_tracks import LearnedTracks
 from colliderkit.methods.reconstruction.tracking import TrackFinder
 from colliderkit.metrics.tracking import (
     MATCHINGS,
@@ -29,6 +30,7 @@ from colliderkit.report.html import Report
 from colliderkit.report.results import Result, read_results
 from colliderkit.report.tracking import event_display, pull_histograms, rates_along
 from colliderkit.report.verdict import Aim
+from colliderkit.serve.tracks import export_tracks
 from colliderkit.sources.files.hits import read_hits
 from colliderkit.sources.files.tracks import PARAMETERS, write_parameters, write_submission
 from colliderkit.tasks import runs
@@ -209,6 +211,34 @@ class TrackingTask(Task):
         title = f"{len(hits)} events, {len(hits.x)} hits"
         return Evaluation(title, rows, particles_of(hits, tracks, wanted), note, write)
 
+    def export(
+        self,
+        method: TrackFinder,
+        *,
+        files: Files,
+        out: Path,
+        detectors: str | None = None,
+        force: bool = False,
+    ) -> str:
+        """Write the network as one ONNX file: from a graph of hits to scores and places.
+
+        Args:
+            files: events as for fit, that the file is checked on.
+            detectors: a CSV file of the modules that hits may be on.
+
+        Examples:
+            colliderkit export tracker events --out tracker.onnx
+        """
+        if not isinstance(method, LearnedTracks):
+            raise InputError(
+                f"{method.name} has no network to export; fit edge-tracks or embedded-tracks."
+            )
+        read = read_hits(files, truth=False, detectors=detectors)
+        account(read.said)
+        some = method.used(read.hits).at(slice(0, TIMED))
+        difference = export_tracks(method, out, some, force=force)
+        return f"differs from torch by {difference:.1e} at most on {len(some)} events"
+
     def page(self, model: Path, evaluation: Path) -> Report:
         """Draw an event with its tracks, efficiencies and fakes against pT, eta and hits.
 
@@ -269,8 +299,9 @@ def warn_of_dense(method: TrackFinder, hits: TrackerHits) -> None:
     if most > DENSER * method.densest_:
         account(
             f"an event has {most} hits and those that {method.name} has learned from"
-            f" {method.densest_} at most: in denser events fewer tracks are found, and more wrong ones; fit with"
-            " --overlaid, such as '[1, 3, 10]', to learn from events laid one upon another"
+            f" {method.densest_} at most: in denser events fewer tracks are found, and more wrong"
+            " ones; fit with --overlaid, such as '[1, 3, 10]', to learn from events laid one upon"
+            " another"
         )
 
 

@@ -106,7 +106,7 @@ class EmbeddedTracks(LearnedTracks):
 
     def embed(self, hits: TrackerHits) -> tuple[Floats, Floats]:
         """Return coordinates (h, D) and beta (h,) of the hits in the volumes that are used."""
-        placed = [self._embedded(graph) for graph in self._graphs(self.used(hits))]
+        placed = [self._embedded(graph) for graph in self.graphs(self.used(hits))]
         nothing = np.zeros((0, self.dimensions)), np.zeros(0)
         coordinates, beta, _ = zip(*placed, strict=True) if placed else ((), (), ())
         return (
@@ -131,7 +131,7 @@ class EmbeddedTracks(LearnedTracks):
 
     def _choose(self, held: TrackerHits) -> None:
         samples = self._held(held)
-        placed = [[(g, *self._embedded(g)) for g in self._graphs(one)] for one in samples]
+        placed = [[(g, *self._embedded(g)) for g in self.graphs(one)] for one in samples]
         betas = BETAS if self.loss == "condensation" else (0.0,)
 
         def worth(choice: tuple[float, float]) -> float:

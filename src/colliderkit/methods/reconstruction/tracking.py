@@ -162,7 +162,7 @@ class TrackFinder(Method):
         self.densest_ = max(int(np.diff(p.offsets).max()) for p in self._overlaid(train))
         self._learn(train, held, seed=seed, folder=folder, resume=resume, progress=progress)
         self._choose(held)
-        tracks = np.concatenate([self._labels(g) for g in self._graphs(held)])
+        tracks = np.concatenate([self._labels(g) for g in self.graphs(held)])
         found = figures(held, tracks, self.interest)
         self.sample_ = {
             name: [value.value, value.error]
@@ -192,7 +192,7 @@ class TrackFinder(Method):
         parts = []
         with progress_bar(shown=progress) as bar:
             task = bar.add_task("events", total=len(used))
-            for graph in self._graphs(used):
+            for graph in self.graphs(used):
                 parts.append(self._labels(graph))
                 bar.advance(task, len(graph.hits))
         if parts:
@@ -230,7 +230,7 @@ class TrackFinder(Method):
     def _choose(self, held: TrackerHits) -> None:
         """Set the threshold that loses least: efficiency less fakes, on events of no training."""
         samples = self._held(held)
-        scored = [[(graph, self._scores(graph)) for graph in self._graphs(s)] for s in samples]
+        scored = [[(graph, self._scores(graph)) for graph in self.graphs(s)] for s in samples]
         scores = np.concatenate([score for graphs in scored for _, score in graphs])
         tried = np.unique(np.quantile(scores, np.linspace(0, 1, PLACES))) if len(scores) else [0.0]
 
@@ -255,7 +255,7 @@ class TrackFinder(Method):
         """
         return [held.overlaid(min(n, len(held))) for n in self.overlaid]
 
-    def _graphs(self, hits: TrackerHits) -> Iterator[HitGraph]:
+    def graphs(self, hits: TrackerHits) -> Iterator[HitGraph]:
         """Yield graphs of some events at a time."""
         for begin, end in portions(np.diff(hits.offsets)):
             yield HitGraph.of(hits.at(slice(begin, end)), self.map_, self.neighbours)
