@@ -327,7 +327,10 @@ def meetings(made: Doublets, known: LayerMap, hits: int) -> Iterator[tuple[Ints,
         return
     inside = known.widest[1] * known.along.max() * known.factor[:, 1].max()
     # Those that arrive are asked for in the order of those that leave, which is fast.
-    arriving = np.lexsort((made.cot, made.outer))
+    goes_on = np.zeros(hits, dtype=bool)
+    goes_on[made.inner] = True
+    arriving = np.flatnonzero(goes_on[made.outer])
+    arriving = arriving[np.lexsort((made.cot[arriving], made.outer[arriving]))]
     slope, middle = made.cot[arriving], made.outer[arriving]
     length, root = made.length[arriving], np.sqrt(1 + slope**2)
     width = 4 * (float(np.abs(made.cot).max()) + 1)
@@ -342,7 +345,8 @@ def meetings(made: Doublets, known: LayerMap, hits: int) -> Iterator[tuple[Ints,
         share = inside * (length + least) / (length * least)
         with np.errstate(divide="ignore"):
             reach = np.where(share < 1, share * root / np.maximum(1 - share, 1e-12), width / 4)
-        reach = np.minimum(reach * (1 + 1e-9), width / 4)
+        # A little wider, for what the sum with the hit has rounded.
+        reach = np.minimum(reach + 1e-15 * width * (hits + 1), width / 4)
         low = np.searchsorted(key, middle * width + slope - reach, "left")
         high = np.searchsorted(key, middle * width + slope + reach, "right")
         sizes = high - low
