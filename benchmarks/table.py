@@ -61,6 +61,10 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             " track",
             "",
         ),
+        "tracking": (
+            "Tracks in pixels are found as well as by ACTS' Kalman filter, and fitted by it",
+            "",
+        ),
         "pileup": (
             "A graph network removes pileup better than tuned PUPPI and SoftKiller, at every mu",
             "",

@@ -1,14 +1,17 @@
 """Tracks in pixels: what is found beside ACTS' Kalman filter, time and memory to 100,000 hits.
 
-    python benchmarks/tracking.py --train 400 --test 200 --epochs 12
+    colliderkit study tracking --scale laptop --out runs/tracking
+    python benchmarks/tracking.py --study runs/tracking
 
-Pions of 20 vertices x 10 in ACTS' TrackML detector (log-uniform 0.3 to 10 GeV, |eta| < 2.5), about
-1,000 pixel hits. Counted are primary particles of pT > 0.9 GeV, |eta| < 2.5 with three pixel hits;
-thresholds are chosen on a tenth of the training events. The Kalman filter has all layers and is cut
-down to the pixels. The source is timed beside a bare chain: particle gun, Fatras and digitisation
-without tables. Times are CPU times of one thread.
+The events and the fitted methods are those of the study: pions of 20 vertices x 10 in ACTS'
+TrackML detector, about 1,000 pixel hits. Counted are primary particles of pT > 0.9 GeV,
+|eta| < 2.5 with three pixel hits; thresholds are chosen on a tenth of the training events. The
+Kalman filter has all layers and is cut down to the pixels. The source is timed beside a bare chain:
+particle gun, Fatras and digitisation without tables. Times are CPU times of one thread; those of
+two workers are the CPU time of both over that of one, so that another load does not count.
 """
 
+import filecmp
 import resource
 import tempfile
 import time
@@ -18,25 +21,28 @@ from typing import Any
 
 import numpy as np
 
-from colliderkit.methods.reconstruction.edge_tracks import EdgeTracks
-from colliderkit.methods.reconstruction.embedded_tracks import EmbeddedTracks
-from colliderkit.methods.reconstruction.helix_tracks import HelixTracks
-from colliderkit.methods.reconstruction.tracking import TrackFinder
-from colliderkit.metrics.tracking import Interest, figures
+from colliderkit.events.hits import TrackerHits
+from colliderkit.events.tables import Ints
+from colliderkit.methods.method import load
+from colliderkit.metrics.tracking import Interest, figures, pull_figures
 from colliderkit.sources.acts import simulation
+from colliderkit.sources.acts.refit import fit_tracks
 from colliderkit.sources.acts.shards import generate_tracks
 from colliderkit.sources.acts.simulation import PIXEL_VOLUMES, Guns
 from colliderkit.sources.files.hits import TRACKS, read_hits
 from colliderkit.sources.files.tracks import read_tracks
-from colliderkit.tasks.tracking import seconds_of
-from colliderkit.training.settings import Training
+from colliderkit.studies.run import slug
+from colliderkit.studies.tracking import DENSE, EDGES, SCALES
+from colliderkit.tasks.tracking import pulls_of, seconds_of
 from comparison import options, row, save
 
 GUNS = Guns(20, 10, (0.3, 10.0), 2.5)
-DENSE = 100_000  # hits of an event
+EFFICIENCY, FAKES = "efficiency, double majority", "fakes, double majority"
+METHODS = (EDGES, DENSE, "object condensation", "triplets on a helix")
+OVERLAID = (1, 3, 10, 30, 100)  # test events that make one
 
 
-def bare(count: int, seed: int) -> tuple[float, int]:
+def bare(count: int, seed: int) -> float:
     """Return the CPU seconds of ACTS' chain alone for some events, without tables."""
     acts = simulation.acts_module()
     geometry = simulation.detector().trackingGeometry()
@@ -60,92 +66,155 @@ def bare(count: int, seed: int) -> tuple[float, int]:
             )
         begin = time.process_time()
         chain.run()
-        return time.process_time() - begin, count
+        return time.process_time() - begin
+
+
+def source(repetitions: int, count: int, shared: dict[str, Any]) -> list[dict[str, Any]]:
+    """Compare hits a second with the bare chain, and two workers with one."""
+    simulation.detector()
+    ratios, rates = [], []
+    for seed in range(1, 1 + repetitions):
+        begin = time.process_time()
+        made = simulation.simulate(GUNS, count, seed=seed)
+        ours = time.process_time() - begin
+        alone = bare(count, seed)
+        ratios.append(alone / ours)
+        rates.append((len(made.hits.x) / ours, len(made.hits.x) / alone))
+    middle = int(np.argsort(ratios)[len(ratios) // 2])
+    spread = float(np.std(ratios, ddof=1)) if len(ratios) > 1 else None
+    rows = [
+        row("hits simulated, to arrays, over the bare chain", *rates[middle], ratios[middle],
+            spread, unit="hits/s/core", bar=">= 0.9", **shared)
+    ]  # fmt: skip
+    spent = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = {n: Path(temporary) / str(n) for n in (1, 2)}
+        for workers, folder in folders.items():
+            begin_s = spent_cpu()
+            generate_tracks(
+                4 * count, folder, guns=GUNS, seed=1, shard=count, workers=workers, progress=False
+            )
+            spent[workers] = spent_cpu() - begin_s
+        names = [p.name for p in sorted(folders[1].glob("*.parquet"))]
+        same = [filecmp.cmp(folders[1] / n, folders[2] / n, shallow=False) for n in names]
+    # Each worker builds the detector once; with more events that is less of it.
+    gain = 2 * spent[1] / spent[2]
+    what = f"two workers over one, {4 * count} events: twice the CPU time of one over that of both"
+    rows.append(row(what, gain, 1.0, gain, None, unit="", bar=">= 1.8", **shared))
+    what = "files of equal bytes, one and two workers"
+    share = sum(same) / len(same)
+    rows.append(row(what, share, 1.0, share, None, unit="", bar=">= 1", **shared))
+    return rows
+
+
+def spent_cpu() -> float:
+    """Return the CPU seconds of this process and of the children that have ended."""
+    used = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def found(
+    finder: Any, name: str, test: TrackerHits, kalman: Any, shared: dict[str, Any]
+) -> tuple[list[dict[str, Any]], Ints]:
+    """Compare what a method finds with the Kalman filter."""
+    rows, tracks = [], finder.find(test)
+    made = figures(test, tracks, Interest())
+    for quantity, bar in (
+        (EFFICIENCY, ">= 0.97"),
+        (FAKES, "<= 0.01"),
+        ("efficiency, perfect", None),
+        ("efficiency, LHC", None),
+        ("TrackML score", None),
+    ):
+        value, peer = made[quantity], kalman[quantity].value
+        asked = bar if name in (EDGES, "object condensation") else None
+        met = None
+        if asked is not None:
+            met = value.value >= 0.97 if asked[0] == ">" else value.value <= 0.01
+        rows.append(
+            row(f"{quantity}: {name}, beside the Kalman filter", value.value, peer, None,
+                value.error, unit="share", bar=asked, met=met, **shared)
+        )  # fmt: skip
+    took = seconds_of(finder, test).times(1e3)
+    rows.append(
+        row(f"time of one event: {name}", took.value, None, took.value, took.error, unit="ms",
+            bar="<= 50", **shared)
+    )  # fmt: skip
+    return rows, tracks
+
+
+def fitted(test: TrackerHits, tracks: Ints, shared: dict[str, Any]) -> list[dict[str, Any]]:
+    """Measure pulls of found tracks that ACTS' Kalman filter has fitted."""
+    made = fit_tracks(test, tracks)
+    rows = []
+    for quantity, value in pull_figures(pulls_of(made)).items():
+        judged = quantity in ("pull width, d0", "pull width, z0", "pull width, qop")
+        met = 0.9 <= value.value <= 1.1 if judged else None
+        rows.append(
+            row(f"{quantity}, tracks of {EDGES} refitted", value.value, None, None, value.error,
+                unit="", bar="0.9 to 1.1" if judged else None, met=met, **shared)
+        )  # fmt: skip
+    share = len(made.event) / made.tried
+    rows.append(row("tracks whose fit converges", share, None, None, None, unit="share", **shared))
+    return rows
+
+
+def dense(finder: Any, test: TrackerHits, shared: dict[str, Any]) -> list[dict[str, Any]]:
+    """Measure what is found in denser events, with time and the most memory so far."""
+    rows = []
+    for count in OVERLAID:
+        event = test.at(slice(0, count)).overlaid(count)
+        size = len(event.x)
+        if count > len(test):
+            break
+        begin = time.process_time()
+        tracks = finder.find(event)
+        took = time.process_time() - begin
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+        made = figures(event, tracks, Interest())
+        for quantity in (EFFICIENCY, FAKES):
+            value = made[quantity]
+            rows.append(
+                row(f"{quantity}: one event of {size} hits, {DENSE}", value.value, None, None,
+                    value.error, unit="share", **shared)
+            )  # fmt: skip
+        rows.append(
+            row(f"time: one event of {size} hits, {DENSE}", took, None, None, None, unit="s",
+                **shared)
+        )  # fmt: skip
+        rows.append(
+            row(f"peak memory to an event of {size} hits", peak, None, peak, None, unit="GB",
+                bar="<= 4", **shared)
+        )  # fmt: skip
+    return rows
 
 
 def main() -> None:
     parser = options(__doc__, jets=False, peers=False)
-    parser.add_argument("--train", type=int, default=400)
-    parser.add_argument("--test", type=int, default=200)
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--events", type=Path, help="a folder made before, of these events")
+    parser.add_argument("--study", type=Path, required=True, help="folder of the study tracking")
+    parser.add_argument("--events", type=int, default=50, help="to time the source with")
     chosen = parser.parse_args()
     shared: dict[str, Any] = {
-        "command": f"python benchmarks/tracking.py --train {chosen.train} --test {chosen.test}"
-        f" --epochs {chosen.epochs}",
+        "command": "python benchmarks/tracking.py --study runs/tracking",
         "versions": {n: version(n) for n in ("colliderkit", "pyacts", "torch", "numpy")},
         "threads": 1,
     }
-    rows = []
-    simulation.detector()
-    ratios, rates = [], []
-    for seed in range(1, 1 + chosen.repetitions):
-        begin = time.process_time()
-        made = simulation.simulate(GUNS, 20, seed=seed)
-        ours = time.process_time() - begin
-        alone, _ = bare(20, seed)
-        ratios.append(alone / ours)
-        rates.append((len(made.hits.x) / ours, len(made.hits.x) / alone))
-    middle = int(np.argsort(ratios)[len(ratios) // 2])
-    rows.append(
-        row("hits simulated, to arrays, over the bare chain", *rates[middle], ratios[middle],
-            float(np.std(ratios, ddof=1)) if len(ratios) > 1 else None, unit="hits/s/core",
-            bar=">= 0.9", **shared)
-    )  # fmt: skip
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = chosen.events or generate_tracks(
-            chosen.train + chosen.test, Path(temporary) / "events", guns=GUNS, tracks=True, seed=1
-        )
-        hits = read_hits(folder, volumes=PIXEL_VOLUMES).hits
-        label = read_tracks(Path(folder) / TRACKS, hits)
-    train = hits.at(slice(0, chosen.train))
-    test = hits.at(slice(chosen.train, chosen.train + chosen.test))
-    begin = int(hits.offsets[chosen.train])
-    kalman = figures(test, label[begin : begin + len(test.x)], Interest())
-    training = Training(epochs=chosen.epochs, batch_size=4, learning_rate=2e-3, devices=1)
-    finders: dict[str, TrackFinder] = {
-        "edge classification": EdgeTracks(training=training),
-        "object condensation": EmbeddedTracks(training=training),
-        "hinge embedding": EmbeddedTracks(loss="hinge", training=training),
-        "triplets on a helix": HelixTracks(),
-    }
+    folder = chosen.study / "data" / "events"
+    hits = read_hits(folder, volumes=PIXEL_VOLUMES).hits
+    train = SCALES["laptop"].train
+    test = hits.at(slice(train, None))
+    label = read_tracks(folder / TRACKS, hits)[int(hits.offsets[train]) :]
+    kalman = figures(test, label, Interest())
+    models = chosen.study / "models"
+    finders = {name: load(models / slug(f"{name}, seed 0")) for name in METHODS}
+    # First what takes little memory, and the densest event last: the peak is of all so far.
+    rows = dense(finders[DENSE], test, shared)
     for name, finder in finders.items():
-        finder.fit(train, seed=0, progress=False)
-        found = figures(test, finder.find(test), Interest())
-        for quantity, bar in (
-            ("efficiency, double majority", ">= 0.97"),
-            ("fakes, double majority", "<= 0.01"),
-            ("efficiency, perfect", None),
-            ("efficiency, LHC", None),
-        ):
-            value, peer = found[quantity], kalman[quantity].value
-            asked = bar if name in ("edge classification", "object condensation") else None
-            met = None
-            if asked is not None:
-                met = value.value >= 0.97 if asked[0] == ">" else value.value <= 0.01
-            rows.append(
-                row(f"{quantity}: {name}, beside the Kalman filter", value.value, peer, None,
-                    value.error, unit="share", bar=asked, met=met, **shared)
-            )  # fmt: skip
-        took = seconds_of(finder, test).times(1e3)
-        rows.append(
-            row(f"time of one event: {name}", took.value, None, took.value, took.error, unit="ms",
-                bar="<= 50", **shared)
-        )  # fmt: skip
-    one = test.overlaid(max(1, min(len(test), round(DENSE / (len(test.x) / len(test))))))
-    finder = finders["edge classification"]
-    begin_s = time.process_time()
-    finder.find(one.at([0]))
-    took_s = time.process_time() - begin_s
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    count = int(one.offsets[1])
-    rows.append(
-        row(f"one event of {count} hits: time", took_s, None, None, None, unit="s", **shared)
-    )
-    rows.append(
-        row(f"one event of {count} hits: peak memory of all that stands above", peak, None, peak,
-            None, unit="GB", bar="<= 4", **shared)
-    )  # fmt: skip
+        more, tracks = found(finder, name, test, kalman, shared)
+        rows += more
+        if name == EDGES:
+            rows += fitted(test, tracks, shared)
+    rows += source(chosen.repetitions, chosen.events, shared)
     save("tracking", rows)
 
 

@@ -729,6 +729,12 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
     "tracking.event_display": lambda: tracking.event_display(
         *tracker_event()[:3], tracker_event()[3], tracker_event()[3] == 3
     ),
+    "tracking.pull_histograms": lambda: tracking.pull_histograms(
+        {
+            name: np.r_[2, np.round(300 * np.exp(-(np.linspace(-5, 5, 40) ** 2) / 2)), 3]
+            for name in ("d0", "z0", "phi", "theta", "qop")
+        }
+    ),
     "tracking.rates_along": lambda: tracking.rates_along(
         {
             name: {

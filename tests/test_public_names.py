@@ -154,6 +154,7 @@ PUBLIC = {
     "colliderkit.methods.reconstruction.area": ["density", "subtracted"],
     "colliderkit.methods.reconstruction.charged_subtraction": ["ChargedHadronSubtraction"],
     "colliderkit.methods.reconstruction.constituent_subtraction": ["ConstituentSubtraction"],
+    "colliderkit.methods.reconstruction.interactions": ["InteractionCounter"],
     "colliderkit.methods.reconstruction.learned": ["Learned"],
     "colliderkit.methods.reconstruction.pileup_graph": ["PileupGraph"],
     "colliderkit.methods.reconstruction.pumml": ["Pumml"],
@@ -294,6 +295,8 @@ PUBLIC = {
         "match",
         "of_interest",
         "particle_rows",
+        "pull_counts",
+        "pull_figures",
         "trackml_score",
     ],
     "colliderkit.sources.files.hits": [

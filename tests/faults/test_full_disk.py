@@ -52,7 +52,7 @@ from colliderkit.sources.files.hits import write_hits, write_trackml
 from colliderkit.sources.files.monitors import ScoreTable, write_monitors
 from colliderkit.sources.files.shower_libraries import write_library
 from colliderkit.sources.files.showers import write_showers
-from colliderkit.sources.files.tracks import write_submission
+from colliderkit.sources.files.tracks import write_parameters, write_submission
 from colliderkit.sources.files.trigger_records import write_records
 from colliderkit.sources.geant4.calorimeters import calorimeter
 from colliderkit.sources.pythia import shards as pythia_shards
@@ -309,6 +309,10 @@ WRITERS = {
     "sources/files/hits.write_hits": lambda f, _: write_hits(f / "h", TRACKER),
     "sources/files/tracks.write_submission": lambda f, _: write_submission(
         f / "s.csv", TRACKER, TRACKER.particle
+    ),
+    "sources/files/tracks.write_parameters": lambda f, _: write_parameters(
+        *(f / "p.csv", TRACKER.number[TRACKER.event], TRACKER.particle),
+        *({"d0": TRACKER.x}, {"d0": TRACKER.y}),
     ),
     "sources/files/hits.write_trackml": lambda f, _: write_trackml(f / "t", TRACKER),
     "sources/files/monitors.write_monitors": lambda f, _: write_monitors(

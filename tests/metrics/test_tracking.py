@@ -12,6 +12,8 @@ from colliderkit.metrics.tracking import (
     hit_weights,
     match,
     of_interest,
+    pull_counts,
+    pull_figures,
     trackml_score,
 )
 
@@ -161,3 +163,19 @@ def test_shares_in_bins():
     )
     assert found["centre"].tolist() == [0.5, 1.5]
     assert found["share"].tolist() == [0.5, 1.0]
+
+
+def test_the_width_of_pulls_is_of_those_within_five_and_the_rest_is_counted():
+    given = {"d0": np.r_[np.repeat([-2.0, 2.0], 50), 7.0, -90.0]}
+    found = pull_figures(given)
+    # Of two values alone the fourth moment is the square of the variance: no scatter is left.
+    assert found["pull width, d0"].value == pytest.approx(2 * (100 / 99) ** 0.5)
+    assert found["pull width, d0"].error == 0
+    assert found["pulls beyond 5, d0"].value == pytest.approx(2 / 102)
+    counts = pull_counts(given)["d0"]
+    assert len(counts) == 42
+    assert (counts[0], counts[-1], sum(counts)) == (1, 1, 102)
+    # Of a normal the width's error is s / sqrt(2 K), and m4 = 3 s^4.
+    normal = np.random.default_rng(1).normal(size=20_000)
+    width = pull_figures({"z0": normal})["pull width, z0"]
+    assert width.error == pytest.approx(1 / (2 * 20_000) ** 0.5, rel=0.05)

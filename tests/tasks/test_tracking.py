@@ -32,6 +32,7 @@ def test_an_event_of_four_files_is_scored_by_one_command(fitted, tmp_path, capsy
     assert main(["evaluate", str(fitted / "model"), *words]) == 0
     printed = capsys.readouterr().out
     assert "TrackML score" in printed
+    assert "in denser events fewer tracks are found" in printed
     rows = {
         (r.subject, r.quantity): r.value for r in read_results(tmp_path / "scored/results.json")
     }
@@ -79,3 +80,32 @@ def test_generate_writes_both_layouts(tmp_path, capsys):
     assert len(list((tmp_path / "b").glob("*.csv"))) == 8
     assert main(["generate", "--list"]) == 0
     assert "tracker-guns" in capsys.readouterr().out
+
+
+def test_found_tracks_are_fitted_and_written(tmp_path, capsys):
+    pytest.importorskip("acts")
+    guns = ["--vertices", "5", "--pt", "[0.9, 5]"]
+    events = str(tmp_path / "events")
+    assert main(["generate", "tracker-guns", "8", *guns, "--out", events]) == 0
+    words = ["--method", "helix-tracks", "--volumes", "[7, 8, 9]", "--files", events]
+    model = str(tmp_path / "model")
+    assert main(["fit", "tracking", *words, "--out", model]) == 0
+    out, helices = tmp_path / "tracks.csv", tmp_path / "helices.csv"
+    words = ["apply", model, events, "--out", str(out), "--parameters"]
+    assert main([*words, str(out)]) == 2
+    assert "one file" in capsys.readouterr().err
+    assert main([*words, str(helices)]) == 0
+    assert "fitted" in capsys.readouterr().out
+    fitted = list(csv.DictReader(helices.open()))
+    assert 330 < len(fitted) < 430
+    labels = {(line["event_id"], line["track_id"]) for line in csv.DictReader(out.open())}
+    assert {(line["event_id"], line["track_id"]) for line in fitted} <= labels
+    assert all(float(line["d0_error"]) > 0 for line in fitted)
+    momenta = sorted(abs(1 / float(line["qop"])) for line in fitted)
+    assert 0.9 < momenta[len(momenta) // 2] < 6.0
+    scored = str(tmp_path / "scored")
+    assert main(["evaluate", model, events, "--pulls", "true", "--out", scored]) == 0
+    rows = {r.quantity: r for r in read_results(tmp_path / "scored/results.json")}
+    assert 0.8 < rows["pull width, d0"].value < 1.3
+    assert rows["pulls beyond 5, qop"].value < 0.05
+    assert main(["report", scored]) == 0

@@ -23,6 +23,8 @@ __all__ = [
     "match",
     "of_interest",
     "particle_rows",
+    "pull_counts",
+    "pull_figures",
     "trackml_score",
 ]
 
@@ -32,6 +34,7 @@ MATCHINGS: tuple[Matching, ...] = ("double majority", "LHC", "perfect")
 # and how the weight rises with pT in GeV.
 ALONG = (10.0, 8.0, 6.0, 5.0, 3.0, 3.0, 3.0, 5.0, 6.0)
 FEWEST, MOST = 4, 20  # hits of a particle that weigh
+OUTSIDE = 5.0  # standard deviations beyond which a pull is an outlier
 PT, BY_PT = (0.5, 3.0), (0.2, 1.0)
 
 
@@ -331,3 +334,30 @@ def _rows_in(rows: Ints, among: Ints) -> NDArray[np.bool_]:
     _, inverse = np.unique(np.concatenate([among, rows]), axis=0, return_inverse=True)
     inverse = inverse.reshape(-1)
     return np.isin(inverse[len(among) :], inverse[: len(among)])
+
+
+def pull_figures(pulls: Mapping[str, ArrayLike]) -> dict[str, Value]:
+    """Return widths of pulls (K,) by the parameter's name, and the share beyond 5.
+
+    The width is the standard deviation s of those within 5, with the error of a standard deviation
+    of any distribution, sqrt((m4 - s^4) / K) / 2s.
+    """
+    found: dict[str, Value] = {}
+    for name, values in pulls.items():
+        pull = np.asarray(values, dtype=np.float64)
+        core = pull[np.abs(pull) <= OUTSIDE]
+        if len(core) < 2:
+            continue
+        centred = core - core.mean()
+        width = float(np.sqrt((centred**2).sum() / (len(core) - 1)))
+        fourth = float((centred**4).mean())
+        error = (max(fourth - width**4, 0.0) / len(core)) ** 0.5 / (2 * width) if width else 0.0
+        found[f"pull width, {name}"] = Value(width, error)
+        found[f"pulls beyond 5, {name}"] = efficiency_of(len(pull) - len(core), len(pull))
+    return found
+
+
+def pull_counts(pulls: Mapping[str, ArrayLike]) -> dict[str, list[int]]:
+    """Return how many pulls (K,) are in 40 equal bins from -5 to 5, and first and last outside."""
+    edges = np.r_[-np.inf, np.linspace(-OUTSIDE, OUTSIDE, 41), np.inf]
+    return {name: np.histogram(values, edges)[0].tolist() for name, values in pulls.items()}

@@ -29,7 +29,8 @@ def nearest(space: Tensor, mask: Tensor, neighbours: int) -> Tensor:
     with torch.no_grad():
         if size <= DENSE or space.device.type != "cpu":
             distance = torch.cdist(space, space)
-            distance = distance.masked_fill(~mask[:, None], torch.inf)
+            if not whole(mask):
+                distance = distance.masked_fill(~mask[:, None], torch.inf)
             return distance.topk(count, dim=2, largest=False).indices
         from scipy.spatial import cKDTree
 
@@ -74,21 +75,33 @@ class GravNetBlock(nn.Module):
         """Return the new features; `near` (B, N, k) are neighbours that are known already."""
         space, given = self.place(x), self.give(x)
         near = nearest(space, mask, self.neighbours) if near is None else near
-        offset = gathered(space, near) - space[:, :, None]
-        real = gathered(mask[..., None].to(x.dtype), near)[..., 0]
-        weight = torch.exp(-FALL * offset.square().sum(3)) * real
-        messages = gathered(given, near) * weight[..., None]
-        mean = messages.sum(2) / real.sum(2, keepdim=True).clamp(min=1)
-        most = messages.masked_fill(real[..., None] < 0.5, NEVER).amax(2)
+        # Neighbours before hits, (B, k, N, ...): sums and maxima over them go along rows then.
+        near = near.transpose(1, 2)
+        offset = gathered(space, near) - space[:, None]
+        weight = torch.exp(-FALL * offset.square().sum(3))
+        messages = gathered(given, near)
+        if whole(mask):
+            messages = messages * weight[..., None]
+            mean, most = messages.mean(1), messages.amax(1)
+        else:
+            real = gathered(mask[..., None].to(x.dtype), near)
+            messages = messages * (weight[..., None] * real)
+            mean = messages.sum(1) / real.sum(1).clamp(min=1)
+            most = messages.masked_fill(real < 0.5, NEVER).amax(1)
         return nn.functional.elu(self.out(torch.cat([x, mean, most], dim=2)))
 
 
+def whole(mask: Tensor) -> bool:
+    """Say whether no hit is padding, so that nothing has to be left out."""
+    return not torch.compiler.is_exporting() and bool(mask.all())
+
+
 def gathered(values: Tensor, places: Tensor) -> Tensor:
-    """Return values (B, N, C) at places (B, N, k), (B, N, k, C)."""
+    """Return values (B, N, C) at places (B, n, m) of their event, (B, n, m, C)."""
     batch, size, width = values.shape
     first = torch.arange(batch, device=values.device)[:, None, None] * size
     rows = (places + first).reshape(-1)
-    return values.reshape(batch * size, width)[rows].reshape(*places.shape, width)
+    return values.reshape(batch * size, width).index_select(0, rows).reshape(*places.shape, width)
 
 
 class GravNet(nn.Module):

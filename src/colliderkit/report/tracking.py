@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from colliderkit.report.plots import COLOURS, drawn, legend, styles
 
-__all__ = ["event_display", "rates_along", "time_against_hits"]
+__all__ = ["event_display", "pull_histograms", "rates_along", "time_against_hits"]
 
 FREE = "#76808c"  # hits of no track
 
@@ -120,6 +120,34 @@ def rates_along(
     axes.set_xlabel(quantity)
     axes.set_ylabel(label)
     legend(figure, axes)
+    return figure
+
+
+@drawn
+def pull_histograms(counts: Mapping[str, ArrayLike]) -> Figure:
+    """Draw pulls by the parameter's name, counts of `metrics.tracking.pull_counts`, and a normal.
+
+    The number above is the share that lies outside of what is drawn.
+    """
+    figure = Figure(figsize=(16.4, 4.4))
+    panels = np.atleast_1d(figure.subplots(1, max(len(counts), 1), sharey=True))
+    edges = np.linspace(-5, 5, 41)
+    centre, step = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
+    fine = np.linspace(-5, 5, 201)
+    normal = np.exp(-(fine**2) / 2) / (2 * np.pi) ** 0.5
+    for axes, (name, values) in zip(panels, counts.items(), strict=False):
+        number = np.asarray(values, dtype=np.float64)
+        total = max(number.sum(), 1.0)
+        inside = number[1:-1]
+        axes.errorbar(
+            *(centre, inside / (total * step), np.sqrt(inside) / (total * step)),
+            fmt="o", color=COLOURS[0], markersize=3.5, linewidth=1.2, label="fitted tracks",
+        )  # fmt: skip
+        axes.plot(fine, normal, color="k", linewidth=1.4, label="normal of unit width")
+        axes.set_xlabel(f"({name} - true) / error")
+        axes.set_title(f"{1 - inside.sum() / total:.1%} outside", loc="right", fontsize="small")
+    panels[0].set_ylabel("Density")
+    legend(figure, panels[0])
     return figure
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from colliderkit.events.pileup import ACTIVITY, Particles, activity, pileup_density
 from colliderkit.events.tables import Floats
 from colliderkit.methods.reconstruction.constituent_subtraction import ConstituentSubtraction
+from colliderkit.methods.reconstruction.interactions import InteractionCounter
 from colliderkit.methods.reconstruction.mitigation import Mitigation
 from colliderkit.methods.reconstruction.pileup_graph import PileupGraph
 from colliderkit.methods.reconstruction.pumml import Pumml
@@ -37,7 +38,7 @@ between neighbouring particles says for each how likely it is of the hard collis
 truth of a simulation, or on charged particles whose vertices are hidden, which data have as well.
 Beside it in the same run stand charged-hadron and area subtraction, SoftKiller, constituent
 subtraction and PUPPI, as published and tuned on the same events, and PUMML. All are trained or
-tuned at one mean number of collisions, and tested at others. A regression counts the collisions.
+tuned at one mean number of collisions, and tested at others. The collisions are counted, too.
 """
 STAND_IN = """
 Events are quarks and gluons of 80 GeV and more with minimum bias of Pythia 8 at particle level:
@@ -54,14 +55,15 @@ and as those of methods on the same events are alike, differences are known bett
 
 "tuned" parameters are those of the least error of pT in cells of 0.8 x 0.8, on events beside those
 that are tested. "interactions" are the collisions beside the hard one; bias is the mean of the
-estimate less the truth over the mean truth, resolution the standard deviation over it. Their
-regression is trained on all numbers of collisions together. "pileup density" is the pT of pileup of
+estimate less the truth over the mean truth, resolution the standard deviation over it. They are
+counted by the largest likelihood of the activity of an event, learned from events of all numbers of
+collisions together. "pileup density" is the pT of pileup of
 no known vertex per area within |eta| < 2.
 """
 SUPERVISED, SEMI, PUMML = "graph", "graph, charged labels", "PUMML"
 TUNED = ("SoftKiller, tuned", "constituent subtraction, tuned", "PUPPI, tuned")
 BIAS, RESOLUTION = "bias", "resolution"
-COUNTED, ALONE, MEDIAN = "regression", "vertices alone", "grid median"
+COUNTED, ALONE, MEDIAN = "all activity", "vertices alone", "grid median"
 
 
 def better(words: str, quantity: str) -> tuple[Aim, ...]:
@@ -82,6 +84,8 @@ AIMS = (
     Aim("Labels of charged particles do as well as the truth, within 5%: missing momentum",
         f"{MET}, *", SEMI, "below", against=SUPERVISED, times=1.05),
     Aim("The number of interactions has a bias below 1%", f"interactions: {BIAS}, *", COUNTED,
+        "within", (-0.01, 0.01)),
+    Aim("... and so on events of the same collisions", "interactions: closure, *", COUNTED,
         "within", (-0.01, 0.01)),
     Aim("Their number is better known than from vertices alone", f"interactions: {RESOLUTION}, *",
         COUNTED, "below", against=ALONE),
@@ -251,23 +255,26 @@ def counted(run: Run[Scale]) -> None:
     mus = np.repeat(scale.tested, [len(part) for part in tables["test"]["interactions"]])
     training = Training(epochs=5 if scale.toy else 60, batch_size=64, learning_rate=2e-3)
     rows: list[Result] = []
-    for quantity, column in (("interactions", "vertices"), ("pileup density", "rho")):
-        only = [ACTIVITY.index(column)]
+    for quantity in ("interactions", "pileup density"):
         answers: dict[str, Floats] = {}
-        inputs = {COUNTED: list(range(len(ACTIVITY))), ALONE: only}
-        if column == "rho":
-            answers[MEDIAN] = test["activity"][:, only[0]]
-            del inputs[ALONE]
-        for name, chosen in inputs.items():
+        if quantity == "interactions":
+            given = train["activity"], train["interactions"]
+            counter = InteractionCounter.learn(*given)
+            answers[COUNTED] = counter.count(test["activity"])[0]
+            alone = InteractionCounter.learn(*given, names=("vertices",))
+            answers[ALONE] = alone.count(test["activity"])[0]
+            rows += closure(scale, *given)
+        else:
+            answers[MEDIAN] = test["activity"][:, ACTIVITY.index("rho")]
             model = run.fitted(
-                f"{quantity} by {name}",
+                "pileup density by regression",
                 QuantileRegression(training=training, hidden=(32, 32)),
-                train["activity"][:, chosen],
+                train["activity"],
                 train[quantity],
-                names=[ACTIVITY[i] for i in chosen],
+                names=list(ACTIVITY),
                 progress=False,
             )
-            answers[name] = model.predict(test["activity"][:, chosen]).estimate
+            answers[COUNTED] = model.predict(test["activity"]).estimate
         for name, answer in answers.items():
             for mu in scale.tested:
                 mine = mus == mu
@@ -276,10 +283,39 @@ def counted(run: Run[Scale]) -> None:
                     of = f"{quantity}: {what}, {label(mu)}"
                     rows.append(Result(name, of, v.value, v.error, counting=v.error))
         run.report.add_figure(
-            interactions(test[quantity], answers, quantity, "GeV" if column == "rho" else ""),
+            interactions(
+                test[quantity], answers, quantity, "GeV" if quantity == "pileup density" else ""
+            ),
             f"Median and central 68% of what is estimated less the truth: {quantity}.",
         )
-    run.report.add_results(rows, "Relative bias and resolution of each mean number of collisions.")
+    run.report.add_results(
+        rows,
+        "Relative bias and resolution of each mean number of collisions. Errors are those of the"
+        " tested events; the collisions of a sample are drawn from 2,000, whose mean activity is"
+        " known to some 2%, and that shift is in each bias. The closure has none of it: nine"
+        " tenths of the training events count the others.",
+    )
+
+
+def closure(scale: Scale, activity: Floats, interactions: Floats) -> list[Result]:
+    """Return the bias on the events of the training, each counted by what others have taught."""
+    part = np.random.default_rng(0).integers(0, 10, len(interactions))
+    found = np.zeros(len(interactions))
+    for n in range(10):
+        others = part != n
+        counter = InteractionCounter.learn(activity[others], interactions[others])
+        found[~others] = counter.count(activity[~others])[0]
+    rows = []
+    for mu, answer, truth in zip(
+        scale.tested,
+        np.split(found, len(scale.tested)),
+        np.split(interactions, len(scale.tested)),
+        strict=True,
+    ):
+        bias, _ = bias_and_width(answer, truth)
+        of = f"interactions: closure, {label(mu)}"
+        rows.append(Result(COUNTED, of, bias.value, bias.error, counting=bias.error))
+    return rows
 
 
 def numbers(draw: Callable[[], ak.Array]) -> dict[str, Floats]:

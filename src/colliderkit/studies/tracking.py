@@ -1,7 +1,8 @@
 """Tracks in the pixels of the TrackML detector: graphs and embeddings beside a Kalman filter."""
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from colliderkit.methods.reconstruction.edge_tracks import EdgeTracks
 from colliderkit.methods.reconstruction.embedded_tracks import EmbeddedTracks
 from colliderkit.methods.reconstruction.helix_tracks import HelixTracks
 from colliderkit.methods.reconstruction.tracking import TrackFinder
-from colliderkit.metrics.tracking import Interest, figures
+from colliderkit.metrics.tracking import Interest, figures, pull_counts, pull_figures
 from colliderkit.metrics.value import Value, number
 from colliderkit.report.results import Result
 from colliderkit.report.tracking import time_against_hits
@@ -28,8 +29,10 @@ from colliderkit.tasks.tracking import (
     DEFINITIONS,
     add_curves,
     add_event,
+    add_pulls,
     curves_of,
     drawn_event,
+    pulls_of,
     rows_of,
     seconds_of,
 )
@@ -55,9 +58,15 @@ to their pixel hits before they are scored, and count if three are left. "time" 
 event on one thread, of the Kalman filter it is not measured here. "overlaid" events are several
 test events one upon another.
 """
+FEW = 10  # denser events that are looked at, fewer of the densest
 CKF = "ACTS Kalman filter"
 EFFICIENCY, FAKES = "efficiency, double majority", "fakes, double majority"
-EDGES = "edge classification"
+EDGES, DENSE = "edge classification", "edge classification, dense"
+FITTED = tuple(
+    Aim(f"Fitted tracks have pulls of {name} of unit width", f"pull width, {name}", EDGES,
+        "within", (0.9, 1.1))
+    for name in ("d0", "z0", "qop")
+)  # fmt: skip
 AIMS = (
     Aim("Edge classification finds 97% of the particles", EFFICIENCY, EDGES, "above", 0.97),
     Aim("... with one fake in a hundred tracks at most", FAKES, EDGES, "below", 0.01),
@@ -66,12 +75,16 @@ AIMS = (
     Aim("An event takes less than 50 ms on one core", "time [ms]", EDGES, "below", 50.0),
     Aim("What is learned makes fewer fakes than triplets on a helix", FAKES, EDGES, "below",
         against="triplets on a helix"),
+    *FITTED,
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Events that train and are tested on, how many collisions and particles each has."""
+    """Events that train and are tested on, how many collisions and particles each has.
+
+    `overlaid` events are laid one upon another to test denser ones, and `dense` to train on them.
+    """
 
     train: int
     test: int
@@ -81,6 +94,7 @@ class Scale:
     overlaid: tuple[int, ...] = ()
     embeddings: tuple[str, ...] = ("condensation", "hinge")
     width: int = 32
+    dense: tuple[int, ...] = ()
     toy: bool = False
     seeds: int = 1
 
@@ -91,8 +105,14 @@ SCALES = {
         12, 12, settings(epochs=2), vertices=3, embeddings=("condensation",), width=8, toy=True,
         overlaid=(2,),
     ),
-    "laptop": Scale(400, 200, settings(epochs=12), overlaid=(3, 10)),
-    "night": Scale(5_000, 1_000, settings(epochs=30), overlaid=(3, 10), width=64, seeds=3),
+    "laptop": Scale(
+        400, 200, settings(epochs=12), overlaid=(3, 10, 30), embeddings=("condensation",),
+        dense=(1, 3, 10, 30),
+    ),
+    "night": Scale(
+        5_000, 1_000, settings(epochs=30), overlaid=(3, 10, 30), width=64, dense=(1, 3, 10, 30),
+        seeds=3,
+    ),
     "paper": Scale(
         20_000, 2_000, settings(epochs=50), vertices=200, overlaid=(3,), width=128, seeds=5
     ),
@@ -107,6 +127,9 @@ def finders(scale: Scale) -> dict[str, TrackFinder]:
         "triplets on a helix": HelixTracks(),
         EDGES: EdgeTracks(**network),
     }
+    if scale.dense:
+        training = replace(scale.training, epochs=2 * scale.training.epochs // 3, batch_size=2)
+        found[DENSE] = EdgeTracks(overlaid=list(scale.dense), width=scale.width, training=training)
     for loss in scale.embeddings:
         found[NAMES[loss]] = EmbeddedTracks(loss=loss, **network)  # type: ignore[arg-type]
     return found
@@ -153,6 +176,10 @@ def tracking(run: Run[Scale]) -> None:
     )
     with run.step("curves"):
         add_curves(report, {name: curves_of(test, t, interest) for name, t in tracks.items()})
+    if not scale.toy:
+        report.add_heading("Fitted by ACTS' Kalman filter")
+        with run.step("tracks fitted"):
+            refitted(run, test, tracks[EDGES])
     report.add_heading("An event")
     drawn = drawn_event(test, tracks[EDGES], interest)
     if drawn is not None:
@@ -160,6 +187,17 @@ def tracking(run: Run[Scale]) -> None:
     report.add_heading("Denser events")
     with run.step("denser events"):
         dense(run, fitted, test, interest)
+
+
+def found_and_timed(method: TrackFinder, events: TrackerHits) -> tuple[Ints, Value]:
+    """Return the tracks (H,) of events, and the CPU time of one in ms with its error."""
+    labels, took = [], []
+    for n in range(len(events)):
+        begin = time.process_time()
+        labels.append(method.find(events.at([n])))
+        took.append(1e3 * (time.process_time() - begin))
+    error = float(np.std(took, ddof=1)) / len(took) ** 0.5 if len(took) > 1 else float("nan")
+    return np.concatenate(labels), Value(float(np.mean(took)), error)
 
 
 def over_seeds(name: str, found: list[dict[str, Value]]) -> list[Result]:
@@ -192,6 +230,20 @@ def simulated(run: Run[Scale], path: Path) -> None:
     )
 
 
+def refitted(run: Run[Scale], test: TrackerHits, tracks: Ints) -> None:
+    """Fit what edge classification has found by ACTS' Kalman filter, and look at the pulls."""
+    from colliderkit.sources.acts.refit import fit_tracks
+
+    fitted = fit_tracks(test, tracks)
+    pulls = pulls_of(fitted)
+    add_pulls(run.report, pull_counts(pulls), EDGES)
+    run.report.add_results(
+        rows_of(EDGES, pull_figures(pulls)),
+        f"Fitted were {number(len(fitted.event))} of {number(fitted.tried)} tracks. Widths are"
+        " those of pulls within five standard deviations.",
+    )
+
+
 def dense(
     run: Run[Scale], fitted: Mapping[str, TrackFinder], test: TrackerHits, interest: Interest
 ) -> None:
@@ -201,26 +253,29 @@ def dense(
     for name, method in fitted.items():
         series: dict[str, list[float]] = {"hits": [], "time": [], "error": []}
         for count in (1, *run.scale.overlaid):
-            events = test.at(slice(0, 10 * count)).overlaid(count)
-            took = seconds_of(method, events).times(1e3)
-            series["hits"].append(len(events.x) / max(len(events), 1))
+            few = max(min(FEW, 6 * FEW // count), 2)
+            events = test.at(slice(0, few * count)).overlaid(count)
+            label, took = found_and_timed(method, events)
+            size = len(events.x) / max(len(events), 1)
+            series["hits"].append(size)
             series["time"].append(took.value)
             series["error"].append(took.error if np.isfinite(took.error) else 0.0)
             if count > 1:
-                found = figures(events, method.find(events), interest)
+                found = figures(events, label, interest)
                 some = {key: found[key] for key in (EFFICIENCY, FAKES)}
-                rows += rows_of(f"{name}, {count} overlaid", some | {"time [ms]": took})
+                subject = f"{name}, {count} overlaid"
+                rows += rows_of(subject, some | {"time [ms]": took, "hits": Value(size, 0.0)})
         times[name] = series
     report = run.report
     report.add_figure(
         time_against_hits(times),
-        "CPU time of one event on one thread against its pixel hits, with the error of the mean of"
-        " ten.",
+        "CPU time of one event on one thread against its pixel hits, with the error of the mean.",
     )
     if rows:
         report.add_results(
             rows,
-            "The same methods, trained on single events, on ten events of several test events.",
+            f'The same methods on a few events of several test events; "{DENSE}" has learned from'
+            " such events, of others, and the rest from single ones.",
         )
 
 

@@ -19,6 +19,7 @@ from colliderkit.methods.reconstruction.charged_subtraction import ChargedHadron
 from colliderkit.methods.reconstruction.constituent_subtraction import ConstituentSubtraction
 from colliderkit.methods.reconstruction.learned import Learned
 from colliderkit.methods.reconstruction.mitigation import Classical, Mitigation
+from colliderkit.methods.reconstruction.pileup_graph import PileupGraph
 from colliderkit.methods.reconstruction.puppi import Puppi
 from colliderkit.methods.reconstruction.soft_killer import SoftKiller
 from colliderkit.metrics.pileup import (
@@ -34,6 +35,7 @@ from colliderkit.report.html import Report
 from colliderkit.report.pileup import against_pileup, event_display
 from colliderkit.report.results import Result, read_results
 from colliderkit.report.verdict import Aim
+from colliderkit.serve.pileup import export_pileup
 from colliderkit.sources import write
 from colliderkit.sources.files.collisions import read_collisions
 from colliderkit.sources.pythia.clustering import anti_kt
@@ -146,6 +148,32 @@ class PileupTask(Task):
             }
         about = {"samples": list(samples)}
         return Evaluation(f"pileup mitigation of {len(events)} events", rows, kept, about)
+
+    def export(
+        self,
+        method: Mitigation,
+        reading: Reading,
+        files: Files,
+        *,
+        out: Path,
+        force: bool = False,
+    ) -> str:
+        """Write a graph as one ONNX file: from particles to the weight of each.
+
+        Args:
+            files: files of events, as of fit, that the file is checked on; no truth is needed.
+
+        Examples:
+            colliderkit export mitigation events.parquet --out mitigation.onnx
+        """
+        if not isinstance(method, PileupGraph):
+            raise InputError(
+                f"{method.name} has no form of its own for each particle to export; fit"
+                " pileup-graph."
+            )
+        events = events_of(reading, files)
+        difference = export_pileup(method, out, events, force=force)
+        return f"differs from torch by {difference:.1e} at most"
 
     def page(self, model: Path, evaluation: Path) -> Report:
         """Draw an evaluation: resolutions by sample, and an event before and after.

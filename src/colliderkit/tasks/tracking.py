@@ -3,14 +3,16 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from colliderkit.errors import InputError
 from colliderkit.events.hits import NOISE, TrackerHits
 from colliderkit.events.tables import Floats, Ints
+from colliderkit.files import refuse_existing
 from colliderkit.methods.method import Method, load
+from colliderkit.methods.reconstruction.learned_tracks import LearnedTracks
 from colliderkit.methods.reconstruction.tracking import TrackFinder
 from colliderkit.metrics.tracking import (
     MATCHINGS,
@@ -20,31 +22,40 @@ from colliderkit.metrics.tracking import (
     match,
     of_interest,
     particle_rows,
+    pull_counts,
+    pull_figures,
 )
 from colliderkit.metrics.value import Value, number
 from colliderkit.report.html import Report
 from colliderkit.report.results import Result, read_results
-from colliderkit.report.tracking import event_display, rates_along
+from colliderkit.report.tracking import event_display, pull_histograms, rates_along
 from colliderkit.report.verdict import Aim
+from colliderkit.serve.tracks import export_tracks
 from colliderkit.sources.files.hits import read_hits
-from colliderkit.sources.files.tracks import write_submission
+from colliderkit.sources.files.tracks import PARAMETERS, write_parameters, write_submission
 from colliderkit.tasks import runs
 from colliderkit.tasks.account import account
 from colliderkit.tasks.task import Evaluation, Inputs, Task
+
+if TYPE_CHECKING:
+    from colliderkit.sources.acts.refit import FittedTracks
 
 __all__ = [
     "DEFINITIONS",
     "TrackingTask",
     "add_curves",
     "add_event",
+    "add_pulls",
     "curves_of",
     "drawn_event",
+    "pulls_of",
     "rows_of",
     "seconds_of",
 ]
 
 Files = list[str] | str
 SUBMISSION = "tracks.csv"
+DENSER = 3  # times the hits of the training, from which on it is said
 TIMED = 20  # events that are timed by themselves
 DRAWN = 20_000  # hits of an event that a page draws
 SAMPLE = "validation events of the fit"
@@ -107,6 +118,7 @@ class TrackingTask(Task):
         *,
         out: Path,
         detectors: str | None = None,
+        parameters: str | None = None,
         force: bool = False,
     ) -> None:
         """Write the track of each hit: a CSV of event_id, hit_id, track_id, 0 for no track.
@@ -114,15 +126,33 @@ class TrackingTask(Task):
         Args:
             files: events as for fit; their truth is not looked at.
             detectors: a CSV file of the modules that hits may be on.
+            parameters: fit a helix to each track by ACTS' Kalman filter too, and write this CSV of
+                event_id, track_id, d0, z0, phi, theta, qop at the beam and their errors (mm,
+                radian, 1/GeV; extra tracking, hits in ACTS' TrackML detector in 2 T).
 
         Examples:
             colliderkit apply tracker event000001000-hits.csv --out tracks.csv
+            colliderkit apply tracker events --out tracks.csv --parameters helices.csv
         """
-        if out.suffix.lower() != ".csv":
-            raise InputError(f"{out}: tracks are written as a .csv file; rename it.")
+        for path in (out, Path(parameters or out)):
+            if path.suffix.lower() != ".csv":
+                raise InputError(f"{path}: tracks are written as a .csv file; rename it.")
+        if parameters is not None:
+            if Path(parameters).resolve() == out.resolve():
+                raise InputError(f"{out}: out and parameters are one file; name two.")
+            refuse_existing(parameters, force)
         read = read_hits(files, truth=False, detectors=detectors)
         account(read.said)
+        warn_of_dense(method, read.hits)
         tracks = method.find(read.hits, progress=True)
+        if parameters is not None:
+            fitted = fitted_tracks(read.hits, tracks)
+            write_parameters(
+                *(parameters, read.hits.number[fitted.event], fitted.track),
+                dict(zip(PARAMETERS, fitted.values.T, strict=True)),
+                dict(zip(PARAMETERS, fitted.errors.T, strict=True)),
+                force=force,
+            )
         write_submission(out, read.hits, tracks, force=force)
 
     def evaluate(
@@ -132,6 +162,7 @@ class TrackingTask(Task):
         *,
         interest: Interest | None = None,
         detectors: str | None = None,
+        pulls: bool = False,
     ) -> Evaluation:
         r"""Find the tracks of events with truth, and score them beside those of the fit.
 
@@ -142,9 +173,12 @@ class TrackingTask(Task):
             files: events as for fit.
             interest: the particles that count, those of the fit if not given.
             detectors: a CSV file of the modules that hits may be on.
+            pulls: fit a helix to each track by ACTS' Kalman filter too (as apply with parameters),
+                and compare it with the particle that most of its hits are of.
 
         Examples:
             colliderkit evaluate tracker event000001000-hits.csv --out scored
+            colliderkit evaluate tracker events --pulls true --out scored
         """
         _ = method.map_  # not fitted is said before files are read
         read = read_hits(files, volumes=method.volumes, detectors=detectors)
@@ -152,6 +186,7 @@ class TrackingTask(Task):
         hits = read.hits
         wanted = interest or method.interest
         account(f"counted are {wanted}")
+        warn_of_dense(method, hits)
         tracks = method.find(hits, progress=True)
         found = figures(hits, tracks, wanted)
         rows = rows_of(method.name, found)
@@ -165,12 +200,44 @@ class TrackingTask(Task):
             "curves": curves_of(hits, tracks, wanted),
             "drawn": drawn_event(hits, tracks, wanted),
         }
+        if pulls:
+            away = pulls_of(fitted_tracks(hits, tracks))
+            rows += rows_of(method.name, pull_figures(away))
+            note["pulls"] = pull_counts(away)
 
         def write(folder: Path) -> None:
             write_submission(folder / SUBMISSION, hits, tracks)
 
         title = f"{len(hits)} events, {len(hits.x)} hits"
         return Evaluation(title, rows, particles_of(hits, tracks, wanted), note, write)
+
+    def export(
+        self,
+        method: TrackFinder,
+        *,
+        files: Files,
+        out: Path,
+        detectors: str | None = None,
+        force: bool = False,
+    ) -> str:
+        """Write the network as one ONNX file: from a graph of hits to scores and places.
+
+        Args:
+            files: events as for fit, that the file is checked on.
+            detectors: a CSV file of the modules that hits may be on.
+
+        Examples:
+            colliderkit export tracker events --out tracker.onnx
+        """
+        if not isinstance(method, LearnedTracks):
+            raise InputError(
+                f"{method.name} has no network to export; fit edge-tracks or embedded-tracks."
+            )
+        read = read_hits(files, truth=False, detectors=detectors)
+        account(read.said)
+        some = method.used(read.hits).at(slice(0, TIMED))
+        difference = export_tracks(method, out, some, force=force)
+        return f"differs from torch by {difference:.1e} at most on {len(some)} events"
 
     def page(self, model: Path, evaluation: Path) -> Report:
         """Draw an event with its tracks, efficiencies and fakes against pT, eta and hits.
@@ -197,6 +264,9 @@ class TrackingTask(Task):
         if note["drawn"] is not None:
             page.add_heading("An event")
             add_event(page, note["drawn"])
+        if note.get("pulls"):
+            page.add_heading("Fitted by ACTS' Kalman filter")
+            add_pulls(page, note["pulls"], method.name)
         page.conclude(AIMS)
         return page
 
@@ -221,6 +291,45 @@ def rows_of(subject: str, found: Mapping[str, Value]) -> list[Result]:
         for name, v in found.items()
         if np.isfinite(v.value)
     ]
+
+
+def warn_of_dense(method: TrackFinder, hits: TrackerHits) -> None:
+    """Say where events have many more hits than those of the training."""
+    most = int(np.diff(method.used(hits).offsets).max(initial=0))
+    if most > DENSER * method.densest_:
+        account(
+            f"an event has {most} hits and those that {method.name} has learned from"
+            f" {method.densest_} at most: in denser events fewer tracks are found, and more wrong"
+            " ones; fit with --overlaid, such as '[1, 3, 10]', to learn from events laid one upon"
+            " another"
+        )
+
+
+def fitted_tracks(hits: TrackerHits, tracks: Ints) -> "FittedTracks":
+    """Fit helices to tracks (H,), and say of how many it worked."""
+    from colliderkit.sources.acts.refit import fit_tracks
+
+    fitted = fit_tracks(hits, tracks, progress=True)
+    account(f"fitted {len(fitted.event)} of {fitted.tried} tracks with three hits in the pixels")
+    return fitted
+
+
+def pulls_of(fitted: "FittedTracks") -> dict[str, Floats]:
+    """Return pulls (K,) by parameter, of tracks most of whose hits are of a primary particle."""
+    pulls = fitted.pulls[fitted.primary]
+    pulls = pulls[np.isfinite(pulls).all(1)]
+    return dict(zip(PARAMETERS, pulls.T, strict=True))
+
+
+def add_pulls(page: Report, pulls: Mapping[str, Any], name: str) -> None:
+    """Draw the pulls of fitted tracks on a page."""
+    page.add_figure(
+        pull_histograms(pulls),
+        f"Pulls of the tracks of {name}, fitted by ACTS' Kalman filter, against the particle that"
+        " most of their hits are of, if it is primary and born near the beam; fakes are among"
+        f" them. {number(sum(pulls['d0']))} tracks.",
+        wide=True,
+    )
 
 
 def seconds_of(method: TrackFinder, hits: TrackerHits) -> Value:

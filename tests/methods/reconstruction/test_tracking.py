@@ -7,6 +7,7 @@ import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.events.hits import TrackerHits
+from colliderkit.methods.reconstruction import doublets
 from colliderkit.methods.reconstruction.doublets import (
     Doublets,
     Triplets,
@@ -59,7 +60,7 @@ def test_a_doublet_knows_its_helix_exactly():
 def test_the_windows_hold_the_true_steps_and_few_others(events):
     train, test = events.at(slice(0, 20)), events.at(slice(20, None))
     known = learn_map(train, pt=0.3)
-    made = make_doublets(test, known, most=16)
+    made = make_doublets(test, known)
     first, second = consecutive(test)
     count = len(test.x)
     true = np.isin(first * count + second, made.inner * count + made.outer)
@@ -83,8 +84,8 @@ def test_the_windows_hold_the_true_steps_and_few_others(events):
 
 def test_doublets_of_events_at_once_are_those_of_each(events, fitted):
     two = events.at([0, 1])
-    both = make_doublets(two, fitted.map_, most=16)
-    singly = [make_doublets(events.at([n]), fitted.map_, most=16) for n in (0, 1)]
+    both = make_doublets(two, fitted.map_)
+    singly = [make_doublets(events.at([n]), fitted.map_) for n in (0, 1)]
     pairs = {(int(a), int(b)) for a, b in zip(both.inner, both.outer, strict=True)}
     shift = int(two.offsets[1])
     one = {
@@ -93,9 +94,37 @@ def test_doublets_of_events_at_once_are_those_of_each(events, fitted):
         for a, b in zip(singly[n].inner, singly[n].outer, strict=True)
     }
     assert pairs == one
-    few = make_doublets(two, fitted.map_, most=1)
+    few = HitGraph.of(two, fitted.map_, 1).doublets
     assert len(few) < len(both)
-    assert np.bincount(few.inner).max() == 1
+    assert np.bincount(few.inner).max() == np.bincount(few.outer).max() == 1
+
+
+def test_triplets_that_are_looked_for_by_their_slope_are_all_that_there_are(events, fitted):
+    made = make_doublets(events.at([0, 1, 2]).overlaid(3), fitted.map_)
+    count = 3 * len(events.x)
+    found = make_triplets(made, fitted.map_, count)
+    every = [(i, j) for i in range(len(made)) for j in np.flatnonzero(made.inner == made.outer[i])]
+    before, after = np.array(every).T
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(doublets, "meetings", lambda *_: iter([(before, after)]))
+        wanted = make_triplets(made, fitted.map_, count)
+    assert len(wanted) > 100
+    assert {*zip(found.before, found.after, strict=True)} == {
+        *zip(wanted.before, wanted.after, strict=True)
+    }
+
+
+def test_events_too_dense_for_memory_are_refused(events, fitted, monkeypatch):
+    monkeypatch.setattr(doublets, "DENSEST", 100)
+    with pytest.raises(InputError, match="find tracks in fewer volumes"):
+        fitted.find(events)
+
+
+def test_events_are_overlaid_to_learn_from(events):
+    finder = HelixTracks(overlaid=[1, 3]).fit(events, progress=False)
+    assert finder.densest_ > 2 * np.diff(events.offsets).max()
+    with pytest.raises(InputError, match="overlaid is"):
+        HelixTracks(overlaid=[40]).fit(events, progress=False)
 
 
 def chain_of(links: list[tuple[int, int]], triplets: list[tuple[int, int]], hits: int) -> HitGraph:
@@ -215,6 +244,6 @@ def test_condensation_points_and_chains():
 
 
 def test_triplets_share_a_hit(events, fitted):
-    made = make_doublets(events.at([0]), fitted.map_, most=16)
+    made = make_doublets(events.at([0]), fitted.map_)
     triplets = make_triplets(made, fitted.map_, int(events.offsets[1]))
     np.testing.assert_array_equal(made.outer[triplets.before], made.inner[triplets.after])

@@ -1,6 +1,7 @@
 """ACTS as a source: the same bits for a seed, particles and positions that fit, tracks of hits."""
 
 import filecmp
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from colliderkit.sources.acts import simulation
 from colliderkit.sources.acts.shards import generate_tracks
 from colliderkit.sources.acts.simulation import PIXEL_VOLUMES, Guns, collisions
 from colliderkit.sources.files.hits import TRACKS, read_hits
-from colliderkit.sources.files.tracks import read_tracks
+from colliderkit.sources.files.tracks import PARAMETERS, read_tracks
 
 GUNS = Guns(2, 10, (0.5, 5.0), 2.0)
 
@@ -43,15 +44,24 @@ def test_hits_truth_and_tracks(tmp_path):
 
 def test_the_kalman_filter_fits_tracks_with_pulls_of_unit_width():
     pytest.importorskip("acts")
-    from colliderkit.sources.acts.refit import PARAMETERS, refit
+    from colliderkit.sources.acts.refit import fit_tracks
 
     guns = Guns(10, 10, (0.5, 5.0), 2.0)
     hits = simulation.simulate(guns, 5, seed=4).hits
-    pixels = np.isin(hits.volume, PIXEL_VOLUMES)
-    event = hits.event * 10_000 + hits.particle
-    many = np.bincount(event, weights=pixels)[event] > 2
-    fitted = refit(guns, 5, hits, np.where(pixels & many, hits.particle, 0), seed=4)
-    assert len(fitted.event) > 400
+    hits = hits.where(np.isin(hits.volume, PIXEL_VOLUMES))
+    # Of one particle the hits are on two tracks of which one is too short, of one on none.
+    tracks = np.where(hits.particle == 2, 0, hits.particle)
+    first = np.flatnonzero((hits.particle == 1) & (hits.event == 0))
+    tracks[first[:1]] = 999
+    fitted = fit_tracks(hits, tracks)
+    assert 450 < fitted.tried < 500
+    assert fitted.tried - 10 < len(fitted.event) <= fitted.tried
+    assert not np.isin(fitted.track, [2, 999]).any()
+    np.testing.assert_array_equal(fitted.track, fitted.particle)  # which fit is of which track
+    made = hits.particles
+    keys = made.event * 10_000 + made.id
+    row = np.searchsorted(keys, fitted.event * 10_000 + fitted.particle)
+    np.testing.assert_allclose(fitted.truth[:, 2], made.phi[row])
     pulls = fitted.pulls[fitted.primary & np.isfinite(fitted.pulls).all(1)]
     assert len(pulls) > 400
     for i, name in enumerate(PARAMETERS):
@@ -60,8 +70,12 @@ def test_the_kalman_filter_fits_tracks_with_pulls_of_unit_width():
         # The width of 400 pulls is known to 3.5%, and its tails are not normal.
         assert 0.8 < core.std() < 1.2, name
         assert abs(np.median(core)) < 0.3, name
-    with pytest.raises(InputError, match="5 events of hits are given for 4"):
-        refit(guns, 4, hits, hits.particle, seed=4)
+    assert len(fit_tracks(hits.at(slice(0, 0)), tracks[:0]).event) == 0
+    assert len(fit_tracks(hits.at([0]), 0 * tracks[: hits.offsets[1]]).event) == 0
+    with pytest.raises(InputError, match="of another detector"):
+        fit_tracks(replace(hits, z=hits.z + 3.0), tracks)
+    with pytest.raises(InputError, match="module 0, which the TrackML detector"):
+        fit_tracks(replace(hits, module=0 * hits.module), tracks)
 
 
 def test_other_seeds_make_other_events_and_numbers_are_checked(tmp_path):

@@ -18,6 +18,9 @@ KEPT, MARGIN = 0.999, 1.3  # of what is true, inside a window, and how much wide
 WIDEST = 3.0  # radian: a step turns by less than half a circle
 BENDS = 6  # bins of curvature in which the windows of triplets are learned
 FARTHEST = 60.0  # standard deviations that a window may have
+SHORT = 5.0  # mm of a step whose direction says little
+LENGTHS = (SHORT, 25.0)  # mm of outer steps, between the kinds that are looked for apart
+DENSEST = 80_000_000  # pairs of hits near in azimuth, of which some third are doublets
 FEWEST = 20  # true triplets that a window is learned from
 
 
@@ -208,19 +211,21 @@ def arcs(r: Floats, curvature: Floats) -> tuple[Floats, Floats]:
     return length, turn
 
 
-def make_doublets(hits: TrackerHits, known: LayerMap, *, most: int) -> Doublets:
-    """Return the doublets in the windows of a map, of each hit the `most` straightest outwards.
+def make_doublets(hits: TrackerHits, known: LayerMap) -> Doublets:
+    """Return the doublets in the windows of a map.
 
     Hits are looked for among those of the layers that the map names, sorted by azimuth: time and
-    memory grow as the number of doublets.
+    memory grow as the number of doublets, in an event as the square of its hits.
+
+    Raises `InputError` for an event so dense that they would not fit into some 4 GB.
     """
     parts = [helices(hits, *(np.zeros(0, dtype=np.int64) for _ in range(3)))]
     for inner, outer, pair in candidates(hits, known):
         made = helices(hits, inner, outer, pair)
         good = np.abs(made.curvature) < known.curvature
-        good |= made.length < 5.0  # overlaps of modules: two hits at one place
-        good &= ((made.z0 > known.vertex[0]) & (made.z0 < known.vertex[1])) | (made.length < 5.0)
-        parts.append(straightest(made.at(good), most))
+        good |= made.length < SHORT  # overlaps of modules: two hits at one place
+        good &= ((made.z0 > known.vertex[0]) & (made.z0 < known.vertex[1])) | (made.length < SHORT)
+        parts.append(made.at(good))
     columns = [
         np.concatenate([getattr(part, name) for part in parts])
         for name in Doublets.__dataclass_fields__
@@ -267,24 +272,19 @@ def candidates(hits: TrackerHits, known: LayerMap) -> Iterator[tuple[Ints, Ints,
     low = np.searchsorted(axis, centre - known.turn[step], "left")
     high = np.searchsorted(axis, centre + known.turn[step], "right")
     sizes = high - low
+    if sizes.sum() > DENSEST:
+        most = int(np.diff(hits.offsets).max())
+        raise InputError(
+            f"an event of {most} hits has {sizes.sum():.2g} pairs of them within the windows, and"
+            f" {DENSEST:.2g} fit into memory; find tracks in fewer volumes, or fit with a larger"
+            " pt, which makes the windows smaller."
+        )
     for part in cut(sizes, hit):
         inner = np.repeat(hit[part], sizes[part])
         outer = rows[np.repeat(low[part], sizes[part]) + ranks(sizes[part])]
         # Of two at the same radius the one that is first in the file.
         outward = (r[outer] > r[inner]) | ((r[outer] == r[inner]) & (outer > inner))
         yield inner[outward], outer[outward], np.repeat(step[part], sizes[part])[outward]
-
-
-def straightest(made: Doublets, most: int) -> Doublets:
-    """Return of each inner hit the `most` doublets of the smallest curvature, and short ones."""
-    if len(made) == 0:
-        return made
-    bend = np.where(made.length < 5.0, 0.0, np.abs(made.curvature))
-    order = np.lexsort((bend, made.inner))
-    inner = made.inner[order]
-    begin = np.r_[True, np.diff(inner) != 0]
-    rank = np.arange(len(inner)) - np.flatnonzero(begin)[np.cumsum(begin) - 1]
-    return made.at(np.sort(order[rank < most]))
 
 
 def make_triplets(made: Doublets, known: LayerMap, hits: int) -> Triplets:
@@ -295,14 +295,8 @@ def make_triplets(made: Doublets, known: LayerMap, hits: int) -> Triplets:
         across = r_b (1/R' - 1/R) / 2 * l l' / (l + l'),
         along = (cot' - cot) / sqrt(1 + cot^2) * l l' / (l + l').
     """
-    by_inner = np.argsort(made.inner, kind="stable")
-    out = np.bincount(made.inner, minlength=hits)
-    starts = np.cumsum(out) - out
-    sizes = out[made.outer]
     parts: list[tuple[Ints, Ints, Floats, Floats]] = []
-    for part in cut(sizes, np.arange(len(made))):
-        before = np.repeat(np.arange(len(made))[part], sizes[part])
-        after = by_inner[np.repeat(starts[made.outer[part]], sizes[part]) + ranks(sizes[part])]
+    for before, after in meetings(made, known, hits):
         one, other = made.length[before], made.length[after]
         lever = one * other / (one + other)
         bend = np.abs(made.curvature[before] * one + made.curvature[after] * other) / (one + other)
@@ -320,6 +314,46 @@ def make_triplets(made: Doublets, known: LayerMap, hits: int) -> Triplets:
         return Triplets(nothing, nothing, np.zeros(0), np.zeros(0))
     before, after, across, along = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Triplets(before, after, across, along)
+
+
+def meetings(made: Doublets, known: LayerMap, hits: int) -> Iterator[tuple[Ints, Ints]]:
+    """Yield pairs of doublets that meet in a hit and whose slopes may be within the windows.
+
+    Of the doublets of a hit those are looked at whose slope is near, among them sorted by slope.
+    With w = window / lever a triplet has |cot' - cot| < w sqrt(1 + cot^2) of the longer step, which
+    is below w sqrt(1 + cot^2) / (1 - w) of the inner one: nothing inside the windows is lost.
+    """
+    if not len(made):
+        return
+    inside = known.widest[1] * known.along.max() * known.factor[:, 1].max()
+    # Those that arrive are asked for in the order of those that leave, which is fast.
+    goes_on = np.zeros(hits, dtype=bool)
+    goes_on[made.inner] = True
+    arriving = np.flatnonzero(goes_on[made.outer])
+    arriving = arriving[np.lexsort((made.cot[arriving], made.outer[arriving]))]
+    slope, middle = made.cot[arriving], made.outer[arriving]
+    length, root = made.length[arriving], np.sqrt(1 + slope**2)
+    width = 4 * (float(np.abs(made.cot).max()) + 1)
+    begin = 0.0
+    # The longer the outer step the narrower the window: three kinds, each with its least length.
+    for end in (*LENGTHS, np.inf):
+        some = np.flatnonzero((made.length >= begin) & (made.length < end))
+        key = made.inner[some] * width + made.cot[some]
+        order = np.argsort(key, kind="stable")
+        key, some = key[order], some[order]
+        least = np.maximum(begin, 0.1)
+        share = inside * (length + least) / (length * least)
+        with np.errstate(divide="ignore"):
+            reach = np.where(share < 1, share * root / np.maximum(1 - share, 1e-12), width / 4)
+        # A little wider, for what the sum with the hit has rounded.
+        reach = np.minimum(reach + 1e-15 * width * (hits + 1), width / 4)
+        low = np.searchsorted(key, middle * width + slope - reach, "left")
+        high = np.searchsorted(key, middle * width + slope + reach, "right")
+        sizes = high - low
+        for part in cut(sizes, np.arange(len(sizes))):
+            before = np.repeat(arriving[part], sizes[part])
+            yield before, some[np.repeat(low[part], sizes[part]) + ranks(sizes[part])]
+        begin = end
 
 
 def ranks(sizes: Ints) -> Ints:

@@ -26,15 +26,18 @@ class EdgeTracks(LearnedTracks):
         pt: the least transverse momentum of the particles that windows are learned from, in GeV.
         volumes: of the detector that are used, such as 7 8 9, the pixels of TrackML; all if not
             given.
-        neighbours: doublets outwards of each hit, the straightest.
+        neighbours: doublets of each hit outwards, and inwards, that fit a helix best.
+        overlaid: how many events are laid one upon another to train on, such as 1 3 10 30: dense
+            events have to be trained on. Each density counts alike.
         width: of the network's layers.
         rounds: of passing messages.
         validation: share of the events that the threshold is chosen on.
         interest: the particles that the threshold is chosen for.
         training: epochs, batches (of events), learning rate.
 
-    After `fit`: `map_`, the windows; `network_`; `threshold_` of the logit; `history_`; `sample_`,
-    what the validation events gave, [value, error] by name.
+    After `fit`: `map_`, the windows; `densest_`, the hits of the largest event of the training;
+    `network_`; `threshold_` of the logit; `history_`; `sample_`, what the validation events gave,
+    [value, error] by name.
     """
 
     name: ClassVar[str] = "edge-tracks"
@@ -45,6 +48,7 @@ class EdgeTracks(LearnedTracks):
         pt: float = 0.3,
         volumes: list[int] | None = None,
         neighbours: int = 16,
+        overlaid: list[int] | None = None,
         width: int = 32,
         rounds: int = 3,
         validation: float = 0.1,
@@ -54,6 +58,7 @@ class EdgeTracks(LearnedTracks):
         self.pt = pt
         self.volumes = volumes
         self.neighbours = neighbours
+        self.overlaid = [1] if overlaid is None else overlaid
         self.width = width
         self.rounds = rounds
         self.validation = validation

@@ -57,7 +57,9 @@ class EmbeddedTracks(LearnedTracks):
             hits of others count as noise.
         volumes: of the detector that are used, such as 7 8 9, the pixels of TrackML; all if not
             given.
-        neighbours: doublets outwards of each hit, the straightest.
+        neighbours: doublets of each hit outwards, and inwards, that fit a helix best.
+        overlaid: how many events are laid one upon another to train on, such as 1 3 10 30: dense
+            events have to be trained on. Each density counts alike.
         width: of the network's layers.
         rounds: of passing messages.
         dimensions: of the embedding.
@@ -65,8 +67,9 @@ class EmbeddedTracks(LearnedTracks):
         interest: the particles that they are chosen for.
         training: epochs, batches (of events), learning rate.
 
-    After `fit`: `map_`, the windows; `network_` and `embedding_`; `radius_` and `threshold_` (of
-    beta); `history_`; `sample_`, what the validation events gave, [value, error] by name.
+    After `fit`: `map_`, the windows; `densest_`, the hits of the largest event of the training;
+    `network_` and `embedding_`; `radius_` and `threshold_` (of beta); `history_`; `sample_`, what
+    the validation events gave, [value, error] by name.
     """
 
     name: ClassVar[str] = "embedded-tracks"
@@ -81,6 +84,7 @@ class EmbeddedTracks(LearnedTracks):
         pt: float = 0.3,
         volumes: list[int] | None = None,
         neighbours: int = 16,
+        overlaid: list[int] | None = None,
         width: int = 32,
         rounds: int = 3,
         dimensions: int = 5,
@@ -92,6 +96,7 @@ class EmbeddedTracks(LearnedTracks):
         self.pt = pt
         self.volumes = volumes
         self.neighbours = neighbours
+        self.overlaid = [1] if overlaid is None else overlaid
         self.width = width
         self.rounds = rounds
         self.dimensions = dimensions
@@ -101,7 +106,7 @@ class EmbeddedTracks(LearnedTracks):
 
     def embed(self, hits: TrackerHits) -> tuple[Floats, Floats]:
         """Return coordinates (h, D) and beta (h,) of the hits in the volumes that are used."""
-        placed = [self._embedded(graph) for graph in self._graphs(self._used(hits))]
+        placed = [self._embedded(graph) for graph in self.graphs(self.used(hits))]
         nothing = np.zeros((0, self.dimensions)), np.zeros(0)
         coordinates, beta, _ = zip(*placed, strict=True) if placed else ((), (), ())
         return (
@@ -125,12 +130,21 @@ class EmbeddedTracks(LearnedTracks):
         return self._clustered(graph, x, beta, there, self.radius_, self.threshold_)
 
     def _choose(self, held: TrackerHits) -> None:
-        placed = [(graph, *self._embedded(graph)) for graph in self._graphs(held)]
+        samples = self._held(held)
+        placed = [[(g, *self._embedded(g)) for g in self.graphs(one)] for one in samples]
         betas = BETAS if self.loss == "condensation" else (0.0,)
 
         def worth(choice: tuple[float, float]) -> float:
-            labels = [self._clustered(*one, *choice) for one in placed]
-            return gain(figures(held, np.concatenate(labels), self.interest))
+            return sum(
+                gain(
+                    figures(
+                        sample,
+                        np.concatenate([self._clustered(*one, *choice) for one in graphs]),
+                        self.interest,
+                    )
+                )
+                for sample, graphs in zip(samples, placed, strict=True)
+            )
 
         choices = [(radius, beta) for radius in RADII for beta in betas]
         self.radius_, self.threshold_ = best(choices, worth)

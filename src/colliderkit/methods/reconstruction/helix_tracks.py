@@ -2,16 +2,11 @@
 
 from typing import ClassVar
 
-import numpy as np
-
 from colliderkit.events.tables import Floats
 from colliderkit.methods.reconstruction.tracking import HitGraph, TrackFinder
 from colliderkit.metrics.tracking import Interest
 
 __all__ = ["HelixTracks"]
-
-LACKING = 16.0  # chi2 that stands for a triplet where a track begins or ends
-STEP = 4.0  # mm of a step that weigh as much as one of chi2
 
 
 class HelixTracks(TrackFinder):
@@ -27,12 +22,13 @@ class HelixTracks(TrackFinder):
         pt: the least transverse momentum of the particles that windows are learned from, in GeV.
         volumes: of the detector that are used, such as 7 8 9, the pixels of TrackML; all if not
             given.
-        neighbours: doublets outwards of each hit, the straightest.
+        neighbours: doublets of each hit outwards, and inwards, that fit a helix best.
+        overlaid: how many events are laid one upon another where the threshold is chosen.
         validation: share of the events that the threshold is chosen on.
         interest: the particles that the threshold is chosen for.
 
-    After `fit`: `map_`, the windows; `threshold_` of minus chi2; `sample_`, what the validation
-    events gave, [value, error] by name.
+    After `fit`: `map_`, the windows; `densest_`, the hits of the largest event of the training;
+    `threshold_` of minus chi2; `sample_`, what the validation events gave, [value, error] by name.
     """
 
     name: ClassVar[str] = "helix-tracks"
@@ -43,19 +39,16 @@ class HelixTracks(TrackFinder):
         pt: float = 0.3,
         volumes: list[int] | None = None,
         neighbours: int = 16,
+        overlaid: list[int] | None = None,
         validation: float = 0.1,
         interest: Interest = Interest(),
     ) -> None:
         self.pt = pt
         self.volumes = volumes
         self.neighbours = neighbours
+        self.overlaid = [1] if overlaid is None else overlaid
         self.validation = validation
         self.interest = interest
 
     def _scores(self, graph: HitGraph) -> Floats:
-        triplets, count = graph.triplets, len(graph.doublets)
-        chi2 = triplets.across**2 + triplets.along**2
-        out, into = np.full(count, LACKING), np.full(count, LACKING)
-        np.minimum.at(out, triplets.before, chi2)
-        np.minimum.at(into, triplets.after, chi2)
-        return -(out + into + graph.doublets.length / STEP)
+        return -graph.chi2()

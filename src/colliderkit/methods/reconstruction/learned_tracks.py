@@ -62,21 +62,27 @@ class LearnedTracks(TrackFinder):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "network"))
             self._rebuild()
+        samples = [*self._overlaid(train), *self._held(held)]
         graphs = [
             TrainingGraph.of(
                 HitGraph.of(part.at([n]), self.map_, self.neighbours), self.map_, self.pt
             )
-            for part in (train, held)
+            for part in samples
             for n in range(len(part))
         ]
         losses = self._losses(graphs)
+        count = sum(len(part) for part in samples[: len(self.overlaid)])
+        # An event of several overlaid counts as those: each density counts alike.
+        weight = np.repeat(2 * self.overlaid, [len(part) for part in samples])
         numbers = torch.arange(len(graphs), dtype=torch.float32)[:, None]
-        data = Dataset(numbers, torch.zeros(len(graphs)), torch.ones(len(graphs)))
+        data = Dataset(
+            numbers, torch.zeros(len(graphs)), torch.as_tensor(weight, dtype=torch.float32)
+        )
         self.history_ = fit(
             losses,
             mean_loss,
-            data.at(torch.arange(len(train))),
-            data.at(torch.arange(len(train), len(graphs))),
+            data.at(torch.arange(count)),
+            data.at(torch.arange(count, len(graphs))),
             self.training,
             folder=None if folder is None else Path(folder),
             seed=derive(seed, "training"),

@@ -1,7 +1,7 @@
 """Find tracks of charged particles in the hits of a tracker: what all methods of it share."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +30,8 @@ __all__ = ["SHORTEST", "HitGraph", "TrackFinder", "best", "gain", "linked", "num
 
 AT_ONCE = 20_000  # hits of events that are worked on together
 SHORTEST = 3  # hits of a track
+LACKING = 16.0  # chi2 that stands for a triplet where a track begins or ends
+STEP = 4.0  # mm of a step that weigh as much as one of chi2
 PLACES = 40  # thresholds that are tried on the validation events
 EFFICIENCY, FAKES = "efficiency, double majority", "fakes, double majority"
 
@@ -44,14 +46,53 @@ class HitGraph:
 
     @classmethod
     def of(cls, hits: TrackerHits, known: LayerMap, most: int) -> Self:
-        """Build the graph of some events within the windows of a map."""
-        doublets = make_doublets(hits, known, most=most)
+        """Build the graph of some events within the windows of a map.
+
+        Of the doublets of a hit, outwards and inwards, the `most` that fit a helix best stay.
+        """
+        doublets = make_doublets(hits, known)
         triplets = make_triplets(doublets, known, len(hits.x))
         used = np.zeros(len(doublets), dtype=bool)
         used[triplets.before] = used[triplets.after] = True
-        number = np.cumsum(used) - 1
-        ends = number[triplets.before], number[triplets.after]
-        return cls(hits, doublets.at(used), Triplets(*ends, triplets.across, triplets.along))
+        graph = cls(hits, doublets, triplets).only(used)
+        chi2 = graph.chi2()
+        good = first_of(graph.doublets.inner, chi2, most)
+        good &= first_of(graph.doublets.outer, chi2, most)
+        return graph if good.all() else graph.only(good)
+
+    def only(self, keep: NDArray[np.bool_]) -> Self:
+        """Return the doublets (E,) where `keep` is true, and the triplets of two such."""
+        made = self.triplets
+        both = keep[made.before] & keep[made.after]
+        number = np.cumsum(keep) - 1
+        ends = number[made.before[both]], number[made.after[both]]
+        triplets = Triplets(*ends, made.across[both], made.along[both])
+        return replace(self, doublets=self.doublets.at(keep), triplets=triplets)
+
+    def chi2(self) -> Floats:
+        """Return the chi2 (E,) of the best triplets inwards and outwards of each doublet.
+
+        It is 16 for one that is lacking, and one more for every 4 mm of length: a step over a hit
+        of its own track is as good a helix, and wrong.
+        """
+        triplets, count = self.triplets, len(self.doublets)
+        chi2 = triplets.across**2 + triplets.along**2
+        out, into = np.full(count, LACKING), np.full(count, LACKING)
+        np.minimum.at(out, triplets.before, chi2)
+        np.minimum.at(into, triplets.after, chi2)
+        total: Floats = out + into + self.doublets.length / STEP
+        return total
+
+
+def first_of(group: Ints, value: Floats, most: int) -> NDArray[np.bool_]:
+    """Return which rows (E,) are among the `most` of least value of their group (E,)."""
+    order = np.lexsort((value, group))
+    sorted_ = group[order]
+    begin = np.r_[True, np.diff(sorted_) != 0] if len(order) else np.zeros(0, dtype=bool)
+    rank = np.arange(len(order)) - np.flatnonzero(begin)[np.cumsum(begin) - 1]
+    good = np.zeros(len(order), dtype=bool)
+    good[order[rank < most]] = True
+    return good
 
 
 class TrackFinder(Method):
@@ -68,11 +109,13 @@ class TrackFinder(Method):
 
     map_: LayerMap
     threshold_: float
+    densest_: int
     sample_: dict[str, list[float]]
 
     pt: float
     volumes: list[int] | None
     neighbours: int
+    overlaid: list[int]
     validation: float
     interest: Interest
 
@@ -105,15 +148,21 @@ class TrackFinder(Method):
             raise InputError(
                 f"{len(hits)} event is given; give two or more, one to choose a threshold with."
             )
-        used = self._used(hits)
+        used = self.used(hits)
         random = np.random.default_rng(derive(seed, "validation"))
         order = random.permutation(len(hits))
         count = min(max(round(self.validation * len(hits)), 1), len(hits) - 1)
         held, train = used.at(np.sort(order[:count])), used.at(np.sort(order[count:]))
+        if min(self.overlaid, default=0) < 1 or sum(self.overlaid) > len(train):
+            raise InputError(
+                f"overlaid is {self.overlaid} and {len(train)} events train: numbers must be at"
+                " least 1 and their sum no more than the events."
+            )
         self.map_ = learn_map(train, pt=self.pt)
+        self.densest_ = max(int(np.diff(p.offsets).max()) for p in self._overlaid(train))
         self._learn(train, held, seed=seed, folder=folder, resume=resume, progress=progress)
         self._choose(held)
-        tracks = np.concatenate([self._labels(g) for g in self._graphs(held)])
+        tracks = np.concatenate([self._labels(g) for g in self.graphs(held)])
         found = figures(held, tracks, self.interest)
         self.sample_ = {
             name: [value.value, value.error]
@@ -143,7 +192,7 @@ class TrackFinder(Method):
         parts = []
         with progress_bar(shown=progress) as bar:
             task = bar.add_task("events", total=len(used))
-            for graph in self._graphs(used):
+            for graph in self.graphs(used):
                 parts.append(self._labels(graph))
                 bar.advance(task, len(graph.hits))
         if parts:
@@ -162,6 +211,14 @@ class TrackFinder(Method):
     ) -> None:
         """Train what the scores need, if anything."""
 
+    def _overlaid(self, train: TrackerHits) -> list[TrackerHits]:
+        """Return the events that train: equal parts of them, each overlaid as often as asked."""
+        parts = np.cumsum([0, *(n * (len(train) // sum(self.overlaid)) for n in self.overlaid)])
+        return [
+            train.at(slice(int(begin), int(end))).overlaid(n)
+            for n, begin, end in zip(self.overlaid, parts[:-1], parts[1:], strict=True)
+        ]
+
     def _scores(self, graph: HitGraph) -> Floats:
         """Return how much each doublet (E,) is a step of a track; more is better."""
         raise NotImplementedError
@@ -172,17 +229,33 @@ class TrackFinder(Method):
 
     def _choose(self, held: TrackerHits) -> None:
         """Set the threshold that loses least: efficiency less fakes, on events of no training."""
-        graphs = [(graph, self._scores(graph)) for graph in self._graphs(held)]
-        scores = np.concatenate([score for _, score in graphs])
+        samples = self._held(held)
+        scored = [[(graph, self._scores(graph)) for graph in self.graphs(s)] for s in samples]
+        scores = np.concatenate([score for graphs in scored for _, score in graphs])
         tried = np.unique(np.quantile(scores, np.linspace(0, 1, PLACES))) if len(scores) else [0.0]
 
         def worth(threshold: float) -> float:
-            tracks = [linked(graph, score, threshold) for graph, score in graphs]
-            return gain(figures(held, np.concatenate(tracks), self.interest))
+            return sum(
+                gain(
+                    figures(
+                        sample,
+                        np.concatenate([linked(*one, threshold) for one in graphs]),
+                        self.interest,
+                    )
+                )
+                for sample, graphs in zip(samples, scored, strict=True)
+            )
 
         self.threshold_ = best([float(t) for t in tried], worth)
 
-    def _graphs(self, hits: TrackerHits) -> Iterator[HitGraph]:
+    def _held(self, held: TrackerHits) -> list[TrackerHits]:
+        """Return the events that choose, overlaid as those that train as far as there are enough.
+
+        All of them stand in each, for they are few.
+        """
+        return [held.overlaid(min(n, len(held))) for n in self.overlaid]
+
+    def graphs(self, hits: TrackerHits) -> Iterator[HitGraph]:
         """Yield graphs of some events at a time."""
         for begin, end in portions(np.diff(hits.offsets)):
             yield HitGraph.of(hits.at(slice(begin, end)), self.map_, self.neighbours)
@@ -192,7 +265,8 @@ class TrackFinder(Method):
             return np.ones(len(hits.x), dtype=bool)
         return np.isin(hits.volume, self.volumes)
 
-    def _used(self, hits: TrackerHits) -> TrackerHits:
+    def used(self, hits: TrackerHits) -> TrackerHits:
+        """Return the hits in the volumes that are used; raise `InputError` where none is."""
         inside = self._inside(hits)
         if len(hits.x) and not inside.any():
             raise InputError(

@@ -1,5 +1,6 @@
 """Tracks of hits in files: those that ACTS has found, and submissions as TrackML takes them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import awkward as ak
@@ -7,13 +8,15 @@ import numpy as np
 
 from colliderkit.errors import InputError
 from colliderkit.events.hits import TrackerHits
-from colliderkit.events.tables import Ints
+from colliderkit.events.tables import Floats, Ints
 from colliderkit.files import atomic_file
 from colliderkit.sources.files.columns import missing, readable
 from colliderkit.sources.files.hits import write_csv
 from colliderkit.sources.files.parquet import ParquetTable
 
-__all__ = ["read_tracks", "write_submission"]
+__all__ = ["PARAMETERS", "read_tracks", "write_parameters", "write_submission"]
+
+PARAMETERS = ("d0", "z0", "phi", "theta", "qop")  # of a helix: mm, mm, radian, radian, 1/GeV
 
 
 def read_tracks(path: str | Path, hits: TrackerHits) -> Ints:
@@ -57,6 +60,23 @@ def write_submission(
 ) -> Path:
     """Write a CSV of event_id, hit_id, track_id, as a TrackML submission; 0 is no track."""
     columns = {"event_id": hits.number[hits.event], "hit_id": hits.id, "track_id": tracks}
+    with atomic_file(path, force) as part:
+        write_csv(part, columns)
+    return Path(path)
+
+
+def write_parameters(
+    path: str | Path,
+    event: Ints,
+    track: Ints,
+    values: Mapping[str, Floats],
+    errors: Mapping[str, Floats],
+    *,
+    force: bool = False,
+) -> Path:
+    """Write a CSV of event_id, track_id, `values` (K,) of `PARAMETERS`, and their `errors`."""
+    columns = {"event_id": event, "track_id": track, **values}
+    columns |= {f"{name}_error": errors[name] for name in values}
     with atomic_file(path, force) as part:
         write_csv(part, columns)
     return Path(path)
