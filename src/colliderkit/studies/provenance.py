@@ -48,6 +48,7 @@ SHOWERS = {
 # Of these there are hadrons among the particles.
 HADRON_SHOWERS = {
     "particle-identification": "tungsten and silicon",
+    "raw-data": "lead, iron and liquid argon",
     "pi-plus-pi-zero": "lead, iron and liquid argon",
     "clustering": "overlapping showers in tungsten and silicon",
 }

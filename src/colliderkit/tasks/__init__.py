@@ -44,6 +44,7 @@ TASKS = Registry(
         "tracking": "colliderkit.tasks.tracking:TrackingTask",
         "neutral-energy": "colliderkit.tasks.neutral_energy:NeutralEnergyTask",
         "superresolution": "colliderkit.tasks.superresolution:SuperresolutionTask",
+        "raw-data": "colliderkit.tasks.raw_data:RawDataTask",
         "clustering": "colliderkit.tasks.clustering:ClusteringTask",
     },
 )
