@@ -45,6 +45,7 @@ TASKS = Registry(
         "neutral-energy": "colliderkit.tasks.neutral_energy:NeutralEnergyTask",
         "superresolution": "colliderkit.tasks.superresolution:SuperresolutionTask",
         "raw-data": "colliderkit.tasks.raw_data:RawDataTask",
+        "trigger-tagging": "colliderkit.tasks.trigger_tagging:TriggerTaggingTask",
         "clustering": "colliderkit.tasks.clustering:ClusteringTask",
     },
 )

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from colliderkit.events.calorimeter.hits import CalorimeterHits
 from colliderkit.events.calorimeter.objects import CalorimeterObjects
@@ -13,7 +14,7 @@ from colliderkit.methods.reconstruction.shape_trees import ShapeTrees
 from colliderkit.sources import write
 from colliderkit.sources.files.calorimeter_hits import hit_columns, track_columns
 from colliderkit.training.settings import Training
-from contracts.cases.case import Arguments, Case, Data, TaskCase
+from contracts.cases.case import Arguments, Case, Data, Keywords, TaskCase
 from contracts.cases.neutral_energy import small_pairs
 
 QUICK = Training(epochs=1, batch_size=16, learning_rate=1e-2, devices=1)
@@ -62,6 +63,10 @@ def with_nan(args: Arguments) -> Arguments:
     return (replace(args[0], hits=replace(hits, position=position)),)
 
 
+def repeated(args: Arguments, kwargs: Keywords, rows: NDArray[np.int64]) -> Data:
+    return (args[0].at(rows),), kwargs
+
+
 def write_objects(folder: Path) -> None:
     for seed, name in enumerate(("train", "test")):
         events = small_objects(48, seed)
@@ -74,12 +79,14 @@ CASES = {
         make=lambda: RawData(width=8, training=QUICK),
         data=objects,
         answer=answers,
+        repeat=repeated,
         nan=with_nan,
     ),
     "shape-trees": Case(
         make=lambda: ShapeTrees(rounds=3, leaves=3),
         data=objects,
         answer=answers,
+        repeat=repeated,
         exact_weight=True,
         weight_tolerance=0.3,
         nan=with_nan,
