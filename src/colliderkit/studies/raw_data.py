@@ -87,8 +87,8 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(12, 2e3, 3e3, 60, 60, 1, 1, 8),
-    "laptop": Scale(500, 2e3, 20e3, 5_000, 4_000, 16, 3, 48),
+    "smoke": Scale(8, 2e3, 2.5e3, 60, 60, 1, 1, 8),
+    "laptop": Scale(500, 2e3, 20e3, 4_000, 4_000, 14, 3, 48),
     "night": Scale(6_000, 2e3, 20e3, 40_000, 20_000, 20, 5),
     "paper": Scale(50_000, 2e3, 50e3, 500_000, 50_000, 40, 5, 96),
 }
@@ -145,7 +145,7 @@ def raw_data(run: Run[Scale]) -> None:
 def shot(run: Run[Scale], path: Any) -> None:
     """Shoot the particles of the library."""
     generate_library(
-        "ecal-hcal", ("e-", "gamma", "pi+", "pi0"), run.scale.showers, path,
+        "ecal-hcal", ("gamma", "e-", "pi+", "pi0"), run.scale.showers, path,
         energies=(run.scale.low, run.scale.high), seed=1, workers=run.workers, dask=run.dask,
     )  # fmt: skip
 
