@@ -114,10 +114,11 @@ class TriggerSeeds:
 
     def check(self, what: str = "the seeds") -> Self:
         """Return these; raise `InputError` for columns of other lengths, and NaN or infinity."""
+        own = np.arange(len(self.pt) + 1)
         for ends, names in (
             (self.tower_offsets, ("tower_deta", "tower_dphi", "tower_em", "tower_had")),
             (self.hit_offsets, ("hit_layer", "hit_r", "hit_dphi", "hit_z")),
-            (self.offsets, ("pt", "eta", "phi", "label")),
+            (own, ("pt", "eta", "phi", "label")),
         ):
             for name in names:
                 column = getattr(self, name)
@@ -125,7 +126,12 @@ class TriggerSeeds:
                     raise InputError(f"{what}: {name} has {len(column)} rows for {ends[-1]}.")
                 if not np.isfinite(column).all():
                     bad = int(np.argmin(np.isfinite(column)))
-                    raise InputError(f"{what}: {name} is {column[bad]} in row {bad}; mend it.")
+                    seed = int(np.searchsorted(ends, bad, "right")) - 1
+                    event = int(np.searchsorted(self.offsets, seed, "right")) - 1
+                    raise InputError(
+                        f"{what}: {name} is {column[bad]} in event {event} (counted from 0); mend"
+                        " it or drop the event."
+                    )
         if len(self.hit_layer) and not (
             self.hit_layer.min() >= 0 and self.hit_layer.max() < LAYERS and self.hit_r.min() > 0
         ):

@@ -16,14 +16,13 @@ TRACKS, TOWERS = 5, 6
 
 
 def small_seeds(count: int, seed: int) -> TriggerSeeds:
-    """Draw events of one seed: light, b and boosted in turn.
+    """Draw events of one seed: two light, two b and two boosted in turn.
 
     Tracks are straight, and begin on the beam; those of a b pass it at 1 mm. The towers of a
-    boosted seed are in two places, those of others in one. Every third event, the light ones, is of
-    the stream.
+    boosted seed are in two places, those of others in one. The light ones are of the stream.
     """
     random = np.random.default_rng(seed)
-    label = np.arange(count) % 3
+    label = np.arange(count) // 2 % 3
     pt = np.exp(random.uniform(np.log(40), np.log(400), count))
     shape = count, TRACKS, len(RADII)
     phi = random.uniform(-0.3, 0.3, (count, TRACKS))[..., None] + np.zeros(len(RADII))

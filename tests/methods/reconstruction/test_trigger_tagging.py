@@ -123,7 +123,7 @@ def test_what_is_wrong_is_said() -> None:
         TriggerTagging().fit(replace(seeds, weight=np.zeros(30)))
     with pytest.raises(InputError, match="one of each of b, boosted"):
         TriggerTagging(shares=(0.1,)).fit(seeds)
-    with pytest.raises(InputError, match="hit_z is nan in row 7"):
+    with pytest.raises(InputError, match=r"hit_z is nan in event 0 \(counted from 0\)"):
         z = seeds.hit_z.copy()
         z[7] = np.nan
         TriggerTagging().fit(replace(seeds, hit_z=z))

@@ -146,6 +146,7 @@ def windows(energy: Floats) -> tuple[Ints, Ints, Ints, Floats]:
     # Windows that hold the same towers have the same sum: the core says where the axis is.
     core = uniform_filter1d(loud, 3, axis=1, mode="wrap")
     core = uniform_filter1d(core, 3, axis=2, mode="constant")
+    core += 1e-3 * loud  # of those around a single tower its own
     largest = maximum_filter1d(core, WINDOW, axis=1, mode="wrap")
     largest = maximum_filter1d(largest, WINDOW, axis=2, mode="constant")
     central = np.abs((np.arange(energy.shape[2]) + 0.5) * STEP - ETA) < CENTRAL
