@@ -11,6 +11,7 @@ from colliderkit.losses.energy_share import energy_share
 __all__ = ["CellHeadsLoss", "gaussian"]
 
 FIRST = 4  # columns before those of the event
+SMALL = 1e-5  # of a share error
 LEAST, MOST = -5.0, 3.0  # of ln sigma, in spreads of the target
 
 
@@ -32,17 +33,15 @@ class CellHeadsLoss:
     share, 1 where it is real; and in each cell what the heads say of the event. `target` (B, 3):
     the class, ln(E / sum) and ln(mass), standardised, NaN where not known:
 
-        cross entropy + gaussian(energy) + gaussian(mass) + `share` x energy_share,
+        cross entropy + gaussian(energy) + gaussian(mass) + ln(share error + eps) / 2,
 
-    where `share` is one over the energy-weighted variance of the true shares, and the mass counts
-    in the mean over all events, times `pairs`, one over their share among them.
+    where the mass counts in the mean over all events, times `pairs`, one over their share among
+    them, and the share error is `energy_share` of the batch: a Gaussian of a width that follows it
+    (1705.07115). Beside the others the square error itself would count less and less as it falls.
     """
 
-    def __init__(
-        self, heads: Sequence[str], classes: int, *, share: float = 1.0, pairs: float = 1.0
-    ) -> None:
-        self.heads, self.classes = tuple(heads), classes
-        self.share, self.pairs = share, pairs
+    def __init__(self, heads: Sequence[str], classes: int, *, pairs: float = 1.0) -> None:
+        self.heads, self.classes, self.pairs = tuple(heads), classes, pairs
 
     def __call__(self, outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         event, at = outputs[:, 0, FIRST:], 0
@@ -59,5 +58,6 @@ class CellHeadsLoss:
                 total = total + factor * weighted_mean(each, weight)
                 at += 2
         if "share" in self.heads:
-            total = total + self.share * energy_share(outputs[..., :FIRST], target, weight)
+            error = energy_share(outputs[..., :FIRST], target, weight)
+            total = total + torch.log(error + SMALL) / 2
         return total

@@ -225,7 +225,7 @@ def add_figures(
             residual = per_event(head, each[0], truth, events)
             drawn[name] = 1 + residual[np.isfinite(residual)]
         report.add_figure(
-            responses(drawn, np.linspace(0.4, 1.6, 49), label),
+            responses(drawn, np.linspace(0.7, 1.3, 49), label),
             f"{label}, all events of the test that have one; one seed.",
         )
     if run.scale_name != "smoke":

@@ -23,12 +23,12 @@ from contracts.cases.trigger_tagging import TRACKS, small_seeds
 
 @pytest.mark.statistical
 def test_impact_parameters_and_two_prongs_are_learned_from_raw_coordinates(seed: int) -> None:
-    train, test = small_seeds(600, 10 + seed), small_seeds(300, 2000 + seed)
+    train, test = small_seeds(450, 10 + seed), small_seeds(300, 2000 + seed)
     right = []
     for start in (seed, seed + 1, seed + 2):
         method = TriggerTagging(
             shares=(0.1, 0.1), width=16,
-            training=Training(epochs=12, batch_size=32, learning_rate=5e-3, devices=1),
+            training=Training(epochs=8, batch_size=32, learning_rate=1e-2, devices=1),
         ).fit(train, seed=start, progress=False)  # fmt: skip
         right.append(float((method.probability(test).argmax(1) == test.label).mean()))
     # A guess is right in a third; the truth lies in the millimetre by which the beam is passed.

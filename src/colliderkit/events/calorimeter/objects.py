@@ -44,7 +44,8 @@ class CalorimeterObjects:
         """Return checked objects, without masses where none are given.
 
         Raises `InputError` as `CalorimeterHits.checked` does, for tracks and masses that are not
-        one an event or not finite, and for momenta and masses below 0.
+        one an event or not finite, for momenta and masses below 0, and for a track that enters
+        farther beside all hits than these are wide.
         """
         hits = hits.check()
         count = len(hits)
@@ -67,6 +68,19 @@ class CalorimeterObjects:
                 raise InputError(
                     f"event {bad} (counted from 0) has {what}: {tracks[bad].tolist()} [mm, mm,"
                     f" GeV] and {masses[bad]:g} GeV; mend it or drop the event."
+                )
+        seen = tracks[:, 2] > 0
+        if len(hits.position) and seen.any():
+            low, high = hits.position[:, :2].min(0), hits.position[:, :2].max(0)
+            room = np.maximum(high - low, 1.0)
+            off = ((tracks[:, :2] < low - room) | (tracks[:, :2] > high + room)).any(1) & seen
+            if off.any():
+                bad = int(np.argmax(off))
+                raise InputError(
+                    f"the track of event {bad} (counted from 0) enters at x, y ="
+                    f" {tracks[bad, :2].tolist()} mm, far outside of the hits, which lie between"
+                    f" {low.tolist()} and {high.tolist()} mm; give the place where it enters, in"
+                    " mm."
                 )
         return cls(hits, tracks, masses)
 

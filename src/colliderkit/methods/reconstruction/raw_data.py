@@ -211,13 +211,9 @@ class RawData(RawMethod):
             torch.from_numpy(np.concatenate([truth.kind[:, None], target], 1).astype(np.float32)),
             torch.from_numpy((weights / weights.mean()).astype(np.float32)),
         )
-        energy = np.maximum(events.hits.energy, 1e-30)
-        mean = np.average(truth.share, weights=energy) if len(energy) else 0.5
-        spread = np.average((truth.share - mean) ** 2, weights=energy) if len(energy) else 1.0
         objective = CellHeadsLoss(
             self.network_.heads,
             len(self.kinds_),
-            share=1 / max(float(spread), 1e-2),
             pairs=1 / max(float(known[:, 1].mean()), 1e-2),
         )
         history = fit(
