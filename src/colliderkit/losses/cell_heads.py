@@ -33,11 +33,11 @@ class CellHeadsLoss:
     share, 1 where it is real; and in each cell what the heads say of the event. `target` (B, 3):
     the class, ln(E / sum) and ln(mass), standardised, NaN where not known:
 
-        cross entropy + gaussian(energy) + gaussian(mass) + ln(share error + eps) / 2,
+        cross entropy + gaussian(energy) + gaussian(mass) + ln(share error + eps),
 
     where the mass counts in the mean over all events, times `pairs`, one over their share among
-    them, and the share error is `energy_share` of the batch: a Gaussian of a width that follows it
-    (1705.07115). Beside the others the square error itself would count less and less as it falls.
+    them, and the share error is `energy_share` of the batch: beside the others the square error
+    itself would count less and less as it falls, while a Gaussian's width follows it (1705.07115).
     """
 
     def __init__(self, heads: Sequence[str], classes: int, *, pairs: float = 1.0) -> None:
@@ -59,5 +59,5 @@ class CellHeadsLoss:
                 at += 2
         if "share" in self.heads:
             error = energy_share(outputs[..., :FIRST], target, weight)
-            total = total + torch.log(error + SMALL) / 2
+            total = total + torch.log(error + SMALL)
         return total

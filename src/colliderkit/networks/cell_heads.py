@@ -29,7 +29,8 @@ class CellHeads(nn.Module):
     The trunk sees the layer of each cell, its place beside the middle of the event and beside the
     track, its energy, and those of the event and the track. In each of `rounds` two dense layers
     act on a cell and on what the round before has found of its event: the mean over its cells, and
-    that by energy. The last of these means are what the heads see.
+    that by energy. The last of these means are what the heads see; that of the cells sees each cell
+    as well.
 
     Args:
         depths: of the layers [mm].
@@ -74,8 +75,9 @@ class CellHeads(nn.Module):
         self.of_cell: nn.Module | None = None
         if "share" in self.heads:
             self.of_cell = nn.Sequential(
-                nn.Linear(width + found, width), nn.ReLU(), nn.Linear(width, 1)
-            )
+                nn.Linear(inputs + width + found, width), nn.ReLU(),
+                nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1),
+            )  # fmt: skip
 
     def forward(self, cells: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         real = mask[..., None].to(cells.dtype)
@@ -85,7 +87,7 @@ class CellHeads(nn.Module):
         packing = Packing(mask)
         event = packing.slots // mask.shape[1]
         share = packing.pack(energy / total.clamp(min=SMALL))
-        x = packing.pack(of_cell)
+        x = seen = packing.pack(of_cell)
         found = x.new_zeros(len(cells), 0)
         for layers in self.trunk:
             x = layers(torch.cat([x, found[event]], dim=1))
@@ -95,7 +97,7 @@ class CellHeads(nn.Module):
         events = torch.cat(answers, dim=1) if answers else cells.new_zeros(len(cells), 0)
         if self.of_cell is None:
             return real[..., 0] * 0, events
-        logit = self.of_cell(torch.cat([x, found[event]], dim=1))
+        logit = self.of_cell(torch.cat([seen, x, found[event]], dim=1))
         return packing.unpack(logit)[..., 0], events
 
     def features(
