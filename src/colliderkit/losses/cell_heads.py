@@ -11,7 +11,7 @@ from colliderkit.losses.energy_share import energy_share
 __all__ = ["CellHeadsLoss", "gaussian"]
 
 FIRST = 4  # columns before those of the event
-SMALL = 1e-5  # of a share error
+SHARE = 30.0  # what the error of shares counts
 LEAST, MOST = -5.0, 3.0  # of ln sigma, in spreads of the target
 
 
@@ -33,11 +33,12 @@ class CellHeadsLoss:
     share, 1 where it is real; and in each cell what the heads say of the event. `target` (B, 3):
     the class, ln(E / sum) and ln(mass), standardised, NaN where not known:
 
-        cross entropy + gaussian(energy) + gaussian(mass) + ln(share error + eps),
+        cross entropy + gaussian(energy) + gaussian(mass) + 30 energy_share,
 
     where the mass counts in the mean over all events, times `pairs`, one over their share among
-    them, and the share error is `energy_share` of the batch: beside the others the square error
-    itself would count less and less as it falls, while a Gaussian's width follows it (1705.07115).
+    them. A square error falls to some thousandths where the others stay of the order of 1: at a
+    factor of 4 the shares were left behind (twice the width of their own network's), and by the
+    logarithm of the error, hundreds at the end, the energy was.
     """
 
     def __init__(self, heads: Sequence[str], classes: int, *, pairs: float = 1.0) -> None:
@@ -58,6 +59,5 @@ class CellHeadsLoss:
                 total = total + factor * weighted_mean(each, weight)
                 at += 2
         if "share" in self.heads:
-            error = energy_share(outputs[..., :FIRST], target, weight)
-            total = total + torch.log(error + SMALL)
+            total = total + SHARE * energy_share(outputs[..., :FIRST], target, weight)
         return total

@@ -88,7 +88,7 @@ def test_the_loss_is_the_sum_of_its_heads() -> None:
     target = torch.tensor([[1.0, 0.0, 1.5]])
     loss = CellHeadsLoss(("class", "energy", "mass", "share"), 2, pairs=3.0)
     # ln 2, (0 - 1)^2 / 2, (1 / 2)^2 / 2 + ln 2, and a square error of 1/4.
-    expected = np.log(2) + 0.5 + 3 * (0.125 + np.log(2)) + np.log(0.25)
+    expected = np.log(2) + 0.5 + 3 * (0.125 + np.log(2)) + 30 * 0.25
     assert float(loss(outputs, target, torch.ones(1))) == pytest.approx(expected, rel=1e-4)
     assert float(gaussian(event[:, 2:4], torch.tensor([float("nan")]))) == 0.0
 
