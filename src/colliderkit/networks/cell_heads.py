@@ -88,13 +88,13 @@ class CellHeads(nn.Module):
         event = packing.slots // mask.shape[1]
         share = packing.pack(energy / total.clamp(min=SMALL))
         x = seen = packing.pack(of_cell)
-        found = x.new_zeros(len(cells), 0)
-        for layers in self.trunk:
-            x = layers(torch.cat([x, found[event]], dim=1))
+        found = of_event[:, :0]
+        for i, layers in enumerate(self.trunk):
+            x = layers(torch.cat([x, found[event]], dim=1) if i else x)
             found = torch.cat([packing.mean(x), packing.unpack(x * share).sum(1)], dim=1)
         pooled = torch.cat([found, of_event], dim=1)
         answers = [head(pooled) for head in self.of_event.values()]
-        events = torch.cat(answers, dim=1) if answers else cells.new_zeros(len(cells), 0)
+        events = torch.cat(answers, dim=1) if answers else of_event[:, :0]
         if self.of_cell is None:
             return real[..., 0] * 0, events
         logit = self.of_cell(torch.cat([seen, x, found[event]], dim=1))
