@@ -36,9 +36,8 @@ class CellHeadsLoss:
         cross entropy + gaussian(energy) + gaussian(mass) + 30 energy_share,
 
     where the mass counts in the mean over all events, times `pairs`, one over their share among
-    them. A square error falls to some thousandths where the others stay of the order of 1: at a
-    factor of 4 the shares were left behind (twice the width of their own network's), and by the
-    logarithm of the error, hundreds at the end, the energy was.
+    them. A square error falls to some thousandths where the others stay of the order of 1: the
+    larger its factor, the better the shares and the worse the energy (docs/raw-data.md).
     """
 
     def __init__(self, heads: Sequence[str], classes: int, *, pairs: float = 1.0) -> None:
