@@ -57,9 +57,9 @@ def calorimeter_objects(
     shower = np.full((events, longest), -1)
     for i, kind in enumerate(named):
         mine = which == i
-        for place, name in enumerate(kind):
+        for column, name in enumerate(kind):
             own = np.flatnonzero(library.kind == library.kinds.index(name))
-            shower[mine, place] = random.choice(own, int(mine.sum()))
+            shower[mine, column] = random.choice(own, int(mine.sum()))
     step = library.step
     largest = int(max(np.asarray(widths, dtype=np.float64)) // step)
     first = random.integers(-(largest // 2), largest - largest // 2, (events, 1, 2)) * step

@@ -95,7 +95,7 @@ def of_batch(
     columns["event"] = np.repeat(np.arange(count), counts)
     em, had = towers(columns, count, random)
     event, row, column, pt = windows(em + had)
-    eta = (column + 0.5) * STEP - ETA
+    eta = ((column + 0.5) * STEP - ETA).astype(np.float64)
     phi = (row + 0.5) * 2 * np.pi / AROUND - np.pi
     kept = charged_near(columns, event, phi)
     hits = (by_acts if tracker == "acts" else by_helices)(columns, kept, count, seed, random)
@@ -126,7 +126,8 @@ def towers(
     sums = []
     for calorimeter in (detector.ecal, detector.hcal):
         share = energy_share(columns["pid"][inside], calorimeter.name)
-        energy = np.bincount(place, columns["E"][inside] * share, count * AROUND * wide)
+        left = columns["E"][inside] * share
+        energy = np.bincount(place, left, count * AROUND * wide).astype(np.float64)
         at = np.tile(middle, count * AROUND)
         some = energy > 0
         seen = np.zeros(len(energy))
@@ -250,7 +251,7 @@ def around(
     return replace(
         seeds,
         tower_offsets=tower_ends,
-        tower_deta=steps[j] * STEP,
+        tower_deta=(steps[j] * STEP).astype(np.float64),
         tower_dphi=steps[i] * 2 * np.pi / AROUND,
         tower_em=first[seed, i, j],
         tower_had=second[seed, i, j],
