@@ -126,7 +126,7 @@ class RawDataTask(Task):
             raise InputError(f"{files}: has no true particles to compare with; give particle_id.")
         truth, found = method.true(events), method.predict(events)
         rows = merits(method.name, found, truth, events)
-        columns = {"kind": truth.kind}
+        columns: dict[str, Any] = {"kind": truth.kind}
         columns |= {f"residual of {n}": r for n, r in residuals_of(found, truth, events).items()}
         about: dict[str, Any] = {"method": method.name, "kinds": method.kinds_}
         return Evaluation(f"{method.name} on {number(len(events))} events", rows, columns, about)
