@@ -65,6 +65,11 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "Tracks in pixels are found as well as by ACTS' Kalman filter, and fitted by it",
             "",
         ),
+        "raw_data": (
+            "One trunk on raw data is as good as a network of each question; a trigger on raw hits"
+            " keeps more than a seed jet at its rate",
+            "",
+        ),
         "pileup": (
             "A graph network removes pileup better than tuned PUPPI and SoftKiller, at every mu",
             "",

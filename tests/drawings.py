@@ -84,6 +84,7 @@ from colliderkit.sources.toys.secondary_vertices import displaced_jets
 from colliderkit.training.settings import Epoch
 from contracts.cases.clustering import small_events
 from contracts.cases.neutral_energy import small_pairs
+from contracts.cases.trigger_tagging import small_seeds
 
 RANDOM = np.random.default_rng(0)
 LABEL = np.repeat([0, 1], 2000)
@@ -490,6 +491,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         },
         "an hour",
     ),
+    "trigger.seeds_of_an_event": lambda: trigger.seeds_of_an_event(small_seeds(3, 1), 1),
     "trigger.tails": lambda: trigger.tails({name: RANDOM.random(2_000) for name in LONG}),
     "pileup.against_pileup": lambda: pileup.against_pileup(
         {

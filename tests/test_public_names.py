@@ -262,6 +262,23 @@ PUBLIC = {
         "neutral_energy",
         "neutral_shares",
     ],
+    "colliderkit.methods.reconstruction.raw_data": [
+        "Head",
+        "RawData",
+        "RawMethod",
+        "Reconstructed",
+        "Truth",
+        "cells",
+    ],
+    "colliderkit.methods.reconstruction.shape_trees": ["ShapeTrees", "shape_table"],
+    "colliderkit.methods.reconstruction.trigger_tagging": [
+        "ITEMS",
+        "TriggerTagging",
+        "elements",
+        "threshold_at",
+    ],
+    "colliderkit.events.calorimeter.objects": ["CalorimeterObjects", "kinds_of"],
+    "colliderkit.events.trigger_seeds": ["CLASSES", "LAYERS", "TriggerSeeds", "triplets"],
     "colliderkit.methods.reconstruction.shower_clustering": [
         "FEATURES",
         "ShowerClustering",

@@ -44,6 +44,7 @@ QUICK_SEARCH = "folds=3, members=1, options={'rounds': 5, 'leaves': 4}"
 FLOW = "--folds 2 --flow '{transforms: 1, hidden: [8], bins: 4}' --training.epochs 1"
 WINDOWS = "--edges 2500,2700,2900,3100,3300,3500,3700,4000,4900"
 QUICK_SHARES = "--size 16 --channels 4 --training.epochs 1"
+QUICK_HEADS = "--width 8 --training.epochs 1"
 REDUCED: dict[str, list[tuple[str, str]]] = {
     "README.md": [
         ('"top-qcd", 5000', '"top-qcd", 150'),
@@ -162,6 +163,26 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("train.parquet --out runs/neutral", f"train.parquet {QUICK_SHARES} --out runs/neutral"),
         ("NeutralEnergy(kind", "NeutralEnergy(training=FEW, kind"),
         ("160.0)).fit", "160.0), training=FEW, channels=4).fit"),
+    ],
+    "raw-data.md": [
+        ("ecal-hcal 1000", "ecal-hcal 3"),
+        ("'[2000, 20000]'", "'[2000, 2100]'"),
+        ("calorimeter-objects 5000", "calorimeter-objects 60"),
+        ("calorimeter-objects 1000", "calorimeter-objects 60"),
+        ("objects.parquet --out runs/raw\n", f"objects.parquet {QUICK_HEADS} --out runs/raw\n"),
+        ("'[energy]' --out", f"'[energy]' {QUICK_HEADS} --out"),
+        ("shape-trees --out", "shape-trees --rounds 3 --out"),
+        ("RawData()", "RawData(width=8, training=FEW)"),
+    ],
+    "trigger-tagging.md": [
+        ("trigger-seeds 4000 --kind qcd", "trigger-seeds 60 --pileup 0 --tracker helix --kind qcd"),
+        ("trigger-seeds 3000 --kind b", "trigger-seeds 30 --pileup 0 --tracker helix --kind b"),
+        ("trigger-seeds 1000 --kind top", "trigger-seeds 30 --pileup 0 --tracker helix --kind top"),
+        ("'[0.01, 0.0001]'", f"'[0.1, 0.1]' {QUICK_HEADS}"),
+        (
+            "TriggerTagging(shares=[0.01, 0.0001])",
+            "TriggerTagging(shares=[0.1, 0.1], training=FEW)",
+        ),
     ],
     "control.md": [
         ("DifferentiablePolicy()", "DifferentiablePolicy(iterations=2, batch_size=4, hidden=4)"),
@@ -812,6 +833,8 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "control.md": given_control,
     "network.md": given_network,
     "neutral-energy.md": lambda: {"FEW": FEW},
+    "raw-data.md": lambda: {"FEW": FEW},
+    "trigger-tagging.md": lambda: {"FEW": FEW},
     "popularity.md": given_popularity,
     "pileup.md": given_pileup,
     "secondary-vertices.md": given_secondary_vertices,

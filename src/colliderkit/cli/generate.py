@@ -32,7 +32,7 @@ def generate(
 
     In place of a process, a calorimeter or a tracker: ``generate photons-368 --help``,
     ``generate tracker-helices --help``; a calorimeter with ``--layout library`` makes a library of
-    its showers, and overlapping-showers and pion-pairs make events of one.
+    its showers, and overlapping-showers, pion-pairs and calorimeter-objects make events of one.
 
     Args:
         process: a process, or a sample of several such as top-qcd.
@@ -318,10 +318,52 @@ def overlay(
     print(f"generated: {path}")
 
 
+def seeds(
+    process: Literal["trigger-seeds"],
+    count: int,
+    *,
+    out: Path,
+    kind: Literal["qcd", "b", "top"] = "qcd",
+    tracker: Literal["acts", "helix"] = "acts",
+    pileup: float = 10.0,
+    seed: int = 0,
+    force: bool = False,
+) -> None:
+    """Generate events with Pythia, and keep towers and pixel hits around the seeds of a trigger.
+
+    Args:
+        process: trigger-seeds.
+        count: events.
+        out: the .parquet file, an event a row.
+        kind: qcd, the stream, or a signal: pairs of b or of top quarks.
+        tracker: acts, or helix, without material.
+        pileup: mean number of further collisions overlaid on each event.
+        seed: fixes every event.
+        force: overwrite `out`.
+
+    Examples:
+        colliderkit generate trigger-seeds 1000 --kind b --out b.parquet
+    """
+    from colliderkit.files import refuse_existing
+    from colliderkit.progress import progress_bar
+    from colliderkit.sources.datasets.trigger_seeds import trigger_seeds
+    from colliderkit.sources.files.trigger_seeds import write_trigger_seeds
+
+    refuse_existing(out, force)
+    with progress_bar() as bar:
+        task = bar.add_task(f"trigger seeds ({kind})", total=count)
+        made = trigger_seeds(
+            f"trigger-{kind}", count, pileup=pileup, tracker=tracker, seed=seed,
+            progress=lambda done: bar.update(task, completed=done),
+        )  # fmt: skip
+    print(f"generated: {write_trigger_seeds(out, made, force=force)}")
+
+
 TRACKERS: dict[str, tuple[str, Callable[..., None]]] = {
     "tracker-helices": ("helices on TrackML's pixel layers, without matter", helices),
     "tracker-guns": ("charged pions in the TrackML detector, by ACTS", fire),
     "tracker-pythia": ("Pythia with pileup in the TrackML detector, by ACTS", overlay),
+    "trigger-seeds": ("towers and pixel hits around seeds of a trigger, by ACTS or helices", seeds),
 }
 
 
@@ -446,6 +488,42 @@ def pair(
     print(f"generated: {out}")
 
 
+def draw_objects(
+    process: Literal["calorimeter-objects"],
+    count: int,
+    *,
+    out: Path,
+    library: Path,
+    reach: float = 120.0,
+    seed: int = 0,
+    force: bool = False,
+) -> None:
+    """Draw electrons, photons, pions and pairs of them from a library, with track and mass.
+
+    Args:
+        process: calorimeter-objects.
+        count: events.
+        out: the .parquet file, hits with their truth, track_x, track_y, track_p and mass.
+        library: the .hdf5 file of ``generate ecal-hcal COUNT --layout library --particle
+            gamma,e-,pi+,pi0``.
+        reach: how far from the first a second enters at most, in x and in y, in mm.
+        seed: fixes every event.
+        force: overwrite `out`.
+
+    Examples:
+        colliderkit generate calorimeter-objects 1000 --library library.hdf5 --out objects.parquet
+    """
+    from colliderkit.sources import write
+    from colliderkit.sources.datasets.calorimeter_objects import calorimeter_objects
+    from colliderkit.sources.files.calorimeter_hits import hit_columns, track_columns
+    from colliderkit.sources.files.shower_libraries import read_library
+
+    events = calorimeter_objects(read_library(library), count, reach=reach, seed=seed)
+    columns = {**hit_columns(events.hits), **track_columns(events.track), "mass": events.mass}
+    write(out, columns, force=force)
+    print(f"generated: {out}")
+
+
 def listed() -> list[str]:
     """Return a line for each sample, process, calorimeter and tracker."""
     lines = ["samples of several classes (Pythia 8):"]
@@ -470,6 +548,7 @@ def listed() -> list[str]:
 FROM_LIBRARY: dict[str, Callable[..., None]] = {
     "overlapping-showers": overlap,
     "pion-pairs": pair,
+    "calorimeter-objects": draw_objects,
 }
 
 

@@ -93,6 +93,9 @@ METHODS = Registry(
         "neutral-energy": "colliderkit.methods.reconstruction.neutral_energy:NeutralEnergy",
         "superresolution": "colliderkit.methods.reconstruction.superresolution:Superresolution",
         "parametrised-subtraction": "colliderkit.methods.reconstruction.subtraction:ParametrisedSubtraction",  # noqa: E501
+        "raw-data": "colliderkit.methods.reconstruction.raw_data:RawData",
+        "shape-trees": "colliderkit.methods.reconstruction.shape_trees:ShapeTrees",
+        "trigger-tagging": "colliderkit.methods.reconstruction.trigger_tagging:TriggerTagging",
         "clue": "colliderkit.methods.reconstruction.clue:CLUE",
         "shower-clustering": "colliderkit.methods.reconstruction.shower_clustering:ShowerClustering",  # noqa: E501
     },

@@ -1,13 +1,16 @@
-"""Plots of a trigger: scores and threshold, rates, tails, a menu's overlaps, bits, records."""
+"""Plots of a trigger: scores and threshold, rates, tails, overlaps, bits, records, seeds."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from colliderkit.events.trigger_seeds import TriggerSeeds, triplets
 from colliderkit.metrics.value import Value
-from colliderkit.report.plots import COLOURS, MARKERS, drawn, legend
+from colliderkit.report.curves import record
+from colliderkit.report.plots import COLOURS, MARKERS, WIDTHS, drawn, legend
 
 __all__ = [
     "against_bits",
@@ -16,6 +19,7 @@ __all__ = [
     "rates",
     "record_spectra",
     "scores_and_threshold",
+    "seeds_of_an_event",
     "tails",
 ]
 
@@ -206,4 +210,45 @@ def record_spectra(
     axes.set_xlabel("Mass of the two hardest jets [GeV]")
     axes.set_ylabel(f"Events in {time} [1/GeV]")
     legend(figure, axes)
+    return figure
+
+
+@drawn
+def seeds_of_an_event(seeds: TriggerSeeds, event: int) -> Figure:
+    """Draw the seeds of an event, one a row: towers around the axis, and hits with their triplets.
+
+    The area of a tower is as its transverse energy, its colour the electromagnetic share; hits are
+    in azimuth from the axis against their radius.
+    """
+    one = seeds.at([event])
+    offsets, places = triplets(one)
+    count = max(len(one.pt), 1)
+    figure = Figure(figsize=(WIDTHS["wide"], 4.6 * count + 0.4), layout="compressed")
+    axes: Any = figure.subplots(count, 2, squeeze=False)
+    for i in range(len(one.pt)):
+        left, right = axes[i]
+        rows = slice(*one.tower_offsets[i : i + 2])
+        em, total = one.tower_em[rows], one.tower_em[rows] + one.tower_had[rows]
+        marks = left.scatter(
+            one.tower_deta[rows], one.tower_dphi[rows], 12 * total + 4, em / total,
+            cmap="coolwarm", vmin=0, vmax=1, marker="s", linewidths=0.4, edgecolors="0.4",
+        )  # fmt: skip
+        record(marks, deta=one.tower_deta[rows], dphi=one.tower_dphi[rows], energy=total)
+        left.set_title(f"seed of {one.pt[i]:.0f} GeV", loc="left")
+        left.set_xlabel(r"$\Delta\eta$")
+        left.set_ylabel(r"$\Delta\phi$ [rad]")
+        figure.colorbar(marks, ax=left, label="Electromagnetic share")
+        rows = slice(*one.hit_offsets[i : i + 2])
+        right.plot(one.hit_r[rows], one.hit_dphi[rows], "o", color="0.6", markersize=4)
+        radii = [
+            float(np.median(one.hit_r[rows][one.hit_layer[rows] == layer]))
+            for layer in range(3)
+            if (one.hit_layer[rows] == layer).any()
+        ]
+        if len(radii) == 3:
+            for line in places[offsets[i] : offsets[i + 1], :3]:
+                right.plot(radii, line, color=COLOURS[0], linewidth=0.8, alpha=0.6)
+        right.set_title(f"{offsets[i + 1] - offsets[i]} triplets", loc="left")
+        right.set_xlabel("r [mm]")
+        right.set_ylabel(r"$\Delta\phi$ [rad]")
     return figure

@@ -61,6 +61,8 @@ STUDIES = Registry(
         "tracking": "colliderkit.studies.tracking:STUDY",
         "pi-plus-pi-zero": "colliderkit.studies.pi_plus_pi_zero:STUDY",
         "particle-identification": "colliderkit.studies.particle_identification:STUDY",
+        "raw-data": "colliderkit.studies.raw_data:STUDY",
+        "trigger-tagging": "colliderkit.studies.trigger_tagging:STUDY",
         "clustering": "colliderkit.studies.clustering:STUDY",
     },
 )

@@ -50,6 +50,7 @@ SHOWERS = {
 # Of these there are hadrons among the particles.
 HADRON_SHOWERS = {
     "particle-identification": "tungsten and silicon",
+    "raw-data": "lead, iron and liquid argon",
     "pi-plus-pi-zero": "lead, iron and liquid argon",
     "clustering": "overlapping showers in tungsten and silicon",
 }
@@ -70,6 +71,7 @@ TOYS = {
     "trigger-records": "Toy of a stream",
     "tracking": "ACTS Fatras, pions in the TrackML detector",
     "trigger-stream": "Toy of a stream",
+    "trigger-tagging": "Pythia 8, pp √s = 13.6 TeV, towers of a fast detector, hits of ACTS Fatras",
     "data-popularity": "Toy of accesses",
     "two-point-uncertainty": "Toy of known answer",
     "weak-supervision": "Toy of known answer",

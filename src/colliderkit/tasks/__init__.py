@@ -45,6 +45,8 @@ TASKS = Registry(
         "tracking": "colliderkit.tasks.tracking:TrackingTask",
         "neutral-energy": "colliderkit.tasks.neutral_energy:NeutralEnergyTask",
         "superresolution": "colliderkit.tasks.superresolution:SuperresolutionTask",
+        "raw-data": "colliderkit.tasks.raw_data:RawDataTask",
+        "trigger-tagging": "colliderkit.tasks.trigger_tagging:TriggerTaggingTask",
         "clustering": "colliderkit.tasks.clustering:ClusteringTask",
     },
 )

@@ -7,9 +7,9 @@ Columns, in the manner of ColliderML's calorimeter hits:
 - `particle_id`, `particle_energy` [GeV] and `particle_pdg` of each particle of the event.
 
 The last five are the truth, and may be absent. `track_x`, `track_y` [mm] and `track_p` [GeV], a
-number an event, are where its one track enters the calorimeter, and its momentum. `cluster` of each
-hit and `cluster_energy`, `cluster_x`, `cluster_y`, `cluster_z` of each cluster are what a method
-adds.
+number an event, are where its one track enters the calorimeter, and its momentum; `mass` [GeV] is
+that of the particles of the event together. `cluster` of each hit and `cluster_energy`,
+`cluster_x`, `cluster_y`, `cluster_z` of each cluster are what a method adds.
 """
 
 from pathlib import Path
@@ -26,12 +26,13 @@ from colliderkit.sources.files.columns import missing, readable
 from colliderkit.sources.files.formats import Paths, paths_of
 from colliderkit.sources.files.jets import write
 
-__all__ = ["hit_columns", "read_hits", "read_tracks", "track_columns", "write_hits"]
+__all__ = ["hit_columns", "read_hits", "read_masses", "read_tracks", "track_columns", "write_hits"]
 
 PLACE = ("x", "y", "z")
 ENERGY = ("energy", "total_energy")
 TRUTH = ("contrib_particle_ids", "contrib_energies", "particle_id")
 TRACK = ("track_x", "track_y", "track_p")
+MASS = "mass"
 EXCESS = 1e-3  # relative, of what particles left over what a cell reads: rounding
 
 
@@ -203,6 +204,24 @@ def read_tracks(path: Paths) -> NDArray[np.float64]:
             if table[name].ndim != 1:
                 raise InputError(f"{file}: column '{name}' is not one number an event.")
         parts.append(np.stack([ak.to_numpy(table[name]).astype(np.float64) for name in TRACK], 1))
+    return np.concatenate(parts)
+
+
+def read_masses(path: Paths) -> NDArray[np.float64]:
+    """Read `mass` [GeV] of the particles of each event together, (E,); NaN where it is not known.
+
+    A file may be without, or have null. Raises `InputError` where it is not one number an event.
+    """
+    parts = []
+    for file in paths_of(path):
+        with readable(existing_file(file), "Parquet"):
+            table = ak.from_parquet(file)
+        if MASS not in table.fields:
+            parts.append(np.full(len(table), np.nan))
+            continue
+        if table[MASS].ndim != 1:
+            raise InputError(f"{file}: column '{MASS}' is not one number an event.")
+        parts.append(ak.to_numpy(ak.fill_none(table[MASS], np.nan)).astype(np.float64))
     return np.concatenate(parts)
 
 

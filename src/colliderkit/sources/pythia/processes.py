@@ -180,6 +180,16 @@ W_PRIME = (
 # arXiv:2205.05084). The cut on the jets is far below the hard process, so that none is lost.
 DIJETS: dict = {**OLYMPICS, "pt": (300.0, float("inf"))}
 
+# What a trigger sees: a falling spectrum, made flat in ln pt by weights that its user undoes.
+TRIGGER_EVENTS: dict = {"energy": 13_600.0, "radius": 0.4, "collisions": True}
+TRIGGER_HARD = (
+    "PhaseSpace:pTHatMin = 40.",
+    "PhaseSpace:pTHatMax = 600.",
+    "PhaseSpace:bias2Selection = on",
+    "PhaseSpace:bias2SelectionPow = 4.5",
+    "PhaseSpace:bias2SelectionRef = 100.",
+)
+
 PROCESSES: dict[str, Process] = {
     "top": Process(
         "top quarks, decayed to hadrons",
@@ -308,6 +318,21 @@ PROCESSES: dict[str, Process] = {
         energy=13_600.0,
         radius=0.4,
         collisions=True,
+    ),
+    "trigger-qcd": Process(
+        "whole events of quarks and gluons of 40 GeV and more, as many in each range of ln pt",
+        ("HardQCD:all = on", *TRIGGER_HARD),
+        **TRIGGER_EVENTS,
+    ),
+    "trigger-b": Process(
+        "whole events of pairs of bottom quarks, as many in each range of ln pt",
+        ("HardQCD:gg2bbbar = on", "HardQCD:qqbar2bbbar = on", *TRIGGER_HARD),
+        **TRIGGER_EVENTS,
+    ),
+    "trigger-top": Process(
+        "whole events of pairs of top quarks of 150 GeV and more, decayed to hadrons",
+        ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on", *HADRONIC_W, "PhaseSpace:pTHatMin = 150."),
+        **TRIGGER_EVENTS,
     ),
     "minimum-bias": Process("inelastic collisions", ("SoftQCD:inelastic = on",)),
 }
