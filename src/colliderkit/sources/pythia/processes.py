@@ -118,6 +118,9 @@ CALIBRATION_HARD = (
     "PhaseSpace:bias2SelectionRef = 100.",
 )
 
+# Events for particle flow, of jets of 20 to 100 GeV: the spectrum is made flat, as above.
+FLOW_HARD = (*CALIBRATION_HARD, "PhaseSpace:pTHatMax = 120.")
+
 # DCTR's jets (arXiv:1907.08209): e+e- at the Z, without radiation off the beams, to all five
 # quarks; R = 0.8 in pt, eta and phi as at a proton collider. The hardest jet alone, so that jets
 # are independent of each other; both are alike.
@@ -283,6 +286,11 @@ PROCESSES: dict[str, Process] = {
         energy=13_600.0,
         radius=0.4,
         collisions=True,
+    ),
+    "flow-dijets": Process(
+        "whole events of quarks and gluons of 20 to 120 GeV, about as many in each range of ln pt",
+        FLOW_HARD,
+        energy=13_600.0,
     ),
     "minimum-bias": Process("inelastic collisions", ("SoftQCD:inelastic = on",)),
 }
