@@ -59,6 +59,7 @@ STUDIES = Registry(
         "tracking": "colliderkit.studies.tracking:STUDY",
         "pi-plus-pi-zero": "colliderkit.studies.pi_plus_pi_zero:STUDY",
         "particle-identification": "colliderkit.studies.particle_identification:STUDY",
+        "particle-flow": "colliderkit.studies.particle_flow:STUDY",
         "clustering": "colliderkit.studies.clustering:STUDY",
     },
 )

@@ -49,6 +49,7 @@ SHOWERS = {
 HADRON_SHOWERS = {
     "particle-identification": "tungsten and silicon",
     "pi-plus-pi-zero": "lead, iron and liquid argon",
+    "particle-flow": "Pythia 8 jets in lead, iron and liquid argon",
     "clustering": "overlapping showers in tungsten and silicon",
 }
 TOYS = {

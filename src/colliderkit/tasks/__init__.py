@@ -44,6 +44,7 @@ TASKS = Registry(
         "tracking": "colliderkit.tasks.tracking:TrackingTask",
         "neutral-energy": "colliderkit.tasks.neutral_energy:NeutralEnergyTask",
         "superresolution": "colliderkit.tasks.superresolution:SuperresolutionTask",
+        "particle-flow": "colliderkit.tasks.particle_flow:ParticleFlowTask",
         "clustering": "colliderkit.tasks.clustering:ClusteringTask",
     },
 )

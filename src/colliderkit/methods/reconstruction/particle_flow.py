@@ -2,18 +2,36 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from colliderkit.errors import InputError
-from colliderkit.events.particle_flow import CHARGED, NEUTRAL, FlowEvents, FlowParticles, event_of
+from colliderkit.events.particle_flow import (
+    CHARGED,
+    ELECTRON,
+    NEUTRAL,
+    PHOTON,
+    FlowEvents,
+    FlowParticles,
+    event_of,
+)
 from colliderkit.events.tables import Floats, Ints
 from colliderkit.methods.method import Method
 from colliderkit.metrics.particle_flow import patch_response
 
-__all__ = ["Deposit", "ParticleFlow", "nearest_track", "patch_width"]
+__all__ = [
+    "Deposit",
+    "ParticleFlow",
+    "chosen_by_patches",
+    "coordinates",
+    "gathered",
+    "nearest_track",
+    "of_tracks",
+    "patch_width",
+    "with_true_shares",
+]
 
 BINS = 8  # of momentum, equally many tracks each
 
@@ -132,6 +150,22 @@ def chosen_by_patches(
     return settings[int(np.argmin(widths))], widths
 
 
-def scaled(particles: FlowParticles, factor: Floats) -> FlowParticles:
-    """Return particles whose momenta are multiplied by `factor` (P,)."""
-    return replace(particles, pt=particles.pt * factor)
+def with_true_shares(events: FlowEvents, deposit: Deposit) -> FlowParticles:
+    """Return the tracks, and each particle without one by what it left in clusters: the oracle.
+
+    It has its true direction, and of hadrons the mean response is corrected.
+    """
+    particles, incidence = events.truth
+    left = np.bincount(incidence.particle, incidence.energy, len(particles.pt))
+    left[incidence.track[incidence.track >= 0]] = 0.0
+    light = np.isin(particles.kind, (PHOTON, ELECTRON))
+    found = left > 0
+    energy = np.where(light, left, left / deposit.neutral)[found]
+    others: dict[str, Floats | Ints] = {
+        "event": particles.event[found],
+        "pt": energy / np.cosh(particles.eta[found]),
+        "eta": particles.eta[found],
+        "phi": particles.phi[found],
+        "kind": np.where(light, PHOTON, NEUTRAL)[found],
+    }
+    return gathered([of_tracks(events), others], len(events))

@@ -53,7 +53,7 @@ NEAREST = 12  # showers in energy, of which one is taken
 KINDS = ("gamma", "e-", "pi+", "kaon0L", "neutron", "mu-")
 SECTIONS = (3, 3)  # layers of the electromagnetic and of the hadronic section
 # How cells are gathered: CLUE's distance [mm], least density [GeV] and what noise is beyond.
-GATHERING = ((50.0, 0.1, 1.5), (250.0, 0.3, 1.5))
+GATHERING = ((50.0, 0.2, 1.5), (250.0, 0.3, 1.5))
 MASSES = {13: 0.1057, 211: 0.1396, 321: 0.4937, 130: 0.4976, 310: 0.4976}  # GeV, by |PDG code|
 NUCLEON = 0.9383
 
