@@ -250,7 +250,7 @@ class FlowEvents:
             for column, values in vars(table).items():
                 if column == "offsets":
                     continue
-                fine = np.isfinite(values).reshape(len(values), -1).all(1)
+                fine = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
                 if column in ("pt", "energy", "error"):
                     fine &= values > 0
                 if not fine.all():

@@ -85,8 +85,7 @@ class Exchange(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, near: Tensor, edges: Tensor, weights: Tensor) -> Tensor:
-        rows, count = near.shape
-        given = self.other(x).index_select(0, near.reshape(-1)).view(rows, count, -1)
+        given = self.other(x).index_select(0, near.reshape(-1)).view(*near.shape, x.shape[1])
         messages = nn.functional.relu(given + self.edge(edges) + self.own(x)[:, None])
         heard = (weights @ messages).flatten(1)
         update: Tensor = self.out(torch.cat([x, heard], dim=1))
@@ -143,8 +142,8 @@ class ElementGraph(nn.Module):
         flat = near + size * torch.arange(batch, device=near.device)[:, None, None]
         rows = packing.row.reshape(-1)[packing.pack(flat)]
         close = torch.cat([offset, torch.exp(-2 * offset[..., 2:].square())], dim=3)
-        edges = packing.pack(close.flatten(2)).view(-1, count, 4)
-        sums = packing.pack(weights.flatten(2)).view(-1, len(FALLS), count)
+        edges = packing.pack(close.flatten(2)).view(rows.shape[0], count, 4)
+        sums = packing.pack(weights.flatten(2)).view(rows.shape[0], len(FALLS), count)
         x = self.first(features)
         for block in self.blocks:
             x = block(x, rows, edges, sums)

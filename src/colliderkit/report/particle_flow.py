@@ -103,7 +103,9 @@ def elements_and_particles(
             look: dict[str, Any] = {"linewidths": 0.5, "edgecolors": "white", "alpha": 0.75}
             if shape == "x":  # a cross has no inside
                 look, area = {"linewidths": 1.6}, np.minimum(area, 120.0)
-            marks = panel.scatter(eta, phi, area, colour, marker=shape, label=label, **look)
+            # What is in no panel is not in the legend.
+            name_it = label if len(eta) else None
+            marks = panel.scatter(eta, phi, area, colour, marker=shape, label=name_it, **look)
             record(marks, x=eta, y=phi, pt=size)
         panel.set_title(f"{name}: {total:.0f} GeV", loc="left")
         panel.set_xlabel(r"$\eta$")

@@ -48,6 +48,7 @@ RESPONSE, RESOLUTION = "jet pT response", "jet pT resolution"
 FAKES, MET = "fake particles", "MET shift [GeV]"
 ENERGY_FLOW, LINKS = "energy flow", "link and subtract"
 DISPLAY = "display.parquet"
+NOTHING = (float("nan"), float("nan"))
 JETS = (20.0, 100.0)  # GeV of true jets
 JET_EDGES = np.array([20.0, 30.0, 45.0, 65.0, 100.0])
 PT_EDGES = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 50.0])
@@ -129,7 +130,7 @@ class ParticleFlowTask(Task):
         about = {
             "method": method.name,
             "bins": {
-                what: {name: [[v.value, v.error] for v in values] for name, values in row.items()}
+                what: {name: [plain(v) for v in values] for name, values in row.items()}
                 for what, row in binned(judged).items()
             },
         }
@@ -187,7 +188,7 @@ class ParticleFlowTask(Task):
         )
         page.add_heading("By pT and eta")
         series = {
-            what: {n: [Value(*v) for v in values] for n, values in row.items()}
+            what: {n: [Value(*(v or NOTHING)) for v in values] for n, values in row.items()}
             for what, row in note["bins"].items()
         }
         add_bins(page, series)
@@ -319,6 +320,11 @@ def binned(judged: Mapping[str, Judgement]) -> dict[str, dict[str, list[Value]]]
                     for low, high in itertools.pairwise(edges)
                 ]
     return series
+
+
+def plain(value: Value) -> list[float] | None:
+    """Return value and error as JSON has them; None of an empty bin."""
+    return [value.value, value.error] if np.isfinite([value.value, value.error]).all() else None
 
 
 def add_bins(page: Report, series: Mapping[str, Mapping[str, list[Value]]]) -> None:

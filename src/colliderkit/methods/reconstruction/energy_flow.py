@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from colliderkit.errors import InputError
 from colliderkit.events.particle_flow import NEUTRAL, PHOTON, FlowEvents, FlowParticles, event_of
+from colliderkit.events.tables import Floats, Ints
 from colliderkit.methods.reconstruction.particle_flow import (
     Deposit,
     ParticleFlow,
@@ -32,12 +33,14 @@ class EnergyFlow(ParticleFlow):
         significance: spreads of what tracks leave.
         electromagnetic: the share of a tower's energy in that section, from which on it is photons.
 
-    After `fit`: `deposit_`, what hadrons leave.
+    After `fit`: `deposit_`, what hadrons leave, and `side_` of a tower in eta and phi, the least
+    step between towers, whose edges are multiples of it.
     """
 
     name: ClassVar[str] = "energy-flow"
 
     deposit_: Deposit
+    side_: list[float]
 
     def __init__(
         self,
@@ -68,18 +71,25 @@ class EnergyFlow(ParticleFlow):
         if weight is not None:
             raise InputError("means of hadrons are taken, each once; leave weight out.")
         self.deposit_ = Deposit.of(events.check())
+        self.side_ = [_step(events.towers.eta), _step(events.towers.phi)]
         return self
 
     def predict(self, events: FlowEvents) -> FlowParticles:
-        """Return tracks, and photons or neutral hadrons of towers."""
+        """Return tracks, and photons or neutral hadrons of towers.
+
+        Raises `InputError` for events that have clusters and no towers.
+        """
         tracks, towers = events.tracks, events.towers
+        if len(events.clusters.energy) and not len(towers.eta):
+            raise InputError(
+                "the events have clusters and no towers, which energy flow needs; give tower_eta,"
+                " tower_phi, tower_electromagnetic and tower_hadronic."
+            )
         deposit = self.deposit_
         mean, spread = deposit.expected(tracks.pt * np.cosh(tracks.eta))
         owner = event_of(towers.offsets)
-        # Towers are a grid: a track is of the one in whose square it enters.
-        pitch = grid(towers.eta), grid(towers.phi)
         keys = [
-            _key(event, eta, phi, pitch)
+            self._square(event, eta, phi)
             for event, eta, phi in (
                 (owner, towers.eta, towers.phi),
                 (events.track_event, tracks.face_eta, tracks.face_phi),
@@ -107,15 +117,15 @@ class EnergyFlow(ParticleFlow):
         }
         return gathered([of_tracks(events), neutrals], len(events))
 
+    def _square(self, event: Ints, eta: Floats, phi: Floats) -> Ints:
+        """Return a number for the square of the grid, and the event, that a place is in."""
+        along, around = (
+            np.floor(x / side).astype(np.int64)
+            for x, side in zip((eta, phi), self.side_, strict=True)
+        )
+        return np.asarray((event * 4096 + along + 2048) * 4096 + around + 2048)
 
-def grid(places: np.ndarray) -> float:
-    """Return the step of a grid, from the places that are there."""
+
+def _step(places: Floats) -> float:
     steps = np.diff(np.unique(np.round(places, 6)))
     return float(steps.min()) if len(steps) else 0.1
-
-
-def _key(event: np.ndarray, eta: np.ndarray, phi: np.ndarray, pitch: tuple[float, float]):  # type: ignore[no-untyped-def]
-    along, around = (
-        np.floor(x / p).astype(np.int64) for x, p in zip((eta, phi), pitch, strict=True)
-    )
-    return (event * 4096 + along + 2048) * 4096 + around + 2048

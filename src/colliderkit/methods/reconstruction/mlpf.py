@@ -258,16 +258,16 @@ def element_targets(events: FlowEvents) -> Floats:
     tracks, clusters = events.tracks, events.clusters
     count, size = len(tracks.pt), len(clusters.energy)
     known = np.zeros((count + size, TRUTH - 1))
+    known[:, 5] = np.concatenate([tracks.pt, clusters.energy / np.cosh(clusters.eta)])
     mine = np.flatnonzero(incidence.track >= 0)
     own = incidence.track[mine]
-    known[mine] = np.stack(
+    known[mine, :5] = np.stack(
         [
             np.ones(len(own)),
             particles.kind[own],
             np.log(particles.pt[own] / tracks.pt[mine]),
             (particles.eta[own] - tracks.eta[mine]) / SPREAD,
             turned(particles.phi[own] - tracks.phi[mine]) / SPREAD,
-            particles.pt[own],
         ],
         axis=1,
     )
@@ -286,14 +286,13 @@ def element_targets(events: FlowEvents) -> Floats:
     filled = np.flatnonzero(np.bincount(place, minlength=size))
     total = np.maximum(np.hypot(px, py)[filled], 1e-6)
     own_pt = clusters.energy[filled] / np.cosh(clusters.eta[filled])
-    known[count + filled] = np.stack(
+    known[count + filled, :5] = np.stack(
         [
             np.ones(len(filled)),
             kind[filled],
             np.clip(np.log(total / own_pt), -4, 4),
             np.clip((np.arcsinh(pz[filled] / total) - clusters.eta[filled]) / SPREAD, -5, 5),
             np.clip(turned(np.arctan2(py, px)[filled] - clusters.phi[filled]) / SPREAD, -5, 5),
-            total,
         ],
         axis=1,
     )
