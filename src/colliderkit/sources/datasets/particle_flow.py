@@ -77,6 +77,7 @@ def flow_events(
 
     if count < 1 or shard < 1:
         raise InputError(f"{count} events in shards of {shard}: both must be at least 1.")
+    _check(library)
     scale = calibration(library) if factors is None else np.asarray(factors, dtype=np.float64)
     parts = []
     for number, first in enumerate(range(0, count, shard)):
@@ -104,6 +105,7 @@ def reconstructed(
     baryons as neutrons of the same kinetic energy; of the showers nearest in energy one is drawn,
     and scaled.
     """
+    _check(library)
     scale = calibration(library) if factors is None else np.asarray(factors, dtype=np.float64)
     random = np.random.default_rng(derive(seed, "particles"))
     counts = np.asarray(ak.num(particles), dtype=np.int64)
@@ -157,6 +159,27 @@ def reconstructed(
     return FlowEvents(tracks, clusters, _towers(hits, library.z), true, incidence)
 
 
+def _check(library: ShowerLibrary) -> None:
+    """Raise `InputError` for a library of another calorimeter, or that lacks a kind."""
+    if len(library.z) != len(WIDTHS) or any(
+        width % (grid.width / grid.columns)
+        for width, grid in zip(WIDTHS, library.grids, strict=False)
+    ):
+        raise InputError(
+            f"the library is of '{library.geometry.name}', and cells of"
+            f" {', '.join(f'{w:g}' for w in WIDTHS)} mm in six layers are read out; generate one of"
+            " ecal-hcal."
+        )
+    for number, name in enumerate(library.kinds):
+        if name in KINDS and not (library.kind == number).any():
+            raise InputError(f"the library holds no showers of {name}; generate some.")
+    for name in KINDS:
+        if name not in library.kinds:
+            raise InputError(
+                f"the library holds no showers of {name}; generate {', '.join(KINDS)}."
+            )
+
+
 def kinds_of(pid: ArrayLike) -> Ints:
     """Return the place among `events.particle_flow.KINDS` of particles by their PDG codes (P,)."""
     size = np.abs(np.asarray(pid, dtype=np.int64))
@@ -188,11 +211,7 @@ def _showers(
     shower = np.zeros(len(size), dtype=np.int64)
     for number, each in enumerate(KINDS):
         mine = np.flatnonzero(name == number)
-        if each not in library.kinds:
-            raise InputError(f"the library holds no showers of {each}; generate {', '.join(KINDS)}")
         rows = np.flatnonzero(library.kind == library.kinds.index(each))
-        if len(rows) == 0:
-            raise InputError(f"the library holds no showers of {each}; generate some.")
         rows = rows[np.argsort(library.incident[rows], kind="stable")]
         near = np.searchsorted(library.incident[rows], kinetic[mine])
         take = min(NEAREST, len(rows))
