@@ -238,6 +238,16 @@ PUBLIC = {
         "neutral_energy",
         "neutral_shares",
     ],
+    "colliderkit.events.calorimeter.density": ["clue"],
+    "colliderkit.events.particle_flow": [
+        *("CHARGED", "ELECTRON", "KINDS", "MUON", "NEUTRAL", "PHOTON"),
+        *("Clusters", "FlowEvents", "FlowParticles", "Incidence", "Towers", "Tracks"),
+        *("event_of", "offsets_of", "turned"),
+    ],
+    "colliderkit.losses.particle_flow": ["OUTPUTS", "TRUTH", "element_loss"],
+    "colliderkit.methods.reconstruction.energy_flow": ["EnergyFlow"],
+    "colliderkit.methods.reconstruction.link_and_subtract": ["LinkAndSubtract"],
+    "colliderkit.methods.reconstruction.mlpf": ["MLPF", "element_targets", "elements"],
     "colliderkit.methods.reconstruction.shower_clustering": [
         "FEATURES",
         "ShowerClustering",

@@ -28,6 +28,8 @@ __all__ = [
     "Incidence",
     "Towers",
     "Tracks",
+    "event_of",
+    "offsets_of",
     "turned",
 ]
 
