@@ -247,7 +247,9 @@ PUBLIC = {
     "colliderkit.losses.particle_flow": ["OUTPUTS", "TRUTH", "element_loss"],
     "colliderkit.methods.reconstruction.energy_flow": ["EnergyFlow"],
     "colliderkit.methods.reconstruction.link_and_subtract": ["LinkAndSubtract"],
-    "colliderkit.methods.reconstruction.mlpf": ["MLPF", "element_targets", "elements"],
+    "colliderkit.methods.reconstruction.incidence_flow": ["IncidenceFlow", "incidence_targets"],
+    "colliderkit.methods.reconstruction.learned_flow": ["LearnedFlow", "elements", "kinds_said"],
+    "colliderkit.methods.reconstruction.mlpf": ["MLPF", "element_targets"],
     "colliderkit.methods.reconstruction.shower_clustering": [
         "FEATURES",
         "ShowerClustering",

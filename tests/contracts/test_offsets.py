@@ -52,7 +52,7 @@ NO_TABLE |= {"constituent-subtraction", "charged-hadron-subtraction"}
 # Hits of a calorimeter, in mm and GeV, whose places are taken from their middle.
 NO_TABLE |= {"clue", "shower-clustering", "neutral-energy", "parametrised-subtraction"}
 NO_TABLE |= {"superresolution"}
-NO_TABLE |= {"mlpf", "link-and-subtract", "energy-flow"}  # tracks and clusters
+NO_TABLE |= {"mlpf", "incidence-flow", "link-and-subtract", "energy-flow"}  # tracks and clusters
 NO_TABLE |= {"congestion-forecast", "network-anomaly"}  # counters are shares, and times
 NO_TABLE |= {"edge-tracks", "embedded-tracks", "helix-tracks"}  # helices through the beam
 QUICK = Training(epochs=2, batch_size=64, learning_rate=1e-2, devices=1)

@@ -268,9 +268,9 @@ class FlowEvents:
                 self.cluster_event[self.incidence.cluster],
                 self.track_event[self.incidence.track >= 0],
             )
-            for owner, event in zip(owners, elements, strict=True):
+            for owner, place in zip(owners, elements, strict=True):
                 known = (owner >= 0) & (owner < len(self.particles.pt))
-                if not known.all() or (self.particles.event[owner] != event).any():
+                if not known.all() or (self.particles.event[owner] != place).any():
                     raise InputError(
                         f"{what}: the incidence names a particle that its event does not have."
                     )

@@ -28,15 +28,15 @@ def element_loss(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     sums right. Kind and momentum count only where there is a particle, so that an event without any
     has a loss that is finite.
     """
-    said, known = outputs[..., :OUTPUTS], outputs[..., OUTPUTS:]
+    said, known = outputs[..., :OUTPUTS], outputs[..., OUTPUTS:].detach()
     there, kind, real = known[..., 0], known[..., 1].long(), known[..., 6]
     count = real.sum().clamp(min=1)
     root = known[..., 5].clamp(min=0).sqrt() * real
     root = root / (root.sum() / count).clamp(min=1e-6)
     presence = F.binary_cross_entropy_with_logits(said[..., 0], there, reduction="none")
     kinds = F.cross_entropy(said[..., 1:6].movedim(2, 1), kind, reduction="none")
-    ratios = (each.clamp(-MOST, MOST).exp() for each in (said[..., 6], known[..., 2]))
-    ratio = F.huber_loss(*ratios, reduction="none", delta=LINEAR) / LINEAR
+    ours, true = (each.clamp(-MOST, MOST).exp() for each in (said[..., 6], known[..., 2]))
+    ratio = F.huber_loss(ours, true, reduction="none", delta=LINEAR) / LINEAR
     direction = F.smooth_l1_loss(said[..., 7:9], known[..., 3:5], reduction="none").sum(-1)
     momenta = root * (MOMENTUM * ratio + DIRECTION * direction)
     total = root * presence + there * (kinds + momenta)

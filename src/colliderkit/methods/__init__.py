@@ -93,6 +93,7 @@ METHODS = Registry(
         "parametrised-subtraction": "colliderkit.methods.reconstruction.subtraction:ParametrisedSubtraction",  # noqa: E501
         "clue": "colliderkit.methods.reconstruction.clue:CLUE",
         "mlpf": "colliderkit.methods.reconstruction.mlpf:MLPF",
+        "incidence-flow": "colliderkit.methods.reconstruction.incidence_flow:IncidenceFlow",
         "link-and-subtract": "colliderkit.methods.reconstruction.link_and_subtract:LinkAndSubtract",
         "energy-flow": "colliderkit.methods.reconstruction.energy_flow:EnergyFlow",
         "shower-clustering": "colliderkit.methods.reconstruction.shower_clustering:ShowerClustering",  # noqa: E501

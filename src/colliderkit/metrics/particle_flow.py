@@ -124,7 +124,8 @@ class ParticleMatching:
         matched = self.partner >= 0
         wrong = np.zeros(len(matched), dtype=bool)
         wrong[matched] = self.found.kind[self.partner[matched]] != self.true.kind[matched]
-        return self._share(self.true, wrong, matched if some is None else matched & some)
+        asked = matched if some is None else matched & np.asarray(some, dtype=bool)
+        return self._share(self.true, wrong, asked)
 
     def response(self, some: ArrayLike | None = None) -> tuple[Value, Value]:
         """Median of pT over the true pT of counted matches, and half of the central 68% over it."""

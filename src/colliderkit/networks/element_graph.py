@@ -105,23 +105,29 @@ class ElementGraph(nn.Module):
         width: of the layers.
         blocks: exchanges.
         neighbours: k, itself among them.
+        unmoved: begin with outputs of 0: an element is what it was measured to be.
     """
 
     blocks: Any  # nn.ModuleList, of whose members mypy knows nothing
 
     def __init__(
-        self, *, outputs: int, width: int = 48, blocks: int = 2, neighbours: int = 12
+        self,
+        *,
+        outputs: int,
+        width: int = 48,
+        blocks: int = 2,
+        neighbours: int = 12,
+        unmoved: bool = False,
     ) -> None:
         super().__init__()
         self.neighbours = neighbours
         self.first = nn.Sequential(nn.Linear(FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.blocks = nn.ModuleList(Exchange(width, len(FALLS)) for _ in range(blocks))
-        self.last = nn.Sequential(
-            nn.Linear(width + FEATURES, width), nn.GELU(), nn.Linear(width, outputs)
-        )
-        # An element is what it was measured to be, until something else is learned.
-        nn.init.zeros_(self.last[-1].weight)
-        nn.init.zeros_(self.last[-1].bias)
+        final = nn.Linear(width, outputs)
+        if unmoved:
+            nn.init.zeros_(final.weight)
+            nn.init.zeros_(final.bias)
+        self.last = nn.Sequential(nn.Linear(width + FEATURES, width), nn.GELU(), final)
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
         packing = Packing(mask)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from colliderkit.events.particle_flow import FlowEvents
 from colliderkit.files import refuse_existing
-from colliderkit.methods.reconstruction.mlpf import MLPF, SPREAD, elements
+from colliderkit.methods.reconstruction.learned_flow import elements
+from colliderkit.methods.reconstruction.mlpf import MLPF, SPREAD
 from colliderkit.networks.element_graph import COLUMNS
 from colliderkit.serve.deployed import Deployed
 from colliderkit.serve.onnx import write_checked

@@ -19,9 +19,10 @@ from colliderkit.events.particle_flow import (
     FlowParticles,
 )
 from colliderkit.methods.reconstruction.energy_flow import EnergyFlow
+from colliderkit.methods.reconstruction.incidence_flow import IncidenceFlow
 from colliderkit.methods.reconstruction.link_and_subtract import LinkAndSubtract
 from colliderkit.methods.reconstruction.mlpf import MLPF
-from colliderkit.methods.reconstruction.particle_flow import ParticleFlow, with_true_shares
+from colliderkit.methods.reconstruction.particle_flow import with_true_shares
 from colliderkit.metrics.pileup import compared
 from colliderkit.metrics.value import number
 from colliderkit.report.particle_flow import elements_and_particles
@@ -53,7 +54,8 @@ SUMMARY = """
 An experiment measures the momenta of charged particles with tracks and the energy of all in a
 calorimeter, where showers overlap. Particle flow makes a list of particles of both, without
 counting any energy twice. Here a graph network says of each track and cluster whether it stands for
-a particle, of which kind and momentum (MLPF, arXiv:2101.08578, 2309.06782), beside
+a particle, of which kind and momentum (MLPF, arXiv:2101.08578, 2309.06782), and at larger scales
+another divides each cluster among particles (HGPflow's incidence matrix, arXiv:2212.01328), beside
 what is done without learning: energy flow in towers, as fast detectors have it (arXiv:1307.6346),
 and links of clusters and tracks with the expected E/p subtracted (after arXiv:1706.04965).
 """
@@ -75,7 +77,7 @@ direction: what calorimeter and tracker leave to be had.
 """
 ENERGY_FLOW, LINKS, ORACLE = "energy flow", "link and subtract", "true shares"
 FAST = "energy flow, fast detector"
-NETWORK = "MLPF"
+NETWORK, INCIDENCE = "MLPF", "incidence matrix"
 OVER = "jet resolution over energy flow's"
 AIMS = (
     Aim("The network's jets are resolved 15% better than by energy flow", OVER, NETWORK, "below",
@@ -88,7 +90,7 @@ AIMS = (
 
 @dataclass(frozen=True)
 class Scale:
-    """Showers of each kind, their energies [MeV], events, epochs, fits and width."""
+    """Showers of each kind, their energies [MeV], events, epochs, fits, width, and networks."""
 
     showers: int
     low: float
@@ -98,11 +100,12 @@ class Scale:
     epochs: int
     seeds: int
     width: int = 48
+    networks: tuple[str, ...] = (NETWORK, INCIDENCE)
 
 
 SCALES = {
     "smoke": Scale(8, 300.0, 2e3, 20, 20, 1, 1, 8),
-    "laptop": Scale(250, 200.0, 50e3, 3_000, 1_500, 14, 1),
+    "laptop": Scale(250, 200.0, 50e3, 2_500, 1_200, 12, 1, networks=(NETWORK,)),
     "night": Scale(3_000, 200.0, 150e3, 40_000, 10_000, 30, 3, 64),
     "paper": Scale(30_000, 200.0, 300e3, 1_000_000, 50_000, 40, 5, 128),
 }
@@ -174,20 +177,24 @@ def reconstructed(
     training = Training(epochs=run.scale.epochs, batch_size=16, learning_rate=3e-3, pool=8)
     towers = run.fitted(ENERGY_FLOW, EnergyFlow(), train)
     links = run.fitted(LINKS, LinkAndSubtract(tune=True), train)
-    networks: list[ParticleFlow] = [
-        run.fitted(
-            f"{NETWORK}, seed {seed}", MLPF(width=run.scale.width, training=training), train,
-            seed=seed,
-        )
-        for seed in run.seeds
-    ]  # fmt: skip
+    makes: dict[str, type[MLPF] | type[IncidenceFlow]] = {NETWORK: MLPF, INCIDENCE: IncidenceFlow}
+    networks = {
+        name: [
+            run.fitted(
+                f"{name}, seed {seed}", makes[name](width=run.scale.width, training=training),
+                train, seed=seed,
+            ).predict(test)
+            for seed in run.seeds
+        ]
+        for name in run.scale.networks
+    }  # fmt: skip
     said = ", ".join(f"{key} {value:g}" for key, value in links.chosen_.items())
     run.report.facts.append(f"links: {said}")
     return {
         ENERGY_FLOW: [towers.predict(test)],
         FAST: [fast(test.truth[0])],
         LINKS: [links.predict(test)],
-        NETWORK: [network.predict(test) for network in networks],
+        **networks,
         ORACLE: [with_true_shares(test, towers.deposit_)],
     }
 

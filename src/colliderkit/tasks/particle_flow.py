@@ -15,6 +15,7 @@ from colliderkit.events.tables import Floats
 from colliderkit.files import existing_file
 from colliderkit.methods.method import Method
 from colliderkit.methods.reconstruction.energy_flow import EnergyFlow
+from colliderkit.methods.reconstruction.learned_flow import LearnedFlow
 from colliderkit.methods.reconstruction.link_and_subtract import LinkAndSubtract
 from colliderkit.methods.reconstruction.mlpf import MLPF
 from colliderkit.methods.reconstruction.particle_flow import ParticleFlow
@@ -66,7 +67,7 @@ EXPLAINED = (
 class ParticleFlowTask(Task):
     """Reconstruct the particles of events from tracks and calorimeter clusters."""
 
-    methods = ("mlpf", "link-and-subtract", "energy-flow")
+    methods = ("mlpf", "incidence-flow", "link-and-subtract", "energy-flow")
     written: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
 
     def read(self, method: ParticleFlow, *, files: Files) -> Inputs:
@@ -204,13 +205,13 @@ class ParticleFlowTask(Task):
 
     def summary(self, method: Method) -> str:
         """Say what was chosen."""
-        if isinstance(method, MLPF):
+        if isinstance(method, LearnedFlow):
             size = sum(p.numel() for p in method.network_.parameters())
             scale = ", ".join(
                 f"{KINDS[i]}s times {method.scale_[i]:.3g}" for i in (PHOTON, NEUTRAL)
             )
             return (
-                f"mlpf: {number(size)} parameters; a particle above a probability of"
+                f"{method.name}: {number(size)} parameters; a particle above a probability of"
                 f" {method.threshold_:g}, {scale}"
             )
         if isinstance(method, LinkAndSubtract):

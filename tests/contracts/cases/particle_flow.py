@@ -17,6 +17,7 @@ from colliderkit.events.particle_flow import (
     Tracks,
 )
 from colliderkit.methods.reconstruction.energy_flow import EnergyFlow
+from colliderkit.methods.reconstruction.incidence_flow import IncidenceFlow
 from colliderkit.methods.reconstruction.link_and_subtract import LinkAndSubtract
 from colliderkit.methods.reconstruction.mlpf import MLPF
 from colliderkit.sources.files.particle_flow import write_flow
@@ -117,12 +118,23 @@ CASES = {
         verbs={"predict": lambda method, args: method.predict(args[0])},
         refuses_weight="particles are counted",
     ),
+    "incidence-flow": Case(
+        make=lambda: IncidenceFlow(
+            width=8, blocks=1, neighbours=3, training=Training(epochs=1, batch_size=8)
+        ),
+        data=events,
+        answer=lambda method, args: method.outputs(args[0]),
+        nan=with_nan,
+        verbs={"predict": lambda method, args: method.predict(args[0])},
+        refuses_weight="particles are counted",
+    ),
 }
+SMALL = ("--width", "8", "--blocks", "1", "--training.epochs", "1")
 TASK_CASES = {
     "particle-flow": TaskCase(
         write=write_events,
         fit=lambda folder: ("--files", folder / "train.parquet"),
-        methods={"mlpf": ("--width", "8", "--blocks", "1", "--training.epochs", "1")},
+        methods={"mlpf": SMALL, "incidence-flow": SMALL},
         apply=lambda folder: ("--files", folder / "test.parquet"),
         evaluate=lambda folder: ("--files", folder / "test.parquet"),
         export=lambda folder: ("--files", folder / "test.parquet"),

@@ -5,14 +5,19 @@ from dataclasses import replace
 import numpy as np
 import onnxruntime
 import pytest
+import torch
 
 from colliderkit.errors import InputError
 from colliderkit.events.particle_flow import CHARGED, NEUTRAL, PHOTON, FlowEvents
+from colliderkit.losses.incidence import SHARES, TRUTH, IncidenceLoss, matched, true_shares
 from colliderkit.methods.reconstruction.energy_flow import EnergyFlow
+from colliderkit.methods.reconstruction.incidence_flow import IncidenceFlow, incidence_targets
+from colliderkit.methods.reconstruction.learned_flow import elements
 from colliderkit.methods.reconstruction.link_and_subtract import LinkAndSubtract
-from colliderkit.methods.reconstruction.mlpf import MLPF, element_targets, elements
+from colliderkit.methods.reconstruction.mlpf import MLPF, element_targets
 from colliderkit.methods.reconstruction.particle_flow import Deposit, with_true_shares
 from colliderkit.metrics.particle_flow import match_particles
+from colliderkit.networks.incidence import HEADS
 from colliderkit.serve.particle_flow import export_flow
 from colliderkit.training.settings import Training
 from contracts.cases.particle_flow import KIND, small_events
@@ -180,3 +185,50 @@ def test_the_file_answers_as_the_method(network, tmp_path):
     taken = probability > network.threshold_
     pt = momentum[..., 0] * np.asarray(network.scale_)[kinds.argmax(2)]
     np.testing.assert_allclose(np.sort(pt[taken]), np.sort(network.predict(events).pt), rtol=1e-4)
+
+
+def test_the_incidence_matrix_divides_a_shared_cluster():
+    training = Training(epochs=12, batch_size=16, learning_rate=1e-2)
+    method = IncidenceFlow(width=16, blocks=1, neighbours=4, training=training)
+    method.fit(small_events(300, 1), progress=False)
+    events = small_events(100, 2)
+    matching = match_particles(events.truth[0], method.predict(events))
+    assert matching.efficiency().value > 0.95
+    assert matching.fake_rate().value < 0.05
+    cluster, slot, share = method.shares(events)
+    np.testing.assert_allclose(np.bincount(cluster, share), 1.0)
+    # The first cluster is its track's but for the photon's part, which is its own cluster's slot.
+    first, tracks = cluster == 0, len(events.tracks.pt)
+    given = dict(zip(slot[first].tolist(), share[first].tolist(), strict=True))
+    energy = events.truth[1].energy[events.truth[1].cluster == 0]
+    assert abs(given[0] - energy[0] / energy.sum()) < 0.05
+    assert given[0] + given[tracks + 2] > 0.99
+
+
+def test_slots_are_matched_by_the_energy_in_common():
+    known = torch.from_numpy(incidence_targets(small_events(1, 1)).astype(np.float32))[None]
+    known = torch.cat([known, torch.ones(1, 7, 1)], dim=2)
+    tracks, particles = true_shares(known)
+    # All of each cluster is somebody's.
+    torch.testing.assert_close((tracks + particles).sum(2)[0, 2:], torch.ones(5))
+    # A matrix that gives the photons to each other's slots: they are matched where they are said.
+    dense = torch.eye(7)[None]
+    dense[0, 4], dense[0, 6] = torch.eye(7)[6], torch.eye(7)[4]
+    true = matched(torch.eye(7)[None], particles, known)[0, :3].tolist()
+    crossed = matched(dense, particles, known)[0, :3].tolist()
+    assert sorted(true) == [4, 5, 6]
+    other = {4: 6, 6: 4, 5: 5}
+    assert crossed == [other[slot] for slot in true]
+
+
+def test_an_incidence_loss_of_nothing_is_finite():
+    k = 3
+    for real in (0.0, 1.0):
+        known = torch.zeros(2, 4, TRUTH)
+        known[..., :SHARES] = -1
+        known[..., -1] = real
+        outputs = torch.cat([torch.zeros(2, 4, 2 * k + HEADS), known], dim=2).requires_grad_()
+        loss = IncidenceLoss(k)(outputs, torch.ones(2), torch.ones(2))
+        loss.backward()
+        assert torch.isfinite(loss)
+        assert torch.isfinite(outputs.grad).all()

@@ -244,7 +244,7 @@ def _cells(
         factors=factors,
     )
     left = fine.share_energy * stretch[there][fine.share_particle]
-    energy = np.bincount(fine.share_hit, left, len(fine.energy))
+    energy = np.asarray(np.bincount(fine.share_hit, left, len(fine.energy)), dtype=np.float64)
     around = 2 * np.pi * RADIUS
     position = fine.position.copy()
     position[:, 0] = np.remainder(position[:, 0] + around / 2, around) - around / 2
@@ -317,7 +317,7 @@ def _clusters(hits: CalorimeterHits, depths: Floats) -> tuple[Clusters, tuple[In
     owner = np.zeros(total, dtype=np.int64)
     owner[label[used]] = hits.event[used]
     # By event, and the hardest first.
-    energy = np.bincount(label[used], hits.energy[used], total)
+    energy = np.asarray(np.bincount(label[used], hits.energy[used], total), dtype=np.float64)
     order = np.lexsort((-energy, owner))
     rank = np.empty(total, dtype=np.int64)
     rank[order] = np.arange(total)
