@@ -163,6 +163,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
             "fit particle-flow train.parquet --out",
             "fit particle-flow train.parquet --width 8 --training.epochs 1 --out",
         ),
+        ("incidence-flow --out", "incidence-flow --width 8 --training.epochs 1 --out"),
     ],
     "neutral-energy.md": [
         ("ecal-hcal 1000", "ecal-hcal 5"),
