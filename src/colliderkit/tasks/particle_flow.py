@@ -332,7 +332,13 @@ def add_bins(page: Report, series: Mapping[str, Mapping[str, list[Value]]]) -> N
     """Draw all of `binned`."""
     for what, (edges, label, quantity) in BINNED.items():
         page.add_figure(
-            in_bins(series[what], edges, label, quantity, log=edges[0] > 0),
+            in_bins(
+                series[what],
+                edges,
+                label.replace("|eta|", r"$|\eta|$"),
+                quantity,
+                log=edges[0] > 0,
+            ),
             f"{quantity} by {label.split(' [', maxsplit=1)[0]}; errors by bootstrap of events.",
         )
 
