@@ -1,10 +1,11 @@
-"""Calorimeter reconstruction: clusters, neutral energy, drawn events, and an event of 100,000 hits.
+"""Calorimeter reconstruction: clusters, neutral energy, particle flow, an event of 100,000 hits.
 
     python benchmarks/calorimeter.py --runs RUNS --scale laptop
 
-Runs the studies `clustering` and `pi-plus-pi-zero` into folders of RUNS (or reads what is there),
-and judges their results: clusters beside CLUE tuned on other events of the same showers, widths of
-the neutral energy beside the parametrised subtraction, bin by bin. Events a second are drawn from
+Runs the studies `clustering`, `pi-plus-pi-zero` and `particle-flow` into folders of RUNS (or reads
+what is there), and judges their results: clusters beside CLUE tuned on other events of the same
+showers, widths of the neutral energy beside the parametrised subtraction, bin by bin, resolution
+of jets and fake particles beside energy flow. Events a second are drawn from
 the library, on one thread, CPU time. The event of 100,000 hits is made of showers in one square,
 and is clustered in a process of its own, whose peak memory is counted.
 """
@@ -24,10 +25,11 @@ from colliderkit.methods.reconstruction.clue import CLUE
 from colliderkit.report.results import Result, read_results
 from colliderkit.sources.datasets.overlapping_showers import overlapping_showers
 from colliderkit.sources.files.shower_libraries import read_library
-from colliderkit.studies import reproduce
+from colliderkit.studies import particle_flow, reproduce
 from colliderkit.studies.clustering import FRESH, NETWORK, TUNED
 from colliderkit.studies.pi_plus_pi_zero import BEST, BIAS, RATIO
 from colliderkit.tasks.clustering import EFFICIENCY, MILLISECONDS, PURITY, RESPONSE
+from colliderkit.tasks.particle_flow import FAKES
 from comparison import options, row, save
 
 HITS = 100_000
@@ -77,6 +79,27 @@ def neutral(found: Rows, shared: dict[str, Any]) -> list[dict[str, Any]]:
         rows.append(
             row(f"neutral energy: {quantity}, {subject}", value, None, value, each.error,
                 unit="ratio", bar=bar, **shared)
+        )  # fmt: skip
+    return rows
+
+
+def flow(found: Rows, shared: dict[str, Any]) -> list[dict[str, Any]]:
+    """Judge jets and fakes of each network beside energy flow in the same towers."""
+    rows = []
+    for network in (particle_flow.NETWORK, particle_flow.INCIDENCE):
+        if (network, particle_flow.OVER) not in found:
+            continue  # at a scale that does not train it
+        ratio = found[network, particle_flow.OVER]
+        rows.append(
+            row(f"particle flow: jet resolution over energy flow's, {network}", ratio.value, 1.0,
+                ratio.value, ratio.error, unit="ratio", bar="<= 0.85", **shared)
+        )  # fmt: skip
+        fakes, towers = (found[name, FAKES] for name in (network, particle_flow.ENERGY_FLOW))
+        over = fakes.value / towers.value
+        error = over * float(np.hypot(fakes.error / fakes.value, towers.error / towers.value))
+        rows.append(
+            row(f"particle flow: fake particles, {network}", fakes.value, towers.value, over, error,
+                unit="", bar="<= 1", **shared)
         )  # fmt: skip
     return rows
 
@@ -136,6 +159,7 @@ def main() -> None:
     }
     rows = clusters(results(chosen.runs, "clustering", chosen.scale), shared)
     rows += neutral(results(chosen.runs, "pi-plus-pi-zero", chosen.scale), shared)
+    rows += flow(results(chosen.runs, "particle-flow", chosen.scale), shared)
     rows.append(drawn(chosen.runs, shared))
     for name in ("CLUE", "network"):
         command = [sys.executable, __file__, "--runs", str(chosen.runs), "--large", name]

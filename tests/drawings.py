@@ -85,6 +85,7 @@ from colliderkit.training.settings import Epoch
 from contracts.cases.clustering import small_events
 from contracts.cases.neutral_energy import small_pairs
 from contracts.cases.trigger_tagging import small_seeds
+from contracts.cases.particle_flow import small_events as small_flow
 
 RANDOM = np.random.default_rng(0)
 LABEL = np.repeat([0, 1], 2000)
@@ -108,6 +109,7 @@ TOY = Geometry("toy", (Layer(0, (0, 5, 40)), Layer(1, (0, 4, 10, 20), 6), Layer(
 GRID = Geometry("grid", (Grid(0, 4, 4, 40.0, 40.0), Grid(1, 8, 8, 40.0, 40.0)))
 SHOWERS_OF_EVENTS = small_events(3, 1)
 PAIRS = small_pairs(3, 1)
+FLOW = small_flow(3, 1)
 LONG = ("minimise the pairs", "MDMM below half of its value", "weighted sum, 1:10")
 
 
@@ -387,6 +389,9 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
         SHOWERS_OF_EVENTS,
         {"network": Clusters.of(SHOWERS_OF_EVENTS, np.tile(np.arange(24) % 4 - 1, 3))},
         1,
+    ),
+    "particle_flow.elements_and_particles": lambda: particle_flow.elements_and_particles(
+        FLOW, {name: FLOW.truth[0] for name in LONG[:2]}, 1
     ),
     "particle_flow.shares_of_an_event": lambda: particle_flow.shares_of_an_event(
         PAIRS[0],

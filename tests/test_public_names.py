@@ -279,6 +279,18 @@ PUBLIC = {
     ],
     "colliderkit.events.calorimeter.objects": ["CalorimeterObjects", "kinds_of"],
     "colliderkit.events.trigger_seeds": ["CLASSES", "LAYERS", "TriggerSeeds", "triplets"],
+    "colliderkit.events.calorimeter.density": ["clue"],
+    "colliderkit.events.particle_flow": [
+        *("CHARGED", "ELECTRON", "KINDS", "MUON", "NEUTRAL", "PHOTON"),
+        *("Clusters", "FlowEvents", "FlowParticles", "Incidence", "Towers", "Tracks"),
+        *("event_of", "offsets_of", "turned"),
+    ],
+    "colliderkit.losses.particle_flow": ["OUTPUTS", "TRUTH", "element_loss"],
+    "colliderkit.methods.reconstruction.energy_flow": ["EnergyFlow"],
+    "colliderkit.methods.reconstruction.link_and_subtract": ["LinkAndSubtract"],
+    "colliderkit.methods.reconstruction.incidence_flow": ["IncidenceFlow", "incidence_targets"],
+    "colliderkit.methods.reconstruction.learned_flow": ["LearnedFlow", "elements", "kinds_said"],
+    "colliderkit.methods.reconstruction.mlpf": ["MLPF", "element_targets"],
     "colliderkit.methods.reconstruction.shower_clustering": [
         "FEATURES",
         "ShowerClustering",

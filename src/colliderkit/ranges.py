@@ -129,6 +129,10 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("distance", "density", "link", "mean"), POSITIVE),
     **dict.fromkeys(("q_min", "side", "least_energy"), NOT_NEGATIVE),
     "outlier": Range(1),
+    # particle flow: distances of links, spreads, and a share of energy
+    **dict.fromkeys(("near", "wide"), Range(0.001, 1.0)),
+    "significance": NOT_NEGATIVE,
+    "electromagnetic": SHARE,
     # neutral energy beside tracks
     **dict.fromkeys(("depths", "rings", "remainder"), NOT_NEGATIVE),
     **dict.fromkeys(("coarse", "fine"), POSITIVE),

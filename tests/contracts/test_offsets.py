@@ -54,6 +54,8 @@ NO_TABLE |= {"constituent-subtraction", "charged-hadron-subtraction"}
 NO_TABLE |= {"clue", "shower-clustering", "neutral-energy", "parametrised-subtraction"}
 NO_TABLE |= {"superresolution", "raw-data", "shape-trees"}
 NO_TABLE |= {"trigger-tagging"}  # towers and hits about the axis of a seed
+NO_TABLE |= {"superresolution"}
+NO_TABLE |= {"mlpf", "incidence-flow", "link-and-subtract", "energy-flow"}  # tracks and clusters
 NO_TABLE |= {"congestion-forecast", "network-anomaly"}  # counters are shares, and times
 NO_TABLE |= {"edge-tracks", "embedded-tracks", "helix-tracks"}  # helices through the beam
 QUICK = Training(epochs=2, batch_size=64, learning_rate=1e-2, devices=1)

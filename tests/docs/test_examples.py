@@ -155,6 +155,17 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
             "fit clustering train.parquet --width 8 --training.epochs 1",
         ),
     ],
+    "particle-flow.md": [
+        ("ecal-hcal 500", "ecal-hcal 4"),
+        ("'[200, 50000]'", "'[500, 1500]'"),
+        ("particle-flow 3000", "particle-flow 20"),
+        ("particle-flow 1000", "particle-flow 12"),
+        (
+            "fit particle-flow train.parquet --out",
+            "fit particle-flow train.parquet --width 8 --training.epochs 1 --out",
+        ),
+        ("incidence-flow --out", "incidence-flow --width 8 --training.epochs 1 --out"),
+    ],
     "neutral-energy.md": [
         ("ecal-hcal 1000", "ecal-hcal 5"),
         ("'[2000, 20000]'", "'[2000, 2100]'"),

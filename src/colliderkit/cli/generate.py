@@ -32,7 +32,8 @@ def generate(
 
     In place of a process, a calorimeter or a tracker: ``generate photons-368 --help``,
     ``generate tracker-helices --help``; a calorimeter with ``--layout library`` makes a library of
-    its showers, and overlapping-showers, pion-pairs and calorimeter-objects make events of one.
+    its showers, and overlapping-showers, pion-pairs, calorimeter-objects and particle-flow make
+    events of one.
 
     Args:
         process: a process, or a sample of several such as top-qcd.
@@ -524,6 +525,39 @@ def draw_objects(
     print(f"generated: {out}")
 
 
+def flow(
+    process: Literal["particle-flow"],
+    count: int,
+    *,
+    out: Path,
+    library: Path,
+    seed: int = 0,
+    force: bool = False,
+) -> None:
+    """Throw Pythia's jets of 20 to 120 GeV into a library: tracks, clusters and what is whose.
+
+    Args:
+        process: particle-flow.
+        count: events.
+        out: the .parquet file, tracks, clusters and towers with their truth.
+        library: the .hdf5 file of ``generate ecal-hcal COUNT --layout library --particle
+            gamma,e-,pi+,kaon0L,neutron,mu-``.
+        seed: fixes every event.
+        force: overwrite `out`.
+
+    Examples:
+        colliderkit generate particle-flow 1000 --library library.hdf5 --out events.parquet
+    """
+    from colliderkit.files import refuse_existing
+    from colliderkit.sources.datasets.particle_flow import flow_events
+    from colliderkit.sources.files.particle_flow import write_flow
+    from colliderkit.sources.files.shower_libraries import read_library
+
+    refuse_existing(out, force)
+    events = flow_events(read_library(library), count, seed=seed)
+    print(f"generated: {write_flow(out, events, force=force)}")
+
+
 def listed() -> list[str]:
     """Return a line for each sample, process, calorimeter and tracker."""
     lines = ["samples of several classes (Pythia 8):"]
@@ -549,6 +583,7 @@ FROM_LIBRARY: dict[str, Callable[..., None]] = {
     "overlapping-showers": overlap,
     "pion-pairs": pair,
     "calorimeter-objects": draw_objects,
+    "particle-flow": flow,
 }
 
 

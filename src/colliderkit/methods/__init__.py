@@ -97,6 +97,10 @@ METHODS = Registry(
         "shape-trees": "colliderkit.methods.reconstruction.shape_trees:ShapeTrees",
         "trigger-tagging": "colliderkit.methods.reconstruction.trigger_tagging:TriggerTagging",
         "clue": "colliderkit.methods.reconstruction.clue:CLUE",
+        "mlpf": "colliderkit.methods.reconstruction.mlpf:MLPF",
+        "incidence-flow": "colliderkit.methods.reconstruction.incidence_flow:IncidenceFlow",
+        "link-and-subtract": "colliderkit.methods.reconstruction.link_and_subtract:LinkAndSubtract",
+        "energy-flow": "colliderkit.methods.reconstruction.energy_flow:EnergyFlow",
         "shower-clustering": "colliderkit.methods.reconstruction.shower_clustering:ShowerClustering",  # noqa: E501
     },
 )

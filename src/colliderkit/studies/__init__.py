@@ -63,6 +63,7 @@ STUDIES = Registry(
         "particle-identification": "colliderkit.studies.particle_identification:STUDY",
         "raw-data": "colliderkit.studies.raw_data:STUDY",
         "trigger-tagging": "colliderkit.studies.trigger_tagging:STUDY",
+        "particle-flow": "colliderkit.studies.particle_flow:STUDY",
         "clustering": "colliderkit.studies.clustering:STUDY",
     },
 )

@@ -52,6 +52,7 @@ HADRON_SHOWERS = {
     "particle-identification": "tungsten and silicon",
     "raw-data": "lead, iron and liquid argon",
     "pi-plus-pi-zero": "lead, iron and liquid argon",
+    "particle-flow": "Pythia 8 jets in lead, iron and liquid argon",
     "clustering": "overlapping showers in tungsten and silicon",
 }
 TOYS = {

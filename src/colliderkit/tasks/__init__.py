@@ -47,6 +47,7 @@ TASKS = Registry(
         "superresolution": "colliderkit.tasks.superresolution:SuperresolutionTask",
         "raw-data": "colliderkit.tasks.raw_data:RawDataTask",
         "trigger-tagging": "colliderkit.tasks.trigger_tagging:TriggerTaggingTask",
+        "particle-flow": "colliderkit.tasks.particle_flow:ParticleFlowTask",
         "clustering": "colliderkit.tasks.clustering:ClusteringTask",
     },
 )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
+from colliderkit.events.calorimeter import density as module
 from colliderkit.events.calorimeter.hits import CalorimeterHits
-from colliderkit.methods.reconstruction import clue as module
 from colliderkit.methods.reconstruction.clue import CLUE, clue
 from colliderkit.metrics.clustering import f1, match_clusters
 from contracts.cases.clustering import small_events

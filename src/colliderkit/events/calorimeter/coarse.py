@@ -75,9 +75,19 @@ def coarser(
     layer = layers_of(hits.position[:, 2], depths)
     width = np.asarray(widths, dtype=np.float64)[layer]
     column, row = (np.floor(hits.position[:, axis] / width).astype(np.int64) for axis in (0, 1))
-    key = np.stack([hits.event, layer, row, column], axis=1)
-    cells, which = np.unique(key, axis=0, return_inverse=True)
-    which = which.reshape(-1)
+    # One number a cell: rows of four are sorted ten times as slowly.
+    spans = [(int(c.min(initial=0)), int(c.max(initial=0)) + 1) for c in (row, column)]
+    sizes = [high - low for low, high in spans]
+    key = hits.event * len(np.atleast_1d(depths)) + layer
+    for values, (low, _), size in zip((row, column), spans, sizes, strict=True):
+        key = key * size + values - low
+    names, which = np.unique(key, return_inverse=True)
+    rest, column = np.divmod(names, sizes[1])
+    rest, row = np.divmod(rest, sizes[0])
+    cells = np.stack(
+        [*np.divmod(rest, len(np.atleast_1d(depths))), row + spans[0][0], column + spans[1][0]],
+        axis=1,
+    )
     energy = np.asarray(np.bincount(which, hits.energy, len(cells)), dtype=np.float64)
     reading: Floats = energy
     if readout is not None:

@@ -4,6 +4,7 @@ import awkward as ak
 import numpy as np
 
 from colliderkit.events.jets import Jets
+from colliderkit.events.particle_flow import FlowParticles
 from colliderkit.events.pileup import Particles
 from colliderkit.events.tables import Floats
 from colliderkit.sources.pythia.tunes import imported
@@ -12,7 +13,11 @@ __all__ = ["anti_kt"]
 
 
 def anti_kt(
-    particles: Particles, weight: Floats, *, radius: float = 0.4, least: float = 10.0
+    particles: Particles | FlowParticles,
+    weight: Floats,
+    *,
+    radius: float = 0.4,
+    least: float = 10.0,
 ) -> Jets:
     """Cluster particles of weights (P,) by anti-kT (0802.1189); return jets of pT above `least`.
 

@@ -44,16 +44,17 @@ CHARGES = {11: -1, 13: -1, 15: -1, 211: 1, 321: 1, 2212: 1, 3112: -1, 3222: 1, 3
 TRACK_PT, TRACK_ETA, TRACK_D0, TRACK_Z0 = 0.5, 2.5, 3.5, 5.0
 
 
-def events(process: str, count: int, *, seed: int = 0) -> ak.Array:
+def events(process: str, count: int, *, seed: int = 0, shard: int = 0) -> ak.Array:
     """Generate the final state of `count` collisions.
 
     Returns ``count * var * {px, py, pz, E, pid, charge, x, y, z}`` in GeV and mm: all particles
     that live longer than any detector, neutrinos left out, with their production vertices.
+    `shard` is another stream of events under the same seed.
     Raises `InputError` for an unknown process, a count below 1, or without the generate extra.
     """
     definition = process_named(process)
     check_count(count)
-    generator = start(definition, generator_seed(process, seed, 0))
+    generator = start(definition, generator_seed(process, seed, shard))
     parts = []
     count_made = 0
     while count_made < count:

@@ -135,6 +135,9 @@ CALIBRATION_HARD = (
     "PhaseSpace:bias2SelectionRef = 100.",
 )
 
+# Events for particle flow, of jets of 20 to 100 GeV: the spectrum is made flat, as above.
+FLOW_HARD = (*CALIBRATION_HARD, "PhaseSpace:pTHatMax = 120.")
+
 # DCTR's jets (arXiv:1907.08209): e+e- at the Z, without radiation off the beams, to all five
 # quarks; R = 0.8 in pt, eta and phi as at a proton collider. The hardest jet alone, so that jets
 # are independent of each other; both are alike.
@@ -333,6 +336,11 @@ PROCESSES: dict[str, Process] = {
         "whole events of pairs of top quarks of 150 GeV and more, decayed to hadrons",
         ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on", *HADRONIC_W, "PhaseSpace:pTHatMin = 150."),
         **TRIGGER_EVENTS,
+    ),
+    "flow-dijets": Process(
+        "whole events of quarks and gluons of 20 to 120 GeV, about as many in each range of ln pt",
+        FLOW_HARD,
+        energy=13_600.0,
     ),
     "minimum-bias": Process("inelastic collisions", ("SoftQCD:inelastic = on",)),
 }
