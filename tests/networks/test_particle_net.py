@@ -41,7 +41,7 @@ def logits_of_one(net: ParticleNet, features: Tensor, vectors: Tensor) -> Tensor
         for i in range(len(x)):
             others = sorted((j for j in range(len(x)) if j != i), key=lambda j: distance[i, j])
             total = torch.zeros(convolution.edges.linears[-1].out_features, dtype=x.dtype)
-            chosen = others[: convolution.neighbours]
+            chosen = others[: net.neighbours]
             for j in chosen:
                 h = torch.cat([x[i], x[j] - x[i]])[None]
                 for linear, norm in zip(

@@ -39,11 +39,12 @@ class ParticleNet(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        self.neighbours = neighbours
         self.norm = nn.BatchNorm1d(inputs)
         widths = [inputs, *(block[-1] for block in blocks)]
         self.convolutions = nn.ModuleList(
             [
-                EdgeConvolution(width, block, neighbours)
+                EdgeConvolution(width, block)
                 for width, block in zip(widths[:-1], blocks, strict=True)
             ]
         )
@@ -63,7 +64,7 @@ class ParticleNet(nn.Module):
                 points, distance = torch.stack([deta, dphi], -1), in_angle
             else:
                 points, distance = packing.unpack(x.detach()), squared_distance
-            near = nearest_by_length(points, mask, convolution.neighbours, distance)
+            near = nearest_by_length(points, mask, self.neighbours, distance)
             x = convolution(x, *near, packing)
         output: Tensor = self.head(packing.mean(x))
         return output
@@ -101,9 +102,8 @@ class EdgeConvolution(nn.Module):
     where the width does not change.
     """
 
-    def __init__(self, inputs: int, sizes: Sequence[int], neighbours: int) -> None:
+    def __init__(self, inputs: int, sizes: Sequence[int]) -> None:
         super().__init__()
-        self.neighbours = neighbours
         self.edges = PointwiseLayers([2 * inputs, *sizes], RELU, bias=False)
         self.shortcut, self.shortcut_norm = None, None
         if inputs != sizes[-1]:

@@ -127,8 +127,8 @@ def finders(scale: Scale) -> dict[str, TrackFinder]:
         "triplets on a helix": HelixTracks(),
         EDGES: EdgeTracks(**network),
     }
-    if scale.dense:
-        training = replace(scale.training, epochs=2 * scale.training.epochs // 3, batch_size=2)
+    if scale.dense and (epochs := scale.training.epochs):
+        training = replace(scale.training, epochs=2 * epochs // 3, batch_size=2)
         found[DENSE] = EdgeTracks(overlaid=list(scale.dense), width=scale.width, training=training)
     for loss in scale.embeddings:
         found[NAMES[loss]] = EmbeddedTracks(loss=loss, **network)  # type: ignore[arg-type]

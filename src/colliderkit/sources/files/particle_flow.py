@@ -11,7 +11,8 @@
   `track_particle` (the place of its particle in the event, -1 of none) and, lists in each cluster,
   `cluster_particles` and `cluster_particle_energies` [GeV].
 
-Kinds are 0 charged hadron, 1 photon, 2 neutral hadron, 3 electron, 4 muon. What a method finds is
+Kinds are 0 charged hadron, 1 photon, 2 neutral hadron, 3 electron, 4 muon. COCOA's ROOT files are
+read too (`sources.files.cocoa`). What a method finds is
 `flow_pt`, `flow_eta`, `flow_phi`, `flow_kind`.
 """
 
@@ -35,6 +36,7 @@ from colliderkit.events.particle_flow import (
     offsets_of,
 )
 from colliderkit.files import existing_file
+from colliderkit.sources.files.cocoa import read_cocoa
 from colliderkit.sources.files.columns import missing, readable
 from colliderkit.sources.files.formats import Paths, paths_of
 from colliderkit.sources.files.jets import write
@@ -71,8 +73,12 @@ def read_flow(path: Paths) -> FlowEvents:
 
 
 def _read(path: Path) -> FlowEvents:
+    if path.suffix.lower() == ".root":
+        return read_cocoa(path)
     if path.suffix.lower() not in (".parquet", ".pq"):
-        raise InputError(f"{path}: events for particle flow are read from .parquet files.")
+        raise InputError(
+            f"{path}: events for particle flow are read from .parquet files, or COCOA's .root."
+        )
     with readable(path, "Parquet"):
         table = ak.from_parquet(path)
     track, tracks = _table(path, table, "track", TRACK)
