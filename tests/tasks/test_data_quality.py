@@ -36,10 +36,11 @@ def test_a_table_of_a_user_is_judged_by_one_command(tmp_path, capsys, seed):
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "shifter" in said  # what is not used is said
-    assert "of 300 later runs" in said
     with (tmp_path / "scores" / "flags.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 300
+    # Half of 600, and the bad ones behind the last good one of the first half.
+    assert f"of {len(rows)} later runs" in said
+    assert 300 <= len(rows) < 310
     flagged, good = (np.array([int(row[key]) for row in rows], bool) for key in ("flagged", "good"))
     # About .76 of the bad ones and .05 of the good ones are flagged.
     assert flagged[~good].mean() >= 4 * flagged[good].mean()

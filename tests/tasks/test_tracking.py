@@ -3,12 +3,17 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from colliderkit.cli import main
+from colliderkit.methods.reconstruction.helix_tracks import HelixTracks
+from colliderkit.metrics.tracking import figures
 from colliderkit.report.results import read_results
 from colliderkit.sources.files.hits import write_hits, write_trackml
 from colliderkit.sources.toys.tracker import PIXELS, STRIPS, helix_hits
+from colliderkit.tasks import account
+from colliderkit.tasks.tracking import in_known_volumes
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +48,22 @@ def test_an_event_of_four_files_is_scored_by_one_command(fitted, tmp_path, capsy
     note = json.loads((tmp_path / "scored" / "results.json").read_text())
     assert len(note["drawn"]["x"]) == len(made.x)
     assert main(["report", str(tmp_path / "scored")]) == 0
+
+
+def test_volumes_that_no_track_of_the_fit_went_through_are_left_out():
+    size = {"vertices": 3, "particles": 10}
+    pixels = helix_hits(8, **size, layers=PIXELS, seed=1)
+    whole = helix_hits(3, **size, layers=(*PIXELS, *STRIPS), seed=2)
+    finder = HelixTracks().fit(pixels, progress=False)
+    with account.kept() as said:
+        kept = in_known_volumes(finder, whole)
+    np.testing.assert_array_equal(np.unique(kept.volume), np.unique(pixels.volume))
+    others = sorted(set(whole.volume.tolist()) - set(pixels.volume.tolist()))
+    left = f"{len(whole.x) - len(kept.x)} hits in volumes {', '.join(map(str, others))};"
+    assert left in said.read[0]
+    # With all hits no track has half of its particle's.
+    found = figures(kept, finder.find(kept), finder.interest)
+    assert found["efficiency, double majority"].value > 0.9
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,13 @@ class RunScoresTask(CertifyingTask):
             account("no label: all runs calibrate, as good ones")
             return Inputs(method, {"values": table.values, "run": table.run})
         first = int(share * len(table))
-        early, late = table.at(slice(0, first)), table.at(slice(first, None))
+        early = table.at(slice(0, first))
         early = early.at(early.good)
         if not len(early):
             raise InputError(f"{files}: none of the first {first} runs is good; raise share.")
         account(f"{len(early)} good runs until run {early.run[-1]} calibrate")
+        # As evaluate has it: bad runs behind the last that calibrates are judged too.
+        late = table.at(table.run > early.run[-1])
         return Inputs(method, {"values": early.values, "run": early.run}, late)
 
     def fit(self, inputs: Inputs, *, seed: int, folder: Path, resume: bool) -> Method:

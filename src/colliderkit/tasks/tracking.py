@@ -143,7 +143,7 @@ class TrackingTask(Task):
             refuse_existing(parameters, force)
         read = read_hits(files, truth=False, detectors=detectors)
         account(read.said)
-        warn_of_dense(method, read.hits)
+        warn_of_dense(method, in_known_volumes(method, read.hits))
         tracks = method.find(read.hits, progress=True)
         if parameters is not None:
             fitted = fitted_tracks(read.hits, tracks)
@@ -167,7 +167,7 @@ class TrackingTask(Task):
         r"""Find the tracks of events with truth, and score them beside those of the fit.
 
         Efficiencies, fakes, duplicates and the TrackML score are those of the hits in the volumes
-        that the fit has used.
+        that tracks of the fit went through; others are left out, which is said.
 
         Args:
             files: events as for fit.
@@ -183,7 +183,7 @@ class TrackingTask(Task):
         _ = method.map_  # not fitted is said before files are read
         read = read_hits(files, volumes=method.volumes, detectors=detectors)
         account(read.said)
-        hits = read.hits
+        hits = in_known_volumes(method, read.hits)
         wanted = interest or method.interest
         account(f"counted are {wanted}")
         warn_of_dense(method, hits)
@@ -291,6 +291,20 @@ def rows_of(subject: str, found: Mapping[str, Value]) -> list[Result]:
         for name, v in found.items()
         if np.isfinite(v.value)
     ]
+
+
+def in_known_volumes(method: TrackFinder, hits: TrackerHits) -> TrackerHits:
+    """Return the hits in volumes that the fit knows, and say which others there are."""
+    known = method.known_volumes
+    other = ~np.isin(hits.volume, known)
+    if not other.any() or other.all():  # with none left `find` says why
+        return hits
+    volumes = ", ".join(map(str, np.unique(hits.volume[other]).tolist()))
+    account(
+        f"left out: {number(int(other.sum()))} hits in volumes {volumes}; tracks of the fit went"
+        f" through {', '.join(map(str, known))} alone"
+    )
+    return hits.where(~other)
 
 
 def warn_of_dense(method: TrackFinder, hits: TrackerHits) -> None:

@@ -265,6 +265,12 @@ class TrackFinder(Method):
             return np.ones(len(hits.x), dtype=bool)
         return np.isin(hits.volume, self.volumes)
 
+    @property
+    def known_volumes(self) -> list[int]:
+        """The volumes of the detector through which tracks of the fit went."""
+        surfaces = np.concatenate([self.map_.inner, self.map_.outer])
+        return [int(volume) for volume in np.unique(surfaces // 65_536)]
+
     def used(self, hits: TrackerHits) -> TrackerHits:
         """Return the hits in the volumes that are used; raise `InputError` where none is."""
         inside = self._inside(hits)
