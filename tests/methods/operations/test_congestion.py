@@ -46,6 +46,16 @@ def test_a_markov_chain_is_known(kind, seed):
             assert abs(found[:, :, i][rows].mean() - exact) < 4 * error + 0.01
 
 
+def test_a_link_that_was_quiet_for_long_has_a_probability():
+    """0.6^1500 and 0.4^900 are numbers whose reciprocals are none."""
+    state = chain(3000, 4, 0.3, 0.7, 1)["queue"].copy()
+    state[600:2200, 0] = 0
+    state[900:2000, 1] = 0
+    history = LinkCounters.checked(np.stack([0.5 + 0 * state, state, 0 * state], 2))
+    found = made("smoothing").fit(history, progress=False).predict_proba(history)
+    assert ((found >= 0) & (found <= 1)).all()
+
+
 def test_a_day_is_known_by_its_profile():
     hour = np.arange(2400) % 240
     busy = ((hour >= 100) & (hour < 120))[:, None] * np.array([1.0, 0.0])

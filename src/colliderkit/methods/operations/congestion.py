@@ -35,6 +35,7 @@ FORECASTS: tuple[Forecast, ...] = (
     *("persistence", "smoothing", "daily-profile", "threshold"),
 )
 MEMORIES = (0.5, 0.2, 0.05, 0.01)  # of what is smoothed: weights of the newest interval
+FORGOTTEN = 1e-9  # a smoothed share of congestion that is none
 HOURS = 24  # parts of a day in its profile
 STEPS = 32  # at most, of a score's rate of congestion
 
@@ -263,7 +264,9 @@ class CongestionForecast(Method):
         if self.kind == "threshold":
             return counters["utilisation"]
         if self.kind == "smoothing":
-            return smoothed(counters.congested, float(self.tables_["memory"][horizon]))
+            # Of a long quiet link hardly a number is left: between two such none can be drawn.
+            recent = smoothed(counters.congested, float(self.tables_["memory"][horizon]))
+            return np.maximum(recent, FORGOTTEN)
         hour = self._hours(counters, self.horizons[horizon])
         default = self.tables_["all"]
         profile = [self.tables_.get(f"link {number}", default)[hour] for number in counters.link]
