@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,18 +220,17 @@ def make_doublets(hits: TrackerHits, known: LayerMap) -> Doublets:
 
     Raises `InputError` for an event so dense that they would not fit into some 4 GB.
     """
-    parts = [helices(hits, *(np.zeros(0, dtype=np.int64) for _ in range(3)))]
+    nothing = helices(hits, *(np.zeros(0, dtype=np.int64) for _ in range(3)))
+    parts = {name: [column] for name, column in vars(nothing).items()}
     for inner, outer, pair in candidates(hits, known):
         made = helices(hits, inner, outer, pair)
         good = np.abs(made.curvature) < known.curvature
         good |= made.length < SHORT  # overlaps of modules: two hits at one place
         good &= ((made.z0 > known.vertex[0]) & (made.z0 < known.vertex[1])) | (made.length < SHORT)
-        parts.append(made.at(good))
-    columns = [
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in Doublets.__dataclass_fields__
-    ]
-    return Doublets(*columns)
+        for name, column in vars(made).items():
+            parts[name].append(column[good])
+    # Column by column, the pieces dropped: a dense event has some twenty million doublets.
+    return Doublets(**{name: np.concatenate(parts.pop(name)) for name in list(parts)})
 
 
 def candidates(hits: TrackerHits, known: LayerMap) -> Iterator[tuple[Ints, Ints, Ints]]:
@@ -295,7 +295,10 @@ def make_triplets(made: Doublets, known: LayerMap, hits: int) -> Triplets:
         across = r_b (1/R' - 1/R) / 2 * l l' / (l + l'),
         along = (cot' - cot) / sqrt(1 + cot^2) * l l' / (l + l').
     """
-    parts: list[tuple[Ints, Ints, Floats, Floats]] = []
+    parts: dict[str, list[NDArray[Any]]] = {
+        name: [np.zeros(0, dtype=np.float64 if name in ("across", "along") else np.int64)]
+        for name in Triplets.__dataclass_fields__
+    }
     for before, after in meetings(made, known, hits):
         one, other = made.length[before], made.length[after]
         lever = one * other / (one + other)
@@ -308,12 +311,10 @@ def make_triplets(made: Doublets, known: LayerMap, hits: int) -> Triplets:
         across = across / (np.interp(bend, known.bends, known.across) * factor[:, 0])
         along = along / (np.interp(bend, known.bends, known.along) * factor[:, 1])
         good = (np.abs(across) < known.widest[0]) & (np.abs(along) < known.widest[1])
-        parts.append((before[good], after[good], across[good], along[good]))
-    if not parts:
-        nothing = np.zeros(0, dtype=np.int64)
-        return Triplets(nothing, nothing, np.zeros(0), np.zeros(0))
-    before, after, across, along = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Triplets(before, after, across, along)
+        found = {"before": before, "after": after, "across": across, "along": along}
+        for name, column in found.items():
+            parts[name].append(column[good])
+    return Triplets(**{name: np.concatenate(parts.pop(name)) for name in list(parts)})
 
 
 def meetings(made: Doublets, known: LayerMap, hits: int) -> Iterator[tuple[Ints, Ints]]:
