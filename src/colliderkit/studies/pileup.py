@@ -1,6 +1,6 @@
 """Pileup mitigation: networks beside SoftKiller, constituent subtraction and PUPPI, against mu."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,23 +8,28 @@ from typing import Any
 import awkward as ak
 import numpy as np
 
-from colliderkit.events.pileup import ACTIVITY, Particles, activity, pileup_density
+from colliderkit.events.pileup import Particles
 from colliderkit.events.tables import Floats
 from colliderkit.methods.reconstruction.constituent_subtraction import ConstituentSubtraction
-from colliderkit.methods.reconstruction.interactions import InteractionCounter
 from colliderkit.methods.reconstruction.mitigation import Mitigation
 from colliderkit.methods.reconstruction.pileup_graph import PileupGraph
 from colliderkit.methods.reconstruction.pumml import Pumml
 from colliderkit.methods.reconstruction.puppi import Puppi
 from colliderkit.methods.reconstruction.soft_killer import SoftKiller
-from colliderkit.methods.regression.quantile import QuantileRegression
-from colliderkit.metrics.pileup import bias_and_width
-from colliderkit.report.pileup import against_pileup, event_display, interactions
+from colliderkit.report.pileup import against_pileup, event_display
 from colliderkit.report.results import Result
 from colliderkit.report.verdict import Aim
-from colliderkit.sources.files.collisions import read_collisions
 from colliderkit.sources.pythia.clustering import anti_kt
-from colliderkit.sources.toys.pileup import pileup_toy
+from colliderkit.studies.collision_counts import (
+    ALONE,
+    BIAS,
+    COUNTED,
+    MEDIAN,
+    RESOLUTION,
+    counted,
+    drawn,
+    label,
+)
 from colliderkit.studies.run import Run, Study
 from colliderkit.tasks.pileup import BASELINES, CHS, MASS, MET, NONE, PT, judged, series, unweighted
 from colliderkit.training.settings import Training
@@ -62,8 +67,6 @@ no known vertex per area within |eta| < 2.
 """
 SUPERVISED, SEMI, PUMML = "graph", "graph, charged labels", "PUMML"
 TUNED = ("SoftKiller, tuned", "constituent subtraction, tuned", "PUPPI, tuned")
-BIAS, RESOLUTION = "bias", "resolution"
-COUNTED, ALONE, MEDIAN = "all activity", "vertices alone", "grid median"
 
 
 def better(words: str, quantity: str) -> tuple[Aim, ...]:
@@ -171,14 +174,6 @@ def pileup(run: Run[Scale]) -> None:
     counted(run)
 
 
-def drawn(run: Run[Scale], name: str, count: int, mu: float, *, seed: int) -> ak.Array:
-    """Return events of Pythia, generated once, or of the toy."""
-    if run.scale.toy:
-        return pileup_toy(count, mu, seed=[seed, count])
-    path = run.generated(name.replace(" ", "-"), "pileup-qcd", count, seed=seed, pileup=mu)
-    return read_collisions(path)[0]
-
-
 def fitted(run: Run[Scale], train: ak.Array) -> dict[str, Mitigation]:
     """Return all methods by name, tuned or trained on the same events."""
     scale = run.scale
@@ -201,11 +196,6 @@ def fitted(run: Run[Scale], train: ak.Array) -> dict[str, Mitigation]:
 def weighted(method: Mitigation, events: ak.Array) -> Mapping[str, Floats]:
     """Return the weights of all particles."""
     return {"weight": ak.flatten(method.weights(events)).to_numpy().astype(np.float32)}
-
-
-def label(mu: float) -> str:
-    """Name a sample."""
-    return f"mu {mu:g}"
 
 
 def figures(events: ak.Array, weights: Mapping[str, Floats], mu: float) -> list[dict[str, Any]]:
@@ -235,97 +225,6 @@ def add_display(run: Run[Scale], first: Particles, weights: Mapping[str, Floats]
         " sum of all pT.",
         wide=True,
     )
-
-
-def counted(run: Run[Scale]) -> None:
-    """Count interactions and measure the density of pileup, by regression and by what is usual."""
-    scale = run.scale
-    tables: dict[str, dict[str, list[Floats]]] = {"train": {}, "test": {}}
-    for i, mu in enumerate(scale.tested):
-        for part, (name, count, seed) in {
-            "train": (f"count {mu:g}", scale.counting, 40 + i),
-            "test": (f"test {mu:g}", scale.test, 10 + i),
-        }.items():
-            draw = partial(drawn, run, name, count, mu, seed=seed)
-            found = run.arrays(f"activity, {name}", partial(numbers, draw))
-            for key, values in found.items():
-                tables[part].setdefault(key, []).append(values)
-    train = {name: np.concatenate(parts) for name, parts in tables["train"].items()}
-    test = {name: np.concatenate(parts) for name, parts in tables["test"].items()}
-    mus = np.repeat(scale.tested, [len(part) for part in tables["test"]["interactions"]])
-    training = Training(epochs=5 if scale.toy else 60, batch_size=64, learning_rate=2e-3)
-    rows: list[Result] = []
-    for quantity in ("interactions", "pileup density"):
-        answers: dict[str, Floats] = {}
-        if quantity == "interactions":
-            given = train["activity"], train["interactions"]
-            counter = InteractionCounter.learn(*given)
-            answers[COUNTED] = counter.count(test["activity"])[0]
-            alone = InteractionCounter.learn(*given, names=("vertices",))
-            answers[ALONE] = alone.count(test["activity"])[0]
-            rows += closure(scale, *given)
-        else:
-            answers[MEDIAN] = test["activity"][:, ACTIVITY.index("rho")]
-            model = run.fitted(
-                "pileup density by regression",
-                QuantileRegression(training=training, hidden=(32, 32)),
-                train["activity"],
-                train[quantity],
-                names=list(ACTIVITY),
-                progress=False,
-            )
-            answers[COUNTED] = model.predict(test["activity"]).estimate
-        for name, answer in answers.items():
-            for mu in scale.tested:
-                mine = mus == mu
-                errors = bias_and_width(answer[mine], test[quantity][mine])
-                for what, v in zip((BIAS, RESOLUTION), errors, strict=True):
-                    of = f"{quantity}: {what}, {label(mu)}"
-                    rows.append(Result(name, of, v.value, v.error, counting=v.error))
-        run.report.add_figure(
-            interactions(
-                test[quantity], answers, quantity, "GeV" if quantity == "pileup density" else ""
-            ),
-            f"Median and central 68% of what is estimated less the truth: {quantity}.",
-        )
-    run.report.add_results(
-        rows,
-        "Relative bias and resolution of each mean number of collisions. Errors are those of the"
-        " tested events; the collisions of a sample are drawn from 2,000, whose mean activity is"
-        " known to some 2%, and that shift is in each bias. The closure has none of it: nine"
-        " tenths of the training events count the others.",
-    )
-
-
-def closure(scale: Scale, activity: Floats, interactions: Floats) -> list[Result]:
-    """Return the bias on the events of the training, each counted by what others have taught."""
-    part = np.random.default_rng(0).integers(0, 10, len(interactions))
-    found = np.zeros(len(interactions))
-    for n in range(10):
-        others = part != n
-        counter = InteractionCounter.learn(activity[others], interactions[others])
-        found[~others] = counter.count(activity[~others])[0]
-    rows = []
-    for mu, answer, truth in zip(
-        scale.tested,
-        np.split(found, len(scale.tested)),
-        np.split(interactions, len(scale.tested)),
-        strict=True,
-    ):
-        bias, _ = bias_and_width(answer, truth)
-        of = f"interactions: closure, {label(mu)}"
-        rows.append(Result(COUNTED, of, bias.value, bias.error, counting=bias.error))
-    return rows
-
-
-def numbers(draw: Callable[[], ak.Array]) -> dict[str, Floats]:
-    """Return what is known of events, (N, 9), and what is to be found, (N,) each."""
-    events = draw()
-    return {
-        "activity": activity(events),
-        "interactions": np.asarray(events["interactions"], dtype=np.float64),
-        "pileup density": pileup_density(Particles.of(events)),
-    }
 
 
 STUDY = Study(

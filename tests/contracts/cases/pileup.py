@@ -72,5 +72,6 @@ TASK_CASES = {
         evaluate=lambda folder: (
             *("--files", str(folder / "low.parquet"), "--edges", "[0, 7, 100]"),
         ),
+        export=lambda folder: ("--files", str(folder / "low.parquet")),
     ),
 }

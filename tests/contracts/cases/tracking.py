@@ -63,6 +63,7 @@ TASK_CASES = {
         methods={"edge-tracks": SMALL, "embedded-tracks": SMALL},
         apply=lambda folder: (f"{folder}/test/hits.parquet",),
         evaluate=lambda folder: (f"{folder}/test/hits.parquet",),
+        export=lambda folder: ("--files", f"{folder}/test/hits.parquet"),
         applied="tracks.csv",
     ),
 }
