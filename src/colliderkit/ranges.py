@@ -125,6 +125,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("hits", "vertices"), FEW_ONE),
     "missed": Range(0, 1, open="most"),  # share of hits
     "volumes": NONE,  # of a detector, by their numbers
+    "overlaid": Range(1, 1e4),  # events as one
     # clusters of calorimeter hits
     **dict.fromkeys(("distance", "density", "link", "mean"), POSITIVE),
     **dict.fromkeys(("q_min", "side", "least_energy"), NOT_NEGATIVE),
