@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.hits import ranges
+from colliderkit.events.angles import turned
+from colliderkit.events.calorimeter.hits import offsets_of, ranges
 from colliderkit.events.tables import Floats, Ints
 
 __all__ = [
@@ -278,16 +279,6 @@ class FlowEvents:
 
 
 PARTS = ("tracks", "clusters", "towers")
-
-
-def turned(phi: ArrayLike) -> Floats:
-    """Return angles between -pi and pi."""
-    return np.asarray(np.remainder(np.asarray(phi) + np.pi, 2 * np.pi) - np.pi)
-
-
-def offsets_of(counts: ArrayLike) -> Ints:
-    """Return where each event begins, (E + 1,), of the numbers (E,) of its rows."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.asarray(counts, dtype=np.int64))])
 
 
 def event_of(offsets: Ints) -> Ints:

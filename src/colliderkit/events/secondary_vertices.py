@@ -20,6 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from colliderkit.errors import InputError
+from colliderkit.events.angles import turned
 from colliderkit.events.tables import Floats, Ints
 
 __all__ = ["COLUMNS", "JetTracks", "average_links", "constraints", "is_track", "numbered_origins"]
@@ -77,7 +78,7 @@ class JetTracks:
         eta, phi = np.arcsinh(pz / pt), np.arctan2(py, px) - jet_phi
         d0 = d0 * np.where(np.sin(phi) < 0, -1, 1)
         z0 = z0 * np.where(eta > jet_eta, -1, 1)
-        phi = (phi + np.pi) % (2 * np.pi) - np.pi
+        phi = turned(phi)
         columns = (pt, eta, phi, jet_pt, jet_eta, d0, z0, d0_error, z0_error)
         for name, column in zip(COLUMNS, columns, strict=True):
             good = np.bincount(np.repeat(np.arange(len(counts)), counts), ~np.isfinite(column),

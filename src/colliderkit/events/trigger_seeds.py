@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.hits import ranges
+from colliderkit.events.calorimeter.hits import offsets_of, ranges
 from colliderkit.events.tables import Floats, Ints
 
 __all__ = ["CLASSES", "LAYERS", "TriggerSeeds", "triplets"]
@@ -107,7 +107,7 @@ class TriggerSeeds:
             columns = [getattr(part, field.name) for part in parts]
             if field.name.endswith("offsets"):
                 sizes = np.concatenate([np.diff(column) for column in columns])
-                new[field.name] = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+                new[field.name] = offsets_of(sizes)
             else:
                 new[field.name] = np.concatenate(columns)
         return cls(**new)

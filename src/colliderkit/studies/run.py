@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from colliderkit.errors import InputError
 from colliderkit.files import alone, atomic_file, refuse_existing
 from colliderkit.methods.method import Method
-from colliderkit.metrics.value import number
 from colliderkit.report.html import Report
 from colliderkit.report.verdict import Aim, Ranking
 from colliderkit.report.words import duration
 from colliderkit.studies.measured import step_seconds
 from colliderkit.studies.provenance import source_of
+from colliderkit.studies.sizes import plain, shown
 
 __all__ = ["OPTIONS", "SCALE_NAMES", "Run", "ScaleName", "Study"]
 
@@ -70,7 +70,7 @@ class Study(Generic[S]):
 
     def size(self, scale: S) -> str:
         """Say how many events of what a scale has."""
-        return self.events.format(**{n: _shown(size) for n, size in _plain(scale).items()})
+        return self.events.format(**{n: shown(size) for n, size in plain(scale).items()})
 
     def run(self, *, scale: str, out: Path, force: bool = False, **options: Any) -> Path:
         """Run into the folder `out` and return the path of the report.
@@ -284,7 +284,7 @@ class Run(Generic[S]):
         request: dict[str, Any] = {"name": self.study.name, "scale": self.scale_name}
         if "seeds" in self.study.takes:
             request["seeds"] = len(self.seeds)
-        sizes = yaml.safe_dump(_plain(self.scale), sort_keys=False)
+        sizes = yaml.safe_dump(plain(self.scale), sort_keys=False)
         comments = "".join(f"#   {line}\n" for line in sizes.splitlines())
         return f"{yaml.safe_dump(request, sort_keys=False)}# The scale:\n{comments}"
 
@@ -295,26 +295,6 @@ class Run(Generic[S]):
         return seconds
 
 
-def _shown(value: Any) -> Any:
-    """Write a size for people; of a mapping each entry."""
-    if isinstance(value, Mapping):
-        return {key: _shown(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return ", ".join(str(_shown(item)) for item in value)
-    return number(value) if isinstance(value, int | float) else value
-
-
 def slug(name: str) -> str:
     """Return a name as that of a file."""
     return re.sub(r"[^\w.=+]+", "-", name).strip("-")
-
-
-def _plain(value: Any) -> Any:
-    """Return `value` of dictionaries, lists, numbers and text alone, as YAML wants."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value if isinstance(value, bool | int | float | str | None) else str(value)

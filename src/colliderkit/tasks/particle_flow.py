@@ -10,7 +10,14 @@ import numpy as np
 
 from colliderkit.errors import InputError
 from colliderkit.events.jets import Jets
-from colliderkit.events.particle_flow import KINDS, NEUTRAL, PHOTON, FlowEvents, FlowParticles
+from colliderkit.events.particle_flow import (
+    KINDS,
+    NEUTRAL,
+    PHOTON,
+    FlowEvents,
+    FlowParticles,
+    offsets_of,
+)
 from colliderkit.events.tables import Floats
 from colliderkit.files import existing_file
 from colliderkit.methods.method import Method
@@ -372,8 +379,7 @@ def read_display(path: Path, name: str) -> tuple[FlowEvents, dict[str, FlowParti
         for column in ("pt", "eta", "phi", "kind")
     }
     counts = np.asarray(ak.num(table["flow_pt"]))
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-    found = FlowParticles(offsets, **columns)
+    found = FlowParticles(offsets_of(counts), **columns)
     return events, {name: found}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.hits import CalorimeterHits
+from colliderkit.events.calorimeter.hits import CalorimeterHits, offsets_of
 from colliderkit.events.calorimeter.overlay import Digitiser
 from colliderkit.events.tables import Floats, Ints
 
@@ -111,7 +111,7 @@ def coarser(
     )
     counts = np.bincount(cells[kept, 0], minlength=len(hits))
     return CalorimeterHits(
-        np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)]),
+        offsets_of(counts),
         position[kept],
         reading[kept],
         hits.particle_offsets,

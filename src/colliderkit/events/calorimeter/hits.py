@@ -238,7 +238,7 @@ class Clusters:
             raise InputError(f"{labels.shape} labels for {len(hits.energy)} hits; give one each.")
         counts = np.zeros(len(hits), dtype=np.int64)
         np.maximum.at(counts, hits.event, labels + 1)
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        offsets = offsets_of(counts)
         inside = labels >= 0
         cluster = offsets[hits.event[inside]] + labels[inside]
         energy = hits.energy[inside]
@@ -256,6 +256,11 @@ class Clusters:
     def cluster(self, hits: CalorimeterHits) -> Ints:
         """Return the cluster of each hit by its place in all events, -1 of none, (H,)."""
         return np.where(self.label >= 0, self.offsets[hits.event] + self.label, -1)
+
+
+def offsets_of(counts: ArrayLike) -> Ints:
+    """Return where each event begins, (E + 1,), of the numbers (E,) of its rows."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.asarray(counts, dtype=np.int64))])
 
 
 def ranges(offsets: NDArray[np.int64], chosen: NDArray[np.int64]) -> tuple[Ints, Ints]:

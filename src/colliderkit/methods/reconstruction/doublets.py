@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.angles import turned
 from colliderkit.events.hits import NOISE, TrackerHits
 from colliderkit.events.tables import Floats, Ints
 
@@ -127,7 +128,7 @@ def learn_map(hits: TrackerHits, *, pt: float) -> LayerMap:
     many = int(np.searchsorted(np.cumsum(counts[order]), COVERED * len(first))) + 1
     kept = np.sort(order[:many])
     phi = np.arctan2(hits.y, hits.x)
-    turn = np.abs(wrapped(phi[second] - phi[first]))
+    turn = np.abs(turned(phi[second] - phi[first]))
     turns = np.array([np.quantile(turn[which == k], KEPT) for k in kept])
     inside = np.isin(which, kept)
     true = helices(hits, first, second, np.minimum(np.searchsorted(kept, which), len(kept) - 1))
@@ -375,11 +376,6 @@ def cut(sizes: Ints, together: Ints) -> Iterator[slice]:
             end += 1
         yield slice(begin, end)
         begin = end
-
-
-def wrapped(angle: Floats) -> Floats:
-    """Return angles between -pi and pi."""
-    return np.remainder(angle + np.pi, 2 * np.pi) - np.pi
 
 
 def spread(values: Floats) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.angles import turned
 from colliderkit.events.hits import NOISE, TrackerHits
 from colliderkit.events.tables import Floats, Ints
 from colliderkit.progress import progress_bar
@@ -57,7 +58,7 @@ class FittedTracks:
     def pulls(self) -> Floats:
         """Return (fitted - true) / error (K, 5); an angle's difference is the shorter one."""
         difference = self.values - self.truth
-        difference[:, 2] = np.remainder(difference[:, 2] + np.pi, 2 * np.pi) - np.pi
+        difference[:, 2] = turned(difference[:, 2])
         pulls: Floats = difference / self.errors
         return pulls
 

@@ -11,6 +11,7 @@ import awkward as ak
 import numpy as np
 from numpy.typing import NDArray
 
+from colliderkit.events.angles import turned
 from colliderkit.events.tables import Floats
 from colliderkit.sources.pythia.tau_decays import MODES
 
@@ -125,7 +126,7 @@ def tau_variables(jets: ak.Array) -> dict[str, NDArray[np.float32]]:
     pt = np.maximum(np.hypot(px, py), 1e-9)
     whole = np.asarray(jets["jet_pt"], dtype=np.float64)
     turn = np.arctan2(py, px) - np.asarray(jets["jet_phi"])[jet]
-    turn = (turn + np.pi) % (2 * np.pi) - np.pi
+    turn = turned(turn)
     away = np.hypot(np.arcsinh(pz / pt) - np.asarray(jets["jet_eta"])[jet], turn)
     track, photon, core = flat["charge"] != 0, flat["photon"] > 0.5, away < CORE
     kinds = {"track": track, "photon": photon, "hadron": ~track & ~photon}

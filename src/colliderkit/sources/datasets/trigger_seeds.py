@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.angles import turned
 from colliderkit.events.tables import Floats, Ints
 from colliderkit.events.trigger_seeds import CLASSES, LAYERS, TriggerSeeds
 from colliderkit.seeds import derive
@@ -295,8 +296,3 @@ def weights_of(batch: Any) -> Floats:
     """Return Pythia's weights of events, (N,)."""
     weights = np.asarray(ak.to_numpy(ak.firsts(batch.info.weights)), dtype=np.float64)
     return weights
-
-
-def turned(angle: Floats) -> Floats:
-    """Return angles between -pi and pi."""
-    return np.remainder(angle + np.pi, 2 * np.pi) - np.pi

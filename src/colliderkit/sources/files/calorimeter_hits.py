@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
-from colliderkit.events.calorimeter.hits import CalorimeterHits, Clusters
+from colliderkit.events.calorimeter.hits import CalorimeterHits, Clusters, offsets_of
 from colliderkit.files import existing_file
 from colliderkit.sources.files.columns import missing, readable
 from colliderkit.sources.files.formats import Paths, paths_of
@@ -69,7 +69,7 @@ def _read(path: Path) -> CalorimeterHits:
         if not np.array_equal(ak.to_numpy(ak.num(lists[name])), counts):
             raise InputError(f"{path}: '{name}' and '{energy}' differ in their numbers of hits.")
     position = np.stack([_flat(lists[name]) for name in PLACE], axis=1)
-    given: dict[str, Any] = {"offsets": _ends(counts), "position": position}
+    given: dict[str, Any] = {"offsets": offsets_of(counts), "position": position}
     given["energy"] = _flat(lists[energy])
     present = [name for name in TRUTH if name in table.fields]
     if present and len(present) < len(TRUTH):
@@ -98,7 +98,7 @@ def _truth(
     named, wanted = _flat(own, np.int64), _flat(ak.flatten(ids, axis=2), np.int64)
     hit = np.repeat(np.arange(counts.sum()), ak.to_numpy(ak.flatten(each)))
     event = np.repeat(np.arange(len(counts)), counts)[hit]
-    ends = _ends(particles)
+    ends = offsets_of(particles)
     owner = np.repeat(np.arange(len(particles)), particles)
     # Of each (event, id) the place among all particles: a search in the sorted pairs.
     order = np.lexsort((named, owner))
@@ -247,7 +247,3 @@ def _lists(path: Path, name: str, column: ak.Array, depth: int) -> ak.Array:
 
 def _flat(column: ak.Array, kind: Any = np.float64) -> NDArray[Any]:
     return ak.to_numpy(ak.flatten(column, axis=None)).astype(kind)
-
-
-def _ends(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colliderkit.errors import InputError
+from colliderkit.events.calorimeter.hits import offsets_of
 from colliderkit.events.tables import Ints
 from colliderkit.events.trigger_seeds import TriggerSeeds
 from colliderkit.files import existing_file
@@ -51,7 +52,7 @@ def _read(path: Path) -> TriggerSeeds:
             word = "a list" if depth == 2 else "a list of lists"
             raise InputError(f"{path}: column '{name}' is not {word} of numbers in each event.")
     count = len(table)
-    new: dict[str, Any] = {"offsets": _ends(_sizes(table["seed_pt"]))}
+    new: dict[str, Any] = {"offsets": offsets_of(_sizes(table["seed_pt"]))}
     for name in SEED:
         new[name] = _column(path, table, f"seed_{name}", new["offsets"], 1)
     seeds = int(new["offsets"][-1])
@@ -60,7 +61,7 @@ def _read(path: Path) -> TriggerSeeds:
         new["label"] = _column(path, table, "seed_label", new["offsets"], 1).astype(np.int64)
     for kind, columns in (("tower", TOWER), ("hit", HIT)):
         each = ak.flatten(table[columns[0]], axis=1)
-        ends = new[f"{kind}_offsets"] = _ends(_sizes(each))
+        ends = new[f"{kind}_offsets"] = offsets_of(_sizes(each))
         for name in columns:
             new[name] = _column(path, table, name, ends, 2)
             if len(ends) != seeds + 1:
@@ -85,10 +86,6 @@ def _column(path: Path, table: ak.Array, name: str, ends: Ints, depth: int) -> N
 
 def _sizes(lists: ak.Array) -> Ints:
     return np.asarray(ak.num(lists), dtype=np.int64)
-
-
-def _ends(sizes: Ints) -> Ints:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
 
 
 def seed_columns(seeds: TriggerSeeds) -> dict[str, Any]:
