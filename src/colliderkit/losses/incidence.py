@@ -8,8 +8,6 @@ import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from colliderkit.networks.incidence import HEADS
-
 __all__ = ["SHARES", "TRUTH", "UNTRACKED", "IncidenceLoss"]
 
 SHARES = 5  # the largest of a cluster that are told
@@ -27,10 +25,11 @@ LINEAR, MOST = 0.3, 3.0  # of ratios of pT, as in `losses.particle_flow`
 class IncidenceLoss:
     """Objective ``(outputs, target, weight) -> loss`` of an incidence matrix (2212.01328).
 
-    `outputs` (B, N, 2 k + 7 + `TRUTH`) are those of `networks.incidence` and what is known. The
-    slots of clusters are matched with the particles without a track, event by event, so that the
-    energy that both have in clusters is most, with dR as a tie breaker (Hungarian); slots of tracks
-    are their particles'. Then, E the energy of a cluster and I its share in a slot,
+    `outputs` (B, N, 2 k + 7 + `TRUTH`) are logits of shares, the places of their slots and what the
+    network says of a slot, then what is known. The slots of clusters are matched with the particles
+    without a track, event by event, so that the energy that both have in clusters is most, with dR
+    as a tie breaker (Hungarian); slots of tracks are their particles'. Then, E the energy of a
+    cluster and I its share in a slot,
 
         sum sqrt(E) KL(true shares, I) + BCE(slot has a particle)
             + [where it has] (CE(kind) + sqrt(pT) h(correction of the proxy)),
@@ -44,7 +43,7 @@ class IncidenceLoss:
         """Return the weighted mean over the elements of the batch, ()."""
         k = self.neighbours
         logits, near = outputs[..., :k], outputs[..., k : 2 * k].detach().long()
-        heads, known = outputs[..., 2 * k : 2 * k + HEADS], outputs[..., 2 * k + HEADS :].detach()
+        heads, known = outputs[..., 2 * k : -TRUTH], outputs[..., -TRUTH:].detach()
         energy, cluster, real = (known[..., i] for i in (2 * SHARES, -2, -1))
         share = logits.softmax(2)
         size = outputs.shape[1]
