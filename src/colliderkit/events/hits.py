@@ -137,9 +137,10 @@ class TrackerHits:
             if values.shape != (count,):
                 raise InputError(f"{what}: {name} has shape {values.shape} for {count} hits.")
         which = np.searchsorted(names, of)
-        order = np.argsort(which, kind="stable")
-        columns = {name: values[order] for name, values in columns.items()}
-        which = which[order]
+        if (np.diff(which) < 0).any():
+            order = np.argsort(which, kind="stable")
+            columns = {name: values[order] for name, values in columns.items()}
+            which = which[order]
         for name in position:
             if (bad := ~np.isfinite(columns[name])).any():
                 row = int(np.argmax(bad))
