@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
-from colliderkit.events.vertices import Tracks, true_vertices
+from colliderkit.events.vertices import Tracks, Vertices, true_vertices
 from colliderkit.methods.reconstruction.vertex_annealing import AnnealedVertices
 from colliderkit.methods.reconstruction.vertex_density import (
     DensityVertices,
+    candidate_table,
     kernel_density,
     peaks,
 )
@@ -67,6 +68,31 @@ def test_peaks_go_from_minimum_to_minimum():
     np.testing.assert_allclose(
         bin_of, [(2 + 5.5 + 3.6) / 1.0, (1.3 + 5.6 + 3.0) / 0.7, 98.5], atol=1e-9
     )
+
+
+def test_a_peak_between_two_vertices_tells_by_its_tracks():
+    """Three events: tracks on two points, an even spread, and a peak without tracks."""
+    spread = np.linspace(-0.06, 0.06, 7)
+    z = [0.9, 0.9, 1.1, 1.1, *(5 + spread), 5.9]
+    found = Vertices(
+        np.array([1.0, 4.98, 6.0, -3.0]), np.array([2.0, 1.0, 0.9, 0.2]), np.full(4, 0.12),
+        np.array([1, 2, 1]),
+    )  # fmt: skip
+    table = candidate_table(found, tracks(z, 0.04, [4, 8, 0]))
+    assert table.dtype == np.float32
+    assert table.shape == (4, 11)
+    np.testing.assert_allclose(table[:, 0], found.strength)
+    np.testing.assert_allclose(table[:, 1], 0.12)
+    np.testing.assert_allclose(table[:, 2:4], [[20, 20], [20, 1.02], [1.02, 20], [20, 20]], 1e-5)
+    # A peak of another event is no neighbour.
+    np.testing.assert_allclose(table[:, 4:6], [[0, 0], [0, 0.9], [1, 0], [0, 0]])
+    np.testing.assert_allclose(table[:, 6], [4, 7, 1, 0])
+    np.testing.assert_allclose(table[:, 7], [0.02, 0.04 / 7**0.5, 0.04, 100], rtol=1e-5)
+    np.testing.assert_allclose(table[:, 8], [0, 0.02 / 0.04 * 7**0.5, -2.5, 0], atol=1e-4)
+    chi2 = (0.1 / 0.04) ** 2, (spread**2).mean() / 0.04**2
+    np.testing.assert_allclose(table[:, 9], [*chi2, 0, 0], atol=1e-3)
+    kurtosis = (spread**4).mean() / (spread**2).mean() ** 2
+    np.testing.assert_allclose(table[:2, 10], [1, kurtosis], rtol=1e-3)
 
 
 @pytest.mark.statistical
