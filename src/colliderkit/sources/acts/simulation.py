@@ -38,7 +38,8 @@ FIELD = 2.0  # T
 # Beyond these, in mm, a particle is born outside of the tracker, and ACTS has no volume for it.
 RADIUS, LENGTH = 1_080.0, 3_030.0
 # Of ACTS' tables, what is kept.
-HITS = ("particle_id", "x", "y", "z", "volume_id", "layer_id", "surface_id")
+PLACES = {"volume": "volume_id", "layer": "layer_id", "module": "surface_id"}
+HITS = ("particle_id", "x", "y", "z", *PLACES.values())
 MEASURED = ("px", "py", "pz", "vx", "vy", "vz", "charge")
 PARTICLES = ("particle_id", *MEASURED, "primary", "vertex_primary")
 COLUMNS = ("d0", "z0", "phi", "theta", "qop")  # of a track at the beam: mm, radian, 1/GeV
@@ -388,17 +389,17 @@ def collected(folder: Path, first: int, tracks: bool) -> Simulated:
     # Nothing of this can be wrong as a file's may be, so that `TrackerHits.checked` is not asked.
     made = TrackerHits(
         offsets_of(event, count),
-        *(hits[name][measured].astype(np.float64) for name in ("x", "y", "z")),
-        *(hits[f"{name}_id"][measured].astype(np.int64) for name in ("volume", "layer", "surface")),
+        **{name: hits[name][measured].astype(np.float64) for name in ("x", "y", "z")},
+        **{name: hits[of_acts][measured].astype(np.int64) for name, of_acts in PLACES.items()},
         id=(ranks_in(np.repeat(np.arange(count), sizes)) + 1)[measured],
         number=np.arange(first, first + count),
         particle=made_by[measured],
         particles=Particles(
             offsets_of(of, count),
             ids,
-            *(particles[name].astype(np.float64) for name in MEASURED),
-            particles["primary"].astype(bool),
-            particles["vertex_primary"].astype(np.int64),
+            **{name: particles[name].astype(np.float64) for name in MEASURED},
+            primary=particles["primary"].astype(bool),
+            vertex=particles["vertex_primary"].astype(np.int64),
         ),
     )
     if not tracks:
