@@ -228,6 +228,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
     ],
     "taus.md": [
         ('generate_taus(5_000, 8_000, "taus.parquet", seed=1)\n', ""),
+        ('generate_taus(2_000, 3_000, "test.parquet", seed=2)\n', ""),
         ("features=VARIABLES, classes", "features=VARIABLES, options=FEWER, classes"),
         ('    regress=("response",),', '    regress=("response",), training=FEW, options=SMALL,'),
         ("--network pfn", "--network pfn --training.epochs 1"),
@@ -245,6 +246,9 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("tracker-helices 40", "tracker-helices 6"),
         ("volumes=[7, 8, 9]", "volumes=[7, 8, 9], width=8, training=FEW"),
         ("fit tracking events", "fit tracking events --width 8 --training.epochs 1"),
+        ("tracker-guns 200", "tracker-guns 6 --vertices 3"),
+        ("tracker-guns 50", "tracker-guns 4 --vertices 3"),
+        ("'[1, 3, 10]'", "'[1, 2]' --width 8 --training.epochs 1"),
     ],
     "trigger.md": [
         ("features=names)", "features=names, training=short)"),
@@ -704,7 +708,8 @@ def given_taus() -> Names:
         },
         depth_limit=1,
     )
-    write("taus.parquet", seen(jets))
+    write("taus.parquet", seen(jets[: count // 2]))
+    write("test.parquet", seen(jets[count // 2 :]))
     small = {"embed": (8, 8), "pair_embed": (4,), "heads": 2, "blocks": 1, "class_blocks": 1}
     return {"FEW": ck.Training(epochs=1), "FEWER": {"max_iter": 3}, "SMALL": small}
 

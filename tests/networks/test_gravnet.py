@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from colliderkit.networks import gravnet
-from colliderkit.networks.gravnet import GravNet, GravNetBlock, gathered, nearest
+from colliderkit.networks.gravnet import GravNet, GravNetBlock, faded, gathered, nearest
 
 
 def made(**options: int) -> GravNet:
@@ -57,9 +57,42 @@ def test_a_message_falls_with_the_distance_as_published() -> None:
         block.out.weight.copy_(torch.eye(3))
         block.out.bias.zero_()
     x = torch.tensor([[[0.0], [0.5]]])
-    out = block(x, torch.ones(1, 2, dtype=torch.bool))
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    out = block(x, mask, *block.neighbourhood(x, mask))
     far = math.exp(-10 * 0.25)
     assert out[0, 0].tolist() == pytest.approx([0.0, (1 + far) / 2, 1.0])
+    # A third one, which is no neighbour, takes from both what it would have itself.
+    x = torch.tensor([[[0.0], [0.5], [-0.6]]])
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    out = block(x, mask, *block.neighbourhood(x, mask))
+    border = math.exp(-10 * 0.36)
+    assert out[0, 0].tolist() == pytest.approx([0.0, (1 + far) / 2 - border, 1 - border])
+
+
+@torch.no_grad()
+def test_a_hit_that_crosses_the_border_changes_nothing_at_once() -> None:
+    """Which of two is nearer is decided by rounding: the answers are the same to rounding."""
+    network = made().double()
+    # Places are the features: 0.5 and -0.5 away are the last neighbour and the first that is none.
+    torch.manual_seed(3)
+    x = torch.randn(1, 9, 3, dtype=torch.float64)
+    mask = torch.ones(1, 9, dtype=torch.bool)
+    block = network.blocks[0]
+    seen = network.before[0](torch.cat([x, x.mean(1, keepdim=True).expand_as(x)], 2))
+    away = (block.place(seen)[0] - block.place(seen)[0, 0]).square().sum(1)
+    last, first = away.argsort()[3:5]
+    # On the way from the one to the other they change places.
+    at = [seen.clone() for _ in range(2)]
+    for moved, share in zip(at, (0.5 - 1e-9, 0.5 + 1e-9), strict=True):
+        moved[0, last] = seen[0, first] + share * (seen[0, last] - seen[0, first])
+        moved[0, first] = seen[0, first] + (1 - share) * (seen[0, last] - seen[0, first])
+    near = [block.neighbourhood(moved, mask)[0][0, :, 0].tolist() for moved in at]
+    assert set(near[0]) != set(near[1])
+    out = [block(moved, mask, *block.neighbourhood(moved, mask))[0, 0] for moved in at]
+    torch.testing.assert_close(out[0], out[1], atol=1e-7, rtol=0)
+    fade = faded(block.place(at[0]), mask, nearest(block.place(at[0]), mask, 5).transpose(1, 2), 4)
+    assert 0 <= float(fade.min()) < 1e-6
+    assert float(fade.max()) > 0
 
 
 def test_an_empty_event_and_gradients_are_finite() -> None:

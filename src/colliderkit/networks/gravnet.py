@@ -53,7 +53,8 @@ class GravNetBlock(nn.Module):
     """One exchange: place hits, weight features of the nearest by exp(-10 d^2), mean and maximum.
 
     (B, N, F) -> (B, N, outputs). `space` S dimensions of the place, `propagated` features that
-    are exchanged, `neighbours` k of each hit, itself among them.
+    are exchanged, `neighbours` k of each hit, itself among them. The weight is that of the paper
+    times `faded`, so that a hit is not lost at once when another becomes as near.
     """
 
     def __init__(
@@ -71,14 +72,20 @@ class GravNetBlock(nn.Module):
         self.give = nn.Linear(inputs, propagated)
         self.out = nn.Linear(inputs + 2 * propagated, outputs)
 
-    def forward(self, x: Tensor, mask: Tensor, near: Tensor | None = None) -> Tensor:
-        """Return the new features; `near` (B, N, k) are neighbours that are known already."""
+    def neighbourhood(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the places of the neighbours of each hit, (B, k, N), and `faded` of them."""
+        space = self.place(x)
+        # One more than are heard, which says where the neighbourhood ends.
+        near = nearest(space, mask, self.neighbours + 1).transpose(1, 2)
+        return near[:, : self.neighbours], faded(space, mask, near, self.neighbours)
+
+    def forward(self, x: Tensor, mask: Tensor, near: Tensor, fade: Tensor | None = None) -> Tensor:
+        """Return the new features; neighbours `near` (B, k, N), whose weights `fade` multiplies."""
         space, given = self.place(x), self.give(x)
-        near = nearest(space, mask, self.neighbours) if near is None else near
-        # Neighbours before hits, (B, k, N, ...): sums and maxima over them go along rows then.
-        near = near.transpose(1, 2)
+        # Neighbours before hits: sums and maxima over them go along rows then.
         offset = gathered(space, near) - space[:, None]
         weight = torch.exp(-FALL * offset.square().sum(3))
+        weight = weight if fade is None else weight * fade
         messages = gathered(given, near)
         if whole(mask):
             messages = messages * weight[..., None]
@@ -89,6 +96,21 @@ class GravNetBlock(nn.Module):
             mean = messages.sum(1) / real.sum(1).clamp(min=1)
             most = messages.masked_fill(real < 0.5, NEVER).amax(1)
         return nn.functional.elu(self.out(torch.cat([x, mean, most], dim=2)))
+
+
+def faded(space: Tensor, mask: Tensor, near: Tensor, neighbours: int) -> Tensor:
+    """Return 1 - exp(-10 (d_out^2 - d^2)) of the `neighbours` of each hit, (B, k, N).
+
+    d is the distance of a neighbour and d_out that of the first hit that is none, near[:, k]; it is
+    1 where there is none such. Two hits that change places at the border have 0 both: rounding,
+    which decides who is nearer, decides nothing else.
+    """
+    squared = (gathered(space, near) - space[:, None]).square().sum(3)
+    if near.shape[1] <= neighbours:
+        return torch.ones_like(squared)
+    inside, border = squared[:, :neighbours], squared[:, neighbours:]
+    beyond = gathered(mask[..., None], near[:, neighbours:])[..., 0]
+    return (1 - torch.exp(-FALL * (border - inside).clamp(min=0))).where(beyond, 1.0)
 
 
 def whole(mask: Tensor) -> bool:
@@ -162,13 +184,12 @@ class GravNet(nn.Module):
         x = (features - self.mean) * self.scale * real
         count = real.sum(1, keepdim=True).clamp(min=1)
         seen = [x]
-        near: Tensor | None = None
+        shared: tuple[Tensor, Tensor] | None = None
         for before, block in zip(self.before, self.blocks, strict=True):
             event = ((x * real).sum(1, keepdim=True) / count).expand_as(x)
             x = before(torch.cat([x, event], dim=2))
-            if near is None:
-                near = nearest(block.place(x), mask, block.neighbours)
-            x = block(x, mask, near)
+            shared = block.neighbourhood(x, mask) if shared is None else shared
+            x = block(x, mask, *shared)
             seen.append(x)
         out: Tensor = self.last(torch.cat(seen, dim=2))
         return out * real
