@@ -165,7 +165,7 @@ def match_objects(true: EventObjects, found: EventObjects) -> Detection:
 
 
 def precision_gain(one: Sequence[Detection], other: Sequence[Detection], kind: int) -> Value:
-    """Return the average precision of one less that of another, means over fits, on the same events.
+    """Return the average precision of one less that of another, means over fits, on equal events.
 
     The bootstrap draws the events of all together: what they have in common falls out.
     """

@@ -74,7 +74,8 @@ class CenterMap(nn.Module):
         )  # fmt: skip
         with torch.no_grad():
             last = self.heads[-1]
-            assert isinstance(last, nn.Conv2d) and last.bias is not None
+            assert isinstance(last, nn.Conv2d)
+            assert last.bias is not None
             last.weight.mul_(0.1)
             last.bias.zero_()
             # Cells with a centre are rare: begin with few.

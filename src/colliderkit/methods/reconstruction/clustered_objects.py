@@ -154,9 +154,7 @@ class ClusteredObjects(ObjectMethod):
         )
         some = pt > 0
         counts = np.bincount(towers.event[some], minlength=len(towers))
-        jets, of = jets_of(
-            ak.unflatten(momenta[some], counts), radius=self.radius, least=self.cut
-        )
+        jets, of = jets_of(ak.unflatten(momenta[some], counts), radius=self.radius, least=self.cut)
         inside = np.flatnonzero(of >= 0)
         order = inside[np.argsort(of[inside], kind="stable")]
         jet, row = of[order], np.flatnonzero(some)[order]

@@ -181,8 +181,9 @@ class ObjectDetector(ObjectMethod):
         """Return the objects of maps (N, 7, R, C): local maxima of the heat, `most` of an event."""
         heat = maps[:, : len(KINDS)].sigmoid()
         best = heat.amax(1, keepdim=True)
-        rows, columns = best.shape[2:]
-        reach = [int(self.radius / 2 / step) for step in self._steps()]
+        columns = best.shape[3]
+        step = self._steps()
+        reach = [int(self.radius / 2 / side) for side in step]
         wide = functional.pad(around(best, reach[0]), (reach[1], reach[1]), value=0.0)
         peak = functional.max_pool2d(wide, [2 * r + 1 for r in reach], stride=1)
         kept = torch.where((best == peak) & (best > self.threshold), best, 0.0).flatten(1)
@@ -193,7 +194,6 @@ class ObjectDetector(ObjectMethod):
         found = maps[event, :, row, column].double().numpy()
         score = heat[event, :, row, column].double().numpy()
         kinds = len(KINDS)
-        step = self._steps()
         phi = (row.numpy() + 0.5 + found[:, kinds]) * step[0] - np.pi
         return EventObjects(
             offsets_of(np.bincount(event.numpy(), minlength=len(maps))),

@@ -21,8 +21,13 @@ from colliderkit.sources.files.columns import missing, readable
 from colliderkit.sources.files.formats import Paths, paths_of
 from colliderkit.sources.files.jets import write
 
-__all__ = ["object_columns", "read_event_objects", "read_objects",
-           "tower_columns", "write_event_objects"]
+__all__ = [
+    "object_columns",
+    "read_event_objects",
+    "read_objects",
+    "tower_columns",
+    "write_event_objects",
+]
 
 TOWER = ("eta", "phi", *CHANNELS)
 OBJECT = ("pt", "eta", "phi", "mass", "kind")
