@@ -45,8 +45,8 @@ boosted one {boosted:g} Hz, and that of W bosons {w:g} Hz.
 """
 TRACKERS = {"acts": "by ACTS' Fatras with its material", "helix": "on helices without material"}
 MEASURES = """
-Efficiencies are of events with a b quark, a top quark or a W within |eta| < 1.3, by the momentum
-of the leading one. All thresholds are set on the stream of the test, so that rates are equal; errors
+Efficiencies are of events with a b quark, a top quark or a W within |eta| < 1.3, by the momentum of
+the leading one. All thresholds are set on the stream of the test, so that rates are equal; errors
 are those of counting, of the stream (bootstrap) and of seeds. "Rate / target" is of the thresholds
 that the fit has set by events of its own. Times are of one event after another on one thread, and
 begin with hits and towers in memory: what it costs to read them out is not in it.
@@ -57,11 +57,8 @@ EDGES = {
     "b": (40.0, 60.0, 80.0, 100.0, 130.0, 170.0, 250.0, 600.0),
     **dict.fromkeys(("boosted", "W"), (150.0, 200.0, 250.0, 300.0, 350.0, 450.0, 800.0)),
 }
-REGION = {
-    "b": (60.0, 130.0),
-    "boosted": (200.0, 350.0),
-    "W": (200.0, 350.0),
-}  # where a seed jet turns on
+# Where a seed jet turns on.
+REGION = {"b": (60.0, 130.0), "boosted": (200.0, 350.0), "W": (200.0, 350.0)}
 QUARK = {"b": "b quark", "boosted": "top quark", "W": "W boson"}
 TIME, RATIO = "CPU time an event [ms]", "rate / target"
 KEPT = {item: f"{item}: kept of {low:g} to {high:g} GeV" for item, (low, high) in REGION.items()}

@@ -57,7 +57,8 @@ def trigger_seeds(
     barrel: by ACTS' Fatras with its material, or on helices without. A seed is a b where a b hadron
     is within 0.3, boosted where the top quark is within 0.4 and has 150 GeV, a W alike; a seed of
     a signal process that is none has the label -1. Weights of the stream undo the bias of its
-    spectrum, those of signals are 0. Raises `InputError` for another process, and without the extras.
+    spectrum, those of signals are 0. Raises `InputError` for another process, and without the
+    extras.
     """
     if process not in PROCESSES:
         raise InputError(f"process '{process}' is none of {', '.join(PROCESSES)}.")
