@@ -16,7 +16,14 @@ from colliderkit.events.tables import Floats, Ints
 from colliderkit.metrics.pileup import compared, resampled, spread
 from colliderkit.metrics.value import Value
 
-__all__ = ["NEAR", "Detection", "match_objects", "precision_gain", "resolution_ratio"]
+__all__ = [
+    "NEAR",
+    "Detection",
+    "kinds_present",
+    "match_objects",
+    "precision_gain",
+    "resolution_ratio",
+]
 
 NEAR = 0.5  # a found object is the true one within, half a radius
 
