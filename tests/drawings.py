@@ -85,8 +85,8 @@ from colliderkit.sources.toys.secondary_vertices import displaced_jets
 from colliderkit.training.settings import Epoch
 from contracts.cases.clustering import small_events
 from contracts.cases.neutral_energy import small_pairs
-from contracts.cases.particle_flow import small_events as small_flow
 from contracts.cases.object_detection import blobs
+from contracts.cases.particle_flow import small_events as small_flow
 from contracts.cases.trigger_tagging import small_seeds
 
 RANDOM = np.random.default_rng(0)

@@ -88,6 +88,12 @@ class EventObjects:
         """Return true objects, whose scores are those of their kinds."""
         return cls(offsets, pt, eta, phi, mass, kind, np.eye(len(KINDS))[kind])
 
+    @classmethod
+    def none(cls, events: int) -> Self:
+        """Return events without objects."""
+        ends, empty = np.zeros(events + 1, dtype=np.int64), np.zeros(0)
+        return cls.true(ends, empty, empty, empty, empty, empty.astype(np.int64))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

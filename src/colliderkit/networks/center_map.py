@@ -52,7 +52,7 @@ class CenterMap(nn.Module):
         step = torch.tensor([2 * math.pi / rows, 2 * eta / columns])
         half = [min(math.ceil(radius / float(s)), n // 2) for s, n in zip(step, (rows, columns),
                                                                           strict=True)]  # fmt: skip
-        self.half = half
+        self.reach = half
         y, x = (
             (torch.arange(2 * h + CELL) - (2 * h + CELL - 1) / 2) * s
             for h, s in zip(half, step, strict=True)
@@ -83,7 +83,7 @@ class CenterMap(nn.Module):
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         total = image[:, :2].sum(1, keepdim=True)
-        rows, columns = self.half
+        rows, columns = self.reach
         wide = nn.functional.pad(around(total, rows), (columns, columns))
         s, y, x, r2 = nn.functional.conv2d(wide, self.moments, stride=CELL).unbind(1)
         mass = (s * r2 - y.square() - x.square()).clamp(min=0).sqrt()

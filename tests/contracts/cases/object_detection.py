@@ -60,9 +60,9 @@ def _turned(phi: np.ndarray) -> np.ndarray:
 
 def empty(count: int) -> tuple[EventTowers, EventObjects]:
     """Return events with nothing in them."""
-    none, ends = np.zeros(0), np.zeros(count + 1, dtype=np.int64)
-    towers = EventTowers(ends, none, none, none, none, none)
-    return towers, EventObjects.true(ends, none, none, none, none, none.astype(np.int64))
+    none = np.zeros(0)
+    towers = EventTowers(np.zeros(count + 1, dtype=np.int64), none, none, none, none, none)
+    return towers, EventObjects.none(count)
 
 
 def detector(**options: object) -> ObjectDetector:

@@ -1,7 +1,7 @@
 """The classical way to objects: anti-kT jets of towers, boosted trees for pT, mass and kind."""
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import awkward as ak
 import numpy as np
@@ -105,7 +105,7 @@ class ClusteredObjects(ObjectMethod):
             "pt": np.log(objects.pt[partner] / jets.pt),
             "mass": np.log(np.maximum(objects.mass[partner], 1.0) / np.maximum(jets.mass, 1.0)),
         }
-        options = {
+        options: dict[str, Any] = {
             "max_iter": self.rounds,
             "max_leaf_nodes": self.leaves,
             "learning_rate": self.learning_rate,

@@ -167,10 +167,7 @@ class ObjectDetector(ObjectMethod):
         with torch.inference_mode():
             for events in torch.arange(len(inputs)).split(PIECE):
                 parts.append(self.read(model(*inputs.padded(events))))
-        if not parts:
-            none = np.zeros(0)
-            return EventObjects.true(np.zeros(1, np.int64), *[none] * 4, none.astype(np.int64))
-        return EventObjects.joined(parts)
+        return EventObjects.joined(parts) if parts else EventObjects.none(0)
 
     def images(self, towers: EventTowers) -> Tensor:
         """Return images (N, 3, R, C) [GeV, transverse] of events."""

@@ -93,8 +93,8 @@ def event_towers(particles: ak.Array, random: np.random.Generator) -> EventTower
     row = ((phi + np.pi) / (2 * np.pi) * AROUND).astype(np.int64) % AROUND
     column = np.minimum(((eta[found] + ETA) / STEP).astype(np.int64), wide - 1)
     place = (tracks["event"].astype(np.int64) * AROUND + row) * wide + column
-    track = np.bincount(place, np.hypot(tracks["px"], tracks["py"]), count * AROUND * wide)
-    track = track.reshape(em.shape)
+    momenta = np.bincount(place, np.hypot(tracks["px"], tracks["py"]), em.size)
+    track = np.asarray(momenta, dtype=np.float64).reshape(em.shape)
     event, row, column = np.nonzero((em + had > TOWER) | (track > 0))
     return EventTowers(
         np.searchsorted(event, np.arange(count + 1)),

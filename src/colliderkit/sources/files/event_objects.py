@@ -56,9 +56,7 @@ def _read(path: Path, stem: str) -> tuple[EventTowers, EventObjects]:
     ends, tower = _lists(path, table, "tower", TOWER, optional=("track",))
     towers = EventTowers(ends, *(tower[name] for name in TOWER)).check(str(path))
     if not stem:
-        none = np.zeros(0)
-        ends = np.zeros(len(table) + 1, dtype=np.int64)
-        return towers, EventObjects.true(ends, none, none, none, none, none.astype(np.int64))
+        return towers, EventObjects.none(len(table))
     return towers, _objects(path, table, stem)
 
 
@@ -74,8 +72,8 @@ def _objects(path: Path, table: ak.Array, stem: str) -> EventObjects:
     kind = found["kind"].astype(np.int64)
     if len(kind) and not (kind.min() >= 0 and kind.max() < len(KINDS)):
         raise InputError(f"{path}: {stem}_kind is not 0 to {len(KINDS) - 1} ({', '.join(KINDS)}).")
-    four = [found[name] for name in OBJECT[:-1]]
-    return EventObjects.true(ends, *four, kind).check(str(path))
+    pt, eta, phi, mass = (found[name] for name in OBJECT[:-1])
+    return EventObjects.true(ends, pt, eta, phi, mass, kind).check(str(path))
 
 
 def _lists(
