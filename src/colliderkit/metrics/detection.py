@@ -3,7 +3,6 @@
 Errors are by bootstrap of whole events.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -171,18 +170,13 @@ def match_objects(true: EventObjects, found: EventObjects) -> Detection:
     return Detection(true, found, partner.astype(np.int64))
 
 
-def precision_gain(one: Sequence[Detection], other: Sequence[Detection], kind: int) -> Value:
-    """Return the average precision of one less that of another, means over fits, on equal events.
+def precision_gain(one: Detection, other: Detection, kind: int) -> Value:
+    """Return the average precision of one less that of another, on the same events.
 
-    The bootstrap draws the events of all together: what they have in common falls out.
+    The bootstrap draws the events of both together: what they have in common falls out.
     """
-    sides = [[each._precision(kind) for each in side] for side in (one, other)]
-
-    def gain(counts: Floats) -> Floats:
-        means = [np.mean([ranked.of(counts) for ranked in side], axis=0) for side in sides]
-        return np.asarray(means[0] - means[1])
-
-    return resampled(gain, len(one[0].true))
+    first, second = (each._precision(kind) for each in (one, other))
+    return resampled(lambda n: first.of(n) - second.of(n), len(one.true))
 
 
 def resolution_ratio(one: Detection, other: Detection, quantity: str, kind: int | None) -> Value:

@@ -90,10 +90,10 @@ class CenterMap(nn.Module):
         ln_s, ln_m = s.log1p(), mass.log1p()
         middle = [part / (s + 1.0) for part in (y, x)]
         known = torch.stack([ln_s / 5, ln_m / 5, *middle], dim=1)
-        seen = self.begun(self.begin(around(image.log1p(), 1))).relu()
-        state = self.join(torch.cat([seen, known], dim=1)).relu()
+        seen = self.begun(self.begin(around(image.log1p(), 1))).relu_()
+        state = self.join(torch.cat([seen, known], dim=1)).relu_()
         for dilation, layer, norm in zip(DILATIONS, self.layers, self.norms, strict=True):
-            state = state + norm(layer(around(state, dilation))).relu()
+            state = state + norm(layer(around(state, dilation))).relu_()
         out = self.heads(state)
         logits = torch.where(s[:, None] > 0, out[:, : self.kinds], NOWHERE)
         place = out[:, self.kinds : self.kinds + 2]

@@ -18,7 +18,7 @@ from colliderkit.sources.files.event_objects import read_event_objects, write_ev
 from colliderkit.training.settings import Training
 from contracts.cases.object_detection import COLUMNS, ETA, ROWS, blobs, detector, empty
 
-LONG = Training(epochs=8, batch_size=16, learning_rate=1e-2, devices=1)
+LONG = Training(epochs=2, batch_size=16, learning_rate=1e-2, devices=1)
 
 
 @pytest.mark.statistical

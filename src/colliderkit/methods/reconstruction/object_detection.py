@@ -1,7 +1,8 @@
 """Detect objects in images of whole events by a convolutional network, in one pass."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from colliderkit.errors import InputError
+from colliderkit.events.angles import turned
 from colliderkit.events.calorimeter.hits import offsets_of
 from colliderkit.events.event_objects import CHANNELS, KINDS, EventObjects, EventTowers
 from colliderkit.events.ragged import Ragged
@@ -65,7 +67,8 @@ class ObjectDetector(ObjectMethod):
     kind, where in the cell, its pT and its mass: detection by centres (1904.07850), as jets at a
     trigger have been detected by boxes (2105.05785). All is one pass, without seeds, clustering or
     calibration. An object is a cell whose largest heat of all kinds is the largest within half a
-    radius; its scores are its heats.
+    radius; its scores are its heats. An epoch has each event four times: as it is, and mirrored in
+    eta, in azimuth and in both, the last two turned by one tower, which the maps do not follow.
 
     Args:
         towers: of the image, around the beams and along eta; both even.
@@ -96,7 +99,7 @@ class ObjectDetector(ObjectMethod):
         threshold: float = 0.05,
         most: int = 10,
         validation: float = 0.1,
-        training: Training = Training(epochs=20, batch_size=32, learning_rate=4e-3),
+        training: Training = Training(epochs=5, batch_size=16, learning_rate=3e-3),
     ) -> None:
         self.towers = towers
         self.eta = eta
@@ -136,18 +139,15 @@ class ObjectDetector(ObjectMethod):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "network"))
             self._rebuild()
-        used = torch.from_numpy(np.flatnonzero(weights > 0))
-        data = Dataset(
-            self.inputs(towers).at(used),
-            self.targets(objects)[used],
-            torch.from_numpy((weights / weights.mean()).astype(np.float32))[used],
-        )
         numbers = np.arange(len(towers))
         held = validation_mask(numbers, self.validation, derive(seed, "validation"))
+        share = weights / weights.mean()
+        some = weights > 0
         history = fit(
             _OfTowers(self.network_, self.towers),
             CenterLoss(len(KINDS)),
-            *data.split(held[used.numpy()]),
+            self._data(towers, objects, share, np.flatnonzero(some & ~held), mirrored=True),
+            self._data(towers, objects, share, np.flatnonzero(some & held)),
             self.training,
             folder=None if folder is None else Path(folder),
             seed=seed,
@@ -230,6 +230,22 @@ class ObjectDetector(ObjectMethod):
         target[objects.event, place] = np.stack(columns, axis=1)
         return torch.from_numpy(target.reshape(len(objects), -1))
 
+    def _data(
+        self, towers: EventTowers, objects: EventObjects, weight: Floats, events: Ints,
+        *, mirrored: bool = False,
+    ) -> Dataset:  # fmt: skip
+        """Return some events as the network is trained on them, once or in each mirror."""
+        seen, true = towers.at(events), objects.at(events)
+        step = 2 * np.pi / self.towers[0]
+        ways = ((1, 1, 0.0), (-1, 1, 0.0), (1, -1, step), (-1, -1, step))[: 4 if mirrored else 1]
+        both = [tuple(_mirrored(each, *way) for each in (seen, true)) for way in ways]
+        many = EventTowers.joined([one for one, _ in both])
+        return Dataset(
+            self.inputs(many),
+            self.targets(EventObjects.joined([other for _, other in both])),
+            torch.from_numpy(np.tile(weight[events], len(ways)).astype(np.float32)),
+        )
+
     def _steps(self) -> tuple[float, float]:
         """The sides of a cell of the maps, in phi and in eta."""
         rows, columns = self.towers
@@ -241,6 +257,11 @@ class ObjectDetector(ObjectMethod):
             rows=rows, columns=columns, eta=self.eta, radius=self.radius, kinds=len(KINDS),
             width=self.width,
         )  # fmt: skip
+
+
+def _mirrored(values: Any, eta: int, phi: int, turn: float) -> Any:
+    """Return towers or objects with the signs of eta and phi, turned about the beams."""
+    return replace(values, eta=eta * values.eta, phi=turned(phi * values.phi + turn))
 
 
 class _OfTowers(nn.Module):
