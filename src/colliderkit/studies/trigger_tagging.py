@@ -58,7 +58,7 @@ EDGES = {
     **dict.fromkeys(("boosted", "W"), (150.0, 200.0, 250.0, 300.0, 350.0, 450.0, 800.0)),
 }
 # Where a seed jet turns on.
-REGION = {"b": (60.0, 130.0), "boosted": (200.0, 350.0), "W": (200.0, 350.0)}
+REGION = {"b": (60.0, 130.0), "boosted": (200.0, 350.0), "W": (150.0, 250.0)}
 QUARK = {"b": "b quark", "boosted": "top quark", "W": "W boson"}
 TIME, RATIO = "CPU time an event [ms]", "rate / target"
 KEPT = {item: f"{item}: kept of {low:g} to {high:g} GeV" for item, (low, high) in REGION.items()}
