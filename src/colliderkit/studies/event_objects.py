@@ -90,7 +90,7 @@ class Scale:
 
 
 SCALES = {
-    "smoke": Scale(24, 16, 0.0, 1, 1, 8, 2),
+    "smoke": Scale(20, 12, 0.0, 1, 1, 8, 2),
     "laptop": Scale(2_000, 1_000, 10.0, 2, 2),
     "night": Scale(20_000, 5_000, 20.0, 8, 3, 48),
     "paper": Scale(200_000, 20_000, 60.0, 10, 5, 96),
@@ -230,7 +230,7 @@ def add_figures(run: Run[Scale], matched: dict[str, list[Detection]]) -> None:
 
 def add_times(run: Run[Scale], methods: dict[str, ObjectMethod], towers: EventTowers) -> None:
     """Add the CPU time of an event on one thread, one after another."""
-    count = min(60, len(towers))
+    count = min(60, len(towers) // 4)
     places = np.linspace(0, len(towers) - 1, count).astype(np.int64)
     one_by_one = [towers.at([i]) for i in places]
     rows = []
