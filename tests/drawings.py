@@ -53,6 +53,7 @@ from colliderkit.report import (
     control,
     data_quality,
     decorrelation,
+    detection,
     detector,
     diffusion,
     distributions,
@@ -84,6 +85,7 @@ from colliderkit.sources.toys.secondary_vertices import displaced_jets
 from colliderkit.training.settings import Epoch
 from contracts.cases.clustering import small_events
 from contracts.cases.neutral_energy import small_pairs
+from contracts.cases.object_detection import blobs
 from contracts.cases.particle_flow import small_events as small_flow
 from contracts.cases.trigger_tagging import small_seeds
 
@@ -495,6 +497,18 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
             for i, name in enumerate(LONG[:2])
         },
         "an hour",
+    ),
+    "detection.event_image": lambda: detection.event_image(
+        blobs(2, 1)[0], {"truth": blobs(2, 1)[1], "found": blobs(2, 1)[1].rotated(0.3)}, 0
+    ),
+    "detection.efficiency_over_false_objects": lambda: detection.efficiency_over_false_objects(
+        {
+            kind: {
+                name: (np.logspace(-3, 0, 400), np.linspace(0.1, 0.9 - 0.1 * i, 400))
+                for i, name in enumerate(("image", "jets and trees"))
+            }
+            for kind in ("jet", "W", "top")
+        }
     ),
     "trigger.seeds_of_an_event": lambda: trigger.seeds_of_an_event(small_seeds(3, 1), 1),
     "trigger.tails": lambda: trigger.tails({name: RANDOM.random(2_000) for name in LONG}),

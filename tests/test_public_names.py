@@ -271,6 +271,17 @@ PUBLIC = {
         "cells",
     ],
     "colliderkit.methods.reconstruction.shape_trees": ["ShapeTrees", "shape_table"],
+    "colliderkit.methods.reconstruction.object_detection": ["ObjectDetector", "ObjectMethod"],
+    "colliderkit.methods.reconstruction.clustered_objects": ["ClusteredObjects"],
+    "colliderkit.events.event_objects": ["CHANNELS", "KINDS", "EventObjects", "EventTowers"],
+    "colliderkit.metrics.detection": [
+        "NEAR",
+        "Detection",
+        "kinds_present",
+        "match_objects",
+        "precision_gain",
+        "resolution_ratio",
+    ],
     "colliderkit.methods.reconstruction.trigger_tagging": [
         "ITEMS",
         "TriggerTagging",

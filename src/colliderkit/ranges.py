@@ -119,6 +119,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("every", "horizon"), POSITIVE),  # days
     "until": FINITE,
     **dict.fromkeys(("average", "betas"), Range(0, 1, open="most")),
+    "towers": FEW_TWO,  # of a side of an image
     # a tracker
     **dict.fromkeys(("eta", "pt"), NOT_NEGATIVE),  # of particles, in GeV
     "born": POSITIVE,  # mm from the beam

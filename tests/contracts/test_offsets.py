@@ -53,6 +53,7 @@ NO_TABLE |= {"constituent-subtraction", "charged-hadron-subtraction"}
 # Hits of a calorimeter, in mm and GeV, whose places are taken from their middle.
 NO_TABLE |= {"clue", "shower-clustering", "neutral-energy", "parametrised-subtraction"}
 NO_TABLE |= {"superresolution", "raw-data", "shape-trees"}
+NO_TABLE |= {"object-detection", "clustered-objects"}  # towers around the beams
 NO_TABLE |= {"trigger-tagging"}  # towers and hits about the axis of a seed
 NO_TABLE |= {"superresolution"}
 NO_TABLE |= {"mlpf", "incidence-flow", "link-and-subtract", "energy-flow"}  # tracks and clusters

@@ -185,14 +185,25 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
         ("shape-trees --out", "shape-trees --rounds 3 --out"),
         ("RawData()", "RawData(width=8, training=FEW)"),
     ],
+    "event-objects.md": [
+        *(
+            (f"event-objects 2000 --kind {k}", f"event-objects 40 --pileup 0 --kind {k}")
+            for k in ("qcd", "w", "top")
+        ),
+        ("event-objects 500", "event-objects 20 --pileup 0"),
+        ("fit object-detection --files", f"fit object-detection {QUICK_HEADS} --files"),
+        ("clustered-objects --files", "clustered-objects --rounds 3 --files"),
+        ("radius=1.0)", "radius=1.0, width=8, training=FEW)"),
+    ],
     "trigger-tagging.md": [
         ("trigger-seeds 4000 --kind qcd", "trigger-seeds 60 --pileup 0 --tracker helix --kind qcd"),
         ("trigger-seeds 3000 --kind b", "trigger-seeds 30 --pileup 0 --tracker helix --kind b"),
         ("trigger-seeds 1000 --kind top", "trigger-seeds 30 --pileup 0 --tracker helix --kind top"),
-        ("'[0.01, 0.0001]'", f"'[0.1, 0.1]' {QUICK_HEADS}"),
+        ("trigger-seeds 2000 --kind w", "trigger-seeds 40 --pileup 0 --tracker helix --kind w"),
+        ("'[0.01, 0.0001, 0.001]'", f"'[0.1, 0.1, 0.1]' {QUICK_HEADS}"),
         (
-            "TriggerTagging(shares=[0.01, 0.0001])",
-            "TriggerTagging(shares=[0.1, 0.1], training=FEW)",
+            "TriggerTagging(shares=[0.01, 0.0001, 0.001])",
+            "TriggerTagging(shares=[0.1, 0.1, 0.1], training=FEW)",
         ),
     ],
     "control.md": [
@@ -850,6 +861,7 @@ GIVEN: dict[str, Callable[[], Names]] = {
     "network.md": given_network,
     "neutral-energy.md": lambda: {"FEW": FEW},
     "raw-data.md": lambda: {"FEW": FEW},
+    "event-objects.md": lambda: {"FEW": FEW},
     "trigger-tagging.md": lambda: {"FEW": FEW},
     "popularity.md": given_popularity,
     "pileup.md": given_pileup,

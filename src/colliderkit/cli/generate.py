@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from colliderkit.cli.from_library import FROM_LIBRARY
+from colliderkit.cli.from_towers import TOWERS
 from colliderkit.cli.parsing import leading, option, run
 from colliderkit.sources.geant4.calorimeters import CALORIMETERS, calorimeter
 from colliderkit.sources.pythia.processes import PROCESSES, SAMPLES
@@ -320,52 +321,11 @@ def overlay(
     print(f"generated: {path}")
 
 
-def seeds(
-    process: Literal["trigger-seeds"],
-    count: int,
-    *,
-    out: Path,
-    kind: Literal["qcd", "b", "top"] = "qcd",
-    tracker: Literal["acts", "helix"] = "acts",
-    pileup: float = 10.0,
-    seed: int = 0,
-    force: bool = False,
-) -> None:
-    """Generate events with Pythia, and keep towers and pixel hits around the seeds of a trigger.
-
-    Args:
-        process: trigger-seeds.
-        count: events.
-        out: the .parquet file, an event a row.
-        kind: qcd, the stream, or a signal: pairs of b or of top quarks.
-        tracker: acts, or helix, without material.
-        pileup: mean number of further collisions overlaid on each event.
-        seed: fixes every event.
-        force: overwrite `out`.
-
-    Examples:
-        colliderkit generate trigger-seeds 1000 --kind b --out b.parquet
-    """
-    from colliderkit.files import refuse_existing
-    from colliderkit.progress import progress_bar
-    from colliderkit.sources.datasets.trigger_seeds import trigger_seeds
-    from colliderkit.sources.files.trigger_seeds import write_trigger_seeds
-
-    refuse_existing(out, force)
-    with progress_bar() as bar:
-        task = bar.add_task(f"trigger seeds ({kind})", total=count)
-        made = trigger_seeds(
-            f"trigger-{kind}", count, pileup=pileup, tracker=tracker, seed=seed,
-            progress=lambda done: bar.update(task, completed=done),
-        )  # fmt: skip
-    print(f"generated: {write_trigger_seeds(out, made, force=force)}")
-
-
 TRACKERS: dict[str, tuple[str, Callable[..., None]]] = {
     "tracker-helices": ("helices on TrackML's pixel layers, without matter", helices),
     "tracker-guns": ("charged pions in the TrackML detector, by ACTS", fire),
     "tracker-pythia": ("Pythia with pileup in the TrackML detector, by ACTS", overlay),
-    "trigger-seeds": ("towers and pixel hits around seeds of a trigger, by ACTS or helices", seeds),
+    **TOWERS,
 }
 
 

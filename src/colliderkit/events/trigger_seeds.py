@@ -17,7 +17,7 @@ from colliderkit.events.tables import Floats, Ints
 
 __all__ = ["CLASSES", "LAYERS", "TriggerSeeds", "triplets"]
 
-CLASSES = ("light", "b", "boosted")
+CLASSES = ("light", "b", "boosted", "W")
 LAYERS = 4  # of the pixel barrel
 TURN = (
     0.035  # radian between the first two hits of a triplet: 0.7 GeV in 2 T, and a decay in flight

@@ -95,6 +95,8 @@ METHODS = Registry(
         "parametrised-subtraction": "colliderkit.methods.reconstruction.subtraction:ParametrisedSubtraction",  # noqa: E501
         "raw-data": "colliderkit.methods.reconstruction.raw_data:RawData",
         "shape-trees": "colliderkit.methods.reconstruction.shape_trees:ShapeTrees",
+        "object-detection": "colliderkit.methods.reconstruction.object_detection:ObjectDetector",
+        "clustered-objects": "colliderkit.methods.reconstruction.clustered_objects:ClusteredObjects",  # noqa: E501
         "trigger-tagging": "colliderkit.methods.reconstruction.trigger_tagging:TriggerTagging",
         "clue": "colliderkit.methods.reconstruction.clue:CLUE",
         "mlpf": "colliderkit.methods.reconstruction.mlpf:MLPF",

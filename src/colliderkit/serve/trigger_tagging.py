@@ -16,7 +16,7 @@ __all__ = ["DeployedTriggerTagging", "export_trigger_tagging"]
 
 
 class DeployedTriggerTagging(Deployed):
-    """Answer elements of seeds (batch, length, 10), zero-padded, with `probability` (batch, 3)."""
+    """Answer elements of seeds (batch, length, 10), zero-padded, with `probability` (batch, 4)."""
 
     def __init__(self, method: TriggerTagging) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ def export_trigger_tagging(
     """Write a fitted network as one ONNX file, checked on seeds; return the largest difference.
 
     The file takes ``constituents`` (batch, length, 10) float32 by `networks.trigger_seed.COLUMNS`
-    and gives ``probability`` (batch, 3); slope and thresholds of the scores are in its metadata.
+    and gives ``probability`` (batch, 4); slope and thresholds of the scores are in its metadata.
     Raises `InputError`, and writes nothing, where onnxruntime differs from torch by more than 1e-4.
     """
     refuse_existing(path, force)

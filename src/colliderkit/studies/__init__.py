@@ -62,6 +62,7 @@ STUDIES = Registry(
         "pi-plus-pi-zero": "colliderkit.studies.pi_plus_pi_zero:STUDY",
         "particle-identification": "colliderkit.studies.particle_identification:STUDY",
         "raw-data": "colliderkit.studies.raw_data:STUDY",
+        "event-objects": "colliderkit.studies.event_objects:STUDY",
         "trigger-tagging": "colliderkit.studies.trigger_tagging:STUDY",
         "particle-flow": "colliderkit.studies.particle_flow:STUDY",
         "clustering": "colliderkit.studies.clustering:STUDY",

@@ -72,6 +72,7 @@ TOYS = {
     "trigger-records": "Toy of a stream",
     "tracking": "ACTS Fatras, pions in the TrackML detector",
     "trigger-stream": "Toy of a stream",
+    "event-objects": "Pythia 8, pp √s = 13.6 TeV, towers of a fast detector",
     "trigger-tagging": "Pythia 8, pp √s = 13.6 TeV, towers of a fast detector, hits of ACTS Fatras",
     "data-popularity": "Toy of accesses",
     "two-point-uncertainty": "Toy of known answer",

@@ -1,4 +1,4 @@
-"""Tagging at the trigger: b quarks and boosted top quarks from raw hits and towers."""
+"""Tagging at the trigger: b quarks, boosted top quarks and W bosons from raw hits and towers."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from colliderkit.report.results import Result
 from colliderkit.report.trigger import seeds_of_an_event
 from colliderkit.report.verdict import Aim
 from colliderkit.serve.latency import cpu_seconds
-from colliderkit.sources.datasets.trigger_seeds import trigger_seeds
+from colliderkit.sources.datasets.trigger_seeds import PROCESSES, trigger_seeds
 from colliderkit.sources.files.trigger_seeds import read_trigger_seeds, write_trigger_seeds
 from colliderkit.studies.run import Run, Study
 from colliderkit.tasks.trigger_tagging import SEED_JET, kept_rate
@@ -34,18 +34,18 @@ A trigger that cuts on the transverse momentum of a jet loses whatever is below.
 a lower threshold, but the tracks with their perigee parameters that taggers read come late. Here a
 network reads what is there before any track is fitted: the calorimeter's towers around a seed, and
 the coordinates of pixel hits, three at a time. At the rate of a cut on the seed jet, what does it
-keep of b quarks and of boosted top quarks?
+keep of b quarks, of boosted top quarks and of boosted W bosons?
 """
 STAND_IN = """
 Pythia 8 at 13.6 TeV with a mean of {pileup:g} other collisions. Towers are of 0.1 x 0.1, smeared by
 the package's detector; hits are in the pixel barrel of TrackML's detector, {tracker}. Seeds have 25
 GeV and |eta| < 1.5, two of an event at most. The stream is of quarks and gluons of 40 GeV and more
-alone. Its rate and those of the two items are made: of {input:g} kHz the b item keeps {b:g} Hz, the
-boosted one {boosted:g} Hz.
+alone. Its rate and those of the items are made: of {input:g} kHz the b item keeps {b:g} Hz, the
+boosted one {boosted:g} Hz, and that of W bosons {w:g} Hz.
 """
 TRACKERS = {"acts": "by ACTS' Fatras with its material", "helix": "on helices without material"}
 MEASURES = """
-Efficiencies are of events with a b quark, or a top quark, within |eta| < 1.3, by the momentum of
+Efficiencies are of events with a b quark, a top quark or a W within |eta| < 1.3, by the momentum of
 the leading one. All thresholds are set on the stream of the test, so that rates are equal; errors
 are those of counting, of the stream (bootstrap) and of seeds. "Rate / target" is of the thresholds
 that the fit has set by events of its own. Times are of one event after another on one thread, and
@@ -55,10 +55,11 @@ NETWORK, TOWERS = "towers and hits", "towers alone"
 HERTZ = 100_000.0  # of the stream
 EDGES = {
     "b": (40.0, 60.0, 80.0, 100.0, 130.0, 170.0, 250.0, 600.0),
-    "boosted": (150.0, 200.0, 250.0, 300.0, 350.0, 450.0, 800.0),
+    **dict.fromkeys(("boosted", "W"), (150.0, 200.0, 250.0, 300.0, 350.0, 450.0, 800.0)),
 }
-REGION = {"b": (60.0, 130.0), "boosted": (200.0, 350.0)}  # where a seed jet turns on
-QUARK = {"b": "b quark", "boosted": "top quark"}
+# Where a seed jet turns on.
+REGION = {"b": (60.0, 130.0), "boosted": (200.0, 350.0), "W": (150.0, 250.0)}
+QUARK = {"b": "b quark", "boosted": "top quark", "W": "W boson"}
 TIME, RATIO = "CPU time an event [ms]", "rate / target"
 KEPT = {item: f"{item}: kept of {low:g} to {high:g} GeV" for item, (low, high) in REGION.items()}
 AIMS = (
@@ -79,25 +80,26 @@ AIMS = (
 
 @dataclass(frozen=True)
 class Scale:
-    """Events of the stream, of b and of top quarks to train and to judge; pileup, epochs, fits."""
+    """Events of the stream, of each signal to train on, and to judge; pileup, epochs, fits."""
 
     stream: int
     b: int
     top: int
+    w: int
     judged: int
     pileup: float
     epochs: int
     seeds: int
     tracker: Literal["acts", "helix"] = "acts"
-    shares: tuple[float, float] = (1e-2, 1e-4)
+    shares: tuple[float, float, float] = (1e-2, 1e-4, 1e-3)
     width: int = 32
 
 
 SCALES = {
-    "smoke": Scale(60, 40, 40, 60, 0.0, 1, 1, "helix", (0.1, 0.1), 8),
-    "laptop": Scale(2_000, 1_600, 700, 1_200, 10.0, 14, 3),
-    "night": Scale(40_000, 30_000, 15_000, 20_000, 20.0, 30, 5, width=64),
-    "paper": Scale(500_000, 400_000, 200_000, 200_000, 60.0, 40, 5, width=128),
+    "smoke": Scale(50, 30, 30, 30, 40, 0.0, 1, 1, "helix", (0.1, 0.1, 0.1), 8),
+    "laptop": Scale(2_000, 1_600, 700, 1_400, 1_200, 10.0, 14, 3),
+    "night": Scale(40_000, 30_000, 15_000, 15_000, 20_000, 20.0, 30, 5, width=64),
+    "paper": Scale(500_000, 400_000, 200_000, 200_000, 200_000, 60.0, 40, 5, width=128),
 }
 
 
@@ -107,11 +109,11 @@ def trigger_tagging(run: Run[Scale]) -> None:
     report.add_stand_in(
         STAND_IN.format(
             pileup=scale.pileup, tracker=TRACKERS[scale.tracker], input=HERTZ / 1e3,
-            b=scale.shares[0] * HERTZ, boosted=scale.shares[1] * HERTZ,
+            **{k: s * HERTZ for k, s in zip(("b", "boosted", "w"), scale.shares, strict=True)},
         )
     )  # fmt: skip
     report.add_definitions(MEASURES)
-    counts = {"trigger-qcd": scale.stream, "trigger-b": scale.b, "trigger-top": scale.top}
+    counts = dict(zip(PROCESSES, (scale.stream, scale.b, scale.top, scale.w), strict=True))
     parts = [generated(run, *each) for each in counts.items()]
     train = TriggerSeeds.joined(
         [part.at(slice(0, n)) for part, n in zip(parts, counts.values(), strict=True)]
@@ -291,7 +293,7 @@ def add_times(run: Run[Scale], method: TriggerTagging, stream: TriggerSeeds) -> 
 STUDY = Study(
     *("trigger-tagging", "Tagging at the trigger", SUMMARY, SCALES, trigger_tagging, ("seeds",)),
     aims=AIMS,
-    events="{stream} events of the stream, {b} of b and {top} of top quarks to train on,"
+    events="{stream} events of the stream, {b} of b, {top} of top quarks and {w} of W to train on,"
     " {judged} of each to judge",
     stand_in="a trigger's detector, and the rates of a menu",
 )  # fmt: skip

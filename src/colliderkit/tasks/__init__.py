@@ -46,6 +46,7 @@ TASKS = Registry(
         "neutral-energy": "colliderkit.tasks.neutral_energy:NeutralEnergyTask",
         "superresolution": "colliderkit.tasks.superresolution:SuperresolutionTask",
         "raw-data": "colliderkit.tasks.raw_data:RawDataTask",
+        "object-detection": "colliderkit.tasks.object_detection:ObjectDetectionTask",
         "trigger-tagging": "colliderkit.tasks.trigger_tagging:TriggerTaggingTask",
         "particle-flow": "colliderkit.tasks.particle_flow:ParticleFlowTask",
         "clustering": "colliderkit.tasks.clustering:ClusteringTask",

@@ -33,7 +33,7 @@ SEED_JET, RATE = "seed jet", "share of the stream that is kept"
 
 
 class TriggerTaggingTask(Task):
-    """Keep events with b quarks or boosted top quarks by raw hits and towers, at fixed rates."""
+    """Keep events with b quarks, boosted top quarks or W bosons by raw hits, at fixed rates."""
 
     methods = ("trigger-tagging",)
 
@@ -42,12 +42,12 @@ class TriggerTaggingTask(Task):
 
         Args:
             files: Parquet files of seeds, an event a row: seed_pt, seed_eta, seed_phi, seed_label
-                (0 light, 1 b, 2 boosted, -1 not to be trained on) of each, and lists tower_deta,
-                tower_dphi, tower_em, tower_had, hit_layer, hit_r, hit_dphi, hit_z in each. Events
-                of weight above 0 are of the stream, signals have weight 0.
+                (0 light, 1 b, 2 boosted, 3 W, -1 not to be trained on) of each, and lists
+                tower_deta, tower_dphi, tower_em, tower_had, hit_layer, hit_r, hit_dphi, hit_z in
+                each. Events of weight above 0 are of the stream, signals have weight 0.
 
         Examples:
-            colliderkit fit trigger-tagging seeds.parquet --shares '[0.01, 0.0001]' --out trigger
+            colliderkit fit trigger-tagging seeds.parquet --shares '[0.01, 1e-4, 1e-3]' --out tags
         """
         return Inputs(method, {"seeds": read_and_say(files)})
 
@@ -56,7 +56,7 @@ class TriggerTaggingTask(Task):
     ) -> None:
         """Write scores and decisions of each event, beside its seeds.
 
-        Columns: `score_b`, `score_boosted`, `keep_b`, `keep_boosted`, and `seed_p_CLASS`.
+        Columns: `score_ITEM` and `keep_ITEM` of b, boosted and W, and `seed_p_CLASS`.
 
         Args:
             files: Parquet files of seeds; labels are not needed.
@@ -114,8 +114,8 @@ class TriggerTaggingTask(Task):
         note = runs.about(evaluation)
         page = runs.page(
             "Tagging at the trigger",
-            "Events with b quarks and boosted top quarks, by towers and raw hits, at fixed shares"
-            " of the stream; beside a cut on the leading seed at the same shares.",
+            "Events with b quarks, boosted top quarks and W bosons, by towers and raw hits, at"
+            " fixed shares of the stream; beside a cut on the leading seed at the same shares.",
             model,
             note,
         )

@@ -16,13 +16,14 @@ TRACKS, TOWERS = 5, 6
 
 
 def small_seeds(count: int, seed: int) -> TriggerSeeds:
-    """Draw events of one seed: two light, two b and two boosted in turn.
+    """Draw events of one seed: two light, two b, two boosted and two W in turn.
 
     Tracks are straight, and begin on the beam; those of a b pass it at 1 mm. The towers of a
-    boosted seed are in two places, those of others in one. The light ones are of the stream.
+    boosted seed are in three places, those of a W in two, those of others in one. The light
+    ones are of the stream.
     """
     random = np.random.default_rng(seed)
-    label = np.arange(count) // 2 % 3
+    label = np.arange(count) // 2 % 4
     pt = np.exp(random.uniform(np.log(40), np.log(400), count))
     shape = count, TRACKS, len(RADII)
     phi = random.uniform(-0.3, 0.3, (count, TRACKS))[..., None] + np.zeros(len(RADII))
@@ -34,7 +35,8 @@ def small_seeds(count: int, seed: int) -> TriggerSeeds:
         + random.uniform(-0.3, 0.3, shape[:2])[..., None] * RADII
     )
     place = random.normal(0, 0.05, (count, TOWERS, 2))
-    place[label == 2] += np.tile([[0.3, 0.0], [-0.3, 0.0]], (TOWERS // 2, 1))
+    place[label == 2] += np.tile([[0.3, 0.0], [-0.3, 0.0], [0.0, 0.3]], (TOWERS // 3, 1))
+    place[label == 3] += np.tile([[0.0, 0.3], [0.0, -0.3]], (TOWERS // 2, 1))
     share = random.dirichlet(np.ones(TOWERS), count) * pt[:, None]
     ends = np.arange(count + 1)
     return TriggerSeeds(
@@ -65,7 +67,7 @@ def seeds(seed: int) -> Data:
 CASES = {
     "trigger-tagging": Case(
         make=lambda: TriggerTagging(
-            shares=(0.1, 0.1),
+            shares=(0.1, 0.1, 0.1),
             width=4,
             training=Training(epochs=1, batch_size=32, learning_rate=1e-2, devices=1),
         ),
@@ -84,7 +86,7 @@ TASK_CASES = {
     "trigger-tagging": TaskCase(
         write=write_seeds,
         fit=lambda folder: (
-            *("--files", folder / "train.parquet", "--shares", "[0.1, 0.1]", "--width", "4"),
+            *("--files", folder / "train.parquet", "--shares", "[0.1, 0.1, 0.1]", "--width", "4"),
             *("--training.epochs", "1", "--training.batch_size", "32"),
         ),
         apply=lambda folder: ("--files", folder / "test.parquet"),

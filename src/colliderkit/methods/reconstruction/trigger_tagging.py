@@ -1,4 +1,4 @@
-"""Trigger on b quarks and boosted top quarks by raw hits and towers, beside a seed jet's pT."""
+"""Trigger on b quarks, boosted tops and Ws by raw hits and towers, beside a seed jet's pT."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,8 @@ class TriggerTagging(Method):
 
     The network (`networks.trigger_seed`) sees the towers around a seed and triplets of pixel hits
     (`events.trigger_seeds`), as coordinates: no track is fitted, and no perigee parameter is
-    known. An event's score for an item, "b" or "boosted", is the largest of its seeds of
+    known. An event's score for an item, "b", "boosted" or "W", is the largest of its seeds
+    of
 
         ln p(item) - ln p(light) - s ln(pT / GeV),
 
@@ -43,13 +44,13 @@ class TriggerTagging(Method):
     same shares, are what it is compared with.
 
     Args:
-        shares: of the stream that "b" and "boosted" keep.
+        shares: of the stream that "b", "boosted" (top quarks) and "W" keep.
         width: of the layers of the network.
         validation: the share of the events that chooses the epoch.
         held_out: the share of the events that sets the thresholds.
         training: epochs, batch size, learning rate and the like.
 
-    After `fit`: `network_`, `slope_`, `thresholds_` and `seed_thresholds_` [GeV] (2,), and
+    After `fit`: `network_`, `slope_`, `thresholds_` and `seed_thresholds_` [GeV] (3,), and
     `history_` of "network".
     """
 
@@ -65,7 +66,7 @@ class TriggerTagging(Method):
     def __init__(
         self,
         *,
-        shares: Sequence[float] = (1e-2, 1e-4),
+        shares: Sequence[float] = (1e-2, 1e-4, 1e-3),
         width: int = 32,
         validation: float = 0.1,
         held_out: float = 0.3,
@@ -150,7 +151,7 @@ class TriggerTagging(Method):
         return self._set_thresholds(seeds.at(held), stream[held])
 
     def probability(self, seeds: TriggerSeeds) -> Floats:
-        """Return the probability of each class for each seed, (S, 3), of equally many of each."""
+        """Return the probability of each class for each seed, (S, 4), of equally many of each."""
         network, inputs = self.network_, elements(seeds)
         network.eval()
         found = [np.zeros((0, len(CLASSES)))]
@@ -161,18 +162,18 @@ class TriggerTagging(Method):
         return np.concatenate(found)
 
     def scores(self, seeds: TriggerSeeds) -> Floats:
-        """Return the scores of events for "b" and "boosted", (N, 2); -inf without a seed."""
+        """Return the scores of events for each of `ITEMS`, (N, 3); -inf without a seed."""
         log = np.log(np.maximum(self.probability(seeds), LEAST))
         falling = self.slope_ * np.log(seeds.pt)
-        each = [seeds.most(log[:, i] - log[:, 0] - falling) for i in (1, 2)]
+        each = [seeds.most(log[:, i] - log[:, 0] - falling) for i in range(1, len(CLASSES))]
         return np.stack(each, axis=1)
 
     def keeps(self, seeds: TriggerSeeds) -> NDArray[np.bool_]:
-        """Return which events "b" and "boosted" keep, (N, 2)."""
+        """Return which events each of `ITEMS` keeps, (N, 3)."""
         return np.asarray(self.scores(seeds) > self.thresholds_)
 
     def seed_keeps(self, seeds: TriggerSeeds) -> NDArray[np.bool_]:
-        """Return which events a cut on the leading seed keeps at the same shares, (N, 2)."""
+        """Return which events a cut on the leading seed keeps at the same shares, (N, 3)."""
         return np.asarray(seeds.leading[:, None] > self.seed_thresholds_)
 
     def _set_thresholds(self, seeds: TriggerSeeds, weight: Floats) -> Self:

@@ -24,7 +24,7 @@ from colliderkit.sources.toys.tracker import CURVATURE, PIXELS, crossings, smear
 
 __all__ = ["PROCESSES", "trigger_seeds"]
 
-PROCESSES = {"trigger-qcd": "light", "trigger-b": "b", "trigger-top": "boosted"}
+PROCESSES = {"trigger-qcd": "light", "trigger-b": "b", "trigger-top": "boosted", "trigger-w": "W"}
 FIELD = 2.0  # T, of the tracker
 BARREL = PIXEL_VOLUMES[1]
 ETA, STEP = 2.5, 0.1  # of the towers
@@ -35,9 +35,9 @@ SIDE = 0.8  # of the towers around a seed that are read, in eta and phi
 CONE = 0.4  # azimuth to the hits that are read
 TOWER = 0.5  # GeV, transverse, that is read
 SOFT = 0.4  # GeV: particles below leave no hits that matter
-NEAR = {"b": 0.3, "boosted": 0.4}  # from the axis to the b hadron, to the top quark
-HARD = {"b": 5.0, "boosted": 150.0}  # GeV of these
-ACCEPTED = 1.3  # |eta| of the true quark
+NEAR = {"b": 0.3, "boosted": 0.4, "W": 0.4}  # from the axis to the b hadron, the top quark, W
+HARD = {"b": 5.0, "boosted": 150.0, "W": 150.0}  # GeV of these
+ACCEPTED = 1.3  # |eta| of the true quark or W
 BATCH = 100
 
 
@@ -55,9 +55,10 @@ def trigger_seeds(
     Towers are of 0.1 x 0.1, smeared as by the package's detector; a seed is a window of 0.9 x 0.9
     around the towers of the largest sum of 0.3 x 0.3. Charged particles leave hits in the pixel
     barrel: by ACTS' Fatras with its material, or on helices without. A seed is a b where a b hadron
-    is within 0.3, boosted where the top quark is within 0.4 and has 150 GeV; a seed of a signal
-    process that is neither has the label -1. Weights of the stream undo the bias of its spectrum,
-    those of signals are 0. Raises `InputError` for another process, and without the extras.
+    is within 0.3, boosted where the top quark is within 0.4 and has 150 GeV, a W alike; a seed of
+    a signal process that is none has the label -1. Weights of the stream undo the bias of its
+    spectrum, those of signals are 0. Raises `InputError` for another process, and without the
+    extras.
     """
     if process not in PROCESSES:
         raise InputError(f"process '{process}' is none of {', '.join(PROCESSES)}.")
@@ -267,11 +268,15 @@ def around(
 def truth(
     record: ak.Array, process: str, event: Ints, eta: Floats, phi: Floats
 ) -> tuple[Ints, Floats]:
-    """Return the class of each seed (S,), and the leading true quark's pT of each event (N,)."""
+    """Return the class of each seed (S,), and the pT of the leading true quark or W, (N,)."""
     code, status, momentum = flattened(record)
     pid, pt = np.abs(code), np.hypot(momentum[0], momentum[1])
     axes = Directions(event, eta, phi)
-    kinds = {"b": open_flavour(pid, 5), "boosted": (pid == 6) & (status == 62)}
+    kinds = {
+        "b": open_flavour(pid, 5),
+        "boosted": (pid == 6) & (status == 62),
+        "W": (pid == 24) & (status == 62),
+    }
     near = {
         name: axes.count_near(directions(record, chosen & (pt > HARD[name]), momentum), NEAR[name])
         for name, chosen in kinds.items()
@@ -280,11 +285,13 @@ def truth(
     label[near["b"] > 0] = CLASSES.index("b")
     # Of a top quark the b is a part.
     label[near["boosted"] > 0] = CLASSES.index("boosted")
-    if process == "trigger-top":
+    # The recoil of a W may be a b.
+    if process in ("trigger-top", "trigger-w"):
         label[label == CLASSES.index("b")] = -1
-    quarks = (
-        (pid == 6) & (status == 62) if process == "trigger-top" else (pid == 5) & (status == 23)
-    )
+    if process == "trigger-w":
+        label[near["W"] > 0] = CLASSES.index("W")
+    heavy = PROCESSES[process]
+    quarks = kinds[heavy] if heavy in ("boosted", "W") else (pid == 5) & (status == 23)
     central = np.abs(momentum[2]) < np.sinh(ACCEPTED) * pt
     of = np.repeat(np.arange(len(record)), np.asarray(ak.num(record)))
     true = np.zeros(len(record))

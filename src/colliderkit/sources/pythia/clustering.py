@@ -6,10 +6,10 @@ import numpy as np
 from colliderkit.events.jets import Jets
 from colliderkit.events.particle_flow import FlowParticles
 from colliderkit.events.pileup import Particles
-from colliderkit.events.tables import Floats
+from colliderkit.events.tables import Floats, Ints
 from colliderkit.sources.pythia.tunes import imported
 
-__all__ = ["anti_kt"]
+__all__ = ["anti_kt", "jets_of"]
 
 
 def anti_kt(
@@ -24,7 +24,6 @@ def anti_kt(
     The momentum of a particle is multiplied by its weight; those of weight 0 are left out. Raises
     `InputError` without the generate extra, which has FastJet.
     """
-    fastjet = imported("fastjet")
     there = weight > 0
     pt = particles.pt[there] * weight[there]
     eta, phi = particles.eta[there], particles.phi[there]
@@ -38,8 +37,19 @@ def anti_kt(
             "E": np.hypot(pt * np.cosh(eta), mass),
         }
     )
+    return jets_of(ak.unflatten(momenta, counts), radius=radius, least=least)[0]
+
+
+def jets_of(momenta: ak.Array, *, radius: float, least: float) -> tuple[Jets, Ints]:
+    """Cluster four-momenta of events, ``N * var * {px, py, pz, E}`` [GeV], by anti-kT.
+
+    Returns jets of pT above `least`, and the jet of each particle (P,), -1 of none. Raises
+    `InputError` without the generate extra.
+    """
+    fastjet = imported("fastjet")
     algorithm = fastjet.JetDefinition(fastjet.antikt_algorithm, radius)
-    found = fastjet.ClusterSequence(ak.unflatten(momenta, counts), algorithm).inclusive_jets(least)
+    sequence = fastjet.ClusterSequence(momenta, algorithm)
+    found = sequence.inclusive_jets(least)
     number = np.asarray(ak.to_numpy(ak.num(found)), dtype=np.int64)
     px, py, pz, energy = (
         np.asarray(ak.to_numpy(ak.flatten(found[name])), dtype=np.float64)
@@ -47,7 +57,7 @@ def anti_kt(
     )
     jet_pt = np.hypot(px, py)
     mass2 = energy**2 - pz**2 - jet_pt**2
-    return Jets(
+    jets = Jets(
         jet_pt,
         np.arcsinh(pz / jet_pt),
         np.arctan2(py, px),
@@ -55,3 +65,10 @@ def anti_kt(
         number,
         radius,
     )
+    sizes = np.asarray(ak.num(momenta), dtype=np.int64)
+    members = ak.flatten(sequence.constituent_index(least), axis=1)
+    jet = np.repeat(np.arange(len(jet_pt)), np.asarray(ak.num(members), dtype=np.int64))
+    place = np.asarray(ak.to_numpy(ak.flatten(members)), dtype=np.int64)
+    of = np.full(int(sizes.sum()), -1)
+    of[place + (np.cumsum(sizes) - sizes)[jets.event[jet]]] = jet
+    return jets, of

@@ -337,6 +337,15 @@ PROCESSES: dict[str, Process] = {
         ("Top:gg2ttbar = on", "Top:qqbar2ttbar = on", *HADRONIC_W, "PhaseSpace:pTHatMin = 150."),
         **TRIGGER_EVENTS,
     ),
+    "trigger-w": Process(
+        "whole events of a W boson of 150 GeV and more, decayed to hadrons, beside a quark or"
+        " gluon",
+        (
+            *("WeakBosonAndParton:qqbar2Wg = on", "WeakBosonAndParton:qg2Wq = on"),
+            *(*HADRONIC_W, "PhaseSpace:pTHatMin = 150."),
+        ),
+        **TRIGGER_EVENTS,
+    ),
     "flow-dijets": Process(
         "whole events of quarks and gluons of 20 to 120 GeV, about as many in each range of ln pt",
         FLOW_HARD,
