@@ -198,6 +198,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
     "trigger-tagging.md": [
         ("trigger-seeds 4000 --kind qcd", "trigger-seeds 60 --pileup 0 --tracker helix --kind qcd"),
         ("trigger-seeds 3000 --kind b", "trigger-seeds 30 --pileup 0 --tracker helix --kind b"),
+        ("trigger-seeds 1000 --kind b", "trigger-seeds 30 --pileup 0 --tracker helix --kind b"),
         ("trigger-seeds 1000 --kind top", "trigger-seeds 30 --pileup 0 --tracker helix --kind top"),
         ("trigger-seeds 2000 --kind w", "trigger-seeds 40 --pileup 0 --tracker helix --kind w"),
         ("'[0.01, 0.0001, 0.001]'", f"'[0.1, 0.1, 0.1]' {QUICK_HEADS}"),
