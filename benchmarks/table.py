@@ -69,14 +69,14 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "tracking": (
             "Tracks in pixels are found as well as by ACTS' Kalman filter, and fitted by it",
-            "98,192 hits take 4.12 GB and not 4; the arrays of ACTS' hits are made at 0.74 ± 0.05 of"
+            "98,192 hits take 4.12 GB and not 4; arrays of ACTS' hits are made at 0.74 ± 0.05 of"
             " the bare chain's speed; two workers take 1.8 times the CPU time of one",
         ),
         "raw_data": (
             "One trunk on raw data is as good as a network of each question; a trigger on raw hits"
             " keeps more than a seed jet at its rate",
-            "the energy: 1.25 ± 0.06 times as wide as by a network of its own, and 1.34 ± 0.07 times"
-            " as by trees; it pays for the shares of cells in the common loss",
+            "the energy: 1.25 ± 0.06 times as wide as by a network of its own, and 1.34 ± 0.07"
+            " times as by trees; it pays for the shares of cells in the common loss",
         ),
         "pileup": (
             "A graph network removes pileup better than tuned PUPPI and SoftKiller, at every mu",
