@@ -75,6 +75,7 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
     ],
     "latent-structure.md": [
         ('prior="dirichlet", latent=2', 'prior="dirichlet", latent=2, training=FEW'),
+        ('prior="mixture")', 'prior="mixture", training=FEW)'),
     ],
     "semi-supervised.md": [
         ("reliance=0.5", "reliance=0.5, training=FEW"),

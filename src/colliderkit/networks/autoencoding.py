@@ -29,7 +29,11 @@ class Autoencoding(nn.Module):
     - "variational" (1312.6114): n/2 (ln <E> + E/<E>) + beta KL(q | prior), with q(y | x) normal,
       n the coder's `numbers` and <E> the batch's mean, which is the best width of p(x | z). The
       prior of y is standard "normal" and z = y; or z = softmax(y) has about a "dirichlet"
-      distribution with all parameters 1, by the normal y that is closest to it (1703.01488);
+      distribution with all parameters 1, by the normal y that is closest to it (1703.01488); or
+      the prior is a "mixture" of normal classes, p(y) = sum_k pi_k N(y; m_k, 1), pi learned and m_k
+      on a circle four widths across, with z = y and ln q(y | x) - ln p(y), of the y that is drawn,
+      for the divergence (2104.08291; places that are learned too fall together). The posterior of
+      a class is pi_k N(y; m_k, 1) / p(y) at the mean of q;
     - "contrastive": cross-entropy of events against their counterparts, with the logit
       b - s E - ln q, s and b learned (AnomalyCLR, 2301.04660, has anomalous augmentations; for
       a known q it is noise-contrastive estimation and -ln p = s E - b);
@@ -50,6 +54,7 @@ class Autoencoding(nn.Module):
 
     width: Tensor
     scale: Tensor
+    places: Tensor
     chains: Tensor
     lengths: Tensor
 
@@ -59,18 +64,22 @@ class Autoencoding(nn.Module):
         latent: int,
         *,
         kind: Literal["plain", "variational", "contrastive", "normalised"],
-        prior: Literal["normal", "dirichlet"],
+        prior: Literal["normal", "dirichlet", "mixture"],
         beta: float,
+        classes: int = 2,
     ) -> None:
         super().__init__()
         self.coder = coder
         self.kind, self.prior, self.beta, self.latent_size = kind, prior, beta, latent
         self.plain = kind == "plain"  # whether the loss is E alone; a normalised one begins so
         # Mean (of equal parameters) and variance of Laplace's approximation of a Dirichlet prior.
-        variance = 1.0 if prior == "normal" else 1 - 1 / latent
+        variance = 1 - 1 / latent if prior == "dirichlet" else 1.0
         self.register_buffer("width", torch.tensor(variance**0.5), persistent=False)
+        if prior == "mixture":
+            self.register_buffer("places", _apart_on_a_circle(classes, latent), persistent=False)
+            self.log_shares = nn.Parameter(torch.zeros(classes))
         if kind in ("contrastive", "normalised"):
-            # ln s and b in tens: what Adam has to move far moves fast.
+            # ln s, and b of contrast, where both are in tens: what has to move far moves fast.
             self.scale = nn.Parameter(torch.zeros(2 if kind == "contrastive" else 1))
         if kind == "normalised":
             # A chain of no numbers has yet to begin.
@@ -115,6 +124,15 @@ class Autoencoding(nn.Module):
     def latent(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the latent numbers z of events, (B, Z), at the mean of q."""
         return self._placed(self._mean(self.coder.represent(values, mask)))
+
+    def classes(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the posterior of each class of a mixture, (B, K), at the mean of q."""
+        return self._joint(self._mean(self.coder.represent(values, mask))).softmax(1)
+
+    def _joint(self, y: Tensor) -> Tensor:
+        """Return ln pi_k N(y; m_k, 1) of latent numbers (B, Z), (B, K), up to a constant."""
+        square = (y[:, None] - self.places).square().sum(2)
+        return self.log_shares.log_softmax(0) - 0.5 * square
 
     def _mean(self, parts: Parts) -> Tensor:
         encoded = self.coder.encode(parts)
@@ -197,8 +215,12 @@ class Autoencoding(nn.Module):
         y = mean + (0.5 * log_variance).exp() * noise
         error = self.coder.distance(parts, self.coder.decode(self._placed(y)))
         middle = error.mean().clamp(min=TINY)
-        square = (mean.square() + log_variance.exp()) / self.width**2
-        divergence = 0.5 * (square - 1 - log_variance + 2 * self.width.log()).sum(1)
+        if self.prior == "mixture":
+            own = -0.5 * (noise.square() + log_variance).sum(1)
+            divergence = own - self._joint(y).logsumexp(1)
+        else:
+            square = (mean.square() + log_variance.exp()) / self.width**2
+            divergence = 0.5 * (square - 1 - log_variance + 2 * self.width.log()).sum(1)
         likelihood = 0.5 * self.coder.numbers * (middle.log() + error / middle)
         return likelihood + self.beta * divergence
 
@@ -223,6 +245,15 @@ class Reproducing(nn.Module):
             wanted = teacher.answer(values, radius=self.radius)
         given = self.student.answer(values, radius=self.radius)
         return (given - wanted).square().mean(1, keepdim=True)
+
+
+def _apart_on_a_circle(classes: int, latent: int) -> Tensor:
+    """Return the places of classes (K, Z): on a circle, or on a line of one latent number."""
+    if latent == 1:
+        return torch.linspace(-2, 2, classes)[:, None]
+    angle = 2 * math.pi * torch.arange(classes) / classes
+    places = 2 * torch.stack([angle.cos(), angle.sin()], 1)
+    return F.pad(places, (0, latent - 2))
 
 
 def _apart(x: Tensor, others: Tensor) -> Tensor:

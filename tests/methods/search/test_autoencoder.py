@@ -165,6 +165,29 @@ def test_shares_of_a_dirichlet_prior_sum_to_one():
     np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-6)
 
 
+@pytest.mark.statistical
+def test_the_classes_of_a_mixture_are_those_of_the_events(seed):
+    """The posterior of a class tells two blobs apart; which class is whose, nobody has said."""
+    areas = []
+    for i in range(3):
+        label = np.random.default_rng(derive(seed, i)).random(3000) < 0.2
+        x = np.random.default_rng(derive(seed, "rows", i)).normal(0, 0.3, (3000, 2))
+        x[:, 0] += np.where(label, 2.0, -1.0)
+        method = Autoencoder(
+            kind="variational",
+            prior="mixture",
+            latent=1,
+            options={"hidden": [16]},
+            training=Training(epochs=8, batch_size=128, learning_rate=1e-2),
+        ).fit(x, seed=derive(seed, "fit", i), **QUIET)
+        posterior = method.class_shares(x)
+        area = auc(posterior[:, 0], label).value
+        areas.append(max(area, 1 - area))
+        np.testing.assert_allclose(posterior.sum(1), 1, rtol=1e-6)
+    # They are ten widths apart; a class of both has an area of 1/2.
+    assert np.median(areas) > 0.95
+
+
 def test_the_radius_is_that_of_the_latent_mean():
     settings = Training(epochs=2, batch_size=64)
     method = Autoencoder(kind="variational", measure="radius", latent=2, training=settings)
@@ -182,6 +205,7 @@ def test_the_radius_is_that_of_the_latent_mean():
         ),
         ({"measure": "radius"}, "are of a variational autoencoder, and kind is 'plain'"),
         ({"representation": "set"}, "no jets with constituents"),
+        ({"kind": "variational", "prior": "mixture", "measure": "radius"}, "has no one mean"),
         ({"kind": "normalised", "representation": "set"}, "samples rows of numbers"),
         ({"representation": "image", "options": {"pixels": 10}}, "multiple of 4"),
         ({"kind": "variational", "prior": "dirichlet", "latent": 1}, "latent is 1"),

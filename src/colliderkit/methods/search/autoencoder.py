@@ -63,11 +63,13 @@ class Autoencoder(Method):
         options: keyword arguments of `networks.autoencoders.TableCoder`, MapCoder, ImageCoder or
             SetCoder.
         latent: numbers that an event is reproduced from.
-        prior: of a variational autoencoder: "normal", or "dirichlet" for numbers that sum to 1,
-            shares of classes (2104.08291).
+        prior: of a variational autoencoder: "normal"; "dirichlet" for numbers that sum to 1,
+            shares of classes; or a "mixture" of normal classes (both 2104.08291).
+        classes: of a mixture.
         beta: the weight of its divergence.
         measure: the score: the "error", or of a variational one the "radius", the squared distance
-            of the latent mean from the prior's, which needs no decoder (a trigger's).
+            of the latent mean from the prior's, which needs no decoder (a trigger's); a
+            mixture has none.
         validation: the share of the events, by a hash of their number, that chooses the epoch.
         training: epochs, batch size, learning rate and the like.
 
@@ -92,7 +94,8 @@ class Autoencoder(Method):
         observables: str | Sequence[str] = "standard",
         options: dict[str, Any] | None = None,
         latent: int = 4,
-        prior: Literal["normal", "dirichlet"] = "normal",
+        prior: Literal["normal", "dirichlet", "mixture"] = "normal",
+        classes: int = 2,
         beta: float = 1.0,
         measure: Literal["error", "radius"] = "error",
         validation: float = 0.15,
@@ -105,6 +108,7 @@ class Autoencoder(Method):
         self.options = options
         self.latent = latent
         self.prior = prior
+        self.classes = classes
         self.beta = beta
         self.measure = measure
         self.validation = validation
@@ -168,6 +172,19 @@ class Autoencoder(Method):
         """Return how anomalous events are, (N,); higher is more so."""
         radius = self.measure == "radius"
         return self._each(events, lambda *raw: self.model_.score(*raw, radius=radius))
+
+    def class_shares(self, events: Any) -> Floats:
+        """Return the posterior of each class of a mixture in events, (N, classes).
+
+        It orders events between classes; where it is 1/2 need not be where they are fewest.
+        Raises `InputError` for another prior, which has no classes.
+        """
+        if self.prior != "mixture":
+            raise InputError(
+                f"prior is '{self.prior}', which has no classes; take prior 'mixture', or the"
+                " latent numbers of prior 'dirichlet', which are shares."
+            )
+        return self._each(events, self.model_.classes)
 
     def latent_numbers(self, events: Any) -> Floats:
         """Return the latent numbers of events, (N, latent); of a Dirichlet prior they sum to 1."""
@@ -317,7 +334,7 @@ class Autoencoder(Method):
         choices = {
             "kind": ("plain", "variational", "contrastive", "normalised"),
             "representation": tuple(CODERS),
-            "prior": ("normal", "dirichlet"),
+            "prior": ("normal", "dirichlet", "mixture"),
             "measure": ("error", "radius"),
         }
         for name, known in choices.items():
@@ -335,6 +352,10 @@ class Autoencoder(Method):
                 f"kind 'normalised' samples rows of numbers, and representation is"
                 f" '{self.representation}'; take 'table' or 'map'."
             )
+        if self.measure == "radius" and self.prior == "mixture":
+            raise InputError(
+                "a prior 'mixture' has no one mean, and measure is 'radius'; take measure 'error'."
+            )
         if self.prior == "dirichlet" and self.latent < 2:
             raise InputError("latent is 1, and shares that sum to 1 are two or more; raise it.")
 
@@ -345,5 +366,10 @@ class Autoencoder(Method):
             sizes["columns"] = len(self.columns_)
         coder = CODERS.build(self.representation, **sizes, **(self.options or {}))
         self.model_ = Autoencoding(
-            coder, self.latent, kind=self.kind, prior=self.prior, beta=self.beta
+            coder,
+            self.latent,
+            kind=self.kind,
+            prior=self.prior,
+            beta=self.beta,
+            classes=self.classes,
         )
