@@ -90,7 +90,7 @@ def test_samples_of_a_normalised_one_are_like_its_events(seed):
         method = Autoencoder(
             kind="normalised", latent=1, options={"hidden": [32, 16]}, training=settings
         ).fit(x, seed=derive(seed, "fit", i), **QUIET)
-        drawn = method.sample(300, steps=200, seed=derive(seed, "draw", i))
+        drawn = method.sample(300, steps=50, seed=derive(seed, "draw", i))
         edges = np.quantile(x[:, 0], np.linspace(0, 1, 9)[1:-1])
         counts = np.bincount(np.searchsorted(edges, drawn[:, 0]), minlength=8)
         expected = len(drawn) / 8
