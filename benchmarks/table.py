@@ -44,6 +44,11 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "Triton's front end is C++, and costs less for gRPC",
         ),
         "help_time": ("The command line answers in less than half a second", ""),
+        "before": (
+            "Reading and training cost no more CPU time than at an earlier revision",
+            "ParticleNet-Lite takes 15 ± 3% more, measured on a machine with a load of 11; why is"
+            " not known",
+        ),
     },
     "Tagging and decorrelation": {
         "quality": ("AUC and R30 are those of the peers after the same training", ""),
@@ -59,16 +64,19 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         "calorimeter": (
             "Overlapping showers are found with their energies, and the neutral energy beside a"
             " track",
-            "",
+            "the network takes 7.8 ± 0.4 ms for the clusters of an event, on a loaded core, and not"
+            " 5",
         ),
         "tracking": (
             "Tracks in pixels are found as well as by ACTS' Kalman filter, and fitted by it",
-            "",
+            "98,192 hits take 4.12 GB and not 4; arrays of ACTS' hits are made at 0.74 ± 0.05 of"
+            " the bare chain's speed; two workers take 1.8 times the CPU time of one",
         ),
         "raw_data": (
             "One trunk on raw data is as good as a network of each question; a trigger on raw hits"
             " keeps more than a seed jet at its rate",
-            "",
+            "the energy: 1.25 ± 0.06 times as wide as by a network of its own, and 1.34 ± 0.07"
+            " times as by trees; it pays for the shares of cells in the common loss",
         ),
         "pileup": (
             "A graph network removes pileup better than tuned PUPPI and SoftKiller, at every mu",
@@ -158,7 +166,11 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         "pulls": ("Unbiased distances have pulls of mean 0 and width 1", ""),
     },
     "Running the experiment": {
-        "control": ("Policies beat Bayesian optimisation and a knapsack, within all limits", ""),
+        "control": (
+            "Policies beat Bayesian optimisation and a knapsack, within all limits",
+            "prescales: the policy's value is 0.4% below that of the tuned knapsack and 2.7% below"
+            " that of one at 95% of the budget, which overrun 1.8 and four times as often",
+        ),
     },
     "Calibration and uncertainty": {
         "calibration": ("Calibrations are unbiased on an example with exact answers", ""),

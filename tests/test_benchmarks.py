@@ -51,3 +51,12 @@ def test_the_page_is_made_from_the_files() -> None:
 
 def test_names_are_written_for_people() -> None:
     assert words("jets of $p_T$ >= .5 | +-.1, v1.5") == r"jets of pT ≥ 0.5 \| ±0.1, v1.5"
+
+
+def test_every_claim_stands_under_a_topic_and_says_why_it_is_not_met() -> None:
+    known = {name: entry for claims in page_of.TOPICS.values() for name, entry in claims.items()}
+    for path in FILES:
+        claim, reason = known[path.stem]
+        unmet = [row for row in json.loads(path.read_text()) if row["met"] is False]
+        assert claim
+        assert not unmet or reason, path.stem

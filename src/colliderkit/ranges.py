@@ -96,7 +96,7 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("layers", "blocks", "class_blocks", "heads", "neighbours"), WIDTH),
     **dict.fromkeys(("pixels", "noise", "latent"), WIDTH),
     **dict.fromkeys(("channels", "particles"), WIDTH),  # of an autoencoder
-    **dict.fromkeys(("functions", "topics"), FEW_ONE),
+    **dict.fromkeys(("functions", "topics", "classes"), FEW_ONE),
     **dict.fromkeys(("alpha", "smoothing"), POSITIVE),  # of Dirichlet distributions
     "reliance": Range(0, 1),
     "width": Range(0, 1e6, open="least"),  # of a layer, or of a nuisance's distribution

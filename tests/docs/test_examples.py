@@ -68,11 +68,14 @@ REDUCED: dict[str, list[tuple[str, str]]] = {
     ],
     "autoencoders.md": [
         ('Autoencoder(kind="contrastive"', 'Autoencoder(training=FEW, kind="contrastive"'),
+        ('Autoencoder(kind="normalised"', 'Autoencoder(training=FEW, kind="normalised"'),
+        ("sample(1000", "sample(20, steps=5"),
         ('Autoencoder(representation="set"', 'Autoencoder(training=FEW, representation="set"'),
         ("--features mass", "--training.epochs 2 --features mass"),
     ],
     "latent-structure.md": [
         ('prior="dirichlet", latent=2', 'prior="dirichlet", latent=2, training=FEW'),
+        ('prior="mixture")', 'prior="mixture", training=FEW)'),
     ],
     "semi-supervised.md": [
         ("reliance=0.5", "reliance=0.5, training=FEW"),

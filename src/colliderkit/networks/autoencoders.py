@@ -1,14 +1,13 @@
 """Autoencoders of tables, maps, jet images and jets as sets, for anomaly scores.
 
 A coder says what of an event is reproduced, by which encoder and decoder, how far off the result
-is, and what an anomalous counterpart of an event is. `Autoencoding` trains any of them, plain,
-variational or by contrast.
+is, and what an anomalous counterpart of an event is. `networks.autoencoding.Autoencoding` trains
+any of them.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -25,11 +24,9 @@ from colliderkit.networks.fixed_point import WIDE, Quantiser
 from colliderkit.networks.mlp import MLP
 
 __all__ = [
-    "Autoencoding",
     "Coder",
     "ImageCoder",
     "MapCoder",
-    "Reproducing",
     "SetCoder",
     "TableCoder",
 ]
@@ -43,9 +40,11 @@ class Coder(nn.Module, ABC):
 
     `parts` are what is reproduced, as `represent` makes it of raw columns; `numbers` is how many
     numbers that is, which weighs the error of a variational autoencoder against its divergence.
+    `shape` is that of the one tensor that parts are, and () where they are more.
     """
 
     numbers: int
+    shape: tuple[int, ...] = ()
 
     def fit(self, values: Tensor) -> None:
         """Take scales from the training events, where there are any to take."""
@@ -101,7 +100,7 @@ class MapCoder(Coder):
         bits: int | None = None,
     ) -> None:
         super().__init__()
-        self.numbers = columns
+        self.numbers, self.shape = columns, (columns,)
         self.scaling = Standardise(columns)
         self.entry = nn.Identity() if bits is None else Quantiser(WIDE)
         self.encoder = MLP(columns, encoded, hidden=hidden, bits=bits)
@@ -343,134 +342,6 @@ class SetCoder(Coder):
         merged = draw[:, :1] < 0.5
         places = torch.where(merged[..., None], places, torch.cat([points, points], 1))
         return _shares(shares, places, real & (merged | (own & kept)))
-
-
-class Autoencoding(nn.Module):
-    """Train a coder: ``forward`` is its loss event by event, for `losses.rows.own_loss`.
-
-    With E the distance of an event x from what is decoded of it:
-
-    - "plain": the loss is E;
-    - "variational" (1312.6114): n/2 (ln <E> + E/<E>) + beta KL(q | prior), with q(y | x) normal,
-      n the coder's `numbers` and <E> the batch's mean, which is the best width of p(x | z). The
-      prior of y is standard "normal" and z = y; or z = softmax(y) has about a "dirichlet"
-      distribution with all parameters 1, by the normal y that is closest to it (1703.01488);
-    - "contrastive": cross-entropy of events against their counterparts, with the logit
-      b - s E - ln q, s and b learned (AnomalyCLR, 2301.04660, has anomalous augmentations; for
-      a known q it is noise-contrastive estimation and -ln p = s E - b).
-
-    The score of an event is E, and s E - b of the contrastive kind. The "radius" in its place is
-    the squared distance of the mean of q from that of the prior, in units of the prior's width,
-    which needs no decoder.
-    """
-
-    width: Tensor
-    scale: Tensor
-
-    def __init__(
-        self,
-        coder: Coder,
-        latent: int,
-        *,
-        kind: Literal["plain", "variational", "contrastive"],
-        prior: Literal["normal", "dirichlet"],
-        beta: float,
-    ) -> None:
-        super().__init__()
-        self.coder = coder
-        self.kind, self.prior, self.beta = kind, prior, beta
-        # Mean (of equal parameters) and variance of Laplace's approximation of a Dirichlet prior.
-        variance = 1.0 if prior == "normal" else 1 - 1 / latent
-        self.register_buffer("width", torch.tensor(variance**0.5), persistent=False)
-        if kind == "contrastive":
-            # ln s and b in tens: what Adam has to move far moves fast.
-            self.scale = nn.Parameter(torch.zeros(2))
-
-    def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the loss of raw columns (B, ...), (B, 1)."""
-        parts = self.coder.represent(values, mask)
-        # The same noise for every epoch of validation, so that they can be compared.
-        random = None if self.training else torch.Generator().manual_seed(len(values))
-        if self.kind == "variational":
-            return self._variational(parts, random)[:, None]
-        if self.kind == "plain":
-            return self._error(parts)[:, None]
-        other = self.coder.counterpart(parts, random)
-        signs = ((parts, 1.0), (other, -1.0))
-        terms = [F.softplus(-sign * self._logit(each)) for each, sign in signs]
-        return (terms[0] + terms[1])[:, None]
-
-    def score(self, values: Tensor, mask: Tensor | None = None, *, radius: bool = False) -> Tensor:
-        """Return how anomalous events are, (B,)."""
-        parts = self.coder.represent(values, mask)
-        if radius:
-            mean = self._mean(parts) / self.width
-            return mean.square().sum(1)
-        error = self._error(parts)
-        return self._energy(error) if self.kind == "contrastive" else error
-
-    def differences(self, values: Tensor) -> Tensor:
-        """Return what of each number of a table or map is not reproduced, in spreads, (B, C)."""
-        parts = self.coder.represent(values, None)
-        return parts[0] - self.coder.decode(self._placed(self._mean(parts)))
-
-    def answer(self, values: Tensor, *, radius: bool = False) -> Tensor:
-        """Return what the score of a table or map is made of: what is decoded, or the mean of q."""
-        mean = self._mean(self.coder.represent(values, None))
-        return mean if radius else self.coder.decode(self._placed(mean))
-
-    def latent(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the latent numbers z of events, (B, Z), at the mean of q."""
-        return self._placed(self._mean(self.coder.represent(values, mask)))
-
-    def _mean(self, parts: Parts) -> Tensor:
-        encoded = self.coder.encode(parts)
-        return encoded.chunk(2, 1)[0] if self.kind == "variational" else encoded
-
-    def _placed(self, y: Tensor) -> Tensor:
-        return y.softmax(1) if self.kind == "variational" and self.prior == "dirichlet" else y
-
-    def _error(self, parts: Parts) -> Tensor:
-        return self.coder.distance(parts, self.coder.decode(self._placed(self._mean(parts))))
-
-    def _logit(self, parts: Parts) -> Tensor:
-        return -self._energy(self._error(parts)) - self.coder.log_counterpart(parts)
-
-    def _energy(self, error: Tensor) -> Tensor:
-        return (10 * self.scale[0]).exp() * error - 10 * self.scale[1]
-
-    def _variational(self, parts: Parts, random: torch.Generator | None) -> Tensor:
-        mean, log_variance = self.coder.encode(parts).chunk(2, 1)
-        noise = torch.randn(mean.shape, generator=random).to(mean)
-        y = mean + (0.5 * log_variance).exp() * noise
-        error = self.coder.distance(parts, self.coder.decode(self._placed(y)))
-        middle = error.mean().clamp(min=TINY)
-        square = (mean.square() + log_variance.exp()) / self.width**2
-        divergence = 0.5 * (square - 1 - log_variance + 2 * self.width.log()).sum(1)
-        likelihood = 0.5 * self.coder.numbers * (middle.log() + error / middle)
-        return likelihood + self.beta * divergence
-
-
-class Reproducing(nn.Module):
-    """Train an autoencoder of a table to give what another one gives, its `teacher`.
-
-    ``forward`` is the mean squared difference of their answers event by event, for
-    `losses.rows.own_loss`: a network of few bits then keeps the events that the other one keeps.
-    """
-
-    def __init__(self, student: Autoencoding, teacher: Autoencoding, *, radius: bool) -> None:
-        super().__init__()
-        self.student, self.radius = student, radius
-        # In a list: it is neither trained nor saved.
-        self._teacher = [teacher.eval()]
-
-    def forward(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the squared difference for raw columns (B, C), (B, 1)."""
-        teacher = self._teacher[0].to(values.device)
-        with torch.no_grad():
-            wanted = teacher.answer(values, radius=self.radius)
-        given = self.student.answer(values, radius=self.radius)
-        return (given - wanted).square().mean(1, keepdim=True)
 
 
 def _shares(z: Tensor, points: Tensor, mask: Tensor) -> Parts:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from colliderkit.methods.ratio import Ratio
-from colliderkit.networks.autoencoders import Autoencoding
+from colliderkit.networks.autoencoding import Autoencoding
 
 __all__ = ["Deployed", "DeployedRatio", "DeployedScore", "DeployedTagger"]
 

@@ -28,8 +28,8 @@ __all__ = ["STUDY"]
 SUMMARY = """
 Some structure of data can be found without labels. Three kinds are looked for: the types of
 splittings that jets are mixtures of (latent Dirichlet allocation, arXiv:1904.04200, 2005.12319), an
-autoencoder's latent space with a mixture as prior (arXiv:2104.08291), and the transformations that
-leave a density alone (SymmetryGAN, arXiv:2112.05722).
+autoencoder's latent space with shares or a mixture as prior (arXiv:2104.08291), and the
+transformations that leave a density alone (SymmetryGAN, arXiv:2112.05722).
 """
 STAND_IN = """
 Jets of Pythia 8, 550 < pT < 650 GeV, in place of the public sets; top quarks are the signal in
@@ -39,7 +39,8 @@ which gives p-values. "Events" of the azimuth are the two leading particles of e
 MEASURES = """
 Of two topics or latent numbers nobody says which is the signal's. "AUC" is therefore that of the
 better sign, and of the free latent space that of its best number, which only who has labels can
-choose: an upper bound there, and no choice for two shares that sum to 1. All methods are given the
+choose: an upper bound there, and no choice for two shares that sum to 1, or for the posteriors of
+two classes of a mixture. All methods are given the
 same unlabelled jets, and are judged on others.
 
 "Angle" is that between the generator that is found and the true one, in rad; "found" is the share
@@ -52,6 +53,8 @@ AIMS = (
     Aim("Two imposed shares tell them as well as the best free latent number",
         "AUC at 50% signal", "Dirichlet latent", "above", against="free latent, best number",
         times=0.95),
+    Aim("Two classes of a mixture do", "AUC at 50% signal", "mixture latent", "above",
+        against="free latent, best number", times=0.95),
     Aim("A hidden axis of a Gaussian is found", "angle [rad]", "Gaussian, hidden axis", "below",
         1e-2),
     Aim("Azimuth is found in jets", "angle [rad]", "jets, azimuth", "below", 0.1),
@@ -116,7 +119,10 @@ def mixtures(run: Run[Scale], train: ak.Array, test: ak.Array) -> list[Result]:
     jets_of = [train[np.asarray(train["label"]) == k] for k in (0, 1)]
     tokens = lund_tokens(test)
     found: dict[str, dict[float, list[Value]]] = {}
-    names = "topics", "Dirichlet latent", "free latent, best number", "free latent, error"
+    names = (
+        *("topics", "Dirichlet latent", "mixture latent"),
+        *("free latent, best number", "free latent, error"),
+    )
     for share in scale.shares:
         background = min(len(jets_of[0]), round(len(jets_of[1]) * (1 - share) / share))
         signal = round(background * share / (1 - share))
@@ -129,14 +135,15 @@ def mixtures(run: Run[Scale], train: ak.Array, test: ak.Array) -> list[Result]:
                 mixed,
                 seed=seed,
             )
-            shares, free = (
-                run.fitted(f"{prior}, {begin}", latent_model(prior, size, scale), mixed, seed=seed)
-                for prior, size in (("dirichlet", 2), ("normal", 2))
+            shares, classes, free = (
+                run.fitted(f"{prior}, {begin}", latent_model(prior, 2, scale), mixed, seed=seed)
+                for prior in ("dirichlet", "mixture", "normal")
             )
             numbers = free.latent_numbers(test)
             values = (
                 better(topics.score(tokens), label),
                 better(shares.latent_numbers(test)[:, 0], label),
+                better(classes.class_shares(test)[:, 0], label),
                 max((better(column, label) for column in numbers.T), key=float),
                 auc(free.score(test), label),
             )

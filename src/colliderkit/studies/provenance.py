@@ -65,7 +65,7 @@ TOYS = {
     "likelihood-ratio": "Toys of known ratio",
     "fractions-and-efficiencies": "Toy of known answer",
     "network-congestion": "Model of a small WLCG",
-    "semi-supervised": "Toy of known answer",
+    "semi-supervised": "Toy of known answer, and Pythia 8 dijets through a fast detector",
     "beam-tuning": "Simulated ARES-EA",
     "prescale-control": "Simulated fills",
     "trigger-menu": "Toy of a stream",

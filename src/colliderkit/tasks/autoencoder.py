@@ -14,6 +14,11 @@ from colliderkit.tasks.task import Inputs
 
 __all__ = ["AutoencoderTask"]
 
+LOSSES = (
+    "Loss of each epoch.",
+    "Loss of each epoch. Where the network is trained, that of training is the difference of the"
+    " energies of events and of samples, and that of validation how far samples are from events.",
+)
 Files = list[str] | str
 Texts = list[str] | str | None
 
@@ -78,7 +83,7 @@ class AutoencoderTask(ScoredTask):
     def drawn(self, page: Report, method: Autoencoder) -> None:
         """Add the training."""
         page.add_heading("Training")
-        page.add_figure(training(method.history_), "Loss of each epoch.", wide=True)
+        page.add_figure(training(method.history_), LOSSES[method.kind == "normalised"], wide=True)
 
     def summary(self, method: Method) -> str:
         """Name the kind."""

@@ -54,6 +54,53 @@ def test_contrast_with_a_known_density_gives_the_density(seed):
     assert np.mean(score - exact) == pytest.approx(0, abs=0.1)
 
 
+def ring(count: int, seed: int) -> np.ndarray:
+    """Rows at a distance of about 2 from the origin, where there is none."""
+    random = np.random.default_rng(seed)
+    angle, radius = random.uniform(0, 2 * np.pi, count), random.normal(2, 0.2, count)
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+
+
+@pytest.mark.statistical
+def test_a_normalised_one_finds_what_a_plain_one_reproduces_without_having_seen_it(seed):
+    """The middle of a ring is what a narrow network gives where it knows nothing better."""
+    settings = Training(epochs=12, batch_size=128, learning_rate=5e-3)
+    hidden = {"plain": [16], "normalised": [32, 16]}
+    areas: dict[str, list[float]] = {kind: [] for kind in hidden}
+    for i in range(3):
+        data, test = ring(2000, derive(seed, i)), ring(500, derive(seed, "test", i))
+        middle = np.random.default_rng(derive(seed, "middle", i)).normal(0, 0.1, (500, 2))
+        events, label = np.concatenate([test, middle]), np.repeat([0, 1], 500)
+        for kind, widths in hidden.items():
+            method = Autoencoder(kind=kind, latent=1, options={"hidden": widths}, training=settings)
+            method.fit(data, seed=derive(seed, "fit", i), **QUIET)
+            areas[kind].append(auc(method.score(events), label).value)
+    assert np.median(areas["plain"]) < 0.7
+    assert np.median(areas["normalised"]) > 0.9
+
+
+@pytest.mark.statistical
+def test_samples_of_a_normalised_one_are_like_its_events(seed):
+    """Of a normal distribution histograms agree within errors, and s E is -ln p in rank."""
+    settings = Training(epochs=5, batch_size=128, learning_rate=5e-3)
+    chi2, ranks = [], []
+    for i in range(3):
+        random = np.random.default_rng(derive(seed, i))
+        x = random.normal(size=(2000, 2)) @ np.array([[2.0, 0.0], [1.0, 1.0]]) + [5.0, -3.0]
+        method = Autoencoder(
+            kind="normalised", latent=1, options={"hidden": [32, 16]}, training=settings
+        ).fit(x, seed=derive(seed, "fit", i), **QUIET)
+        drawn = method.sample(300, steps=50, seed=derive(seed, "draw", i))
+        edges = np.quantile(x[:, 0], np.linspace(0, 1, 9)[1:-1])
+        counts = np.bincount(np.searchsorted(edges, drawn[:, 0]), minlength=8)
+        expected = len(drawn) / 8
+        chi2.append(((counts - expected) ** 2 / expected).sum() / (1 + len(drawn) / len(x)))
+        whitened = np.linalg.solve(np.linalg.cholesky(np.cov(x.T)), (x - x.mean(0)).T)
+        ranks.append(spearmanr(method.score(x), (whitened**2).sum(0)).statistic)
+    assert np.median(chi2) < 30  # of 7 degrees of freedom: one in 10,000
+    assert np.median(ranks) > 0.8
+
+
 def test_the_density_of_counterparts_is_the_one_that_they_are_drawn_from():
     values = torch.randn(5000, 2, generator=torch.Generator().manual_seed(1)) @ torch.tensor(
         [[1.0, 0.5], [0.0, 2.0]]
@@ -118,6 +165,29 @@ def test_shares_of_a_dirichlet_prior_sum_to_one():
     np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-6)
 
 
+@pytest.mark.statistical
+def test_the_classes_of_a_mixture_are_those_of_the_events(seed):
+    """The posterior of a class tells two blobs apart; which class is whose, nobody has said."""
+    areas = []
+    for i in range(3):
+        label = np.random.default_rng(derive(seed, i)).random(3000) < 0.2
+        x = np.random.default_rng(derive(seed, "rows", i)).normal(0, 0.3, (3000, 2))
+        x[:, 0] += np.where(label, 2.0, -1.0)
+        method = Autoencoder(
+            kind="variational",
+            prior="mixture",
+            latent=1,
+            options={"hidden": [16]},
+            training=Training(epochs=8, batch_size=128, learning_rate=1e-2),
+        ).fit(x, seed=derive(seed, "fit", i), **QUIET)
+        posterior = method.class_shares(x)
+        area = auc(posterior[:, 0], label).value
+        areas.append(max(area, 1 - area))
+        np.testing.assert_allclose(posterior.sum(1), 1, rtol=1e-6)
+    # They are ten widths apart; a class of both has an area of 1/2.
+    assert np.median(areas) > 0.95
+
+
 def test_the_radius_is_that_of_the_latent_mean():
     settings = Training(epochs=2, batch_size=64)
     method = Autoencoder(kind="variational", measure="radius", latent=2, training=settings)
@@ -129,9 +199,14 @@ def test_the_radius_is_that_of_the_latent_mean():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"kind": "deep"}, "kind is 'deep'; choose one of plain, variational, contrastive"),
+        (
+            {"kind": "deep"},
+            "kind is 'deep'; choose one of plain, variational, contrastive, normalised",
+        ),
         ({"measure": "radius"}, "are of a variational autoencoder, and kind is 'plain'"),
         ({"representation": "set"}, "no jets with constituents"),
+        ({"kind": "variational", "prior": "mixture", "measure": "radius"}, "has no one mean"),
+        ({"kind": "normalised", "representation": "set"}, "samples rows of numbers"),
         ({"representation": "image", "options": {"pixels": 10}}, "multiple of 4"),
         ({"kind": "variational", "prior": "dirichlet", "latent": 1}, "latent is 1"),
         ({"options": {"pixels": 8}}, "'table' has no option 'pixels'; it has hidden"),
@@ -141,6 +216,39 @@ def test_what_does_not_go_together_is_refused(arguments, sentence):
     events = make_jets(40, 1) if arguments.get("representation") == "image" else line(40, 1)
     with pytest.raises(InputError, match=sentence):
         Autoencoder(**arguments).fit(events, **QUIET)
+
+
+def test_samples_repeat_and_survive_a_save(tmp_path):
+    method = Autoencoder(
+        kind="normalised", latent=1, training=Training(epochs=1, batch_size=64)
+    ).fit(line(200, 1), **QUIET)
+    drawn = method.sample(20, steps=10, seed=3)
+    assert drawn.shape == (20, 3)
+    method.save(tmp_path / "saved")
+    again = Autoencoder.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.sample(20, steps=10, seed=3), drawn)
+    assert not np.array_equal(again.sample(20, steps=10, seed=4), drawn)
+    assert list(method.history_) == ["reproduction", "network"]
+    with pytest.raises(InputError, match="kind is 'plain', and only a normalised autoencoder"):
+        Autoencoder().fit(line(100, 1), **QUIET).sample(5)
+
+
+def test_a_normalised_training_that_stopped_goes_on_as_if_it_had_not(tmp_path):
+    """The chains are part of what is kept."""
+    x = line(200, 1)
+    whole, part = (
+        Autoencoder(
+            kind="normalised",
+            latent=1,
+            training=Training(epochs=2, batch_size=64, schedule="constant"),
+        )
+        for _ in range(2)
+    )
+    whole.fit(x, folder=tmp_path / "whole", **QUIET)
+    part.fit(x, folder=tmp_path / "part", **QUIET)
+    (tmp_path / "part" / "network" / "last.ckpt").unlink()
+    part.fit(x, folder=tmp_path / "part", resume=True, **QUIET)
+    np.testing.assert_array_equal(part.score(x), whole.score(x))
 
 
 def test_negative_weights_are_refused():

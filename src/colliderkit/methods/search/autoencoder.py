@@ -20,7 +20,8 @@ from colliderkit.losses.rows import own_loss
 from colliderkit.methods.architecture import Architecture
 from colliderkit.methods.method import Method
 from colliderkit.names import Registry
-from colliderkit.networks.autoencoders import Autoencoding, Reproducing
+from colliderkit.networks.autoencoders import MapCoder
+from colliderkit.networks.autoencoding import Autoencoding, Reproducing
 from colliderkit.ranges import check
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
@@ -47,12 +48,14 @@ class Autoencoder(Method):
 
     The training is on background, or on data in which signal is rare; no label enters. What is
     reproduced badly need not be rare: an error depends on how complex an event is and on the
-    coordinates (2209.06225), which the kind "contrastive" is there to mend.
+    coordinates (2209.06225), which the kinds "contrastive" and "normalised" are there to mend.
 
     Args:
-        kind: "plain"; "variational" with a prior of the latent numbers; or "contrastive", where
+        kind: "plain"; "variational" with a prior of the latent numbers; "contrastive", where
             events are told from anomalous counterparts by their error, which makes it -ln p(x) of
-            a table (see `networks.autoencoders.Autoencoding`).
+            a table; or "normalised", of tables and maps: the error is the energy of a density,
+            trained against samples of itself (2206.14225; see
+            `networks.autoencoding.Autoencoding`).
         representation: what is reproduced: a "table" of columns, a "map" of many numbers of one
             kind (the bins of a monitor), an "image" or a "set" of the constituents of a jet.
         features: of a table without jets, the names of its columns.
@@ -60,16 +63,19 @@ class Autoencoder(Method):
         options: keyword arguments of `networks.autoencoders.TableCoder`, MapCoder, ImageCoder or
             SetCoder.
         latent: numbers that an event is reproduced from.
-        prior: of a variational autoencoder: "normal", or "dirichlet" for numbers that sum to 1,
-            shares of classes (2104.08291).
+        prior: of a variational autoencoder: "normal"; "dirichlet" for numbers that sum to 1,
+            shares of classes; or a "mixture" of normal classes (both 2104.08291).
+        classes: of a mixture.
         beta: the weight of its divergence.
         measure: the score: the "error", or of a variational one the "radius", the squared distance
-            of the latent mean from the prior's, which needs no decoder (a trigger's).
+            of the latent mean from the prior's, which needs no decoder (a trigger's); a
+            mixture has none.
         validation: the share of the events, by a hash of their number, that chooses the epoch.
         training: epochs, batch size, learning rate and the like.
 
     After `fit`: `model_` (`Autoencoding`), `columns_` of the raw inputs, and `history_` of
-    "network". ``model_.score`` is the score as a torch module takes it: raw columns and mask.
+    "network", before it of "reproduction", with which a normalised one begins. ``model_.score`` is
+    the score as a torch module takes it: raw columns and mask.
     """
 
     name: ClassVar[str] = "autoencoder"
@@ -82,13 +88,14 @@ class Autoencoder(Method):
     def __init__(
         self,
         *,
-        kind: Literal["plain", "variational", "contrastive"] = "plain",
+        kind: Literal["plain", "variational", "contrastive", "normalised"] = "plain",
         representation: Literal["table", "map", "image", "set"] = "table",
         features: Sequence[str] | None = None,
         observables: str | Sequence[str] = "standard",
         options: dict[str, Any] | None = None,
         latent: int = 4,
-        prior: Literal["normal", "dirichlet"] = "normal",
+        prior: Literal["normal", "dirichlet", "mixture"] = "normal",
+        classes: int = 2,
         beta: float = 1.0,
         measure: Literal["error", "radius"] = "error",
         validation: float = 0.15,
@@ -101,6 +108,7 @@ class Autoencoder(Method):
         self.options = options
         self.latent = latent
         self.prior = prior
+        self.classes = classes
         self.beta = beta
         self.measure = measure
         self.validation = validation
@@ -135,20 +143,29 @@ class Autoencoder(Method):
             self._rebuild()
         if isinstance(train.inputs, Tensor):
             self.model_.coder.fit(train.inputs)
-        self.history_ = {
-            "network": fit(
-                self.model_,
+        history: dict[str, list[Epoch]] = {}
+        stages = ["network"]
+        if self.kind == "normalised":
+            stages, self.model_.plain = ["reproduction", "network"], True
+        for stage in stages:
+            if history:
+                self.model_.settle(min(epoch.validation_loss for epoch in history["reproduction"]))
+            part = None if folder is None else Path(folder)
+            if part is not None and self.kind == "normalised":
+                part = part / stage
+            history[stage] = fit(
+                self.model_.train(),
                 own_loss,
                 train,
                 held_out,
                 self.training,
-                folder=None if folder is None else Path(folder),
+                folder=part,
                 seed=seed,
-                resume=resume,
-                title=f"{self.kind} autoencoder",
+                resume=resume and part is not None and part.exists(),
+                title=f"{self.kind} autoencoder" if stage == "network" else stage,
                 progress=progress,
             )
-        }
+        self.history_ = history
         return self
 
     def score(self, events: Any) -> Floats:
@@ -156,9 +173,40 @@ class Autoencoder(Method):
         radius = self.measure == "radius"
         return self._each(events, lambda *raw: self.model_.score(*raw, radius=radius))
 
+    def class_shares(self, events: Any) -> Floats:
+        """Return the posterior of each class of a mixture in events, (N, classes).
+
+        It orders events between classes; where it is 1/2 need not be where they are fewest.
+        Raises `InputError` for another prior, which has no classes.
+        """
+        if self.prior != "mixture":
+            raise InputError(
+                f"prior is '{self.prior}', which has no classes; take prior 'mixture', or the"
+                " latent numbers of prior 'dirichlet', which are shares."
+            )
+        return self._each(events, self.model_.classes)
+
     def latent_numbers(self, events: Any) -> Floats:
         """Return the latent numbers of events, (N, latent); of a Dirichlet prior they sum to 1."""
         return self._each(events, self.model_.latent)
+
+    def sample(self, count: int, *, steps: int = 500, seed: int = 0) -> Floats:
+        """Draw rows of a table or map from the density of a normalised autoencoder, (count, C).
+
+        Each is a Markov chain of its own, so many `steps` after it began on the manifold. Raises
+        `InputError` for another kind, which is no density.
+        """
+        if self.kind != "normalised":
+            raise InputError(
+                f"kind is '{self.kind}', and only a normalised autoencoder is a density to draw"
+                " from; take kind 'normalised'."
+            )
+        check({"count": count, "steps": steps, "seed": seed})
+        random = torch.Generator().manual_seed(derive(seed, "chains"))
+        drawn = self.model_.samples(count, steps, random)
+        coder = self.model_.coder
+        assert isinstance(coder, MapCoder)
+        return coder.scaling.restored(drawn).numpy()
 
     def differences(self, events: Any) -> Floats:
         """Return what of a table or of maps (N, C) is not reproduced, in spreads, (N, C).
@@ -284,9 +332,9 @@ class Autoencoder(Method):
 
     def _check(self) -> None:
         choices = {
-            "kind": ("plain", "variational", "contrastive"),
+            "kind": ("plain", "variational", "contrastive", "normalised"),
             "representation": tuple(CODERS),
-            "prior": ("normal", "dirichlet"),
+            "prior": ("normal", "dirichlet", "mixture"),
             "measure": ("error", "radius"),
         }
         for name, known in choices.items():
@@ -299,6 +347,15 @@ class Autoencoder(Method):
                 f"prior '{self.prior}' and measure '{self.measure}' are of a variational"
                 f" autoencoder, and kind is '{self.kind}'; take kind 'variational'."
             )
+        if self.kind == "normalised" and self.representation not in ("table", "map"):
+            raise InputError(
+                f"kind 'normalised' samples rows of numbers, and representation is"
+                f" '{self.representation}'; take 'table' or 'map'."
+            )
+        if self.measure == "radius" and self.prior == "mixture":
+            raise InputError(
+                "a prior 'mixture' has no one mean, and measure is 'radius'; take measure 'error'."
+            )
         if self.prior == "dirichlet" and self.latent < 2:
             raise InputError("latent is 1, and shares that sum to 1 are two or more; raise it.")
 
@@ -309,5 +366,10 @@ class Autoencoder(Method):
             sizes["columns"] = len(self.columns_)
         coder = CODERS.build(self.representation, **sizes, **(self.options or {}))
         self.model_ = Autoencoding(
-            coder, self.latent, kind=self.kind, prior=self.prior, beta=self.beta
+            coder,
+            self.latent,
+            kind=self.kind,
+            prior=self.prior,
+            beta=self.beta,
+            classes=self.classes,
         )
