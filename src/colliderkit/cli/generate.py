@@ -7,8 +7,8 @@ from typing import Literal
 
 from colliderkit.cli.from_library import FROM_LIBRARY
 from colliderkit.cli.parsing import leading, option, run
-from colliderkit.sources.geant4.calorimeters import CALORIMETERS, calorimeter
 from colliderkit.sources.detector.timing import Timing
+from colliderkit.sources.geant4.calorimeters import CALORIMETERS, calorimeter
 from colliderkit.sources.pythia.processes import PROCESSES, SAMPLES
 from colliderkit.sources.pythia.shards import generate as generate_sample
 

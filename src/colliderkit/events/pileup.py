@@ -9,7 +9,7 @@ An event is a record of ``particles``, ``var * {pt, eta, phi, vertex, ...}``, an
 - ``truth``, where it is known: the share of the particle that the hard collision made, 0 to 1 (of
   a tower both may have made a part);
 - ``time`` [ps], where it is measured: when the particle arrived, less the flight from the hard
-  vertex, NaN where none was measured (`colliderkit.sources.detector.timing.Timing` has the formula).
+  vertex, NaN where none was measured (the formula: `colliderkit.sources.detector.timing.Timing`).
   Of all particles it is as if they were of the hard vertex: so one whose vertex is hidden looks as
   a neutral does;
 - ``vertices``: reconstructed vertices of the event; the different ones of its particles if not

@@ -34,11 +34,11 @@ Edges = list[Tensor]  # a sparse matrix (P, P) for each ring
 class RadiusGraph(nn.Module):
     """Give each particle of padded events a logit: is it of the hard collision?
 
-    Called with values (B, L, 6) of `COLUMNS`, or (B, L, 7) with the delay, and a mask (B, L); returns (B, L, 3): the logit, the
-    truth, and the weight of the particle in the loss, 0 where it is not asked. What is asked of are
-    the particles of no known vertex; with `hidden_share`, in place of these, that share of the
-    charged ones of either kind, drawn anew in each step, whose vertices are hidden from the network
-    (2203.15823), so that no truth of neutrals is needed.
+    Called with values (B, L, 6) of `COLUMNS`, or (B, L, 7) with the delay, and a mask (B, L);
+    returns (B, L, 3): the logit, the truth, and the weight of the particle in the loss, 0 where it
+    is not asked. What is asked of are the particles of no known vertex; with `hidden_share`, in
+    place of these, that share of the charged ones of either kind, drawn anew in each step, whose
+    vertices are hidden from the network (2203.15823), so that no truth of neutrals is needed.
 
     The logit has the offset -ln(n / `usual`) for n vertices: by Bayes' theorem the odds of the hard
     collision fall as 1 / n where the densities of a particle's surroundings are the same.

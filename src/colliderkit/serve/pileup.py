@@ -74,8 +74,8 @@ def export_pileup(
     """Write a fitted graph as one ONNX file, checked on events; return the largest difference.
 
     The file takes ``constituents`` (batch, length, 5) float32 by `COLUMNS` (6 with the delay) and
-    gives the ``weight`` of `DeployedPileup`. Raises `InputError`, and writes nothing, where onnxruntime differs from
-    torch by more than 1e-4.
+    gives the ``weight`` of `DeployedPileup`. Raises `InputError`, and writes nothing, where
+    onnxruntime differs from torch by more than 1e-4, and for events without times that it needs.
     """
     refuse_existing(path, force)
     particles = Particles.of(events)

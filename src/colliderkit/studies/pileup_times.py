@@ -79,7 +79,9 @@ def timed(
     return found
 
 
-def add_resolutions(run: Run[Any], rows: list[Result], resolutions: Sequence[float], mu: float) -> None:
+def add_resolutions(
+    run: Run[Any], rows: list[Result], resolutions: Sequence[float], mu: float
+) -> None:
     """Draw what times gain at one mean number of collisions, over their resolution."""
     sample = label(mu)
     places = [f"{resolution:g} ps" for resolution in sorted(resolutions)]

@@ -29,8 +29,8 @@ AT_ONCE = 4  # events
 class Learned(Mitigation):
     """Train a network on events; a subclass gives the network, its loss and the weights.
 
-    After `fit`: `network_`, `usual_`, the mean number of vertices, `timed_`, whether it learned from
-    times, and `history_` of "network".
+    After `fit`: `network_`, `usual_`, the mean number of vertices, `timed_`, whether it learned
+    from times, and `history_` of "network".
     """
 
     resumable: ClassVar[bool] = True

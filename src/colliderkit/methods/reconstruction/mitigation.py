@@ -46,8 +46,10 @@ class Classical(Mitigation):
 
     A subclass lists in `_candidates` the values that are tried where `tune` is set; the one with
     the least `cell_error` is taken. One with a `time_window` [ps] drops particles of no known
-    vertex that are farther from the time of the hard collision. After `fit`: `settings_`, the parameters that are used, and
-    `tried_`, what was tried with its error, one after another.
+    vertex that are farther from the time of the hard collision.
+
+    After `fit`: `settings_`, the parameters that are used, and `tried_`, what was tried with its
+    error, one after another.
     """
 
     tuned: ClassVar[tuple[str, ...]] = ()  # the parameters that `_candidates` gives values of

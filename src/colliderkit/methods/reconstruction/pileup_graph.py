@@ -30,7 +30,7 @@ class PileupGraph(Learned):
     charged particles, a tenth of which is hidden in each step, to be found from their surroundings
     as if they were neutral (semi-supervised, 2203.15823). What is learned so is used for neutrals.
 
-    Where the events have times of particles (`Particles.delay`), the network sees these as well, and
+    Where the events have times of particles (`Particles.delay`), the network sees these too, and
     such a graph cannot do without them.
 
     Args:

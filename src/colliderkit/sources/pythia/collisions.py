@@ -56,9 +56,9 @@ def collisions(
     vertices the measured ``z0`` and ``z0_error`` [mm]; ``vertices``, the number that would be
     reconstructed (those of two tracks or more, nearer than 0.7 mm as one), ``interactions``, the
     collisions beside the hard one of which any particle is seen, ``vertex_z`` [mm], their places
-    with the hard one's first, and ``event``. With `timing` particles have a measured ``time`` [ps], NaN
-    of what has none, and events the times ``vertex_time`` [ps] of their collisions; all else is as
-    it is without. Other arguments and errors are those of `colliderkit.sources.pythia.jets.jets`.
+    with the hard one's first, and ``event``. With `timing` particles have a measured ``time`` [ps],
+    NaN of what has none, and events the times ``vertex_time`` [ps] of their collisions; all else is
+    as it is without. Other arguments and errors are those of `colliderkit.sources.pythia.jets.jets`.
     """
     definition = process_named(process)
     if not definition.collisions:
@@ -132,7 +132,7 @@ def labelled(seen: ak.Array, order_of: Numbers) -> ak.Array:
 
 
 def times_of(vertex_z: ak.Array, number: Numbers, timing: Timing, seed: int) -> ak.Array:
-    """Return the times [ps] of the collisions of events of these numbers, as `vertex_z` has them."""
+    """Return the times [ps] of the collisions of events by their numbers, as of `vertex_z`."""
     many = np.asarray(ak.num(vertex_z))
     rank = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many, many)
     key = np.repeat(number, many) * 4096 + rank

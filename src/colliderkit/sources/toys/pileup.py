@@ -34,7 +34,7 @@ def density(mu: float) -> float:
 
 
 def time_widths(eta: ArrayLike, timing: Timing) -> tuple[Floats, Floats]:
-    """Return the widths [ps] of what a particle's time is off that of the hard collision, (P,) each.
+    """Return how wide [ps] times are around that of the hard collision, (P,) each.
 
     Of one of the hard collision it is the resolution s; of another, where both collisions are
     spread by s_t in time and s_z along the beams,
@@ -118,9 +118,7 @@ def pileup_toy(
         left = arrivals(time[mine], z[mine], z[hard], p, parts["eta"], mass, charge)
         particles["time"] = timing.measured(left, parts["pt"], parts["eta"], charge, random)
         columns["vertex_time"] = ak.unflatten(time, others + 1)
-    return ak.zip(
-        {"particles": ak.unflatten(ak.zip(particles), size), **columns}, depth_limit=1
-    )
+    return ak.zip({"particles": ak.unflatten(ak.zip(particles), size), **columns}, depth_limit=1)
 
 
 def _hard(count: int, random: np.random.Generator) -> dict[str, NDArray[np.float64]]:
