@@ -183,7 +183,7 @@ def by_time_alone(seed: int, timing: Timing, prior: float = 0.3) -> ak.Array:
 
 @pytest.mark.statistical
 def test_from_times_alone_a_graph_learns_the_ratio_of_two_normals(seed):
-    """The posterior is known: the network is within a tenth of the information that time has."""
+    """The posterior is known: the network has four fifths of the information of times."""
     timing, prior = Timing(30.0), 0.3
     test = by_time_alone(10_000 + seed, timing)
     particles = Particles.of(test)
@@ -196,13 +196,13 @@ def test_from_times_alone_a_graph_learns_the_ratio_of_two_normals(seed):
         return -(truth * np.log(p) + (1 - truth) * np.log1p(-p)).mean()
 
     least, most = entropy((odds / (1 + odds))[asked]), entropy(np.full(asked.sum(), prior))
-    quick = Training(epochs=12, batch_size=4, learning_rate=1e-2, devices=1)
+    quick = Training(epochs=8, batch_size=4, learning_rate=1e-2, devices=1)
     found = []
     for s in (seed, seed + 1, seed + 2):
-        graph = PileupGraph(rings=[0.0, 1e-3], channels=2, width=16, rounds=1, training=quick)
+        graph = PileupGraph(rings=[0.0, 0.02], channels=2, width=16, rounds=1, training=quick)
         graph.fit(by_time_alone(s, timing), seed=s, **QUIET)
         found.append(entropy(flat(graph.weights(test))[asked]))
-    assert np.median(found) - least < 0.1 * (most - least)
+    assert np.median(found) - least < 0.2 * (most - least)
 
 
 def test_a_graph_with_times_needs_them_and_one_without_does_not_look(samples):

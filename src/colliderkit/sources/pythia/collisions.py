@@ -58,7 +58,7 @@ def collisions(
     collisions beside the hard one of which any particle is seen, ``vertex_z`` [mm], their places
     with the hard one's first, and ``event``. With `timing` particles have a measured ``time`` [ps],
     NaN of what has none, and events the times ``vertex_time`` [ps] of their collisions; all else is
-    as it is without. Other arguments and errors are those of `colliderkit.sources.pythia.jets.jets`.
+    as it is without. Arguments and errors are those of `colliderkit.sources.pythia.jets.jets`.
     """
     definition = process_named(process)
     if not definition.collisions:
