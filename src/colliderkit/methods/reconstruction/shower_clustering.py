@@ -23,7 +23,7 @@ from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit
 from colliderkit.training.settings import Epoch, Training
 
-__all__ = ["FEATURES", "OF_TIME", "ShowerClustering", "features"]
+__all__ = ["FEATURES", "ShowerClustering", "features"]
 
 # Of a hit: its place beside the middle of the event by energy, its depth, and what it holds.
 FEATURES = ("x - <x> [mm]", "y - <y> [mm]", "z [mm]", "ln(E / GeV)")
