@@ -84,8 +84,8 @@ def collisions(
         found = labelled(seen, order)
         if timing:
             noise = np.random.default_rng([time_seed, *number[:1].tolist()])
-            columns = (flat(found[name]) for name in ("time", "pt", "eta", "charge"))
-            measured = timing.measured(*columns, noise).astype(np.float32)
+            time, pt, eta, charge = (flat(found[n]) for n in ("time", "pt", "eta", "charge"))
+            measured = timing.measured(time, pt, eta, charge, noise).astype(np.float32)
             found["time"] = ak.unflatten(measured, ak.num(found))
         columns = {"particles": found, **places, "event": number}
         return ak.zip(columns, depth_limit=1)

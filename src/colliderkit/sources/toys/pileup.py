@@ -65,7 +65,7 @@ def in_time(window: float, eta: ArrayLike, timing: Timing) -> tuple[Floats, Floa
     As the ratio falls with the distance there is no better choice by time alone at one eta.
     """
     narrow, wide = time_widths(eta, timing)
-    return tuple(erf(window / (np.sqrt(2) * width)) for width in (narrow, wide))
+    return erf(window / (np.sqrt(2) * narrow)), erf(window / (np.sqrt(2) * wide))
 
 
 def pileup_toy(
@@ -114,8 +114,8 @@ def pileup_toy(
     if timing:
         time = random.normal(0, timing.spread, len(z))
         p, mass = parts["pt"] * np.cosh(parts["eta"]), np.where(charge != 0, PION, 0.0)
-        mine, hard = first[event] + collision, first[event]
-        left = arrivals(time[mine], z[mine], z[hard], p, parts["eta"], mass, charge)
+        mine, leading = first[event] + collision, first[event]
+        left = arrivals(time[mine], z[mine], z[leading], p, parts["eta"], mass, charge)
         particles["time"] = timing.measured(left, parts["pt"], parts["eta"], charge, random)
         columns["vertex_time"] = ak.unflatten(time, others + 1)
     return ak.zip({"particles": ak.unflatten(ak.zip(particles), size), **columns}, depth_limit=1)
