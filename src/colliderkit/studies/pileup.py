@@ -131,7 +131,7 @@ class Scale:
 settings = partial(Training, schedule="one-cycle", learning_rate=5e-3)
 MUS = (20.0, 60.0, 100.0, 140.0)
 SCALES = {
-    "smoke": Scale(10, 2, 8, 20, 6.0, (4.0, 8.0), settings(1, 4), 2, 8, (100.0,), (),
+    "smoke": Scale(10, 2, 8, 20, 6.0, (4.0, 8.0), settings(1, 4), 2, 8, (), (),
                    toy=True),
     "laptop": Scale(100, 30, 80, 120, 60.0, MUS, settings(16, 2), learned=()),
     "night": Scale(1_000, 200, 1_000, 1_000, 60.0, (20.0, 40.0, 60.0, 80.0, 100.0, 120.0, 140.0),
