@@ -159,6 +159,8 @@ RANGES: dict[str, Range] = {
     "errors": NOT_NEGATIVE,
     # pileup: lengths in eta and phi, pT, and the edges of rings
     **dict.fromkeys(("cell", "grid", "radius", "spacing"), Range(0.01, 2.0)),
+    **dict.fromkeys(("time_window", "arrival"), POSITIVE),  # ps
+    "timing": NOT_NEGATIVE,  # ps
     "coldest": POSITIVE,  # of an annealing
     "cooling": SHARE,
     "false": NOT_NEGATIVE,  # vertices an event

@@ -13,9 +13,11 @@ from colliderkit.methods.reconstruction.embedded_tracks import EmbeddedTracks
 from colliderkit.methods.reconstruction.learned import ragged
 from colliderkit.methods.reconstruction.learned_tracks import inputs
 from colliderkit.methods.reconstruction.pileup_graph import PileupGraph
+from colliderkit.networks.radius_graph import DELAY
 from colliderkit.serve.pileup import COLUMNS, export_pileup
 from colliderkit.serve.tracks import export_tracks, feed_of
 from colliderkit.serve.translation import session
+from colliderkit.sources.detector.timing import Timing
 from colliderkit.sources.toys.pileup import pileup_toy
 from colliderkit.sources.toys.tracker import helix_hits
 from colliderkit.training.settings import Training
@@ -54,3 +56,17 @@ def test_weights_of_particles_are_those_of_the_method(tmp_path: Path) -> None:
     (weight,) = session(path.read_bytes()).run(None, {"constituents": values[None]})
     wanted = ak.flatten(method.weights(one)).to_numpy()
     np.testing.assert_allclose(weight[0], wanted, atol=1e-4)
+
+
+def test_with_times_the_file_takes_one_column_more(tmp_path: Path) -> None:
+    events = pileup_toy(12, 4, timing=Timing(), seed=3)
+    method = PileupGraph(channels=2, width=8, training=SHORT).fit(events, progress=False)
+    path = tmp_path / "pileup.onnx"
+    assert export_pileup(method, path, events) < 1e-4
+    one = events[:1]
+    seen = ragged(Particles.of(one), timed=True)
+    values = seen.values[:, [seen.columns.index(name) for name in (*COLUMNS, DELAY)]].numpy()
+    (weight,) = session(path.read_bytes()).run(None, {"constituents": values[None]})
+    np.testing.assert_allclose(weight[0], ak.flatten(method.weights(one)).to_numpy(), atol=1e-4)
+    with pytest.raises(InputError, match="give events with times"):
+        export_pileup(method, tmp_path / "none.onnx", pileup_toy(4, 4, seed=3))

@@ -15,6 +15,7 @@ def overlap(
     library: Path,
     mean: float = 6.0,
     side: float = 240.0,
+    arrival: float | None = None,
     seed: int = 0,
     force: bool = False,
 ) -> None:
@@ -27,6 +28,7 @@ def overlap(
         library: the .hdf5 file of ``generate CALORIMETER COUNT --layout library``.
         mean: showers of an event, Poisson distributed, one at least.
         side: of the square in mm that they enter in.
+        arrival: the spread of their times in ps, which cells measure to 30 ps; without, no times.
         seed: fixes every event.
         force: overwrite `out`.
 
@@ -37,7 +39,9 @@ def overlap(
     from colliderkit.sources.files.calorimeter_hits import write_hits
     from colliderkit.sources.files.shower_libraries import read_library
 
-    hits = overlapping_showers(read_library(library), count, mean=mean, side=side, seed=seed)
+    hits = overlapping_showers(
+        read_library(library), count, mean=mean, side=side, arrival=arrival, seed=seed
+    )
     print(f"generated: {write_hits(out, hits, force=force)}")
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from colliderkit.cli.from_library import FROM_LIBRARY
 from colliderkit.cli.from_towers import TOWERS
 from colliderkit.cli.parsing import leading, option, run
+from colliderkit.sources.detector.timing import Timing
 from colliderkit.sources.geant4.calorimeters import CALORIMETERS, calorimeter
 from colliderkit.sources.pythia.processes import PROCESSES, SAMPLES
 from colliderkit.sources.pythia.shards import generate as generate_sample
@@ -28,6 +29,7 @@ def generate(
     settings: list[str] | str | None = None,
     parameters: dict[str, tuple[float, float]] | None = None,
     paired: bool = False,
+    timing: float | None = None,
     force: bool = False,
 ) -> None:
     """Generate jets with Pythia 8 and FastJet and write them as Parquet.
@@ -51,6 +53,7 @@ def generate(
         parameters: ranges in which alphaS, aLund and probStoUD are drawn anew every 250 jets,
             such as "{alphaS: [0.10, 0.18]}".
         paired: write each event's particles and what the detector makes of them, for unfolding.
+        timing: of whole events with pileup, the resolution in ps with which particles are timed.
         force: overwrite `out`.
 
     Examples:
@@ -69,6 +72,7 @@ def generate(
         settings=settings or (),
         parameters=parameters,
         paired=paired,
+        timing=None if timing is None else Timing(timing),
         force=force,
     )
     print(f"generated: {path}")

@@ -8,6 +8,10 @@ An event is a record of ``particles``, ``var * {pt, eta, phi, vertex, ...}``, an
   beyond the tracker;
 - ``truth``, where it is known: the share of the particle that the hard collision made, 0 to 1 (of
   a tower both may have made a part);
+- ``time`` [ps], where it is measured: when the particle arrived, less the flight from the hard
+  vertex, NaN where none was measured (the formula: `colliderkit.sources.detector.timing.Timing`).
+  Of all particles it is as if they were of the hard vertex: so one whose vertex is hidden looks as
+  a neutral does;
 - ``vertices``: reconstructed vertices of the event; the different ones of its particles if not
   given. ``interactions``: how many collisions there were beside the hard one, where it is known.
 """
@@ -36,7 +40,7 @@ __all__ = [
 
 UNKNOWN = -1
 TRACKER = 2.5  # |eta| up to which charged particles have a vertex
-COLUMNS = ("pt", "eta", "phi", "mass", "vertex", "truth")
+COLUMNS = ("pt", "eta", "phi", "mass", "vertex", "truth", "time")
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Particles:
     """The particles of N events, flat: P of them, one event after another.
 
     - `pt`, `eta`, `phi`, `mass` (P,) float64; `vertex` (P,) int64; `truth` (P,) float64 or None;
-    - `counts` (N,) int64, the particles of each event; `vertices` (N,) float64.
+    - `counts` (N,) int64, the particles of each event; `vertices` (N,) float64;
+    - `time` (P,) float64 [ps], NaN of what has none, or None.
     """
 
     pt: Floats
@@ -55,13 +60,14 @@ class Particles:
     truth: Floats | None
     counts: Ints
     vertices: Floats
+    time: Floats | None = None
 
     @classmethod
     def of(cls, events: ak.Array, what: str = "the events") -> Self:
         """Flatten and check events; raise `InputError` for what is wrong, by event and column.
 
         That is: no events, a column that is missing, numbers that are not finite, a negative pt or
-        mass, a vertex that is not whole, a truth outside 0 to 1.
+        mass, a vertex that is not whole, a truth outside 0 to 1. A time may be NaN.
         """
         if len(events) == 0:
             raise InputError(f"{what}: holds no events; check the selection and the file.")
@@ -71,7 +77,7 @@ class Particles:
         particles = events["particles"]
         counts = np.asarray(ak.to_numpy(ak.num(particles)), dtype=np.int64)
         event = np.repeat(np.arange(len(counts)), counts)
-        flat: dict[str, Any] = {"truth": None, "mass": np.zeros(len(event))}
+        flat: dict[str, Any] = {"truth": None, "time": None, "mass": np.zeros(len(event))}
         for name in COLUMNS:
             if name not in particles.fields:
                 if name in flat:
@@ -84,6 +90,8 @@ class Particles:
                 name, (-np.inf, np.inf)
             )
             bad = ~np.isfinite(values) | (values < low) | (values > high)
+            if name == "time":
+                bad &= ~np.isnan(values)
             if name == "vertex":
                 bad |= values != np.floor(values)
             if bad.any():
@@ -123,6 +131,19 @@ class Particles:
         """Which are known to be of the leading vertex, (P,)."""
         return self.vertex == 0
 
+    @property
+    def delay(self) -> Floats:
+        """The time of each particle less that of the hard collision [ps], (P,), NaN of none.
+
+        The latter is the median time of the particles of the leading vertex. Without times all is
+        NaN, and so is an event without such particles.
+        """
+        if self.time is None:
+            return np.full(len(self.pt), np.nan)
+        timed = self.leading & ~np.isnan(self.time)
+        hard, _ = medians(self.time[timed], self.event[timed], len(self))
+        return self.time - hard[self.event]
+
     def needed_truth(self) -> Floats:
         """Return the truth (P,), or raise `InputError` where the events have none."""
         if self.truth is None:
@@ -145,6 +166,7 @@ class Particles:
             None if self.truth is None else self.truth[part],
             self.counts[first:last],
             self.vertices[first:last],
+            None if self.time is None else self.time[part],
         )
 
     def sums(self, values: Floats, where: NDArray[np.bool_] | None = None) -> Floats:

@@ -20,10 +20,12 @@ from torch import Tensor, nn
 
 from colliderkit.events.pileup import UNKNOWN, Particles, pairs
 
-__all__ = ["COLUMNS", "RadiusGraph"]
+__all__ = ["COLUMNS", "DELAY", "RadiusGraph", "seen"]
 
 COLUMNS = ("pt", "eta", "phi", "vertex", "truth", "vertices")  # of the values, in this order
-INPUTS = 4  # of a particle
+DELAY = "delay"  # and behind them, where there are times: from that of the hard collision [ps]
+INPUTS, OF_TIME = 4, 2  # of a particle
+TICK = 30.0  # ps, about what is resolved
 MOST = 50.0  # GeV, from which on a particle counts no more
 GOLDEN = 0.6180339887498949  # whose multiples fill [0, 1) evenly
 Edges = list[Tensor]  # a sparse matrix (P, P) for each ring
@@ -32,11 +34,11 @@ Edges = list[Tensor]  # a sparse matrix (P, P) for each ring
 class RadiusGraph(nn.Module):
     """Give each particle of padded events a logit: is it of the hard collision?
 
-    Called with values (B, L, 6) of `COLUMNS` and a mask (B, L); returns (B, L, 3): the logit, the
-    truth, and the weight of the particle in the loss, 0 where it is not asked. What is asked of are
-    the particles of no known vertex; with `hidden_share`, in place of these, that share of the
-    charged ones of either kind, drawn anew in each step, whose vertices are hidden from the network
-    (2203.15823), so that no truth of neutrals is needed.
+    Called with values (B, L, 6) of `COLUMNS`, or (B, L, 7) with the delay, and a mask (B, L);
+    returns (B, L, 3): the logit, the truth, and the weight of the particle in the loss, 0 where it
+    is not asked. What is asked of are the particles of no known vertex; with `hidden_share`, in
+    place of these, that share of the charged ones of either kind, drawn anew in each step, whose
+    vertices are hidden from the network (2203.15823), so that no truth of neutrals is needed.
 
     The logit has the offset -ln(n / `usual`) for n vertices: by Bayes' theorem the odds of the hard
     collision fall as 1 / n where the densities of a particle's surroundings are the same.
@@ -48,6 +50,7 @@ class RadiusGraph(nn.Module):
         rounds: of messages.
         usual: number of vertices of which the offset is 0.
         hidden_share: of the charged particles that are hidden in training; None asks of neutrals.
+        timed: whether delays are given, NaN of what has none.
     """
 
     def __init__(
@@ -59,19 +62,22 @@ class RadiusGraph(nn.Module):
         rounds: int = 2,
         usual: float = 1.0,
         hidden_share: float | None = None,
+        timed: bool = False,
     ) -> None:
         super().__init__()
         self.rings = tuple(rings)
         self.usual = usual
         self.hidden_share = hidden_share
-        inputs, bands = INPUTS, len(self.rings) - 1
+        self.timed = timed
+        start = inputs = INPUTS + (OF_TIME if timed else 0)
+        bands = len(self.rings) - 1
         self.messages = nn.ModuleList()
         self.updates = nn.ModuleList()
         for _ in range(rounds):
             self.messages.append(nn.Linear(inputs, channels))
             self.updates.append(
                 nn.Sequential(
-                    *(nn.Linear(INPUTS + bands * channels, width), nn.ReLU()),
+                    *(nn.Linear(start + bands * channels, width), nn.ReLU()),
                     *(nn.Linear(width, width), nn.ReLU()),
                 )
             )
@@ -88,7 +94,8 @@ class RadiusGraph(nn.Module):
         if self.hidden_share is not None:
             asked, truth = self._hidden(rows, counts), (vertex == 0).to(rows.dtype)
             shown = torch.where(asked, torch.full_like(vertex, UNKNOWN), vertex)
-        logit = self._logits(rows[:, 0], shown, self.edges(rows, counts))
+        delay = rows[:, len(COLUMNS)] if self.timed else None
+        logit = self._logits(seen(rows[:, 0], shown, delay), self.edges(rows, counts))
         logit = logit - torch.log(rows[:, 5].clamp_min(1.0) / self.usual)
         # A weight is one of momentum: hard particles count for more.
         weight = asked * rows[:, 0].clamp(max=MOST)
@@ -116,9 +123,7 @@ class RadiusGraph(nn.Module):
         outer = rows[:, 1].abs() > torch.repeat_interleave(least, counts)
         return known & ((chance < (self.hidden_share or 0.0)) | outer)
 
-    def _logits(self, pt: Tensor, shown: Tensor, edges: Edges) -> Tensor:
-        kinds = [shown == 0, shown > 0, shown < 0]
-        start = torch.stack([torch.log(pt.clamp_min(1e-3)), *(k.to(pt.dtype) for k in kinds)], 1)
+    def _logits(self, start: Tensor, edges: Edges) -> Tensor:
         state = start
         for message, update in zip(self.messages, self.updates, strict=True):
             sent = nn.functional.softplus(message(state))
@@ -160,6 +165,19 @@ class RadiusGraph(nn.Module):
                 )
             found.append(matrix.to(rows.device))
         return found
+
+
+def seen(pt: Tensor, shown: Tensor, delay: Tensor | None = None) -> Tensor:
+    """Return what is seen of particles (...,) before any message, (..., 4), or 6 with delays.
+
+    ln pt, whether the vertex is the leading one, another or unknown; asinh(delay / 30 ps), which is
+    linear within the resolution and a logarithm beyond, and whether there is one.
+    """
+    columns = [torch.log(pt.clamp_min(1e-3)), shown == 0, shown > 0, shown < 0]
+    if delay is not None:
+        none = torch.isnan(delay)
+        columns += [torch.asinh(torch.where(none, torch.zeros_like(delay), delay) / TICK), ~none]
+    return torch.stack([column.to(pt.dtype) for column in columns], -1)
 
 
 class _Heard(torch.autograd.Function):

@@ -3,6 +3,7 @@
 import copy
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,10 +17,13 @@ from colliderkit.serve.onnx import write_checked
 __all__ = ["COLUMNS", "DeployedClustering", "export_clustering"]
 
 COLUMNS = ("x", "y", "z", "energy")
+TIME = "time"  # [ps], NaN of none: the fifth column where the method was fitted with times
 
 
 class DeployedClustering(Deployed):
     """Answer raw hits (batch, length, 4) x, y, z [mm] and energy [GeV], zero-padded.
+
+    Of a method that was fitted with times the fifth column is that of the hit [ps], NaN of none.
 
     `beta` (batch, length), `factor` (batch, length), what the energy of a cluster is multiplied by
     where this hit is its point, and `place` (batch, length, D); what is near a point of large beta
@@ -30,6 +34,7 @@ class DeployedClustering(Deployed):
         super().__init__()
         self.model = copy.deepcopy(method.network_)
         self.neighbours = method.neighbours
+        self.timed = method.timed
         self.scale = method.scale_
         self.outputs = ["beta", "factor", "place"]
         self.scales = [1.0, 1.0, 1.0]
@@ -48,7 +53,17 @@ class DeployedClustering(Deployed):
         middle = (energy[..., None] * hits[..., :2]).sum(1) / total
         across = hits[..., :2] - middle[:, None]
         logarithm = hits[..., 3].clamp(min=1e-30).log()
-        features = torch.cat([across, hits[..., 2:3], logarithm[..., None]], dim=2)
+        columns = [across, hits[..., 2:3], logarithm[..., None]]
+        if self.timed:
+            has = real & ~torch.isnan(hits[..., 4])
+            time = torch.where(has, hits[..., 4], torch.zeros_like(energy))
+            weight = energy * has
+            mean = (weight * time).sum(1, keepdim=True) / weight.sum(1, keepdim=True).clamp(
+                min=1e-30
+            )
+            some = has.to(energy.dtype)
+            columns += [((time - mean) * some)[..., None], some[..., None]]
+        features = torch.cat(columns, dim=2)
         features = features * real[..., None]
         out = self.model(features, real)[:, :length]
         some = mask.to(out.dtype)
@@ -61,19 +76,23 @@ def export_clustering(
 ) -> float:
     """Write a fitted clustering as one ONNX file, checked on hits; return the largest difference.
 
-    The file takes ``constituents`` (batch, length, 4) float32 by `COLUMNS` and gives the outputs of
-    `DeployedClustering`; threshold and distance of the condensation are in its metadata. Raises
-    `InputError`, and writes nothing, where onnxruntime differs from torch by more than 1e-4.
+    The file takes ``constituents`` (batch, length, 4) float32 by `COLUMNS` (5 with times) and gives
+    the outputs of `DeployedClustering`; threshold and distance of the condensation are in its
+    metadata. Raises `InputError`, and writes nothing, where onnxruntime differs from torch by more
+    than 1e-4.
     """
     refuse_existing(path, force)
-    columns = torch.cat(
-        [torch.from_numpy(hits.position), torch.from_numpy(hits.energy)[:, None]], dim=1
-    )
+    method.features(hits)  # raises where times are needed and not there
+    names = (*COLUMNS, TIME) if method.timed else COLUMNS
+    given = [hits.position, hits.energy[:, None]]
+    if method.timed and hits.time is not None:
+        given.append(hits.time[:, None])
+    columns = torch.from_numpy(np.concatenate(given, axis=1))
     example = Ragged(
         columns.float(),
         torch.from_numpy(hits.offsets[:-1].copy()),
         torch.from_numpy(hits.counts),
-        COLUMNS,
+        names,
     )
     about = {
         "method": method.name,
@@ -81,4 +100,4 @@ def export_clustering(
         "threshold": repr(method.threshold_),
         "distance": repr(method.distance_),
     }
-    return write_checked(DeployedClustering(method), path, example, None, COLUMNS, about, force)
+    return write_checked(DeployedClustering(method), path, example, None, names, about, force)

@@ -8,12 +8,14 @@ import awkward as ak
 import torch
 from torch import Tensor, nn
 
+from colliderkit.errors import InputError
 from colliderkit.events.pileup import Particles
 from colliderkit.events.ragged import Ragged
 from colliderkit.files import refuse_existing
 from colliderkit.methods.reconstruction.learned import ragged
 from colliderkit.methods.reconstruction.pileup_graph import PileupGraph
 from colliderkit.networks.radius_graph import COLUMNS as SEEN
+from colliderkit.networks.radius_graph import DELAY, seen
 from colliderkit.serve.deployed import Deployed
 from colliderkit.serve.onnx import write_checked
 
@@ -25,6 +27,9 @@ EVENTS, LONGEST = 16, 300  # events, and particles of each, that a file is check
 
 class DeployedPileup(Deployed):
     """Answer particles (batch, length, 5) eta, phi, vertex, pt [GeV], vertices, zero-padded.
+
+    Of a graph that was fitted with times the sixth column is the delay from the hard collision
+    [ps] (`Particles.delay`), NaN of what has none.
 
     `weight` (batch, length) multiplies momenta: 1 for particles of the leading vertex (0), 0 for
     those of others and for padding (pt = 0), and for those of no known vertex (-1) the probability
@@ -42,17 +47,13 @@ class DeployedPileup(Deployed):
     ) -> tuple[Tensor, ...]:
         assert mask is not None
         model = self.model
-        eta, phi, vertex, pt, vertices = values.unbind(2)
+        eta, phi, vertex, pt, vertices, *delay = values.unbind(2)
         away = (phi[:, :, None] - phi[:, None]).abs()
         away = torch.minimum(away, (2 * torch.pi - away).abs())
         distance2 = (eta[:, :, None] - eta[:, None]).square() + away.square()
         alone = 1 - torch.eye(values.shape[1], dtype=torch.float32)
         both = mask[:, :, None] & mask[:, None]
-        kinds = [vertex == 0, vertex > 0, vertex < 0]
-        start = torch.stack(
-            [torch.log(pt.clamp_min(1e-3)), *(k.to(pt.dtype) for k in kinds)], dim=2
-        )
-        state = start
+        state = start = seen(pt, vertex, *delay)
         for message, update in zip(model.messages, model.updates, strict=True):
             sent = nn.functional.softplus(message(state))
             heard = []
@@ -72,15 +73,22 @@ def export_pileup(
 ) -> float:
     """Write a fitted graph as one ONNX file, checked on events; return the largest difference.
 
-    The file takes ``constituents`` (batch, length, 5) float32 by `COLUMNS` and gives the ``weight``
-    of `DeployedPileup`. Raises `InputError`, and writes nothing, where onnxruntime differs from
-    torch by more than 1e-4.
+    The file takes ``constituents`` (batch, length, 5) float32 by `COLUMNS` (6 with the delay) and
+    gives the ``weight`` of `DeployedPileup`. Raises `InputError`, and writes nothing, where
+    onnxruntime differs from torch by more than 1e-4, and for events without times that it needs.
     """
     refuse_existing(path, force)
-    seen = ragged(Particles.of(events))
-    places = [SEEN.index(name) for name in COLUMNS]
+    particles = Particles.of(events)
+    if method.timed and particles.time is None:
+        raise InputError(
+            "the graph was fitted with times of particles, and the events have no column 'time';"
+            " give events with times."
+        )
+    whole = ragged(particles, method.timed)
+    columns = (*COLUMNS, DELAY) if method.timed else COLUMNS
+    places = [(*SEEN, DELAY).index(name) for name in columns]
     # Of whole events all pairs at once, in batches, would not fit: the hardest particles of some.
-    lengths = seen.lengths[:EVENTS].clamp(max=LONGEST)
-    example = Ragged(seen.values[:, places], seen.starts[:EVENTS], lengths, COLUMNS)
+    lengths = whole.lengths[:EVENTS].clamp(max=LONGEST)
+    example = Ragged(whole.values[:, places], whole.starts[:EVENTS], lengths, columns)
     about = {"method": method.name, "seed": method.seed_}
-    return write_checked(DeployedPileup(method), path, example, None, COLUMNS, about, force)
+    return write_checked(DeployedPileup(method), path, example, None, columns, about, force)

@@ -14,6 +14,7 @@ from colliderkit.methods.regression.quantile import QuantileRegression
 from colliderkit.metrics.pileup import bias_and_width
 from colliderkit.report.pileup import interactions
 from colliderkit.report.results import Result
+from colliderkit.sources.detector.timing import Timing
 from colliderkit.sources.files.collisions import read_collisions
 from colliderkit.sources.toys.pileup import pileup_toy
 from colliderkit.studies.run import Run
@@ -21,15 +22,18 @@ from colliderkit.training.settings import Training
 
 __all__ = ["ALONE", "BIAS", "COUNTED", "MEDIAN", "RESOLUTION", "counted", "drawn", "label"]
 
+EXACT = Timing(0.0)
 BIAS, RESOLUTION = "bias", "resolution"
 COUNTED, ALONE, MEDIAN = "all activity", "vertices alone", "grid median"
 
 
 def drawn(run: Run[Any], name: str, count: int, mu: float, *, seed: int) -> ak.Array:
-    """Return events of Pythia, generated once, or of the toy."""
+    """Return events of Pythia, generated once, or of the toy, with times without noise."""
     if run.scale.toy:
-        return pileup_toy(count, mu, seed=[seed, count])
-    path = run.generated(name.replace(" ", "-"), "pileup-qcd", count, seed=seed, pileup=mu)
+        return pileup_toy(count, mu, timing=EXACT, seed=[seed, count])
+    path = run.generated(
+        name.replace(" ", "-"), "pileup-qcd", count, seed=seed, pileup=mu, timing=EXACT
+    )
     return read_collisions(path)[0]
 
 

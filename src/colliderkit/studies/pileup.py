@@ -30,6 +30,8 @@ from colliderkit.studies.collision_counts import (
     drawn,
     label,
 )
+from colliderkit.studies.pileup_times import MEASURES as TIMES
+from colliderkit.studies.pileup_times import add_resolutions, named, timed, untimed
 from colliderkit.studies.run import Run, Study
 from colliderkit.tasks.pileup import BASELINES, CHS, MASS, MET, NONE, PT, judged, series, unweighted
 from colliderkit.training.settings import Training
@@ -43,7 +45,8 @@ between neighbouring particles says for each how likely it is of the hard collis
 truth of a simulation, or on charged particles whose vertices are hidden, which data have as well.
 Beside it in the same run stand charged-hadron and area subtraction, SoftKiller, constituent
 subtraction and PUPPI, as published and tuned on the same events, and PUMML. All are trained or
-tuned at one mean number of collisions, and tested at others. The collisions are counted, too.
+tuned at one mean number of collisions, and tested at others. What times of particles add, as
+planned detectors measure them, is told on the same events. The collisions are counted, too.
 """
 STAND_IN = """
 Events are quarks and gluons of 80 GeV and more with minimum bias of Pythia 8 at particle level:
@@ -66,6 +69,7 @@ collisions together. "pileup density" is the pT of pileup of
 no known vertex per area within |eta| < 2.
 """
 SUPERVISED, SEMI, PUMML = "graph", "graph, charged labels", "PUMML"
+TIMED = 30.0  # ps
 TUNED = ("SoftKiller, tuned", "constituent subtraction, tuned", "PUPPI, tuned")
 
 
@@ -86,6 +90,11 @@ AIMS = (
         "below", against=SUPERVISED, times=1.05),
     Aim("Labels of charged particles do as well as the truth, within 5%: missing momentum",
         f"{MET}, *", SEMI, "below", against=SUPERVISED, times=1.05),
+    Aim("Times of 30 ps improve the graph's missing momentum at every mu", f"{MET}, *",
+        named(SUPERVISED, TIMED), "below", against=SUPERVISED),
+    Aim("... and its jets", f"{PT}, *", named(SUPERVISED, TIMED), "below", against=SUPERVISED),
+    Aim("They improve the missing momentum by tuned PUPPI", f"{MET}, *", named(TUNED[2], TIMED),
+        "below", against=TUNED[2]),
     Aim("The number of interactions has a bias below 1%", f"interactions: {BIAS}, *", COUNTED,
         "within", (-0.01, 0.01)),
     Aim("... and so on events of the same collisions", "interactions: closure, *", COUNTED,
@@ -101,7 +110,8 @@ AIMS = (
 class Scale:
     """Events that train (a part of them tunes), and that test at each mean number of collisions.
 
-    `counting` are the events at each of these that train the regressions.
+    `counting` are the events at each of these that train the regressions. Times are looked at with
+    `resolutions` [ps] beside 30 at one mean number, by a graph that is trained at those `learned`.
     """
 
     train: int
@@ -113,14 +123,17 @@ class Scale:
     training: Training
     channels: int = 8
     width: int = 48
+    resolutions: tuple[float, ...] = (0.0, 60.0, 100.0)
+    learned: tuple[float, ...] = (0.0, 60.0, 100.0)
     toy: bool = False
 
 
 settings = partial(Training, schedule="one-cycle", learning_rate=5e-3)
 MUS = (20.0, 60.0, 100.0, 140.0)
 SCALES = {
-    "smoke": Scale(10, 2, 8, 20, 6.0, (4.0, 8.0), settings(1, 4), 2, 8, toy=True),
-    "laptop": Scale(100, 30, 80, 120, 60.0, MUS, settings(16, 2)),
+    "smoke": Scale(10, 2, 8, 20, 6.0, (4.0, 8.0), settings(1, 4), 2, 8, (), (),
+                   toy=True),
+    "laptop": Scale(100, 30, 80, 120, 60.0, MUS, settings(16, 2), learned=()),
     "night": Scale(1_000, 200, 1_000, 1_000, 60.0, (20.0, 40.0, 60.0, 80.0, 100.0, 120.0, 140.0),
                    settings(20, 4), 16, 64),
     "paper": Scale(20_000, 500, 5_000, 5_000, 60.0,
@@ -131,17 +144,25 @@ SCALES = {
 def pileup(run: Run[Scale]) -> None:
     """Train and tune at one mu, test at all, count interactions, and draw an event."""
     run.report.add_stand_in(STAND_IN)
-    run.report.add_definitions(MEASURES)
+    run.report.add_definitions(MEASURES + TIMES)
     scale = run.scale
     train = drawn(run, "train", scale.train, scale.mu, seed=1)
+    graph = partial(
+        PileupGraph, channels=scale.channels, width=scale.width, training=scale.training
+    )
+    learning = partial(timed, run, train, graph)
+    with_times, scanned = learning([TIMED], [TIMED]), learning(scale.resolutions, scale.learned)
     methods = fitted(run, train)
     rows: list[Result] = []
     nearest = min(scale.tested, key=lambda mu: abs(mu - scale.mu))
     for i, mu in enumerate(scale.tested):
         events = drawn(run, f"test {mu:g}", scale.test, mu, seed=10 + i)
+        looked = {**with_times, **(scanned if mu == nearest else {})}
+        given = {name: (method, events) for name, method in methods.items()}
+        given |= {name: (x.method, x.seen(events, 10 + i)) for name, x in looked.items()}
         weights = {
-            name: run.arrays(f"weights of {name}, mu {mu:g}", partial(weighted, method, events))
-            for name, method in methods.items()
+            name: run.arrays(f"weights of {name}, mu {mu:g}", partial(weighted, *both))
+            for name, both in given.items()
         }
         kept = {name: found["weight"] for name, found in weights.items()}
         found = run.value(f"figures, mu {mu:g}", partial(figures, events, kept, mu))
@@ -158,17 +179,19 @@ def pileup(run: Run[Scale]) -> None:
         for quantity in quantities:
             shown = series(rows, quantity, names)
             # Without any mitigation all else would be a line.
-            wide = {n: v for n, v in shown.items() if n not in (NONE, CHS)} or shown
+            aside = (NONE, CHS, named(CHS, TIMED), *scanned)
+            wide = {n: v for n, v in shown.items() if n not in aside} or shown
             run.report.add_figure(
                 against_pileup(wide, names, quantity, scale.tested),
                 f"{quantity[0].upper()}{quantity[1:]}, trained and tuned at mu = {scale.mu:g}.",
             )
+    add_resolutions(run, rows, [TIMED, *scale.resolutions], nearest)
     run.report.add_heading("Figures")
     for name, mu in zip(names, scale.tested, strict=True):
         run.report.add_results(
             [row for row in rows if row.quantity.endswith(f", {name}")],
             f"{scale.test} events with a mean of {mu:g} collisions.",
-            aside=(NONE, CHS),
+            aside=(NONE, CHS, named(CHS, TIMED)),
         )
     run.report.add_heading("How many collisions")
     counted(run)
@@ -176,7 +199,7 @@ def pileup(run: Run[Scale]) -> None:
 
 def fitted(run: Run[Scale], train: ak.Array) -> dict[str, Mitigation]:
     """Return all methods by name, tuned or trained on the same events."""
-    scale = run.scale
+    scale, train = run.scale, untimed(train)
     some = train[: scale.tune]
     methods: dict[str, Mitigation] = {
         name: kind().fit(some, progress=False) for name, kind in BASELINES.items()

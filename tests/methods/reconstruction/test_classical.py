@@ -174,3 +174,33 @@ def test_puppi_is_the_same_in_an_event_that_is_turned():
     turned = ak.with_field(events, ak.with_field(events["particles"], phi, "phi"), "particles")
     every = ak.flatten(method.weights(events)).to_numpy()
     np.testing.assert_allclose(ak.flatten(method.weights(turned)), every, atol=1e-4)
+
+
+def with_times(rows, time) -> ak.Array:
+    events = made(rows)
+    timed = ak.with_field(events["particles"], ak.unflatten(np.array(time), [len(rows)]), "time")
+    return ak.with_field(events, timed, "particles")
+
+
+def test_a_window_drops_what_is_late_or_early():
+    """About the median of the leading vertex's tracks (100 ps); what has no time stays."""
+    rows = [(5, 0, 0, 0)] * 3 + [(5, 0, 0, 2)] + [(5, 0.1, 0, -1)] * 4
+    time = [100.0, 90.0, 400.0, 100.0, 189.0, 191.0, 9.0, np.nan]
+    events = with_times(rows, time)
+    assert Particles.of(events).delay[4:7].tolist() == [89.0, 91.0, -91.0]
+    subtraction = ChargedHadronSubtraction(time_window=90.0)
+    assert weights(subtraction, events) == [1, 1, 1, 0, 1, 0, 0, 1]
+    kept = weights(Puppi(offset=0.0, slope=0.0), made(rows))
+    assert weights(Puppi(offset=0.0, slope=0.0), events) == kept  # without a window no times
+    late = weights(Puppi(offset=0.0, slope=0.0, time_window=90.0), events)
+    assert late == [*kept[:5], 0, 0, kept[7]]
+    with pytest.raises(InputError, match="time_window is a cut on the times of particles"):
+        weights(subtraction, made(rows))
+
+
+def test_an_event_without_leading_tracks_has_no_delays():
+    events = with_times([(5, 0, 0, 2), (5, 0, 0, -1)], [100.0, 0.0])
+    assert np.isnan(Particles.of(events).delay).all()
+    assert weights(ChargedHadronSubtraction(time_window=1.0), events) == [0, 1]
+    with pytest.raises(InputError, match="the time of a particle is inf in event 0"):
+        Particles.of(with_times([(5, 0, 0, 2)], [np.inf]))

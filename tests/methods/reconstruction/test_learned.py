@@ -1,5 +1,7 @@
 """Learned pileup mitigation: better than guessing, equal to itself, and no truth of neutrals."""
 
+from functools import partial
+
 import awkward as ak
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from colliderkit.methods.reconstruction.pumml import Pumml
 from colliderkit.metrics.pileup import neutral_auc
 from colliderkit.networks.pumml import PummlNetwork
 from colliderkit.networks.radius_graph import RadiusGraph
-from colliderkit.sources.toys.pileup import pileup_toy
+from colliderkit.sources.detector.timing import Timing
+from colliderkit.sources.toys.pileup import pileup_toy, time_ratio, time_widths
 from colliderkit.training.settings import Training
 
 QUIET = {"progress": False}
@@ -160,3 +163,59 @@ def test_what_cannot_be_learned_from_is_refused(samples):
     single = ak.with_field(few["particles"], ak.where(known > 0, -1, known), "vertex")
     with pytest.raises(InputError, match="labels are those of charged particles"):
         small(labels="charged").fit(ak.with_field(few, single, "particles"), **QUIET)
+
+
+def by_time_alone(seed: int, timing: Timing, prior: float = 0.3) -> ak.Array:
+    """Neutrals of equal pT without neighbours, whose times alone tell, and a track at 0 ps."""
+    random = np.random.default_rng(seed)
+    counts, each = np.full(60, 61), 61 * 60
+    first = np.arange(each) % 61 == 0
+    hard = (random.random(each) < prior) | first
+    eta = random.uniform(-2.5, 2.5, each)
+    narrow, wide = time_widths(eta, timing)
+    columns = {
+        "pt": np.ones(each), "eta": eta, "phi": random.uniform(-np.pi, np.pi, each),
+        "vertex": np.where(first, 0, -1), "truth": hard.astype(float),
+        "time": np.where(first, 0.0, random.normal(0, np.where(hard, narrow, wide))),
+    }  # fmt: skip
+    return ak.zip({"particles": ak.unflatten(ak.zip(columns), counts)}, depth_limit=1)
+
+
+@pytest.mark.statistical
+def test_from_times_alone_a_graph_learns_the_ratio_of_two_normals(seed):
+    """The posterior is known: the network has four fifths of the information of times."""
+    timing, prior = Timing(30.0), 0.3
+    test = by_time_alone(10_000 + seed, timing)
+    particles = Particles.of(test)
+    asked = ~particles.known
+    odds = time_ratio(particles.delay, particles.eta, timing) * prior / (1 - prior)
+    truth = particles.truth[asked]
+
+    def entropy(p):
+        p = np.clip(p, 1e-9, 1 - 1e-9)
+        return -(truth * np.log(p) + (1 - truth) * np.log1p(-p)).mean()
+
+    least, most = entropy((odds / (1 + odds))[asked]), entropy(np.full(asked.sum(), prior))
+    quick = Training(epochs=8, batch_size=4, learning_rate=1e-2, devices=1)
+    found = []
+    for s in (seed, seed + 1, seed + 2):
+        graph = PileupGraph(rings=[0.0, 0.02], channels=2, width=16, rounds=1, training=quick)
+        graph.fit(by_time_alone(s, timing), seed=s, **QUIET)
+        found.append(entropy(flat(graph.weights(test))[asked]))
+    assert np.median(found) - least < 0.2 * (most - least)
+
+
+def test_a_graph_with_times_needs_them_and_one_without_does_not_look(samples):
+    bare, timed = samples[0][:12], pileup_toy(12, 8.0, timing=Timing(), seed=1)
+    quick = Training(epochs=1, batch_size=4, devices=1)
+    make = partial(PileupGraph, channels=2, width=8, training=quick)
+    with_times = make(labels="charged").fit(timed, seed=1, **QUIET)
+    with pytest.raises(InputError, match="was fitted with times of particles"):
+        with_times.weights(bare)
+    without = make().fit(bare, seed=1, **QUIET)
+    timed_bare = pileup_toy(12, 8.0, timing=Timing(), seed=5)
+    dropped = ak.without_field(timed_bare, ("particles", "time"))
+    np.testing.assert_array_equal(flat(without.weights(timed_bare)), flat(without.weights(dropped)))
+    # A graph that was saved before there were times says nothing of them.
+    del without.timed_
+    assert not without.timed

@@ -55,3 +55,51 @@ def test_without_truth_nothing_is_learned() -> None:
     bare = CalorimeterHits.checked(events.offsets, events.position, events.energy)
     with pytest.raises(InputError, match="no true particles to learn from"):
         ShowerClustering().fit(bare)
+
+
+def timed(events: CalorimeterHits, seed: int) -> CalorimeterHits:
+    """Give showers times of their own, 200 ps apart in the mean, and every fifth hit none."""
+    random = np.random.default_rng(seed)
+    arrival = random.normal(0, 200.0, len(events.pdg))
+    first = np.searchsorted(events.share_hit, np.arange(len(events.energy)))
+    time = arrival[events.share_particle[first]] + random.normal(0, 30.0, len(first))
+    return replace(events, time=np.where(np.arange(len(first)) % 5 == 0, np.nan, time))
+
+
+@pytest.mark.statistical
+def test_showers_at_one_place_are_told_apart_by_their_times(seed: int) -> None:
+    """All showers in the middle: without times there is nothing to tell them apart by."""
+
+    def mixed(count: int, seed: int) -> CalorimeterHits:
+        events = timed(small_events(count, seed), seed)
+        return replace(
+            events, position=np.random.default_rng(seed).normal(0, 6, (len(events.energy), 3))
+        )
+
+    training = Training(epochs=12, batch_size=16, learning_rate=1e-2)
+    test, found = mixed(60, 1000 + seed), {True: [], False: []}
+    for with_times, efficiencies in found.items():
+        for s in (seed, seed + 1, seed + 2):
+            train, judged = mixed(120, 10 + s), test
+            if not with_times:
+                train, judged = (replace(hits, time=None) for hits in (train, test))
+            method = ShowerClustering(
+                dimensions=2, width=16, blocks=1, neighbours=6, validation=0.2, training=training
+            ).fit(train, seed=s, progress=False)
+            efficiencies.append(match_clusters(judged, method.predict(judged)).efficiency().value)
+    assert np.median(found[True]) > np.median(found[False]) + 0.1
+
+
+def test_times_are_beside_the_mean_of_the_event_and_are_needed() -> None:
+    events = timed(small_events(20, 3), 3)
+    columns = features(events, timed=True)
+    later = replace(events, time=events.time + 1e3)
+    np.testing.assert_allclose(features(later, timed=True), columns, atol=1e-9)
+    assert (columns[::5, 4:] == 0).all()
+    training = Training(epochs=1, batch_size=8)
+    method = ShowerClustering(dimensions=2, width=8, blocks=1, neighbours=4, training=training)
+    method.fit(events, progress=False)
+    with pytest.raises(InputError, match="was fitted with times of hits"):
+        method.predict(replace(events, time=None))
+    with pytest.raises(InputError, match="not one finite number of ps"):
+        method.fit(replace(events, time=events.time[:3]))

@@ -1,13 +1,17 @@
 """Events of a library that is made by hand: overlapping showers, and pairs of pions."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid
 from colliderkit.events.calorimeter.library import ShowerLibrary
+from colliderkit.events.calorimeter.overlay import Clock
 from colliderkit.sources.datasets.overlapping_showers import overlapping_showers
 from colliderkit.sources.datasets.pion_pairs import pion_pairs
+from colliderkit.sources.files.calorimeter_hits import read_hits, write_hits
 
 # Each shower is in one cell of its layer: pi+ in the second, pi0 in the first.
 LIBRARY = ShowerLibrary(
@@ -60,3 +64,40 @@ def test_pairs_are_a_charged_and_a_neutral_pion_with_the_track_of_the_first() ->
         pion_pairs(charged, 5)
     with pytest.raises(InputError, match="the library holds no showers"):
         overlapping_showers(LIBRARY.at(np.arange(0)), 5)
+
+
+def test_cells_are_timed_by_the_mean_of_what_is_in_them(tmp_path) -> None:
+    exact = Clock(0.0, threshold=30.0)
+    draw = partial(overlapping_showers, LIBRARY, 50, mean=3.0, side=100.0, readout=None, seed=4)
+    bare, hits = draw(), draw(arrival=200.0, clock=exact)
+    assert bare.time is None
+    np.testing.assert_array_equal(bare.energy, hits.energy)
+    arrival = np.full(len(hits.pdg), np.nan)
+    alone = np.bincount(hits.share_hit, minlength=len(hits.energy))[hits.share_hit] == 1
+    seen = alone & ~np.isnan(hits.time[hits.share_hit])
+    arrival[hits.share_particle[seen]] = hits.time[hits.share_hit[seen]]
+    mean = (
+        np.bincount(
+            hits.share_hit, hits.share_energy * arrival[hits.share_particle], len(hits.energy)
+        )
+        / hits.energy
+    )
+    known = ~np.isnan(mean) & ~np.isnan(hits.time)
+    np.testing.assert_allclose(hits.time[known], mean[known], rtol=1e-9)
+    assert 100 < np.nanstd(arrival) < 300
+    path = write_hits(tmp_path / "hits.parquet", hits)
+    np.testing.assert_array_equal(read_hits(path).time, hits.time)
+    assert read_hits(write_hits(tmp_path / "bare.parquet", bare)).time is None
+    with pytest.raises(InputError, match="has no times, which"):
+        read_hits([str(path), str(tmp_path / "bare.parquet")])
+    np.testing.assert_array_equal(
+        hits.at([3, 1]).time,
+        hits.time[np.r_[hits.offsets[3] : hits.offsets[4], hits.offsets[1] : hits.offsets[2]]],
+    )
+    with pytest.raises(InputError, match="threshold -1 MeV must not"):
+        Clock(threshold=-1.0)
+
+
+def test_below_the_threshold_there_is_no_time() -> None:
+    found = Clock(0.0, threshold=35.0)([5.0, 5.0], [34.0, 36.0])
+    np.testing.assert_array_equal(found, [np.nan, 5.0])

@@ -6,6 +6,7 @@ import pytest
 
 from colliderkit.errors import InputError
 from colliderkit.events.pileup import Particles
+from colliderkit.sources.detector.timing import Timing
 from colliderkit.sources.files.collisions import read_collisions
 from colliderkit.sources.pythia import jets
 from colliderkit.sources.pythia.collisions import collisions, places_of, vertices_of
@@ -88,3 +89,33 @@ def test_what_has_no_collisions_is_refused(tmp_path):
         collisions("qcd", 1)
     with pytest.raises(InputError, match="makes no pairs"):
         generate("pileup-qcd", 1, tmp_path / "x.parquet", paired=True)
+
+
+def test_times_are_beside_the_same_events(few, tmp_path):
+    bare = collisions("pileup-qcd", 12, **QUICK)
+    path = tmp_path / "timed.parquet"
+    generate("pileup-qcd", 12, path, progress=False, timing=Timing(20.0), **QUICK)
+    events, said = read_collisions(path)
+    assert "time from particles.time" in said[0]
+    events = events[np.argsort(events["event"])]
+    assert events["event"].tolist() == bare["event"].tolist()
+    for name in bare["particles"].fields:
+        assert ak.all(events["particles", name] == bare["particles", name]), name
+    assert (ak.num(events["vertex_time"]) == ak.num(events["vertex_z"])).to_list() == [True] * 12
+    particles = Particles.of(events)
+    tracks = particles.leading & ~np.isnan(particles.time) & (particles.mass < 0.14)
+    hard = np.asarray(events["vertex_time"][:, 0])[particles.event]
+    away = (particles.time - hard)[tracks & (particles.mass > 0.13)]  # pions
+    assert np.std(away) == pytest.approx(20.0, abs=5 * 20 / np.sqrt(2 * len(away)))
+    assert np.nanstd((particles.time - hard)[~tracks]) > 100
+
+
+def test_towers_have_the_mean_time_of_what_is_in_them(few):
+    events = collisions("pileup-qcd", 6, detector=True, timing=Timing(0.0), **QUICK)
+    particles = Particles.of(events)
+    hard = np.asarray(events["vertex_time"][:, 0])[particles.event]
+    photons = ~particles.known & (particles.truth == 1) & (particles.mass == 0)
+    early = (particles.time - hard)[photons & ~np.isnan(particles.time)]
+    assert np.median(np.abs(early)) < 1.0
+    with pytest.raises(InputError, match="timing is of whole events with pileup"):
+        generate("qcd", 1, "x.parquet", timing=Timing())

@@ -26,7 +26,9 @@ class CalorimeterHits:
     - `particle_offsets` (E + 1,), alike of the P true particles, all 0 where there is no truth;
     - `particle_energy` (P,) [GeV], the energy with which each comes, and `pdg` (P,) int64;
     - `share_hit`, `share_particle` (S,) int64 and `share_energy` (S,) [GeV], positive: what a
-      particle left in a hit, by their places in all events; rising in the hit.
+      particle left in a hit, by their places in all events; rising in the hit;
+    - `time` (H,) float64 [ps], when the hit was made less the flight of light to its depth, NaN of
+      one that was not timed; None where none was.
     """
 
     offsets: Ints
@@ -38,6 +40,7 @@ class CalorimeterHits:
     share_hit: Ints
     share_particle: Ints
     share_energy: Floats
+    time: Floats | None = None
 
     @classmethod
     def checked(
@@ -52,13 +55,14 @@ class CalorimeterHits:
         share_hit: ArrayLike | None = None,
         share_particle: ArrayLike | None = None,
         share_energy: ArrayLike | None = None,
+        time: ArrayLike | None = None,
         what: str = "the hits",
     ) -> Self:
         """Return checked hits, without truth where none is given.
 
         Raises `InputError`, one sentence that begins with `what`, for offsets that do not rise to
-        the number of hits, a position that is not finite, an energy that is not positive, and
-        shares of hits or particles that are not of the same event.
+        the number of hits, a position or time that is not finite (a time may be NaN), an energy
+        that is not positive, and shares of hits or particles that are not of the same event.
         """
         ends = _offsets(offsets, what)
         places = np.asarray(position, dtype=np.float64).reshape(-1, 3)
@@ -80,10 +84,17 @@ class CalorimeterHits:
                 f"{what}: {_where(int(np.argmin(fine)), ends)} has an energy of"
                 f" {cells[np.argmin(fine)]:g} GeV; it must be positive, leave out cells without."
             )
+        times = None if time is None else np.asarray(time, dtype=np.float64)
+        if times is not None and (times.shape != cells.shape or np.isinf(times).any()):
+            raise InputError(
+                f"{what}: times are not one finite number of ps, or NaN, for each of {len(cells)}"
+                " hits; mend them or leave them out."
+            )
         none = np.zeros(0, dtype=np.int64)
         if particle_offsets is None:
             empty = np.zeros(0)
-            return cls(ends, places, cells, np.zeros_like(ends), empty, none, none, none, empty)
+            truth = np.zeros_like(ends), empty, none, none, none, empty
+            return cls(ends, places, cells, *truth, times)
         particles = _offsets(particle_offsets, f"{what}: the particles")
         if len(particles) != len(ends):
             raise InputError(
@@ -117,14 +128,16 @@ class CalorimeterHits:
             )
         order = np.argsort(hit, kind="stable")
         return cls(
-            ends, places, cells, particles, own, codes, hit[order], particle[order], left[order]
-        )
+            ends, places, cells, particles, own, codes, hit[order], particle[order], left[order],
+            times,
+        )  # fmt: skip
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Return the events of all parts, one after another."""
+        """Return the events of all parts, one after another; times where all have them."""
         hits = np.cumsum([0, *(len(part.energy) for part in parts)])
         particles = np.cumsum([0, *(len(part.pdg) for part in parts)])
+        times = [part.time for part in parts if part.time is not None]
         both = list(zip(parts, hits, particles, strict=False))
         return cls(
             np.concatenate([np.zeros(1, np.int64), *(p.offsets[1:] + h for p, h, _ in both)]),
@@ -138,6 +151,7 @@ class CalorimeterHits:
             np.concatenate([p.share_hit + h for p, h, _ in both]),
             np.concatenate([p.share_particle + q for p, _, q in both]),
             np.concatenate([p.share_energy for p in parts]),
+            None if len(times) < len(parts) else np.concatenate(times),
         )
 
     def check(self, what: str = "the hits") -> Self:
@@ -195,6 +209,7 @@ class CalorimeterHits:
             share_hit=self.share_hit[share] + moved,
             share_particle=self.share_particle[share] + brought,
             share_energy=self.share_energy[share],
+            time=None if self.time is None else self.time[hit],
         )
 
     def majority(self, least: float = 0.0) -> Ints:

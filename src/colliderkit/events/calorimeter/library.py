@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Grid
 from colliderkit.events.calorimeter.hits import CalorimeterHits, ranges
-from colliderkit.events.calorimeter.overlay import Digitiser
+from colliderkit.events.calorimeter.overlay import Clock, Digitiser
 from colliderkit.events.tables import Floats, Ints
 
 __all__ = ["PDG", "ShowerLibrary", "calibration", "overlay"]
@@ -170,6 +170,8 @@ def overlay(
     events: int,
     factors: ArrayLike | None = None,
     readout: Digitiser | None = None,
+    arrival: ArrayLike | None = None,
+    clock: Clock | None = None,
     seed: int | Sequence[int] = 0,
 ) -> CalorimeterHits:
     """Sum showers of a library in the cells of events, and keep the share of each in each cell.
@@ -180,6 +182,8 @@ def overlay(
     that was simulated. The sum of a cell is digitised once (`readout`, in MeV of what it then is,
     with the random numbers of `seed`), and shares are scaled by what became of their sum; noise in
     cells that no shower reaches is left out. A particle is there though nothing of it be read out.
+    With the `arrival` (P,) [ps] of each particle cells are timed by `clock`: all of a shower
+    comes with its front, at the speed of light, for a library has no times within showers.
     Raises `InputError` for showers or events out of range, and steps that are not whole.
     """
     chosen, number = (np.asarray(a, dtype=np.int64) for a in (shower, event))
@@ -229,6 +233,12 @@ def overlay(
     inside = np.flatnonzero(kept[hit] & (left > 0))
     inside = inside[np.argsort(hit[inside], kind="stable")]
     shares = left[inside] * (reading / np.maximum(energy, 1e-30))[hit[inside]]
+    time = None
+    if arrival is not None:
+        came = np.asarray(arrival, dtype=np.float64)
+        mean = np.bincount(hit, left * came[particle], len(first)) / np.maximum(energy, 1e-30)
+        random = np.random.default_rng([2, *np.atleast_1d(seed)])
+        time = (clock or Clock())(mean[kept], reading[kept], random)
     zero = np.zeros(1, np.int64)
     codes = np.array([PDG.get(name, 0) for name in library.kinds], dtype=np.int64)
     return CalorimeterHits(
@@ -241,4 +251,5 @@ def overlay(
         renamed[hit[inside]],
         particle[inside],
         shares / GEV,
+        time,
     )

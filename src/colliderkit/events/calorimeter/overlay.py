@@ -14,7 +14,7 @@ from scipy.stats import norm
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.geometry import Geometry, Layer
 
-__all__ = ["Digitiser", "deposits"]
+__all__ = ["Clock", "Digitiser", "deposits"]
 
 Floats = NDArray[np.float64]
 SPOTS = 4  # that the energy of a voxel is spread over
@@ -84,6 +84,33 @@ def _places(
             x[here] = each.x[local] + (u - 0.5) * each.width / each.columns
             y[here] = each.y[local] + (v - 0.5) * each.height / each.rows
     return x, y
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time cells: with a Gaussian noise of `resolution` [ps], from a reading of `threshold` [MeV].
+
+    What a cell reads is the mean arrival of its deposits by energy, corrected for the flight of
+    light to its depth; below the threshold it has no time.
+    """
+
+    resolution: float = 30.0
+    threshold: float = 35.0
+
+    def __post_init__(self) -> None:
+        if not self.resolution >= 0 or not self.threshold >= 0:
+            raise InputError(
+                f"resolution {self.resolution:g} ps and threshold {self.threshold:g} MeV must not"
+                " be negative."
+            )
+
+    def __call__(
+        self, time: ArrayLike, reading: ArrayLike, random: np.random.Generator | int = 0
+    ) -> Floats:
+        """Return the measured times (C,) [ps] of cells that read (C,) [MeV], NaN of none."""
+        true = np.asarray(time, dtype=np.float64)
+        noise = self.resolution * np.random.default_rng(random).standard_normal(true.shape)
+        return np.where(np.asarray(reading) > self.threshold, true + noise, np.nan)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from colliderkit.events.pileup import Particles
 from colliderkit.events.ragged import Ragged
 from colliderkit.events.tables import Floats, as_weight, event_numbers, validation_mask
 from colliderkit.methods.reconstruction.mitigation import Mitigation
-from colliderkit.networks.radius_graph import COLUMNS
+from colliderkit.networks.radius_graph import COLUMNS, DELAY
 from colliderkit.seeds import derive
 from colliderkit.training.batches import Dataset
 from colliderkit.training.fit import fit
@@ -29,13 +29,16 @@ AT_ONCE = 4  # events
 class Learned(Mitigation):
     """Train a network on events; a subclass gives the network, its loss and the weights.
 
-    After `fit`: `network_`, `usual_`, the mean number of vertices, and `history_` of "network".
+    After `fit`: `network_`, `usual_`, the mean number of vertices, `timed_`, whether it learned
+    from times, and `history_` of "network".
     """
 
     resumable: ClassVar[bool] = True
+    times: ClassVar[bool] = False  # whether times are looked at, where the events have them
 
     network_: nn.Module
     usual_: float
+    timed_: bool
     history_: dict[str, list[Epoch]]
 
     validation: float
@@ -67,11 +70,12 @@ class Learned(Mitigation):
         numbers = event_numbers(given, len(particles), "the events")
         held = validation_mask(numbers, self.validation, seed)
         self.usual_ = float(np.average(particles.vertices, weights=weights))
+        self.timed_ = self.times and particles.time is not None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "network"))
             self._rebuild()
         data = Dataset(
-            ragged(particles),
+            ragged(particles, self.timed),
             torch.zeros(len(particles)),
             torch.from_numpy((weights / weights.mean()).astype(np.float32)),
         )
@@ -88,6 +92,11 @@ class Learned(Mitigation):
         )
         self.history_ = {"network": history}
         return self
+
+    @property
+    def timed(self) -> bool:
+        """Whether the network looks at times; one that was saved before there were any does not."""
+        return bool(getattr(self, "timed_", False))
 
     def _check(self, particles: Particles) -> None:
         """Raise `InputError` for events that there is nothing to learn from."""
@@ -109,7 +118,12 @@ class Learned(Mitigation):
     @torch.no_grad()
     def _weights(self, particles: Particles) -> Floats:
         self.network_.eval()
-        data, found = ragged(particles), []
+        if self.timed and particles.time is None:
+            raise InputError(
+                f"{self.name} was fitted with times of particles, and the events have no column"
+                " 'time'; give events with times, or fit on events without."
+            )
+        data, found = ragged(particles, self.timed), []
         # Few events at a time: of many the pairs of neighbours would not fit.
         for number in torch.arange(len(particles)).split(AT_ONCE):
             values, mask = data.padded(number)
@@ -118,8 +132,12 @@ class Learned(Mitigation):
         return np.where(particles.known, particles.leading, share).astype(np.float64)
 
 
-def ragged(particles: Particles) -> Ragged:
-    """Return particles as the networks take them, in the columns of `radius_graph.COLUMNS`."""
+def ragged(particles: Particles, timed: bool = False) -> Ragged:
+    """Return particles as the networks take them, in the columns of `radius_graph.COLUMNS`.
+
+    Behind them, if `timed`, the `DELAY` of each.
+    """
+    names = (*COLUMNS, DELAY) if timed else COLUMNS
     truth = np.zeros(len(particles.pt)) if particles.truth is None else particles.truth
     columns = {
         "pt": particles.pt,
@@ -128,7 +146,8 @@ def ragged(particles: Particles) -> Ragged:
         "vertex": particles.vertex,
         "truth": truth,
         "vertices": particles.vertices[particles.event],
+        DELAY: particles.delay,
     }
-    values = np.stack([columns[name] for name in COLUMNS], axis=1).astype(np.float32)
+    values = np.stack([columns[name] for name in names], axis=1).astype(np.float32)
     lengths = torch.from_numpy(particles.counts)
-    return Ragged(torch.from_numpy(values), torch.cumsum(lengths, 0) - lengths, lengths, COLUMNS)
+    return Ragged(torch.from_numpy(values), torch.cumsum(lengths, 0) - lengths, lengths, names)

@@ -45,8 +45,11 @@ class Classical(Mitigation):
     """Mitigation by a formula with a few parameters, as given or tuned on events with truth.
 
     A subclass lists in `_candidates` the values that are tried where `tune` is set; the one with
-    the least `cell_error` is taken. After `fit`: `settings_`, the parameters that are used, and
-    `tried_`, what was tried with its error, one after another.
+    the least `cell_error` is taken. One with a `time_window` [ps] drops particles of no known
+    vertex that are farther from the time of the hard collision.
+
+    After `fit`: `settings_`, the parameters that are used, and `tried_`, what was tried with its
+    error, one after another.
     """
 
     tuned: ClassVar[tuple[str, ...]] = ()  # the parameters that `_candidates` gives values of
@@ -86,7 +89,8 @@ class Classical(Mitigation):
         for part in _pieces(particles):
             prepared = self._prepared(part)
             for i, self.settings_ in enumerate(candidates):
-                squares[i] += cell_error(part, self._finished(part, prepared)).sum()
+                weight = self._in_time(part, self._finished(part, prepared))
+                squares[i] += cell_error(part, weight).sum()
         errors = np.sqrt(squares / len(particles))
         self.tried_ = [
             {**candidate, "error": float(error)}
@@ -96,7 +100,20 @@ class Classical(Mitigation):
         return self
 
     def _weights(self, particles: Particles) -> Floats:
-        return self._finished(particles, self._prepared(particles))
+        return self._in_time(particles, self._finished(particles, self._prepared(particles)))
+
+    def _in_time(self, particles: Particles, weight: Floats) -> Floats:
+        """Return the weights (P,), 0 of no known vertex outside the window; a NaN is inside."""
+        window = getattr(self, "time_window", None)
+        if window is None:
+            return weight
+        if particles.time is None:
+            raise InputError(
+                "time_window is a cut on the times of particles, and the events have no column"
+                " 'time'; leave it out, or give events with times."
+            )
+        late = ~particles.known & (np.abs(particles.delay) > window)
+        return np.where(late, 0.0, weight)
 
     def _prepared(self, particles: Particles) -> Floats:
         """Return numbers (P,) that no tuned parameter changes, computed once for all of them."""

@@ -30,6 +30,9 @@ class PileupGraph(Learned):
     charged particles, a tenth of which is hidden in each step, to be found from their surroundings
     as if they were neutral (semi-supervised, 2203.15823). What is learned so is used for neutrals.
 
+    Where the events have times of particles (`Particles.delay`), the network sees these too, and
+    such a graph cannot do without them.
+
     Args:
         labels: "truth" or "charged".
         rings: edges of the rings of distance in which messages are summed apart.
@@ -41,6 +44,7 @@ class PileupGraph(Learned):
     """
 
     name: ClassVar[str] = "pileup-graph"
+    times: ClassVar[bool] = True
 
     network_: RadiusGraph
 
@@ -85,6 +89,7 @@ class PileupGraph(Learned):
             rounds=int(self.rounds),
             usual=self.usual_,
             hidden_share=HIDDEN if self.labels == "charged" else None,
+            timed=self.timed,
         )
 
     @staticmethod

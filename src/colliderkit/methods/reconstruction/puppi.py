@@ -39,6 +39,8 @@ class Puppi(Classical):
         offset: least weighted pT [GeV] without pileup.
         slope: what it rises by with each vertex [GeV].
         forward: both beyond the tracker, over those within.
+        time_window: ps from the time of the hard collision (`Particles.delay`) beyond which a
+            particle of no known vertex has no weight; None asks for no times.
         tune: choose `offset`, `slope` and `forward` on events with truth.
     """
 
@@ -53,6 +55,7 @@ class Puppi(Classical):
         offset: float = 0.2,
         slope: float = 0.015,
         forward: float = 1.0,
+        time_window: float | None = None,
         tune: bool = False,
     ) -> None:
         self.radius = radius
@@ -60,6 +63,7 @@ class Puppi(Classical):
         self.offset = offset
         self.slope = slope
         self.forward = forward
+        self.time_window = time_window
         self.tune = tune
 
     def alpha(self, particles: Particles) -> Floats:

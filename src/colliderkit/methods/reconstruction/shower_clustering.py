@@ -27,6 +27,8 @@ __all__ = ["FEATURES", "ShowerClustering", "features"]
 
 # Of a hit: its place beside the middle of the event by energy, its depth, and what it holds.
 FEATURES = ("x - <x> [mm]", "y - <y> [mm]", "z [mm]", "ln(E / GeV)")
+# Where hits have times: beside the mean time of the event by energy, 0 of one without, and whether.
+OF_TIME = ("t - <t> [ps]", "timed")
 THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)  # of beta
 DISTANCES = (0.2, 0.35, 0.5, 0.7, 0.9, 1.2)
 PADDED = 200_000  # hits with padding that the network sees at a time
@@ -45,6 +47,8 @@ class ShowerClustering(Method):
     true showers in the events held out, and all energies are multiplied by one number so that the
     median of their response is 1 there.
 
+    Where the hits have times, the network sees these as well, and cannot do without them then.
+
     A hit belongs to the particle that left most in it; energies are judged by what each left.
 
     Args:
@@ -57,14 +61,15 @@ class ShowerClustering(Method):
         validation: the share of the events that chooses the epoch and the settings.
         training: epochs, batch size, learning rate and the like.
 
-    After `fit`: `network_`, `threshold_` of beta, `distance_`, `scale_` of the energies, and
-    `history_` of "network".
+    After `fit`: `network_`, `timed_`, whether it learned from times, `threshold_` of
+    beta, `distance_`, `scale_` of the energies, and `history_` of "network".
     """
 
     name: ClassVar[str] = "shower-clustering"
     resumable: ClassVar[bool] = True
 
     network_: GravNet
+    timed_: bool
     threshold_: float
     distance_: float
     scale_: float
@@ -117,11 +122,12 @@ class ShowerClustering(Method):
                 "the hits have no true particles to learn from; give events of a simulation."
             )
         held = validation_mask(np.arange(len(hits)), self.validation, derive(seed, "validation"))
+        self.timed_ = hits.time is not None
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive(seed, "network"))
             self._rebuild()
-        columns = features(hits)
-        spread = columns.std(0) if len(columns) else np.ones(len(FEATURES))
+        columns = self.features(hits)
+        spread = columns.std(0) if len(columns) else np.ones(self.network_.mean.shape)
         with torch.no_grad():
             self.network_.mean.copy_(torch.from_numpy(columns.mean(0)))
             self.network_.scale.copy_(torch.from_numpy(1 / np.maximum(spread, 1e-6)))
@@ -154,10 +160,27 @@ class ShowerClustering(Method):
         """Return the clusters of hits, with corrected energies; events without hits have none."""
         return self._clusters(hits, self.outputs(hits), self.threshold_, self.distance_)
 
+    @property
+    def timed(self) -> bool:
+        """Whether the network looks at times; one that was saved before there were any does not."""
+        return bool(getattr(self, "timed_", False))
+
+    def features(self, hits: CalorimeterHits) -> Floats:
+        """Return what the network sees of hits, (H, 4) or (H, 6); raise `InputError` without times.
+
+        That is where it was fitted with them.
+        """
+        if self.timed and hits.time is None:
+            raise InputError(
+                f"{self.name} was fitted with times of hits, and these have none; give hits with"
+                " times, or fit on hits without."
+            )
+        return features(hits, self.timed)
+
     def outputs(self, hits: CalorimeterHits) -> Floats:
         """Return what the network gives each hit, (H, 2 + D): beta, ln of the factor, its place."""
         network = self.network_
-        inputs = _ragged(hits, features(hits))
+        inputs = _ragged(hits, self.features(hits))
         found = np.zeros((len(hits.energy), 2 + self.dimensions))
         network.eval()
         with torch.inference_mode():
@@ -205,7 +228,7 @@ class ShowerClustering(Method):
 
     def _rebuild(self) -> None:
         self.network_ = GravNet(
-            inputs=len(FEATURES),
+            inputs=len(FEATURES) + len(OF_TIME) * self.timed,
             outputs=2 + self.dimensions,
             width=self.width,
             blocks=self.blocks,
@@ -221,21 +244,30 @@ class _WithTruth(nn.Module):
         self.network = network
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
-        inputs = len(FEATURES)
-        known = values[..., inputs : inputs + TRUTH - 1]
+        inputs = values.shape[-1] - (TRUTH - 1)
+        known = values[..., inputs:]
         outputs = self.network(values[..., :inputs], mask)
         return torch.cat([outputs, known, mask[..., None].to(known.dtype)], dim=2)
 
 
-def features(hits: CalorimeterHits) -> Floats:
-    """Return what the network sees of each hit, (H, 4), by `FEATURES`."""
+def features(hits: CalorimeterHits, timed: bool = False) -> Floats:
+    """Return what the network sees of each hit, (H, 4), by `FEATURES`; `timed` adds `OF_TIME`."""
     event, energy = hits.event, hits.energy
     total = np.maximum(np.bincount(event, energy, len(hits)), 1e-30)
     middle = [
         np.bincount(event, energy * hits.position[:, axis], len(hits)) / total for axis in (0, 1)
     ]
     across = [hits.position[:, axis] - middle[axis][event] for axis in (0, 1)]
-    return np.stack([*across, hits.position[:, 2], np.log(energy)], axis=1)
+    columns = [*across, hits.position[:, 2], np.log(energy)]
+    if timed:
+        assert hits.time is not None
+        has = ~np.isnan(hits.time)
+        weight = np.where(has, energy, 0.0)
+        time = np.where(has, hits.time, 0.0)
+        total = np.maximum(np.bincount(event, weight, len(hits)), 1e-30)
+        mean = np.bincount(event, weight * time, len(hits)) / total
+        columns += [np.where(has, time - mean[event], 0.0), has.astype(np.float64)]
+    return np.stack(columns, axis=1)
 
 
 def _ragged(hits: CalorimeterHits, columns: Floats) -> Ragged:

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 from colliderkit.errors import InputError
 from colliderkit.events.calorimeter.hits import CalorimeterHits
 from colliderkit.events.calorimeter.library import ShowerLibrary, calibration, overlay
-from colliderkit.events.calorimeter.overlay import Digitiser
+from colliderkit.events.calorimeter.overlay import Clock, Digitiser
 from colliderkit.seeds import derive
 
 __all__ = ["READOUT", "overlapping_showers"]
@@ -24,6 +24,8 @@ def overlapping_showers(
     fixed: bool = False,
     factors: ArrayLike | None = None,
     readout: Digitiser | None = READOUT,
+    arrival: float | None = None,
+    clock: Clock | None = None,
     seed: int = 0,
 ) -> CalorimeterHits:
     """Draw events of showers that overlap, with the true share of each in each cell.
@@ -31,7 +33,9 @@ def overlapping_showers(
     An event has a Poisson number of showers of this `mean`, one at least, or with `fixed` always
     `mean`; each is drawn from the library with replacement and moved by whole cells to anywhere in
     a square of `side` [mm]. Layers are multiplied by `factors` (L,), the calibration by this
-    library if not given. Thousands of events a second. Raises `InputError` for an empty library,
+    library if not given. With `arrival` [ps] each particle is of another collision, and these are
+    spread by as much in time: cells are timed by `clock` (30 ps if not given), and all else is as
+    it is without. Thousands of events a second. Raises `InputError` for an empty library,
     and numbers that make no events.
     """
     if len(library) == 0:
@@ -48,6 +52,9 @@ def overlapping_showers(
     reach = int(side / 2 // library.step)
     shower = random.integers(len(library), size=total)
     dx, dy = random.integers(-reach, reach + 1, size=(2, total)) * library.step
+    came = None
+    if arrival is not None:
+        came = np.random.default_rng(derive(seed, "arrival")).normal(0, arrival, total)
     return overlay(
         library,
         shower,
@@ -57,5 +64,7 @@ def overlapping_showers(
         events=events,
         factors=calibration(library) if factors is None else factors,
         readout=readout,
+        arrival=came,
+        clock=clock,
         seed=derive(seed, "noise"),
     )

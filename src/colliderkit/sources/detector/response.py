@@ -156,7 +156,8 @@ class Detector:
         tracks before the photons (pid 22) before the neutral hadrons (pid 130); a track keeps
         its particle's pid, and the impact parameters of neutrals are 0. Where particles have a
         column ``collision``, tracks keep it, towers have -1, and ``truth`` is the share of
-        collision 0 in each: of a tower, in the energy of the particles without a track.
+        collision 0 in each: of a tower, in the energy of the particles without a track. A column
+        ``time`` tracks keep as well, and a tower has the mean of these particles by energy.
         Raises `InputError` for a missing column.
         """
         for name in ("px", "py", "pz", "E", "pid", "charge"):
@@ -185,7 +186,8 @@ class Detector:
                 {
                     "event": columns["event"][hit],
                     "energy": energy[hit],
-                    **({"hard": columns["collision"][hit] == 0} if labelled else {}),
+                    **({"truth": columns["collision"][hit] == 0} if labelled else {}),
+                    **({"time": columns["time"][hit]} if "time" in columns else {}),
                 },
                 (face_eta[hit], face_phi[hit]),
                 tracked[hit],
@@ -211,6 +213,8 @@ class Detector:
         if "collision" in particles:
             identity["collision"] = particles["collision"]
             identity["truth"] = (particles["collision"] == 0).astype(np.float64)
+        if "time" in particles:
+            identity["time"] = particles["time"]
         return {**smeared, **identity, **measured(particles, random)}
 
     def face(self, particles: Columns, pt: Floats, eta: Floats) -> tuple[Floats, Floats]:
@@ -277,10 +281,13 @@ class Detector:
         energy = neutral[found]
         pt = energy / np.cosh(eta)
         nothing = np.zeros(len(energy))
-        label = {}
-        if "hard" in hits:
-            share = hard_share(tower, hits["energy"], hits["hard"], tracked, len(towers))
-            label = {"collision": np.full(len(energy), -1), "truth": share[found]}
+        label: Columns = {}
+        for name in ("truth", "time"):
+            if name in hits:
+                mean = mean_of(tower, hits["energy"], hits[name], tracked, len(towers))
+                label[name] = mean[found]
+        if "truth" in label:
+            label |= {"collision": np.full(len(energy), -1), "truth": label["truth"].clip(0, 1)}
         return {
             **label,
             "px": pt * np.cos(phi),
@@ -294,26 +301,25 @@ class Detector:
         }
 
 
-def hard_share(
+def mean_of(
     tower: NDArray[np.int64],
     energy: Floats,
-    hard: NDArray[np.bool_],
+    value: NDArray[Any],
     tracked: NDArray[np.bool_],
     count: int,
 ) -> Floats:
-    """Return the share of `hard` particles in the energy without tracks of each tower, (count,).
+    """Return the mean by energy of a `value` of the particles without tracks in towers, (count,).
 
-    Where all have tracks, what exceeds them is a fluctuation: the share is then that of all.
+    Where all have tracks, what exceeds them is a fluctuation: the mean is then that of all.
     """
 
-    def shares(weight: Floats) -> tuple[Floats, Floats]:
+    def means(weight: Floats) -> tuple[Floats, Floats]:
         total = np.bincount(tower, weight, minlength=count).astype(np.float64)
-        part = np.bincount(tower, weight * hard, minlength=count)
+        part = np.bincount(tower, weight * value, minlength=count)
         return total, part / np.maximum(total, 1e-300)
 
-    free, of_free = shares(energy * ~tracked)
-    share: Floats = np.where(free > 0, of_free, shares(energy)[1])
-    return share.clip(0, 1)
+    free, of_free = means(energy * ~tracked)
+    return np.where(free > 0, of_free, means(energy)[1])
 
 
 def efficiency(pt: Floats, eta: Floats, pid: NDArray[Any]) -> Floats:
@@ -414,7 +420,7 @@ def merged(parts: list[Columns], events: int) -> ak.Array:
     event = np.concatenate([part["event"] for part in parts])
     order = np.argsort(event, kind="stable")
     names = ["px", "py", "pz", "E", "pid", "charge", "d0", "z0", "d0_error", "z0_error"]
-    names += [name for name in ("collision", "truth") if name in parts[0]]
+    names += [name for name in ("collision", "truth", "time") if name in parts[0]]
     columns = {name: np.concatenate([part[name] for part in parts])[order] for name in names}
     columns["pid"] = columns["pid"].astype(np.int32)
     columns["charge"] = columns["charge"].astype(np.int8)

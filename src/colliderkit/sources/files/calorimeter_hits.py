@@ -6,7 +6,8 @@ Columns, in the manner of ColliderML's calorimeter hits:
 - `contrib_particle_ids` and `contrib_energies` [GeV]: lists in each hit, what particles left there;
 - `particle_id`, `particle_energy` [GeV] and `particle_pdg` of each particle of the event.
 
-The last five are the truth, and may be absent. `track_x`, `track_y` [mm] and `track_p` [GeV], a
+The last five are the truth, and may be absent, as may `time` [ps] of each hit, NaN of one without
+(`CalorimeterHits`). `track_x`, `track_y` [mm] and `track_p` [GeV], a
 number an event, are where its one track enters the calorimeter, and its momentum; `mass` [GeV] is
 that of the particles of the event together. `cluster` of each hit and `cluster_energy`,
 `cluster_x`, `cluster_y`, `cluster_z` of each cluster are what a method adds.
@@ -33,6 +34,7 @@ ENERGY = ("energy", "total_energy")
 TRUTH = ("contrib_particle_ids", "contrib_energies", "particle_id")
 TRACK = ("track_x", "track_y", "track_p")
 MASS = "mass"
+TIME = "time"
 EXCESS = 1e-3  # relative, of what particles left over what a cell reads: rounding
 
 
@@ -50,6 +52,12 @@ def read_hits(path: Paths) -> CalorimeterHits:
         raise InputError(
             f"{files[known.index(False)]}: has no true particles, which {files[known.index(True)]}"
             " has; read them apart."
+        )
+    timed = [part.time is not None for part in parts]
+    if any(timed) and not all(timed):
+        raise InputError(
+            f"{files[timed.index(False)]}: has no times, which {files[timed.index(True)]} has; read"
+            " them apart."
         )
     return CalorimeterHits.joined(parts)
 
@@ -71,6 +79,11 @@ def _read(path: Path) -> CalorimeterHits:
     position = np.stack([_flat(lists[name]) for name in PLACE], axis=1)
     given: dict[str, Any] = {"offsets": offsets_of(counts), "position": position}
     given["energy"] = _flat(lists[energy])
+    if TIME in table.fields:
+        times = _lists(path, TIME, ak.fill_none(table[TIME], np.nan, axis=1), 2)
+        if not np.array_equal(ak.to_numpy(ak.num(times)), counts):
+            raise InputError(f"{path}: '{TIME}' and '{energy}' differ in their numbers of hits.")
+        given["time"] = _flat(times)
     present = [name for name in TRUTH if name in table.fields]
     if present and len(present) < len(TRUTH):
         absent = next(name for name in TRUTH if name not in present)
@@ -153,6 +166,8 @@ def hit_columns(hits: CalorimeterHits, clusters: Clusters | None = None) -> dict
     counts = hits.counts
     columns = {name: _row(hits.position[:, i], counts) for i, name in enumerate(PLACE)}
     columns["energy"] = _row(hits.energy, counts)
+    if hits.time is not None:
+        columns[TIME] = _row(hits.time, counts)
     if hits.known:
         particles = np.diff(hits.particle_offsets)
         event = hits.event[hits.share_hit]

@@ -26,6 +26,7 @@ OF_PARTICLES = {
     "truth": ("truth", "hard_fraction", "is_hard", "ishard", "from_hard"),
     "z0": ("z0", "dz"),
     "z0_error": ("z0_error", "z0err", "dz_error", "dzerr"),
+    "time": ("time",),  # ps
 }
 OF_EVENTS = {
     "vertices": ("vertices", "n_vertices", "npv", "nvtx", "pv_npvs"),
@@ -33,8 +34,9 @@ OF_EVENTS = {
     "event": ("event", "event_number"),
     "weight": ("weight", "genweight"),
 }
-PLACES = "vertex_z"  # a list an event, of other lengths: the true vertices along the beams
-ROLES = (PLACES, "pt", "eta", "phi", "mass", *OF_PARTICLES, *OF_EVENTS)
+# Lists an event, of other lengths: the true vertices along the beams, and their times.
+PLACES = ("vertex_z", "vertex_time")
+ROLES = (*PLACES, "pt", "eta", "phi", "mass", *OF_PARTICLES, *OF_EVENTS)
 PREFERRED = ("particles", "PFCands", "PFCand")
 
 
@@ -159,8 +161,9 @@ def _found(
             column = lower.get(name)
             if column is not None and columns[column].level == 0:
                 texts.setdefault(role, quoted(column))
-    if PLACES in lower and columns[lower[PLACES]].level == 1:
-        texts[PLACES] = quoted(lower[PLACES])
+    for role in PLACES:
+        if role in lower and columns[lower[role]].level == 1:
+            texts[role] = quoted(lower[role])
     texts |= given
     if missed := [role for role in ("pt", "eta", "phi") if role not in texts]:
         raise InputError(
@@ -186,11 +189,11 @@ def _events(path: Path, found: Found, raw: Mapping[str, Column]) -> ak.Array:
     flat: dict[str, NDArray[Any]] = {}
     counts: NDArray[np.int64] | None = None
     single: dict[str, NDArray[Any]] = {}
-    places: ak.Array | None = None
+    places: dict[str, ak.Array] = {}
     for role, expression in found.parts.items():
         column = expression(raw)
-        if role == PLACES:
-            places = ak.unflatten(np.asarray(column.values), column.counts)
+        if role in PLACES:
+            places[role] = ak.unflatten(np.asarray(column.values), column.counts)
             continue
         if role in OF_EVENTS:
             if column.counts is not None:
@@ -216,9 +219,7 @@ def _events(path: Path, found: Found, raw: Mapping[str, Column]) -> ak.Array:
         flat["truth"] = flat["truth"].astype(np.float64)
     if "event" in single:
         single["event"] = single["event"].astype(np.int64)
-    lists = {"particles": ak.unflatten(ak.zip(flat), counts)}
-    if places is not None:
-        lists[PLACES] = places
+    lists = {"particles": ak.unflatten(ak.zip(flat), counts), **places}
     return ak.zip({**lists, **single}, depth_limit=1)
 
 

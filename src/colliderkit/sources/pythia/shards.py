@@ -21,6 +21,7 @@ from colliderkit.progress import progress_bar
 from colliderkit.seeds import derive
 from colliderkit.sources.detector.pileup import check_pileup
 from colliderkit.sources.detector.response import Detector
+from colliderkit.sources.detector.timing import Timing
 from colliderkit.sources.pythia.collisions import collisions
 from colliderkit.sources.pythia.dijets import dijets
 from colliderkit.sources.pythia.jets import check_count, jets
@@ -46,6 +47,7 @@ class Request:
     pileup: float
     tune: Tune = field(default_factory=Tune)
     paired: bool = False
+    timing: Timing | None = None
 
     def tasks(self) -> list[tuple[str, int]]:
         """List (process, shard number), the shards that are merged together side by side."""
@@ -60,9 +62,10 @@ class Request:
         """Write the request and the versions that the bits depend on."""
         packages = ("pythia8mc", "fastjet", "awkward", "numpy")
         versions = {name: version(name) for name in packages}
-        return json.dumps(
-            {**asdict(self), "format": FORMAT, "versions": versions}, indent=1, sort_keys=True
-        )
+        content = {**asdict(self), "format": FORMAT, "versions": versions}
+        if self.timing is None:  # as it was before there were times: shards of then go on
+            content.pop("timing")
+        return json.dumps(content, indent=1, sort_keys=True)
 
 
 def generate(
@@ -78,6 +81,7 @@ def generate(
     settings: str | Sequence[str] = (),
     parameters: Mapping[str, Sequence[float]] | None = None,
     paired: bool = False,
+    timing: Timing | None = None,
     force: bool = False,
     shard: int = SHARD,
     progress: bool = True,
@@ -90,6 +94,7 @@ def generate(
     - `detector`, `pileup`, `settings`, `parameters`: as in `colliderkit.sources.pythia.jets`;
     - `paired`: events at particle and at detector level instead of jets, to be read by
       `colliderkit.sources.files.pairs.read_pairs`; the detector is on;
+    - `timing`: of whole events with pileup, how the times of their particles are measured;
     - `shard`: jets of a class generated, kept and mixed together.
 
     The file holds jet arrays (see `colliderkit.events.schema`), or of "lhco-qcd" and "lhco-signal"
@@ -106,7 +111,7 @@ def generate(
     detector = detector or paired
     tune = Tune.of(settings, parameters)
     classes = classes_of(process)
-    request = Request(classes, count, seed, shard, detector, float(pileup), tune, paired)
+    request = Request(classes, count, seed, shard, detector, float(pileup), tune, paired, timing)
     output = refuse_existing(output, force)
     check(request, workers)
     with alone(output):
@@ -161,6 +166,11 @@ def check(request: Request, workers: int) -> None:
     for name in names:
         if request.paired:
             check_unmatched(name)
+        if request.timing and (request.paired or not process_named(name).collisions):
+            raise InputError(
+                f"timing is of whole events with pileup, which '{name}' here is not; leave it out,"
+                " or generate pileup-qcd or pileup-top."
+            )
         request.tune.check(name)
 
 
@@ -225,6 +235,7 @@ def make_shard(
         settings=request.tune.settings,
         parameters={name: (low, high) for name, low, high in request.tune.parameters},
         progress=progress,
+        **({"timing": request.timing} if request.timing else {}),
     )
     import pyarrow.parquet
 

@@ -7,12 +7,18 @@ rho = mu `PARTICLES` <pT> / (2 `REACH` 2 pi).
 
 import awkward as ak
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import erf
 
 from colliderkit.errors import InputError
 from colliderkit.events.pileup import TRACKER, UNKNOWN
+from colliderkit.events.tables import Floats
+from colliderkit.sources.detector.timing import LIGHT, PION, Timing, arrivals
 
-__all__ = ["PARTICLES", "REACH", "SLOPE", "density", "pileup_toy"]
+__all__ = [
+    *("PARTICLES", "REACH", "SLOPE", "density", "in_time", "pileup_toy", "time_ratio"),
+    "time_widths",
+]
 
 REACH = 4.0  # |eta| of all particles
 PARTICLES = 30.0  # of a collision, in the mean
@@ -27,13 +33,51 @@ def density(mu: float) -> float:
     return mu * PARTICLES * SLOPE / (2 * REACH * 2 * np.pi)
 
 
-def pileup_toy(count: int, mu: float, *, seed: int | list[int] = 0) -> ak.Array:
+def time_widths(eta: ArrayLike, timing: Timing) -> tuple[Floats, Floats]:
+    """Return how wide [ps] times are around that of the hard collision, (P,) each.
+
+    Of one of the hard collision it is the resolution s; of another, where both collisions are
+    spread by s_t in time and s_z along the beams,
+
+        S^2 = s^2 + 2 s_t^2 + 2 (s_z tanh(eta) / c)^2,
+
+    to first order in s_z over the size of the detector. Both are normal around 0.
+    """
+    along = np.tanh(np.asarray(eta, np.float64)) * SPREAD / LIGHT
+    wide = np.sqrt(timing.resolution**2 + 2 * timing.spread**2 + 2 * along**2)
+    return np.full_like(wide, timing.resolution), wide
+
+
+def time_ratio(delay: ArrayLike, eta: ArrayLike, timing: Timing) -> Floats:
+    """Return p(delay | hard) / p(delay | pileup) of particles (P,), a ratio of two normals.
+
+    Times the odds before, it gives those that a particle is of the hard collision, from time alone.
+    """
+    narrow, wide = time_widths(eta, timing)
+    away = np.asarray(delay, np.float64)
+    ratio: Floats = wide / narrow * np.exp(-(away**2) * (narrow**-2 - wide**-2) / 2)
+    return ratio
+
+
+def in_time(window: float, eta: ArrayLike, timing: Timing) -> tuple[Floats, Floats]:
+    """Return the share of hard and of pileup particles within `window` [ps], erf(w / (s sqrt 2)).
+
+    As the ratio falls with the distance there is no better choice by time alone at one eta.
+    """
+    narrow, wide = time_widths(eta, timing)
+    return erf(window / (np.sqrt(2) * narrow)), erf(window / (np.sqrt(2) * wide))
+
+
+def pileup_toy(
+    count: int, mu: float, *, timing: Timing | None = None, seed: int | list[int] = 0
+) -> ak.Array:
     """Draw `count` events of a hard collision and n ~ Poisson(mu) others.
 
     Returns events as `colliderkit.events.pileup` describes them, with ``truth``, ``vertices``,
     ``interactions`` and ``event``, and of charged particles within the tracker ``z0`` and
     ``z0_error`` [mm]; ``vertex_z`` are the places of all collisions along the beams, the hard one's
-    first.
+    first. With `timing` particles have a ``time`` and collisions a ``vertex_time`` [ps], and all
+    else is as without; charged particles are pions, neutral ones photons.
     Raises `InputError` for a count below 1 or a negative mu.
     """
     if count < 1 or not 0 <= mu < np.inf:
@@ -61,16 +105,20 @@ def pileup_toy(count: int, mu: float, *, seed: int | list[int] = 0) -> ak.Array:
         "z0": np.where(known, z0, 0.0),
         "z0_error": np.where(known, error, 0.0),
     }
-    return ak.zip(
-        {
-            "particles": ak.unflatten(ak.zip(particles), size),
-            "vertices": 1 + random.binomial(others, 0.7),
-            "interactions": others,
-            "vertex_z": ak.unflatten(z, others + 1),
-            "event": np.arange(count),
-        },
-        depth_limit=1,
-    )
+    columns = {
+        "vertices": 1 + random.binomial(others, 0.7),
+        "interactions": others,
+        "vertex_z": ak.unflatten(z, others + 1),
+        "event": np.arange(count),
+    }
+    if timing:
+        time = random.normal(0, timing.spread, len(z))
+        p, mass = parts["pt"] * np.cosh(parts["eta"]), np.where(charge != 0, PION, 0.0)
+        mine, leading = first[event] + collision, first[event]
+        left = arrivals(time[mine], z[mine], z[leading], p, parts["eta"], mass, charge)
+        particles["time"] = timing.measured(left, parts["pt"], parts["eta"], charge, random)
+        columns["vertex_time"] = ak.unflatten(time, others + 1)
+    return ak.zip({"particles": ak.unflatten(ak.zip(particles), size), **columns}, depth_limit=1)
 
 
 def _hard(count: int, random: np.random.Generator) -> dict[str, NDArray[np.float64]]:
