@@ -78,6 +78,10 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
             "the energy: 1.25 ± 0.06 times as wide as by a network of its own, and 1.34 ± 0.07"
             " times as by trees; it pays for the shares of cells in the common loss",
         ),
+        "claims": (
+            "What studies claim of vertices and of raw data at laptop scale",
+            "",
+        ),
         "pileup": (
             "A graph network removes pileup better than tuned PUPPI and SoftKiller, at every mu",
             "",
