@@ -2,6 +2,7 @@
 
     colliderkit study tracking --scale laptop --out runs/tracking
     python benchmarks/tracking.py --study runs/tracking
+    python benchmarks/tracking.py    # the source alone
 
 The events and the fitted methods are those of the study: pions of 20 vertices x 10 in ACTS'
 TrackML detector, about 1,000 pixel hits. Counted are primary particles of pT > 0.9 GeV,
@@ -12,6 +13,7 @@ two workers are the CPU time of both over that of one, so that another load does
 """
 
 import filecmp
+import json
 import resource
 import tempfile
 import time
@@ -34,7 +36,7 @@ from colliderkit.sources.files.tracks import read_tracks
 from colliderkit.studies.run import slug
 from colliderkit.studies.tracking import DENSE, EDGES, SCALES
 from colliderkit.tasks.tracking import pulls_of, seconds_of
-from comparison import options, row, save
+from comparison import RESULTS, options, row, save
 
 GUNS = Guns(20, 10, (0.3, 10.0), 2.5)
 EFFICIENCY, FAKES = "efficiency, double majority", "fakes, double majority"
@@ -99,7 +101,7 @@ def source(repetitions: int, count: int, shared: dict[str, Any]) -> list[dict[st
         same = [filecmp.cmp(folders[1] / n, folders[2] / n, shallow=False) for n in names]
     # Each worker builds the detector once; with more events that is less of it.
     gain = 2 * spent[1] / spent[2]
-    what = f"two workers over one, {20 * count} events: twice the CPU time of one over that of both"
+    what = "two workers over one: twice the CPU time of one over that of both"
     rows.append(row(what, gain, 1.0, gain, None, unit="", bar=">= 1.8", **shared))
     what = "files of equal bytes, one and two workers"
     share = sum(same) / len(same)
@@ -189,23 +191,15 @@ def dense(finder: Any, test: TrackerHits, shared: dict[str, Any]) -> list[dict[s
     return rows
 
 
-def main() -> None:
-    parser = options(__doc__, jets=False, peers=False)
-    parser.add_argument("--study", type=Path, required=True, help="folder of the study tracking")
-    parser.add_argument("--events", type=int, default=50, help="to time the source with")
-    chosen = parser.parse_args()
-    shared: dict[str, Any] = {
-        "command": "python benchmarks/tracking.py --study runs/tracking",
-        "versions": {n: version(n) for n in ("colliderkit", "pyacts", "torch", "numpy")},
-        "threads": 1,
-    }
-    folder = chosen.study / "data" / "events"
+def of_study(study: Path, shared: dict[str, Any]) -> list[dict[str, Any]]:
+    """Judge what the methods of a study find in its test events."""
+    folder = study / "data" / "events"
     hits = read_hits(folder, volumes=PIXEL_VOLUMES).hits
     train = SCALES["laptop"].train
     test = hits.at(slice(train, None))
     label = read_tracks(folder / TRACKS, hits)[int(hits.offsets[train]) :]
     kalman = figures(test, label, Interest())
-    models = chosen.study / "models"
+    models = study / "models"
     finders = {name: load(models / slug(f"{name}, seed 0")) for name in METHODS}
     # First what takes little memory, and the densest event last: the peak is of all so far.
     rows = dense(finders[DENSE], test, shared)
@@ -214,7 +208,26 @@ def main() -> None:
         rows += more
         if name == EDGES:
             rows += fitted(test, tracks, shared)
+    return rows
+
+
+def main() -> None:
+    parser = options(__doc__, jets=False, peers=False)
+    parser.add_argument("--study", type=Path, help="folder of the study tracking; none: the source")
+    parser.add_argument("--events", type=int, default=50, help="to time the source with")
+    chosen = parser.parse_args()
+    shared: dict[str, Any] = {
+        "command": "python benchmarks/tracking.py"
+        + (" --study runs/tracking" if chosen.study else ""),
+        "versions": {n: version(n) for n in ("colliderkit", "pyacts", "torch", "numpy")},
+        "threads": 1,
+    }
+    rows = of_study(chosen.study, shared) if chosen.study else []
     rows += source(chosen.repetitions, chosen.events, shared)
+    if not chosen.study:
+        made = {r["quantity"] for r in rows}
+        before = json.loads((RESULTS / "tracking.json").read_text(encoding="utf-8"))
+        rows = [r for r in before if r["quantity"] not in made] + rows
     save("tracking", rows)
 
 
