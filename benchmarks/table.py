@@ -80,7 +80,7 @@ TOPICS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "claims": (
             "What studies claim of vertices and of raw data at laptop scale",
-            "",
+            "the energy of raw data, as in the row above",
         ),
         "pileup": (
             "A graph network removes pileup better than tuned PUPPI and SoftKiller, at every mu",

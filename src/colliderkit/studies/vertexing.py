@@ -34,9 +34,9 @@ __all__ = ["STUDY"]
 SUMMARY = """
 Tens of collisions of one crossing stand within centimetres along the beams. Where they are is read
 from the tracks: a kernel density of them goes through a one-dimensional convolutional network,
-whose peaks are the vertices (the PV finder of LHCb). Beside it in the same run stands deterministic
-annealing, as CMS finds vertices. Each has the threshold that leaves 0.03 false vertices an event,
-on events beside those that are tested.
+whose peaks are the vertices (the PV finder of LHCb), and boosted trees say how sure each is. Beside
+it in the same run stands deterministic annealing, as CMS finds vertices. Each has the threshold
+that leaves 0.03 false vertices an event, on events beside those that are tested.
 """
 STAND_IN = """
 Tracks are the charged particles of Pythia 8 within |eta| < 2.5 and pT > 0.5 GeV, with the errors
