@@ -61,8 +61,14 @@ class ParticleSequence(nn.Module):
             key = fourvectors.pt(vectors)
         else:
             key = values[..., self.set.columns.index(self.order)].abs()
-        # Padding gets a key below every real one, so that real particles stand first.
-        order = torch.where(mask, key, -1.0).argsort(dim=1, descending=True)
+        # Padding gets a key below every real one, so that real particles stand first; among equal
+        # keys the order of the file stays, whatever the padding. ONNX sorts so in any case, and
+        # has no name for it.
+        key = torch.where(mask, key, -1.0)
+        if torch.compiler.is_exporting():
+            order = key.argsort(dim=1, descending=True)
+        else:
+            order = key.argsort(dim=1, descending=True, stable=True)
         if self.longest is not None:
             order = order[:, : self.longest]
         rows = order[..., None]

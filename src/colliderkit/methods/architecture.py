@@ -102,8 +102,11 @@ class Architecture:
         columns = [ak.to_numpy(jets[name]) for name in self.columns]
         return as_table(np.column_stack(columns), "the events", self.columns)
 
-    def build(self, outputs: int) -> Model:
-        """Return a fresh model with this many outputs; torch's seed decides its weights."""
+    def build(self, outputs: int, longest: int | None = None) -> Model:
+        """Return a fresh model with this many outputs; torch's seed decides its weights.
+
+        It sees the leading `longest` constituents of a jet, all if that is None.
+        """
         kind, columns = self.kind, self.columns
         make = REPRESENTATIONS.load(kind)
         options = self.represent or {}
@@ -121,7 +124,7 @@ class Architecture:
             outputs=outputs,
             **(self.options or {}),
         )
-        return Model(represent, network)
+        return Model(represent, network, longest)
 
 
 class Inputs:
@@ -167,10 +170,15 @@ def fit_representation(
     """
     represent: Any = model.representation
     if not isinstance(represent, EnergyFlow):
-        represent.fit(_sample(train))
+        represent.fit(_sample(train, model.longest))
         return model, train, validation
     tables = [
-        torch.cat([represent.polynomials(*_padded(data, events)) for events in _pieces(data)])
+        torch.cat(
+            [
+                represent.polynomials(*_padded(data, events, model.longest))
+                for events in _pieces(data)
+            ]
+        )
         for data in (train, validation)
     ]
     represent.scaling.fit(tables[0])
@@ -185,15 +193,16 @@ def _pieces(data: Dataset) -> Sequence[Tensor]:
     return torch.arange(len(data)).split(512)
 
 
-def _padded(data: Dataset, events: Tensor) -> tuple[Tensor, Tensor]:
-    batch = data.batch(events)
+def _padded(data: Dataset, events: Tensor, longest: int | None = None) -> tuple[Tensor, Tensor]:
+    batch = data.batch(events, longest)
     assert batch.mask is not None
     return batch.values, batch.mask
 
 
-def _sample(data: Dataset, most: int = 20_000) -> Tensor:
+def _sample(data: Dataset, longest: int | None, most: int = 20_000) -> Tensor:
     """Return the rows, of particles or of a table, of the first `most` events."""
     first = data.at(torch.arange(min(len(data), most)))
     if isinstance(first.inputs, Tensor):
         return first.inputs
-    return torch.cat([values[mask] for values, mask in (_padded(first, e) for e in _pieces(first))])
+    seen = (_padded(first, events, longest) for events in _pieces(first))
+    return torch.cat([values[mask] for values, mask in seen])

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
 
 from colliderkit.errors import InputError, Interrupted
+from colliderkit.events.ragged import Ragged
 from colliderkit.losses.classification import cross_entropy, guessing
 from colliderkit.losses.constraints import Constrained
 from colliderkit.seeds import derive
@@ -268,6 +269,16 @@ def fit(
     return run(module, train, validation, folder=folder, **options)
 
 
+def refuse_unseen(model: nn.Module, data: Dataset, longest: int | None, title: str) -> None:
+    """Raise `InputError` where a model would be trained on a part of what it answers for."""
+    cut = longest is not None and isinstance(data.inputs, Ragged)
+    if cut and not any(getattr(part, "longest", None) == longest for part in model.modules()):
+        raise InputError(
+            f"longest is {longest}, and {title} would see more than that of what it is asked about;"
+            " leave longest out, or cut the constituents in the file."
+        )
+
+
 def run(
     module: Module,
     train: Dataset,
@@ -293,6 +304,7 @@ def run(
     model, objective, settings, seed = module.model, module.objective, module.settings, module.seed
     if len(train) == 0 or len(validation) == 0:
         raise InputError("no events to train on or to validate with; give more events.")
+    refuse_unseen(model, train, settings.longest, title)
     last = folder / CHECKPOINT
     if last.exists() and not resume:
         last.unlink()

@@ -50,7 +50,8 @@ class Training:
             padding of a network that computes on it, but each then holds jets of one kind where
             the multiplicity tells the kinds apart: few of them train badly, and batch
             normalisation learns other means than those of all jets.
-        longest: constituents of a jet that are kept, the leading ones; None keeps all.
+        longest: constituents of a jet that a tagger sees, the leading ones, in training and after;
+            None keeps all.
     """
 
     epochs: int | None = None

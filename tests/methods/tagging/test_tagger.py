@@ -5,12 +5,15 @@ from typing import ClassVar
 import awkward as ak
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 
 from colliderkit.errors import InputError
 from colliderkit.methods.method import Method, load
+from colliderkit.methods.search.autoencoder import Autoencoder
 from colliderkit.methods.tagging.tagger import Tagger
+from colliderkit.serve.onnx import export_method
 from colliderkit.training.settings import Training
 from samples import make_jets
 
@@ -41,6 +44,44 @@ def fitted(request) -> Tagger:
 
 def test_learns(fitted: Tagger) -> None:
     assert score(fitted, make_jets(500, 1)) > 0.9
+
+
+@pytest.mark.parametrize("way", ["set", "sequence", "image", "polynomials"])
+def test_what_a_training_leaves_out_is_left_out_of_every_answer(way: str, tmp_path: Path) -> None:
+    """An LSTM that was trained on 40 particles of a jet was asked about all of them."""
+    jets = make_jets(200)
+    assert ak.max(ak.num(jets.constituents)) > 5
+    short = ak.with_field(jets, jets.constituents[:, :5], "constituents")
+    quick = Training(epochs=1, batch_size=64, devices=1, longest=5)
+    tagger = Tagger(**TAGGERS[way], training=quick).fit(jets, seed=1, progress=False)
+    whole = tagger.predict_proba(jets)
+    np.testing.assert_allclose(whole, tagger.predict_proba(short), rtol=1e-5)
+    # Trained on jets that have no more, it is the same tagger.
+    again = Tagger(**TAGGERS[way], training=quick).fit(short, seed=1, progress=False)
+    np.testing.assert_allclose(whole, again.predict_proba(short), rtol=1e-3, atol=1e-4)
+    tagger.save(tmp_path / "saved")
+    np.testing.assert_array_equal(load(tmp_path / "saved").predict_proba(jets), whole)
+
+
+def test_an_exported_tagger_leaves_out_the_same(tmp_path: Path) -> None:
+    import onnxruntime
+
+    jets = make_jets(100)
+    quick = Training(epochs=1, batch_size=64, devices=1, longest=5)
+    tagger = Tagger("pfn", training=quick).fit(jets, seed=1, progress=False)
+    export_method(tagger, tmp_path / "tagger.onnx", jets)
+    inputs = tagger.inputs(jets)
+    values = inputs.padded(torch.arange(100))[0].numpy()
+    (answer,) = onnxruntime.InferenceSession(tmp_path / "tagger.onnx").run(
+        None, {"constituents": values}
+    )
+    np.testing.assert_allclose(answer, tagger.predict_proba(jets), atol=1e-5)
+
+
+def test_a_training_on_less_than_is_asked_about_is_refused() -> None:
+    quick = Training(epochs=1, batch_size=64, devices=1, longest=5)
+    with pytest.raises(InputError, match="longest is 5, and plain autoencoder would see more"):
+        Autoencoder(representation="set", training=quick).fit(make_jets(100), progress=False)
 
 
 def test_probabilities_sum_to_one(fitted: Tagger) -> None:

@@ -307,7 +307,8 @@ class Tagger(Classifier):
         if self.trees_ is not None:
             self.model_ = Model(nn.Identity(), BoostedTrees(**self.trees_))
         else:
-            self.model_ = self._architecture.build(len(self.classes) + len(self.regress))
+            outputs = len(self.classes) + len(self.regress)
+            self.model_ = self._architecture.build(outputs, self.training.longest)
 
     def _fit_trees(self, train: Dataset, validation: Dataset) -> list[Epoch]:
         """Fit boosted trees, which no gradient trains, and return the one epoch of it."""
