@@ -162,7 +162,11 @@ PUBLIC = {
     "colliderkit.methods.reconstruction.soft_killer": ["SoftKiller"],
     "colliderkit.methods.reconstruction.vertexing": ["VertexFinding"],
     "colliderkit.methods.reconstruction.vertex_annealing": ["AnnealedVertices"],
-    "colliderkit.methods.reconstruction.vertex_density": ["DensityVertices", "kernel_density"],
+    "colliderkit.methods.reconstruction.vertex_density": [
+        "DensityVertices",
+        "candidate_table",
+        "kernel_density",
+    ],
     "colliderkit.methods.reconstruction.adaptive_vertices": ["AdaptiveVertices"],
     "colliderkit.methods.reconstruction.secondary_vertexing": ["TrackPartition", "with_truth"],
     "colliderkit.methods.reconstruction.secondary_vertices": ["SecondaryVertices"],

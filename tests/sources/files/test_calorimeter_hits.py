@@ -1,5 +1,6 @@
 """Files of calorimeter hits: what is written is read, and what is wrong is one sentence."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import awkward as ak
@@ -17,8 +18,15 @@ def test_hits_with_truth_and_clusters_are_read_as_written(tmp_path: Path) -> Non
     hits = small_events(3, 1).at([0, 2])
     path = write_hits(tmp_path / "a.parquet", hits, Clusters.of(hits, hits.majority()))
     again = read_hits(path)
+    assert again.time is None
+    assert hits.time is None
     for name, column in vars(hits).items():
-        np.testing.assert_allclose(getattr(again, name), column, err_msg=name)
+        if name != "time":
+            np.testing.assert_allclose(getattr(again, name), column, err_msg=name)
+    times = np.linspace(-50.0, 50.0, len(hits.energy))
+    times[0] = np.nan
+    timed = write_hits(tmp_path / "timed.parquet", replace(hits, time=times))
+    np.testing.assert_allclose(read_hits(timed).time, times)
     table = ak.from_parquet(path)
     assert ak.to_list(ak.num(table["cluster_energy"])) == [3, 3]
     with pytest.raises(InputError, match="exists already"):
