@@ -18,26 +18,17 @@ CHANNELS = ("em", "had", "track")
 
 
 @dataclass(frozen=True)
-class EventTowers:
-    """Towers (T,) of N events, flat: those of event i are offsets[i] to offsets[i + 1].
-
-    `eta`, `phi` [rad], and transverse energies [GeV], 0 or more: `em` and `had` of the calorimeter,
-    `track` the sum of pT of tracks. A particle is a tower at its own place.
-    """
+class _OfEvents:
+    """Rows of N events, flat: those of event i are offsets[i] to offsets[i + 1]."""
 
     offsets: Ints
-    eta: Floats
-    phi: Floats
-    em: Floats
-    had: Floats
-    track: Floats
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     @property
     def event(self) -> Ints:
-        """The event of each tower, (T,)."""
+        """The event of each row."""
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
     def at(self, events: Any) -> Self:
@@ -48,7 +39,25 @@ class EventTowers:
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Return the events of several samples, one after another."""
-        return cls(*_joined(cls, parts))
+        sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+        names = [f.name for f in fields(cls)[1:]]
+        rest = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+        return cls(offsets_of(sizes), *rest)
+
+
+@dataclass(frozen=True)
+class EventTowers(_OfEvents):
+    """Towers (T,) of N events, flat: those of event i are offsets[i] to offsets[i + 1].
+
+    `eta`, `phi` [rad], and transverse energies [GeV], 0 or more: `em` and `had` of the calorimeter,
+    `track` the sum of pT of tracks. A particle is a tower at its own place.
+    """
+
+    eta: Floats
+    phi: Floats
+    em: Floats
+    had: Floats
+    track: Floats
 
     def check(self, what: str = "the towers") -> Self:
         """Return these; raise `InputError` for other lengths, NaN, and a negative energy."""
@@ -65,7 +74,7 @@ class EventTowers:
 
 
 @dataclass(frozen=True)
-class EventObjects:
+class EventObjects(_OfEvents):
     """Objects (J,) of N events, flat: true ones, or those that were found.
 
     - `offsets` (N + 1,): the objects of event i are offsets[i] to offsets[i + 1];
@@ -73,7 +82,6 @@ class EventObjects:
     - `score` (J, 3): of each kind, between 0 and 1; of a true object 1 of its own.
     """
 
-    offsets: Ints
     pt: Floats
     eta: Floats
     phi: Floats
@@ -94,19 +102,6 @@ class EventObjects:
         ends, empty = np.zeros(events + 1, dtype=np.int64), np.zeros(0)
         return cls.true(ends, empty, empty, empty, empty, empty.astype(np.int64))
 
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    @property
-    def event(self) -> Ints:
-        """The event of each object, (J,)."""
-        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
-
-    def at(self, events: Any) -> Self:
-        """Return some events: by a mask (N,), numbers (n,) or a slice."""
-        rows, offsets = ranges(self.offsets, np.arange(len(self))[events])
-        return type(self)(offsets, *(getattr(self, f.name)[rows] for f in fields(self)[1:]))
-
     def where(self, keep: Any) -> Self:
         """Return the objects of a mask (J,), in the same events."""
         counts = np.bincount(self.event[keep], minlength=len(self))
@@ -118,11 +113,6 @@ class EventObjects:
         """Return objects turned about the beams."""
         return replace(self, phi=turned(self.phi + angle))
 
-    @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        """Return the events of several samples, one after another."""
-        return cls(*_joined(cls, parts))
-
     def check(self, what: str = "the objects") -> Self:
         """Return these; raise `InputError` for other lengths, NaN, no pT, or an unknown kind."""
         _check(self, what, self.offsets)
@@ -133,12 +123,6 @@ class EventObjects:
                 f"{what}: a kind is not 0 to {len(KINDS) - 1} ({', '.join(KINDS)}); mend it."
             )
         return self
-
-
-def _joined(kind: Any, parts: Sequence[Any]) -> list[Any]:
-    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
-    rest = [np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(kind)[1:]]
-    return [offsets_of(sizes), *rest]
 
 
 def _check(values: Any, what: str, offsets: Ints) -> None:

@@ -95,7 +95,7 @@ class Autoencoding(nn.Module):
             return self._variational(parts, random)[:, None]
         if self.plain:
             return self._error(parts)[:, None]
-        if self.kind == "normalised" and not self.plain:
+        if self.kind == "normalised":
             return self._normalised(parts[0])[:, None]
         other = self.coder.counterpart(parts, random)
         signs = ((parts, 1.0), (other, -1.0))
